@@ -1,0 +1,133 @@
+//! Environment variables, read once into typed values, with every problem reported together.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// Reads variables from a map of the environment and collects what is missing or wrong,
+/// so that a deployment learns of all its mistakes at once.
+#[derive(Debug)]
+pub struct EnvReader {
+    variables: BTreeMap<String, String>,
+    problems: Vec<String>,
+    known: Vec<&'static str>,
+}
+
+/// Everything that is wrong with an environment, one line each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration has {} problem(s): {}", problems.len(), problems.join("; "))]
+pub struct EnvError {
+    /// One sentence per variable, which it names. Never a value.
+    pub problems: Vec<String>,
+}
+
+impl EnvReader {
+    /// A reader over the process's environment. Variables that are not UTF-8 are taken as absent.
+    pub fn from_process() -> Self {
+        Self::new(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))))
+    }
+
+    /// A reader over the given variables. An empty value counts as absent, as Terraform cannot leave one out conditionally.
+    pub fn new<K: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (K, V)>) -> Self {
+        let variables = variables
+            .into_iter()
+            .map(|(k, v)| (k.into(), v.into()))
+            .filter(|(_, v): &(String, String)| !v.trim().is_empty())
+            .collect();
+        Self { variables, problems: Vec::new(), known: Vec::new() }
+    }
+
+    /// The text of a variable that may be absent.
+    pub fn optional(&mut self, name: &'static str) -> Option<String> {
+        self.known.push(name);
+        self.variables.get(name).cloned()
+    }
+
+    /// The text of a variable that must be there; its absence is noted with `why`, which says what it is for.
+    pub fn required(&mut self, name: &'static str, why: &str) -> Option<String> {
+        let value = self.optional(name);
+        if value.is_none() {
+            self.problem(format!("{name} is missing: {why}"));
+        }
+        value
+    }
+
+    /// A variable parsed as `T`; `None` when absent or wrong, and then noted.
+    pub fn parsed<T>(&mut self, name: &'static str) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let text = self.optional(name)?;
+        match text.trim().parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problem(format!("{name} {error}"));
+                None
+            }
+        }
+    }
+
+    /// A variable that is one of a few words.
+    pub fn choice<T: Clone>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.optional(name)?;
+        let found = choices.iter().find(|(word, _)| *word == text.trim()).map(|(_, value)| value.clone());
+        if found.is_none() {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            self.problem(format!("{name} must be one of: {}", words.join(", ")));
+        }
+        found
+    }
+
+    /// Notes a problem. The text names the variable and what to change, and holds no value.
+    pub fn problem(&mut self, text: impl Into<String>) {
+        self.problems.push(text.into());
+    }
+
+    /// Variables starting with `prefix` that nobody has asked for: most likely misspelt.
+    pub fn unknown(&self, prefix: &str) -> Vec<String> {
+        self.variables.keys().filter(|k| k.starts_with(prefix) && !self.known.contains(&k.as_str())).cloned().collect()
+    }
+
+    /// The value, if nothing was wrong.
+    ///
+    /// # Errors
+    /// [`EnvError`] lists every problem noted, in the order of reading.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, EnvError> {
+        match value {
+            Some(value) if self.problems.is_empty() => Ok(value),
+            _ => Err(EnvError { problems: self.problems }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::RecordCount;
+
+    #[test]
+    fn all_problems_are_reported_together_and_no_value_is_shown() {
+        let mut env = EnvReader::new([("MAX_RECORDS", "secret-looking"), ("MODE", "sloppy"), ("EMPTY", " ")]);
+        let count: Option<RecordCount> = env.parsed("MAX_RECORDS");
+        let mode = env.choice("MODE", &[("strict", 1), ("confluent", 2)]);
+        let topics = env.required("TOPICS", "list the topics that may be written");
+        let empty = env.required("EMPTY", "anything");
+        assert!(count.is_none() && mode.is_none() && topics.is_none() && empty.is_none());
+        let error = env.finish(Some(())).unwrap_err();
+        assert_eq!(error.problems.len(), 4);
+        let text = error.to_string();
+        for name in ["MAX_RECORDS", "MODE", "TOPICS", "EMPTY"] {
+            assert!(text.contains(name), "{text}");
+        }
+        assert!(!text.contains("secret-looking") && !text.contains("sloppy"), "{text}");
+    }
+
+    #[test]
+    fn a_variable_nobody_asked_for_is_named() {
+        let mut env =
+            EnvReader::new([("KAFKA_BOOTSTRAP_SERVERS", "a:1"), ("KAFKA_BOOTSTRAP_SERVER", "b:1"), ("PATH", "x")]);
+        env.optional("KAFKA_BOOTSTRAP_SERVERS");
+        assert_eq!(env.unknown("KAFKA_"), ["KAFKA_BOOTSTRAP_SERVER"]);
+    }
+}

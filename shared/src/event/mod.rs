@@ -1,0 +1,1 @@
+//! The MSK event, its records and the batch response.

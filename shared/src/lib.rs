@@ -1,0 +1,20 @@
+//! What the functions, the local tools and the tests share.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`names`] | topic names: a value that exists is valid |
+//! | [`limits`] | sizes and counts with their allowed ranges |
+//! | [`deadline`] | how much time an invocation has left |
+//! | [`env`] | environment variables, read once, every problem reported together |
+//! | [`event`] | the MSK event, its records, and the batch response |
+//! | [`telemetry`] | JSON logs and CloudWatch metrics |
+//! | [`kafka`] | (feature `kafka`) client configuration, MSK IAM tokens, the publisher |
+
+pub mod deadline;
+pub mod env;
+pub mod event;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+pub mod limits;
+pub mod names;
+pub mod telemetry;

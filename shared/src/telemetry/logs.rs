@@ -1,0 +1,104 @@
+//! One JSON line per event on standard output, through `tracing-subscriber`: librdkafka's own lines and panics included.
+
+use std::str::FromStr;
+
+use tracing_subscriber::EnvFilter;
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// Only failures.
+    Error,
+    /// Failures and what may become one.
+    Warn,
+    /// The default.
+    #[default]
+    Info,
+    /// Details for a developer.
+    Debug,
+    /// Everything of this project's own code.
+    Trace,
+}
+
+/// A text that is no log level.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be one of: error, warn, info, debug, trace")]
+pub struct UnknownLogLevel;
+
+impl FromStr for LogLevel {
+    type Err = UnknownLogLevel;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLogLevel> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "error" | "fatal" => Ok(Self::Error),
+            "warn" => Ok(Self::Warn),
+            "info" => Ok(Self::Info),
+            "debug" => Ok(Self::Debug),
+            "trace" => Ok(Self::Trace),
+            _ => Err(UnknownLogLevel),
+        }
+    }
+}
+
+impl LogLevel {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+
+    /// Libraries stay at `info` however talkative we are: at `trace` the AWS and Kafka crates have logged secrets
+    /// (RUSTSEC-2023-0125), at `debug` they log the bytes of requests.
+    fn directives(self) -> String {
+        let ours = self.name();
+        let theirs = if matches!(self, Self::Error | Self::Warn) { ours } else { "info" };
+        // The runtime's own span and lines repeat what ours say.
+        format!(
+            "{theirs},lambda_runtime=warn,lambda_http=warn,msk_shared={ours},msk_producer={ours},msk_consumer={ours},producer={ours},consumer={ours},msk_local={ours}"
+        )
+    }
+}
+
+/// Starts logging: `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`, else `configured` decides how much.
+/// Panics become one JSON line with their place in the source; their message is left out, as it may hold input.
+pub fn init_logs(configured: LogLevel) {
+    let lambda = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|text| text.parse::<LogLevel>().ok());
+    let filter = match (lambda, std::env::var("RUST_LOG")) {
+        (Some(level), _) => EnvFilter::new(level.directives()),
+        (None, Ok(directives)) if !directives.trim().is_empty() => EnvFilter::new(directives),
+        _ => EnvFilter::new(configured.directives()),
+    };
+    // A second call (tests) keeps the first subscriber.
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .try_init();
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
+        tracing::error!(place, "panic");
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_never_log_below_info() {
+        for level in ["debug", "TRACE"] {
+            let directives = level.parse::<LogLevel>().unwrap().directives();
+            assert!(directives.starts_with("info,"), "{directives}");
+            assert!(directives.contains(&format!("msk_producer={}", level.to_lowercase())), "{directives}");
+        }
+        assert!("error".parse::<LogLevel>().unwrap().directives().starts_with("error,"));
+        assert_eq!("loud".parse::<LogLevel>(), Err(UnknownLogLevel));
+    }
+}

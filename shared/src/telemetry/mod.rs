@@ -1,0 +1,7 @@
+//! JSON logs on standard output and CloudWatch metrics in embedded metric format.
+
+mod emf;
+mod logs;
+
+pub use emf::{EmfLine, Unit};
+pub use logs::{LogLevel, init_logs};
