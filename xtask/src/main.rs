@@ -1,1 +1,65 @@
-fn main() {}
+//! `cargo xtask ...`: every developer command of this workspace.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`up`] | the laptop: brokers, the producer's API, the event source mapping, one command |
+//! | [`test`] | runs the stages and prints the table at the end |
+//! | [`stages`] | the table of stages, and one module for each bigger stage |
+//! | [`package`] | the deployable zips |
+//! | [`deploy_check`] | what is missing before `terraform apply` |
+//! | [`needs`] | what a machine must have, how to see that it is there, how to install it |
+//! | [`tools`] | pinned tools from package registries, kept under `target/tools` |
+//! | [`process`] | child processes that never outlive their parent |
+//! | [`workspace`] | where things are |
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user on both streams")]
+
+mod deploy_check;
+mod needs;
+mod package;
+mod process;
+mod stages;
+mod test;
+mod tools;
+mod up;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Every developer command of this workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start brokers, the HTTP API and the consumer on this machine; Ctrl-C stops all of it.
+    Up(up::Options),
+    /// Run everything a change must pass, or only the stages named.
+    Test(test::Options),
+    /// Build the deployable zips: `target/lambda/<function>/bootstrap.zip`.
+    Package(package::Options),
+    /// Say what is missing before `terraform apply`: zips, variables, credentials, quotas.
+    DeployCheck(deploy_check::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Up(options) => up::run(&options),
+        Command::Test(options) => test::run(&options),
+        Command::Package(options) => package::run(&options),
+        Command::DeployCheck(options) => deploy_check::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What a machine must have, how to see that it is there, and how to install it.
+
+use std::process::{Command, Stdio};
+
+/// One prerequisite.
+#[derive(Debug)]
+pub(crate) struct Need {
+    /// As a user knows it.
+    pub(crate) name: &'static str,
+    /// `None` when it is there, else what is wrong.
+    pub(crate) problem: fn() -> Option<String>,
+    /// The one command or sentence that brings it.
+    pub(crate) install: &'static str,
+}
+
+/// C and C++ compilers, cmake, make and perl: what librdkafka and its OpenSSL are built with.
+pub(crate) const NATIVE_BUILD: Need = Need {
+    name: "C and C++ compilers, cmake, make, perl",
+    problem: || {
+        [("cc", "--version"), ("c++", "--version"), ("cmake", "--version"), ("make", "--version"), ("perl", "-v")]
+            .into_iter()
+            .find_map(|(program, argument)| not_runnable(program, &[argument]))
+    },
+    install: "apt-get install build-essential cmake perl",
+};
+
+/// Python with its `venv` module: pinned tools are installed into virtual environments under `target/tools`.
+pub(crate) const PYTHON_VENV: Need = Need {
+    name: "Python 3 with venv",
+    problem: || not_runnable("python3", &["-c", "import venv, ensurepip"]),
+    install: "apt-get install python3-venv",
+};
+
+/// Java 17 or newer: the real Kafka brokers.
+pub(crate) const JAVA: Need = Need {
+    name: "Java 17",
+    problem: || match first_line("java", &["-version"]) {
+        Err(problem) => Some(problem),
+        Ok(line) => match java_major(&line) {
+            Some(major) if major >= 17 => None,
+            _ => Some(format!("`java -version` says {line:?}, and 17 is needed")),
+        },
+    },
+    install: "apt-get install openjdk-17-jdk-headless",
+};
+
+/// Maven: fetches Apache Kafka's jars.
+pub(crate) const MAVEN: Need =
+    Need { name: "Maven", problem: || not_runnable("mvn", &["--version"]), install: "apt-get install maven" };
+
+/// Terraform 1.9 or newer.
+pub(crate) const TERRAFORM: Need = Need {
+    name: "Terraform 1.9",
+    problem: || match first_line("terraform", &["version"]) {
+        Err(problem) => Some(problem),
+        Ok(line) => match terraform_version(&line) {
+            Some(version) if version >= (1, 9) => None,
+            _ => Some(format!("`terraform version` says {line:?}, and 1.9 is needed")),
+        },
+    },
+    install: "see developer.hashicorp.com/terraform/install",
+};
+
+/// Prometheus with its `promtool`, and the node exporter.
+pub(crate) const PROMETHEUS: Need = Need {
+    name: "Prometheus and its node exporter",
+    problem: || {
+        ["prometheus", "promtool", "prometheus-node-exporter"]
+            .into_iter()
+            .find_map(|program| not_runnable(program, &["--version"]))
+    },
+    install: "apt-get install prometheus prometheus-node-exporter",
+};
+
+/// `cargo deny`.
+pub(crate) const CARGO_DENY: Need = Need {
+    name: "cargo-deny",
+    problem: || not_runnable("cargo-deny", &["--version"]),
+    install: "cargo install cargo-deny --locked",
+};
+
+/// `None` when the program starts and ends with 0, else what is wrong.
+fn not_runnable(program: &str, arguments: &[&str]) -> Option<String> {
+    let shown = format!("{program} {}", arguments.join(" "));
+    match Command::new(program).args(arguments).stdin(Stdio::null()).output() {
+        Err(_) => Some(format!("no program {program:?} on the PATH")),
+        Ok(output) if !output.status.success() => Some(format!("`{shown}` ended with {}", output.status)),
+        Ok(_) => None,
+    }
+}
+
+/// The first line a program prints, on either stream (`java -version` writes to standard error).
+fn first_line(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|_| format!("no program {program:?} on the PATH"))?;
+    let bytes = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    Ok(String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_owned())
+}
+
+/// `openjdk version "17.0.9" 2023-10-17` is 17.
+fn java_major(line: &str) -> Option<u32> {
+    line.split('"').nth(1)?.split(['.', '-', '+']).next()?.parse().ok()
+}
+
+/// `Terraform v1.9.8` is (1, 9).
+fn terraform_version(line: &str) -> Option<(u32, u32)> {
+    let mut parts = line.strip_prefix("Terraform v")?.split(['.', '-']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{java_major, terraform_version};
+
+    #[test]
+    fn versions_are_read_from_what_the_programs_print() {
+        assert_eq!(java_major("openjdk version \"17.0.9\" 2023-10-17"), Some(17));
+        assert_eq!(java_major("openjdk version \"21-ea\""), Some(21));
+        assert_eq!(java_major("java: not found"), None);
+        assert_eq!(terraform_version("Terraform v1.9.8"), Some((1, 9)));
+        assert_eq!(terraform_version("Terraform v1.14.0-beta1"), Some((1, 14)));
+        assert_eq!(terraform_version("OpenTofu v1.9.0"), None);
+    }
+}

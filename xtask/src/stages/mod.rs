@@ -1,0 +1,87 @@
+//! The table of stages. A stage is a name, what it does, what it needs, and a function; `cargo xtask test` runs them in
+//! the order of the table.
+
+mod basic;
+mod end_to_end;
+mod infra;
+mod monitoring;
+
+use anyhow::Result;
+
+use crate::needs::{self, Need};
+
+/// One part of what a change must pass.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    /// As it is named on the command line.
+    pub(crate) name: &'static str,
+    /// One line for `--list` and for the progress line.
+    pub(crate) does: &'static str,
+    /// What the machine must have. When one is missing the stage is skipped, or fails in CI.
+    pub(crate) needs: &'static [Need],
+    /// Runs only when it is named.
+    pub(crate) on_demand: bool,
+    /// Does the work. Its output is the user's; an error is the stage's failure.
+    pub(crate) run: fn() -> Result<()>,
+}
+
+/// Every stage, in the order in which they run: quick ones first.
+pub(crate) const STAGES: &[Stage] = &[
+    Stage { name: "fmt", does: "formatting (cargo fmt --check)", needs: &[], on_demand: false, run: basic::fmt },
+    Stage {
+        name: "lint",
+        does: "clippy over every target, warnings are errors in CI",
+        needs: &[needs::NATIVE_BUILD],
+        on_demand: false,
+        run: basic::lint,
+    },
+    Stage {
+        name: "unit",
+        does: "unit and integration tests of every crate but e2e, and the tidy rules",
+        needs: &[needs::NATIVE_BUILD],
+        on_demand: false,
+        run: basic::unit,
+    },
+    Stage {
+        name: "e2e",
+        does: "the packaged functions, end to end through cargo lambda watch and the embedded brokers",
+        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV],
+        on_demand: false,
+        run: end_to_end::run,
+    },
+    Stage {
+        name: "ha",
+        does: "the functions on real Kafka while brokers die (crate e2e)",
+        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
+        on_demand: false,
+        run: basic::ha,
+    },
+    Stage {
+        name: "infra",
+        does: "Terraform: format, validation, tests, policies, checkov",
+        needs: &[needs::TERRAFORM, needs::PYTHON_VENV],
+        on_demand: false,
+        run: infra::run,
+    },
+    Stage {
+        name: "deny",
+        does: "licences, bans and sources of every dependency (cargo deny)",
+        needs: &[needs::CARGO_DENY],
+        on_demand: false,
+        run: basic::deny,
+    },
+    Stage {
+        name: "infra-mutations",
+        does: "breaks the Terraform configuration in many ways; each must break the test it names",
+        needs: &[needs::TERRAFORM],
+        on_demand: true,
+        run: infra::run_mutations,
+    },
+    Stage {
+        name: "monitoring",
+        does: "every Prometheus panel, rule and alert against live brokers",
+        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN, needs::PROMETHEUS],
+        on_demand: true,
+        run: monitoring::run,
+    },
+];

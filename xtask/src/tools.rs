@@ -1,0 +1,1 @@
+//! Pinned tools from package registries, kept under `target/tools`.

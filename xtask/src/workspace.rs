@@ -1,0 +1,33 @@
+//! Where things are.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the workspace: the folder of the root `Cargo.toml`.
+pub(crate) fn root() -> PathBuf {
+    // Compiled in, so that the commands work from any folder of the workspace.
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// Cargo's target directory, as cargo itself resolves it from `CARGO_TARGET_DIR`.
+pub(crate) fn target_dir() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) if !dir.is_empty() => root().join(dir),
+        _ => root().join("target"),
+    }
+}
+
+/// Where pinned tools are kept: `target/tools/<name>`.
+pub(crate) fn tool_dir(name: &str) -> PathBuf {
+    target_dir().join("tools").join(name)
+}
+
+/// True in CI, where a missing prerequisite is a failure and not a skip.
+pub(crate) fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
+}
+
+/// The cargo that runs this command.
+pub(crate) fn cargo() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+}
