@@ -1,0 +1,69 @@
+# The one key of our own, and the log groups that it encrypts.
+
+resource "aws_kms_key" "this" {
+  description             = "${local.name}: cluster, logs, functions, alarms"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+  policy                  = jsonencode(local.key_policy)
+
+  lifecycle {
+    prevent_destroy = true # without the key, the brokers' volumes are lost
+  }
+}
+
+resource "aws_kms_alias" "this" {
+  name          = "alias/${local.name}"
+  target_key_id = aws_kms_key.this.key_id
+}
+
+locals {
+  # In a key policy "*" as resource means this key.
+  key_policy = {
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "AccountDecidesThroughIam"
+        Effect    = "Allow"
+        Principal = { AWS = "arn:${local.partition}:iam::${local.account_id}:root" }
+        Action    = "kms:*"
+        Resource  = "*"
+      },
+      {
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+        Sid       = "CloudWatchLogsOfThisAccount"
+        Effect    = "Allow"
+        Principal = { Service = "logs.${var.region}.${local.dns_suffix}" }
+        Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+        Resource  = "*"
+        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:*" } }
+      },
+      {
+        # Alarms and Prometheus alerts reach an encrypted topic only if they may use its key.
+        Sid       = "AlarmsToTheEncryptedTopic"
+        Effect    = "Allow"
+        Principal = { Service = ["cloudwatch.amazonaws.com", "aps.amazonaws.com"] }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
+        Resource  = "*"
+        Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
+      },
+    ]
+  }
+
+  log_groups = {
+    for name, group in {
+      brokers  = { name = "/aws/msk/${local.name}", when = !local.adopts_cluster }
+      producer = { name = "/aws/lambda/${local.name}-producer", when = true }
+      consumer = { name = "/aws/lambda/${local.name}-consumer", when = true }
+      api      = { name = "/aws/apigateway/${local.name}", when = true }
+      flow_log = { name = "/aws/vpc/${local.name}", when = !local.adopts_network }
+    } : name => group.name if group.when
+  }
+}
+
+resource "aws_cloudwatch_log_group" "this" {
+  for_each = local.log_groups
+
+  name              = each.value
+  retention_in_days = var.log_retention_days
+  kms_key_id        = aws_kms_key.this.arn
+}
