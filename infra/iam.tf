@@ -34,3 +34,208 @@ resource "aws_iam_role_policy" "flow_log" {
     }]
   })
 }
+
+# ----------------------------------------------------------------------------
+# Functions
+# ----------------------------------------------------------------------------
+
+locals {
+  function_trust = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "lambda.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+
+  # What Lambda itself does in a function's name: network interfaces, traces. EC2's Describe calls and X-Ray have no
+  # resource level, and Lambda checks the other two against "*" when the function is created:
+  # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+  function_platform_statements = {
+    for name in ["producer", "consumer"] : name => [
+      {
+        Sid      = "NetworkInterfacesForLambda"
+        Effect   = "Allow"
+        Action   = ["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"]
+        Resource = "*"
+      },
+      {
+        # Lambda may use those; code that runs in the function may not.
+        Sid       = "NotForTheFunctionsCode"
+        Effect    = "Deny"
+        Action    = ["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"]
+        Resource  = "*"
+        Condition = { ArnEquals = { "lambda:SourceFunctionArn" = ["arn:${local.partition}:lambda:${var.region}:${local.account_id}:function:${local.name}-${name}"] } }
+      },
+      {
+        Sid      = "Traces"
+        Effect   = "Allow"
+        Action   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
+        Resource = "*"
+      },
+      {
+        Sid      = "OwnLogGroup"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        Resource = "${aws_cloudwatch_log_group.this[name].arn}:*"
+      },
+    ]
+  }
+
+  # https://docs.aws.amazon.com/msk/latest/developerguide/iam-access-control-use-cases.html
+  producer_kafka_statements = [
+    {
+      Sid      = "ConnectAndWriteOnce"
+      Effect   = "Allow"
+      Action   = ["kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"] # the idempotent producer needs both
+      Resource = local.cluster_arn
+    },
+    {
+      Sid      = "WriteTheListedTopics"
+      Effect   = "Allow"
+      Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"]
+      Resource = [for name in sort(keys(local.produced_topics)) : "${local.topic_arn_prefix}${name}"]
+    },
+  ]
+
+  # The event source mapping reads with the function's role, so this one role holds both parts' rights.
+  # https://docs.aws.amazon.com/lambda/latest/dg/with-msk-permissions.html
+  consumer_kafka_statements = concat(
+    [
+      {
+        Sid      = "MappingFindsTheBrokers"
+        Effect   = "Allow"
+        Action   = ["kafka:DescribeCluster", "kafka:DescribeClusterV2", "kafka:GetBootstrapBrokers"]
+        Resource = local.cluster_arn
+      },
+      {
+        Sid      = "Connect"
+        Effect   = "Allow"
+        Action   = concat(["kafka-cluster:Connect"], length(local.dead_letter_topics) > 0 ? ["kafka-cluster:WriteDataIdempotently"] : [], local.failure_destination == "dead_letter_topic" ? ["kafka-cluster:DescribeCluster"] : [])
+        Resource = local.cluster_arn
+      },
+    ],
+    # A statement without a resource is not valid, hence the conditions.
+    length(local.consumed_topics) == 0 ? [] : [
+      {
+        Sid      = "ReadTheConsumedTopics"
+        Effect   = "Allow"
+        Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"]
+        Resource = [for name in sort(keys(local.consumed_topics)) : "${local.topic_arn_prefix}${name}"]
+      },
+      {
+        Sid      = "OwnConsumerGroups"
+        Effect   = "Allow"
+        Action   = ["kafka-cluster:DescribeGroup", "kafka-cluster:AlterGroup"]
+        Resource = [for group in sort(distinct(values(local.consumer_groups))) : "${local.group_arn_prefix}${group}"]
+      },
+    ],
+    length(local.dead_letter_topics) == 0 ? [] : [{
+      Sid      = "WriteTheDeadLetters"
+      Effect   = "Allow"
+      Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"]
+      Resource = [for name in sort(distinct(values(local.dead_letter_topics))) : "${local.topic_arn_prefix}${name}"]
+    }],
+    !startswith(local.failure_destination, "arn:") ? [] : [{
+      Sid      = "MappingReportsFailures"
+      Effect   = "Allow"
+      Action   = ["sqs:SendMessage"]
+      Resource = local.failure_destination
+    }],
+  )
+}
+
+resource "aws_iam_role" "producer" {
+  name                 = "${local.name}-producer"
+  description          = "Producer function: writes the produced topics"
+  permissions_boundary = var.permissions_boundary_arn
+  assume_role_policy   = local.function_trust
+}
+
+resource "aws_iam_role_policy" "producer" {
+  name   = "producer"
+  role   = aws_iam_role.producer.id
+  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.function_platform_statements.producer, local.producer_kafka_statements) })
+}
+
+resource "aws_iam_role" "consumer" {
+  name                 = "${local.name}-consumer"
+  description          = "Consumer function and its event source mapping: reads the consumed topics, writes their dead letters"
+  permissions_boundary = var.permissions_boundary_arn
+  assume_role_policy   = local.function_trust
+}
+
+resource "aws_iam_role_policy" "consumer" {
+  name   = "consumer"
+  role   = aws_iam_role.consumer.id
+  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.function_platform_statements.consumer, local.consumer_kafka_statements) })
+}
+
+# ----------------------------------------------------------------------------
+# Bastion
+# ----------------------------------------------------------------------------
+
+resource "aws_iam_role" "bastion" {
+  count = var.enable_bastion ? 1 : 0
+
+  name                 = "${local.name}-bastion"
+  description          = "Bastion: Session Manager, and administration of this one cluster"
+  permissions_boundary = var.permissions_boundary_arn
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "ec2.${local.dns_suffix}" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "bastion_session_manager" {
+  count = var.enable_bastion ? 1 : 0
+
+  role       = aws_iam_role.bastion[0].name
+  policy_arn = "arn:${local.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"
+}
+
+resource "aws_iam_role_policy" "bastion_kafka" {
+  count = var.enable_bastion ? 1 : 0
+
+  name = "administer-kafka"
+  role = aws_iam_role.bastion[0].id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "Cluster"
+        Effect   = "Allow"
+        Action   = ["kafka-cluster:Connect", "kafka-cluster:DescribeCluster", "kafka-cluster:DescribeClusterDynamicConfiguration", "kafka-cluster:WriteDataIdempotently"]
+        Resource = local.cluster_arn
+      },
+      {
+        Sid    = "Topics"
+        Effect = "Allow"
+        Action = [
+          "kafka-cluster:CreateTopic", "kafka-cluster:DescribeTopic", "kafka-cluster:AlterTopic", "kafka-cluster:DeleteTopic",
+          "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:AlterTopicDynamicConfiguration",
+          "kafka-cluster:ReadData", "kafka-cluster:WriteData",
+        ]
+        Resource = "${local.topic_arn_prefix}*"
+      },
+      {
+        Sid      = "Groups"
+        Effect   = "Allow"
+        Action   = ["kafka-cluster:DescribeGroup", "kafka-cluster:AlterGroup", "kafka-cluster:DeleteGroup"]
+        Resource = "${local.group_arn_prefix}*"
+      },
+    ]
+  })
+}
+
+resource "aws_iam_instance_profile" "bastion" {
+  count = var.enable_bastion ? 1 : 0
+
+  name = "${local.name}-bastion"
+  role = aws_iam_role.bastion[0].name
+}

@@ -102,15 +102,32 @@ resource "aws_flow_log" "this" {
 # VPC endpoints (instead of NAT)
 # ----------------------------------------------------------------------------
 
-resource "aws_vpc_endpoint" "interface" {
-  for_each = toset(!local.has_endpoints ? [] : concat(
+locals {
+  endpoint_services = toset(!local.has_endpoints ? [] : concat(
     ["lambda", "sts", "logs"],
     var.enable_bastion ? ["ssm", "ssmmessages", "ec2messages", "ecr.api", "ecr.dkr"] : [],
     var.enable_bastion && var.metrics_backend == "bastion" ? ["aps-workspaces"] : [],
   ))
+}
+
+# Looked up, because the names differ in China.
+data "aws_vpc_endpoint_service" "interface" {
+  for_each     = local.endpoint_services
+  service      = each.key
+  service_type = "Interface"
+}
+
+data "aws_vpc_endpoint_service" "s3" {
+  count        = local.has_endpoints ? 1 : 0
+  service      = "s3"
+  service_type = "Gateway"
+}
+
+resource "aws_vpc_endpoint" "interface" {
+  for_each = local.endpoint_services
 
   vpc_id              = local.vpc_id
-  service_name        = "com.amazonaws.${var.region}.${each.key}"
+  service_name        = data.aws_vpc_endpoint_service.interface[each.key].service_name
   vpc_endpoint_type   = "Interface"
   private_dns_enabled = true
   subnet_ids          = local.private_subnet_ids
@@ -123,7 +140,7 @@ resource "aws_vpc_endpoint" "s3" {
   count = local.has_endpoints ? 1 : 0
 
   vpc_id            = local.vpc_id
-  service_name      = "com.amazonaws.${var.region}.s3"
+  service_name      = data.aws_vpc_endpoint_service.s3[0].service_name
   vpc_endpoint_type = "Gateway"
   route_table_ids   = [for table in aws_route_table.private : table.id]
   tags              = { Name = "${local.name}-s3" }

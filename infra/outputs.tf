@@ -1,5 +1,9 @@
 # What the guides and other stacks use.
 
+locals {
+  api_endpoint = var.api.domain == null ? aws_apigatewayv2_api.this.api_endpoint : "https://${var.api.domain.name}"
+}
+
 output "cluster_arn" {
   description = "ARN of the MSK cluster."
   value       = local.cluster_arn
@@ -18,6 +22,46 @@ output "bootstrap_brokers_tls" {
 output "client_security_group_id" {
   description = "Attach this security group to other Kafka clients in the VPC; it may reach the brokers."
   value       = aws_security_group.this["clients"].id
+}
+
+output "api_endpoint" {
+  description = "Base URL of the HTTP API."
+  value       = local.api_endpoint
+}
+
+output "publish_example" {
+  description = "A command that publishes one message. With AWS_IAM it signs with the credentials in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; with JWT it takes the token from TOKEN."
+  value = join(" ", concat(
+    ["curl --fail-with-body -X POST '${local.api_endpoint}/messages'"],
+    var.api.authorization == "AWS_IAM" ? ["--aws-sigv4 'aws:amz:${var.region}:execute-api' --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" -H \"x-amz-security-token: $AWS_SESSION_TOKEN\""] : [],
+    var.api.authorization == "JWT" ? ["-H \"authorization: Bearer $TOKEN\""] : [],
+    ["-H 'content-type: application/json' -d '{\"hello\":\"world\"}'"],
+  ))
+}
+
+output "producer_function_name" {
+  description = "Name of the producer function; its alias live is what the API calls."
+  value       = aws_lambda_function.producer.function_name
+}
+
+output "consumer_function_name" {
+  description = "Name of the consumer function."
+  value       = aws_lambda_function.consumer.function_name
+}
+
+output "bastion_instance_id" {
+  description = "Instance id of the bastion, for Session Manager; null without one."
+  value       = one(aws_instance.bastion[*].id)
+}
+
+output "bastion_public_ip" {
+  description = "Public address of the bastion; null unless bastion_public."
+  value       = var.bastion_public ? one(aws_instance.bastion[*].public_ip) : null
+}
+
+output "kafka_ui_command" {
+  description = "Forwards Kafka-UI to http://localhost:8080 while it runs; null without a bastion."
+  value       = var.enable_bastion ? "aws ssm start-session --region ${var.region} --target ${aws_instance.bastion[0].id} --document-name AWS-StartPortForwardingSession --parameters '{\"portNumber\":[\"${local.kafka_ui_port}\"],\"localPortNumber\":[\"${local.kafka_ui_port}\"]}'" : null
 }
 
 # ----------------------------------------------------------------------------

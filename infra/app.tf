@@ -1,0 +1,408 @@
+# The functions, the HTTP API in front of the producer, and the event source mapping behind the consumer.
+
+# ----------------------------------------------------------------------------
+# Environment of the functions; the parsers in functions/*/src/config.rs refuse what they do not know
+# ----------------------------------------------------------------------------
+
+locals {
+  metrics_namespace = local.name
+
+  kafka_environment = merge(
+    { KAFKA_BOOTSTRAP_SERVERS = local.bootstrap_brokers_sasl_iam, KAFKA_AUTH = "iam" },
+    length(var.kafka_options) == 0 ? {} : { KAFKA_OPTIONS = jsonencode(var.kafka_options) },
+  )
+  common_environment = { LOG_LEVEL = var.log_level, METRICS_NAMESPACE = local.metrics_namespace }
+
+  producer_environment = merge(local.common_environment, local.kafka_environment, {
+    TOPICS              = jsonencode({ for name, topic in local.produced_topics : name => { for key, value in topic.policy : key => value if value != null } })
+    DEFAULT_TOPIC       = coalesce(var.default_topic, sort(keys(local.produced_topics))[0])
+    MAX_REQUEST_BYTES   = tostring(var.producer.max_request_bytes)
+    MAX_RECORDS         = tostring(var.producer.max_records)
+    MAX_RECORD_BYTES    = tostring(var.producer.max_record_bytes)
+    STATUS_MODE         = var.producer.status_mode
+    DELIVERY_TIMEOUT_MS = tostring(var.producer.delivery_timeout_ms)
+  })
+
+  # One value decides what the mapping asks for and what the function is told.
+  partial_batch_responses = var.esm_mode == "provisioned"
+
+  consumer_environment = merge(
+    local.common_environment,
+    {
+      ESM_PARTIAL_BATCH = tostring(local.partial_batch_responses)
+      ORDERING          = var.consumer.ordering
+      CONCURRENCY       = tostring(var.consumer.concurrency)
+    },
+    # Without a dead letter the consumer never speaks to the brokers.
+    var.consumer.dead_letter_topic == null ? {} : merge(local.kafka_environment, { DEAD_LETTER = "kafka:${var.consumer.dead_letter_topic}" }),
+  )
+}
+
+# ----------------------------------------------------------------------------
+# Producer
+# ----------------------------------------------------------------------------
+
+locals {
+  producer_zip = "${var.function_zip_directory}/producer/bootstrap.zip"
+  consumer_zip = "${var.function_zip_directory}/consumer/bootstrap.zip"
+
+  # The gateway gives up after 30 s; the function must be able to say what happened before that.
+  producer_timeout_seconds = 28
+}
+
+resource "aws_lambda_function" "producer" {
+  function_name = "${local.name}-producer"
+  description   = "HTTP request to Kafka records"
+  role          = aws_iam_role.producer.arn
+
+  filename         = local.producer_zip
+  source_code_hash = fileexists(local.producer_zip) ? filebase64sha256(local.producer_zip) : null
+  runtime          = "provided.al2023"
+  handler          = "bootstrap"
+  architectures    = [var.function_architecture]
+  publish          = true # a version for the alias
+
+  memory_size                    = var.producer.memory_mb
+  timeout                        = local.producer_timeout_seconds
+  reserved_concurrent_executions = coalesce(var.producer.reserved_concurrency, local.producer_concurrency_limit)
+  kms_key_arn                    = aws_kms_key.this.arn
+
+  environment {
+    variables = local.producer_environment
+  }
+
+  vpc_config {
+    subnet_ids         = local.private_subnet_ids
+    security_group_ids = [aws_security_group.this["producer"].id]
+  }
+
+  logging_config {
+    log_format            = "JSON"
+    application_log_level = upper(var.log_level)
+    system_log_level      = "INFO"
+    log_group             = aws_cloudwatch_log_group.this["producer"].name
+  }
+
+  tracing_config {
+    mode = "Active"
+  }
+
+  lifecycle {
+    precondition {
+      condition     = fileexists(local.producer_zip)
+      error_message = "${local.producer_zip} is missing: run `cargo xtask package${var.function_architecture == "arm64" ? " --arm64" : ""}` first, or point function_zip_directory at the zips."
+    }
+
+    precondition {
+      condition     = length(jsonencode(local.producer_environment)) <= 4000
+      error_message = "The producer's environment exceeds Lambda's 4 KB: shorten topics' policies or kafka_options."
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.producer]
+}
+
+# What the API calls. During a canary deployment, canary.weight of the traffic goes to another version.
+resource "aws_lambda_alias" "producer" {
+  name             = "live"
+  description      = "What the API calls"
+  function_name    = aws_lambda_function.producer.function_name
+  function_version = aws_lambda_function.producer.version
+
+  dynamic "routing_config" {
+    for_each = var.producer.canary == null ? [] : [var.producer.canary]
+
+    content {
+      additional_version_weights = { (routing_config.value.version) = routing_config.value.weight }
+    }
+  }
+}
+
+resource "aws_lambda_provisioned_concurrency_config" "producer" {
+  count = var.producer.provisioned_concurrency > 0 ? 1 : 0
+
+  function_name                     = aws_lambda_function.producer.function_name
+  qualifier                         = aws_lambda_alias.producer.name
+  provisioned_concurrent_executions = var.producer.provisioned_concurrency
+}
+
+# ----------------------------------------------------------------------------
+# API
+# ----------------------------------------------------------------------------
+
+locals {
+  # The producer's router has the same table; tests/routes.py prints this one for the comparison.
+  api_routes = toset([
+    "POST /topics/{topic}",
+    "POST /topics/{topic}/partitions/{partition}",
+    "POST /messages",
+    "GET /topics",
+    "GET /topics/{topic}",
+    "GET /healthz",
+    "GET /readyz",
+    "GET /version",
+  ])
+}
+
+resource "aws_apigatewayv2_api" "this" {
+  name                         = local.name
+  description                  = "Publishes messages to Kafka"
+  protocol_type                = "HTTP"
+  disable_execute_api_endpoint = var.api.domain != null # callers of a custom domain must not bypass it
+
+  dynamic "cors_configuration" {
+    for_each = var.api.cors == null ? [] : [var.api.cors]
+
+    content {
+      allow_origins = cors_configuration.value.allow_origins
+      allow_headers = cors_configuration.value.allow_headers
+      allow_methods = ["GET", "POST"]
+      max_age       = cors_configuration.value.max_age
+    }
+  }
+}
+
+resource "aws_apigatewayv2_integration" "producer" {
+  api_id                 = aws_apigatewayv2_api.this.id
+  integration_type       = "AWS_PROXY"
+  integration_method     = "POST"
+  integration_uri        = aws_lambda_alias.producer.invoke_arn
+  payload_format_version = "2.0"
+  timeout_milliseconds   = 30000
+}
+
+resource "aws_apigatewayv2_authorizer" "jwt" {
+  count = var.api.authorization == "JWT" ? 1 : 0
+
+  api_id           = aws_apigatewayv2_api.this.id
+  name             = "${local.name}-jwt"
+  authorizer_type  = "JWT"
+  identity_sources = ["$request.header.Authorization"]
+
+  jwt_configuration {
+    issuer   = var.api.jwt.issuer
+    audience = var.api.jwt.audience
+  }
+}
+
+resource "aws_apigatewayv2_route" "this" {
+  for_each = local.api_routes
+
+  api_id               = aws_apigatewayv2_api.this.id
+  route_key            = each.key
+  target               = "integrations/${aws_apigatewayv2_integration.producer.id}"
+  authorization_type   = var.api.authorization
+  authorizer_id        = var.api.authorization == "JWT" ? aws_apigatewayv2_authorizer.jwt[0].id : null
+  authorization_scopes = var.api.authorization == "JWT" ? var.api.jwt.scopes : null
+}
+
+resource "aws_apigatewayv2_stage" "default" {
+  api_id      = aws_apigatewayv2_api.this.id
+  name        = "$default"
+  auto_deploy = true
+
+  default_route_settings {
+    detailed_metrics_enabled = true
+    throttling_rate_limit    = var.api.throttling_rate_limit
+    throttling_burst_limit   = var.api.throttling_burst_limit
+  }
+
+  # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
+  access_log_settings {
+    destination_arn = aws_cloudwatch_log_group.this["api"].arn
+    format = jsonencode({
+      request_id             = "$context.requestId"
+      time                   = "$context.requestTimeEpoch"
+      source_ip              = "$context.identity.sourceIp"
+      principal              = "$context.identity.userArn"
+      subject                = "$context.authorizer.claims.sub"
+      route                  = "$context.routeKey"
+      path                   = "$context.path"
+      status                 = "$context.status"
+      response_bytes         = "$context.responseLength"
+      latency_ms             = "$context.responseLatency"
+      integration_latency_ms = "$context.integrationLatency"
+      integration_error      = "$context.integrationErrorMessage"
+      authorizer_error       = "$context.authorizer.error"
+    })
+  }
+}
+
+resource "aws_lambda_permission" "api" {
+  statement_id  = "api-gateway"
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.producer.function_name
+  qualifier     = aws_lambda_alias.producer.name
+  principal     = "apigateway.amazonaws.com"
+  source_arn    = "${aws_apigatewayv2_api.this.execution_arn}/*/*"
+}
+
+resource "aws_apigatewayv2_domain_name" "this" {
+  count = var.api.domain == null ? 0 : 1
+
+  domain_name = var.api.domain.name
+
+  domain_name_configuration {
+    certificate_arn = var.api.domain.certificate_arn
+    endpoint_type   = "REGIONAL"
+    security_policy = "TLS_1_2"
+  }
+}
+
+resource "aws_apigatewayv2_api_mapping" "this" {
+  count = length(aws_apigatewayv2_domain_name.this)
+
+  api_id      = aws_apigatewayv2_api.this.id
+  domain_name = aws_apigatewayv2_domain_name.this[0].id
+  stage       = aws_apigatewayv2_stage.default.id
+}
+
+resource "aws_route53_record" "api" {
+  count = try(var.api.domain.hosted_zone_id, null) == null ? 0 : 1
+
+  zone_id = var.api.domain.hosted_zone_id
+  name    = var.api.domain.name
+  type    = "A"
+
+  alias {
+    name                   = aws_apigatewayv2_domain_name.this[0].domain_name_configuration[0].target_domain_name
+    zone_id                = aws_apigatewayv2_domain_name.this[0].domain_name_configuration[0].hosted_zone_id
+    evaluate_target_health = false
+  }
+}
+
+# ----------------------------------------------------------------------------
+# Consumer
+# ----------------------------------------------------------------------------
+
+locals {
+  # Kafka partitions are read one batch at a time, so more environments than partitions would idle.
+  consumed_partitions  = sum(concat([0], [for topic in values(local.consumed_topics) : topic.partitions]))
+  consumer_concurrency = coalesce(var.consumer.reserved_concurrency, max(1, min(local.consumed_partitions, local.consumer_concurrency_limit)))
+
+  # What only a mapping with pollers of its own may have; everything is null on demand.
+  provisioned = var.esm_mode == "provisioned" ? {
+    minimum_pollers     = coalesce(var.consumer.minimum_pollers, 1)
+    maximum_pollers     = coalesce(var.consumer.maximum_pollers, max(coalesce(var.consumer.minimum_pollers, 1), 10))
+    maximum_retries     = coalesce(var.consumer.maximum_retries, 5)
+    maximum_age_seconds = coalesce(var.consumer.maximum_age_seconds, 86400)
+    bisect_on_error     = coalesce(var.consumer.bisect_on_error, false)
+    metrics             = coalesce(var.consumer.event_source_metrics, ["EventCount", "ErrorCount", "KafkaMetrics"])
+  } : null
+
+  failure_destination = var.esm_mode == "on_demand" ? "none" : coalesce(var.consumer.failure_destination, var.consumer.dead_letter_topic == null ? "none" : "dead_letter_topic")
+}
+
+resource "aws_lambda_function" "consumer" {
+  function_name = "${local.name}-consumer"
+  description   = "Kafka records to the record handler"
+  role          = aws_iam_role.consumer.arn
+
+  filename         = local.consumer_zip
+  source_code_hash = fileexists(local.consumer_zip) ? filebase64sha256(local.consumer_zip) : null
+  runtime          = "provided.al2023"
+  handler          = "bootstrap"
+  architectures    = [var.function_architecture]
+
+  memory_size                    = var.consumer.memory_mb
+  timeout                        = var.consumer.timeout_seconds
+  reserved_concurrent_executions = local.consumer_concurrency
+  kms_key_arn                    = aws_kms_key.this.arn
+
+  environment {
+    variables = local.consumer_environment
+  }
+
+  vpc_config {
+    subnet_ids         = local.private_subnet_ids
+    security_group_ids = [aws_security_group.this["consumer"].id]
+  }
+
+  logging_config {
+    log_format            = "JSON"
+    application_log_level = upper(var.log_level)
+    system_log_level      = "INFO"
+    log_group             = aws_cloudwatch_log_group.this["consumer"].name
+  }
+
+  tracing_config {
+    mode = "Active"
+  }
+
+  lifecycle {
+    precondition {
+      condition     = fileexists(local.consumer_zip)
+      error_message = "${local.consumer_zip} is missing: run `cargo xtask package${var.function_architecture == "arm64" ? " --arm64" : ""}` first, or point function_zip_directory at the zips."
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.consumer]
+}
+
+# One mapping per topic (a mapping reads exactly one), each with a consumer group of its own name: without a name Lambda
+# makes one up, and no lag alarm could find it.
+resource "aws_lambda_event_source_mapping" "consumer" {
+  for_each = local.consumed_topics
+
+  function_name     = aws_lambda_function.consumer.arn
+  event_source_arn  = local.cluster_arn
+  topics            = [each.key]
+  starting_position = var.consumer.starting_position
+  enabled           = var.consumer.enabled
+
+  batch_size                         = var.consumer.batch_size
+  maximum_batching_window_in_seconds = var.consumer.batch_window_seconds
+
+  function_response_types        = local.partial_batch_responses ? ["ReportBatchItemFailures"] : null
+  maximum_retry_attempts         = try(local.provisioned.maximum_retries, null)
+  maximum_record_age_in_seconds  = try(local.provisioned.maximum_age_seconds, null)
+  bisect_batch_on_function_error = try(local.provisioned.bisect_on_error, null)
+
+  amazon_managed_kafka_event_source_config {
+    consumer_group_id = local.consumer_groups[each.key]
+  }
+
+  dynamic "filter_criteria" {
+    for_each = length(var.consumer.filters) == 0 ? [] : [var.consumer.filters]
+
+    content {
+      dynamic "filter" {
+        for_each = filter_criteria.value
+
+        content {
+          pattern = filter.value
+        }
+      }
+    }
+  }
+
+  dynamic "provisioned_poller_config" {
+    for_each = local.provisioned[*]
+
+    content {
+      minimum_pollers = provisioned_poller_config.value.minimum_pollers
+      maximum_pollers = provisioned_poller_config.value.maximum_pollers
+    }
+  }
+
+  dynamic "metrics_config" {
+    for_each = local.provisioned[*]
+
+    content {
+      metrics = metrics_config.value.metrics
+    }
+  }
+
+  # https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure-destination.html
+  dynamic "destination_config" {
+    for_each = local.failure_destination == "none" ? [] : [local.failure_destination]
+
+    content {
+      on_failure {
+        destination_arn = destination_config.value == "dead_letter_topic" ? "kafka://${local.dead_letter_topics[each.key]}" : destination_config.value
+      }
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.consumer, aws_msk_topic.this]
+}

@@ -1,0 +1,110 @@
+# NAT gateways, and the bastion with the Kafka command line and Kafka-UI.
+
+# ----------------------------------------------------------------------------
+# NAT
+# ----------------------------------------------------------------------------
+
+locals {
+  # Zone -> the zone whose gateway it uses.
+  nat_zones = local.adopts_network || var.use_vpc_endpoints ? {} : { for zone in local.zones : zone => var.single_nat_gateway ? local.zones[0] : zone }
+}
+
+resource "aws_eip" "nat" {
+  for_each = toset(values(local.nat_zones))
+
+  domain = "vpc"
+  tags   = { Name = "${local.name}-nat-${each.key}" }
+}
+
+resource "aws_nat_gateway" "this" {
+  for_each = toset(values(local.nat_zones))
+
+  allocation_id = aws_eip.nat[each.key].id
+  subnet_id     = aws_subnet.public[each.key].id
+  tags          = { Name = "${local.name}-${each.key}" }
+
+  depends_on = [aws_internet_gateway.this]
+}
+
+resource "aws_route" "nat" {
+  for_each = local.nat_zones
+
+  route_table_id         = aws_route_table.private[each.key].id
+  destination_cidr_block = "0.0.0.0/0"
+  nat_gateway_id         = aws_nat_gateway.this[each.value].id
+}
+
+# ----------------------------------------------------------------------------
+# Bastion
+# ----------------------------------------------------------------------------
+
+# The newest Amazon Linux 2023 for the instance type's architecture.
+data "aws_ssm_parameter" "al2023" {
+  count = var.enable_bastion ? 1 : 0
+  name  = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${can(regex("^[a-z]+[0-9]+g[a-z]*\\.", var.bastion.instance_type)) ? "arm64" : "x86_64"}"
+}
+
+locals {
+  kafka_ui_port = 8080
+
+  bastion_setup = templatefile("${path.module}/templates/bastion.sh.tftpl", {
+    bootstrap_brokers = local.bootstrap_brokers_sasl_iam
+    cluster_name      = local.cluster_name
+    kafka_ui_image    = var.bastion.kafka_ui_image_digest == null ? var.bastion.kafka_ui_image : "${replace(var.bastion.kafka_ui_image, "/:[^/:]*$/", "")}@${var.bastion.kafka_ui_image_digest}"
+    kafka_ui_port     = local.kafka_ui_port
+    read_only         = var.bastion.kafka_ui_read_only
+    region            = var.region
+  })
+
+  # Appended to the set-up when metrics_backend = bastion; monitoring.tf owns what is in it.
+  bastion_prometheus_script = ""
+}
+
+resource "aws_instance" "bastion" {
+  count = var.enable_bastion ? 1 : 0
+
+  ami                         = data.aws_ssm_parameter.al2023[0].insecure_value
+  instance_type               = var.bastion.instance_type
+  iam_instance_profile        = aws_iam_instance_profile.bastion[0].name
+  subnet_id                   = var.bastion_public ? local.public_subnet_ids[0] : local.private_subnet_ids[0]
+  associate_public_ip_address = var.bastion_public
+  key_name                    = var.bastion.key_name
+  vpc_security_group_ids      = [aws_security_group.this["bastion"].id]
+  monitoring                  = true
+  ebs_optimized               = true
+
+  # Zipped, because user data ends at 16 KB.
+  user_data_base64            = base64gzip(join("\n", compact([local.bastion_setup, local.bastion_prometheus_script])))
+  user_data_replace_on_change = true
+
+  metadata_options {
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1 # containers share the host's network, so one hop is enough
+  }
+
+  root_block_device {
+    encrypted   = true
+    kms_key_id  = aws_kms_key.this.arn
+    volume_size = var.bastion.volume_gib
+    volume_type = "gp3"
+  }
+
+  tags = { Name = "${local.name}-bastion" }
+
+  lifecycle {
+    ignore_changes = [ami] # a newer image must not replace the host unasked: taint it when you want one
+  }
+}
+
+# Only with bastion_public: SSH for the ranges given. The key is EC2 Instance Connect's, or bastion.key_name.
+resource "aws_vpc_security_group_ingress_rule" "bastion_ssh" {
+  for_each = toset(var.enable_bastion && var.bastion_public ? var.allowed_cidrs : [])
+
+  security_group_id = aws_security_group.this["bastion"].id
+  cidr_ipv4         = each.value
+  ip_protocol       = "tcp"
+  from_port         = local.ports.ssh.port
+  to_port           = local.ports.ssh.port
+  description       = "${local.ports.ssh.label} from an allowed range"
+  tags              = { Name = "bastion-ssh-${each.value}" }
+}
