@@ -3,8 +3,15 @@
 //!
 //! The way of a record: [`OutboundRecord`] -> [`Publisher::publish`] -> [`Delivery`] or [`PublishFailure`].
 
+mod client;
+mod client_config;
+mod context;
 mod failure;
+mod guard;
+mod publisher;
 mod record;
+mod settings;
+mod token;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,7 +20,10 @@ use crate::deadline::Deadline;
 use crate::names::TopicName;
 
 pub use failure::{FailureCause, Persisted, PublishFailure};
+pub use publisher::{DeliveryTimeout, KafkaPublisher, PublisherSettings, PublisherStats, StartError, WarmUp};
 pub use record::{Delivery, Header, OutboundRecord};
+pub use settings::{Auth, ClientCertificate, KafkaSettings, Secret};
+pub use token::{CredentialsError, MskToken, TokenError, TokenSource};
 
 /// What became of one record.
 pub type PublishResult = Result<Delivery, PublishFailure>;

@@ -1,0 +1,222 @@
+//! One librdkafka producer: created, warmed, used, and replaced as a whole when it can no longer be trusted.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use tokio::sync::oneshot;
+
+use super::PublishResult;
+use super::context::Context;
+use super::failure::{FailureCause, Persisted, PublishFailure};
+use super::record::OutboundRecord;
+use super::token::TokenSource;
+use crate::names::TopicName;
+
+/// Longest single metadata request; a slow broker leaves time for another.
+const METADATA_TRY: Duration = Duration::from_millis(1500);
+/// First pause between two metadata requests while the producer id is awaited; doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// How long a dropped client may take to send what is left. Nothing should be: every request has answered by then.
+const DROP_FLUSH: Duration = Duration::from_secs(2);
+
+/// A producer client. Dropping it never blocks: the native client is destroyed on a thread of its own.
+pub(super) struct Client {
+    producer: Option<ThreadedProducer<Context>>,
+    retired: AtomicBool,
+    created: Instant,
+    partitions: RwLock<std::collections::HashMap<TopicName, (u32, Instant)>>,
+}
+
+/// One record on its way.
+pub(super) type Pending = oneshot::Receiver<PublishResult>;
+
+impl Client {
+    pub(super) fn start(config: &ClientConfig, tokens: Option<TokenSource>) -> KafkaResult<Arc<Self>> {
+        let producer = ThreadedProducer::from_config_and_context(config, Context::new(tokens))?;
+        Ok(Arc::new(Self {
+            producer: Some(producer),
+            retired: AtomicBool::new(false),
+            created: Instant::now(),
+            partitions: RwLock::default(),
+        }))
+    }
+
+    #[expect(clippy::expect_used, reason = "the producer is taken out only by drop")]
+    fn producer(&self) -> &ThreadedProducer<Context> {
+        self.producer.as_ref().expect("the producer lives as long as its client")
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        self.producer().context()
+    }
+
+    /// The error that ended this client for good, if there is one.
+    pub(super) fn fatal_error(&self) -> Option<(Code, String)> {
+        self.producer().client().fatal_error()
+    }
+
+    /// Marks the client as not to be used for new requests.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.created.elapsed()
+    }
+
+    /// Messages waiting or in flight.
+    pub(super) fn queue_depth(&self) -> u64 {
+        u64::try_from(self.producer().in_flight_count()).unwrap_or(0)
+    }
+
+    /// Enqueues all records, in order; never blocks.
+    pub(super) fn enqueue(&self, records: &[OutboundRecord]) -> Vec<Pending> {
+        records.iter().map(|record| self.enqueue_one(record)).collect()
+    }
+
+    fn enqueue_one(&self, record: &OutboundRecord) -> Pending {
+        let (report_to, pending) = oneshot::channel();
+        // A NUL would panic inside rdkafka; the functions refuse it before, with a better text.
+        if record.headers.iter().any(|header| header.name.contains('\0')) {
+            let _ = report_to.send(Err(PublishFailure::not_sent(FailureCause::Rejected)));
+            return pending;
+        }
+        let mut kafka = BaseRecord::<[u8], [u8], _>::with_opaque_to(record.topic.as_str(), Box::new(report_to));
+        kafka.partition = record.partition;
+        kafka.key = record.key.as_deref();
+        kafka.payload = record.value.as_deref();
+        kafka.timestamp = record.timestamp_ms;
+        if !record.headers.is_empty() {
+            let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            for header in &record.headers {
+                headers = headers.insert(KafkaHeader { key: &header.name, value: header.value.as_deref() });
+            }
+            kafka.headers = Some(headers);
+        }
+        if let Err((error, kafka)) = self.producer().send(kafka) {
+            let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+            // Refused by the local queue: it never left the process.
+            let _ = kafka.delivery_opaque.send(Err(PublishFailure::not_sent(FailureCause::of(code))));
+        }
+        pending
+    }
+
+    /// Takes back whatever can be taken back, for every request on this client. Each record's report says what is known of it.
+    /// The client must not be used again: what is in flight is not recalled, so sequence numbers may be off.
+    pub(super) fn purge(&self) {
+        self.retire();
+        self.producer().purge(PurgeConfig::default().queue().inflight());
+    }
+
+    /// Connects: fetches metadata until a broker has answered and the producer id is there, or until `bound` has passed.
+    /// A metadata answer is also what makes librdkafka ask for the id without waiting for its 500 ms timer.
+    pub(super) async fn connect(self: &Arc<Self>, topics: &[TopicName], bound: Duration) -> Result<(), PublishFailure> {
+        let until = Instant::now() + bound;
+        let mut pause = PAUSE_MIN;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let fetched = self.fetch_metadata(topics.first().cloned(), left.min(METADATA_TRY)).await;
+            if fetched.is_ok() && self.context().has_producer_id() {
+                return Ok(());
+            }
+            if let Some((code, _)) = self.fatal_error() {
+                return Err(PublishFailure::not_sent(FailureCause::of(code)));
+            }
+            if until.saturating_duration_since(Instant::now()) <= pause {
+                let cause = self.context().trouble().unwrap_or(FailureCause::BrokersUnreachable);
+                return Err(PublishFailure::not_sent(cause));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Asks the cluster about a topic (or about nothing in particular) on a blocking thread.
+    async fn fetch_metadata(
+        self: &Arc<Self>,
+        topic: Option<TopicName>,
+        bound: Duration,
+    ) -> Result<u32, PublishFailure> {
+        let client = Arc::clone(self);
+        let fetched = tokio::task::spawn_blocking(move || client.fetch_metadata_blocking(topic, bound)).await;
+        fetched.unwrap_or(Err(PublishFailure::not_sent(FailureCause::Other(Code::Fail))))
+    }
+
+    fn fetch_metadata_blocking(&self, topic: Option<TopicName>, bound: Duration) -> Result<u32, PublishFailure> {
+        // Zero would mean "return at once", without asking.
+        let bound = bound.max(Duration::from_millis(10));
+        let metadata =
+            self.producer().client().fetch_metadata(topic.as_ref().map(TopicName::as_str), bound).map_err(|error| {
+                let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+                let cause = match FailureCause::of(code) {
+                    FailureCause::TimedOut | FailureCause::BrokersUnreachable => {
+                        self.context().trouble().unwrap_or(FailureCause::BrokersUnreachable)
+                    }
+                    cause => cause,
+                };
+                PublishFailure { cause, persisted: Persisted::No }
+            })?;
+        self.context().set_connected();
+        let Some(topic) = topic else { return Ok(0) };
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic.as_str()) else {
+            return Err(PublishFailure::not_sent(FailureCause::TopicMissing));
+        };
+        let count = found.partitions().len();
+        if let Some(error) = found.error() {
+            let cause = FailureCause::of(Code::from(error));
+            // A leader election leaves the partitions in place.
+            if cause != FailureCause::BrokersUnreachable || count == 0 {
+                return Err(PublishFailure::not_sent(cause));
+            }
+        }
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let mut known = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(topic, (count, Instant::now()));
+        Ok(count)
+    }
+
+    /// Partitions of a topic, from memory when younger than `max_age`.
+    pub(super) async fn partition_count(
+        self: &Arc<Self>,
+        topic: &TopicName,
+        max_age: Duration,
+        bound: Duration,
+    ) -> Result<u32, PublishFailure> {
+        let known = self.partitions.read().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
+        match known {
+            Some((count, seen)) if seen.elapsed() < max_age => Ok(count),
+            _ => self.fetch_metadata(Some(topic.clone()), bound).await,
+        }
+    }
+
+    /// Sends what is queued, bounded. Blocks.
+    pub(super) fn flush(&self, bound: Duration) -> Result<(), KafkaError> {
+        self.producer().flush(bound)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let Some(producer) = self.producer.take() else { return };
+        // Destroying a client joins its threads, which may wait for a socket: never on an async thread.
+        let destroy = move || {
+            let _ = producer.flush(DROP_FLUSH);
+            drop(producer);
+        };
+        if let Err(error) = std::thread::Builder::new().name("kafka-client-drop".into()).spawn(destroy) {
+            tracing::error!(error = %error, "no thread to drop a Kafka client on");
+        }
+    }
+}

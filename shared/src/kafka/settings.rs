@@ -1,0 +1,263 @@
+//! How to reach the cluster: the part of the environment contract that both functions share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::client_config;
+use super::token::TokenSource;
+use crate::env::EnvReader;
+
+/// How clients prove who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// MSK IAM: `SASL_SSL` with OAUTHBEARER tokens signed for a region (listener 9098).
+    Iam,
+    /// TLS; mutual when a client certificate is given (listener 9094).
+    Tls(Option<ClientCertificate>),
+    /// SASL/SCRAM-SHA-512 over TLS (listener 9096).
+    Scram {
+        /// User name.
+        username: String,
+        /// Password.
+        password: Secret,
+    },
+    /// Neither encryption nor authentication: embedded brokers on a laptop.
+    None,
+}
+
+/// Files of a client certificate, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// A text that never shows in logs or errors.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// How to reach and enter the cluster.
+#[derive(Debug, Clone)]
+pub struct KafkaSettings {
+    /// `host:port,...`
+    pub bootstrap_servers: String,
+    /// How to authenticate.
+    pub auth: Auth,
+    /// PEM file of trusted roots; `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// librdkafka properties that the typed settings do not cover.
+    pub options: BTreeMap<String, String>,
+    /// Signs MSK IAM tokens; there exactly with [`Auth::Iam`].
+    pub(super) tokens: Option<TokenSource>,
+}
+
+impl KafkaSettings {
+    /// Plain brokers without encryption: embedded clusters and tests.
+    pub fn plain(bootstrap_servers: impl Into<String>) -> Self {
+        Self {
+            bootstrap_servers: bootstrap_servers.into(),
+            auth: Auth::None,
+            ca_file: None,
+            options: BTreeMap::new(),
+            tokens: None,
+        }
+    }
+
+    /// Reads `KAFKA_*` (and, for `iam`, `AWS_*`). `None` when something is wrong; the reader then knows what.
+    pub fn from_env(env: &mut EnvReader) -> Option<Self> {
+        let bootstrap_servers = env
+            .required("KAFKA_BOOTSTRAP_SERVERS", "set the brokers' addresses as `host:port,...`")
+            .and_then(|text| bootstrap_servers(env, &text));
+        let ca_file = env.optional("KAFKA_CA_FILE").map(|path| readable(env, "KAFKA_CA_FILE", path));
+        let options = options(env);
+        let auth = auth(env);
+        let tokens = if auth == Some(Auth::Iam) { TokenSource::from_env(env).map(Some) } else { Some(None) };
+        for name in env.unknown("KAFKA_") {
+            tracing::warn!(variable = name, "unknown environment variable: is it misspelt?");
+        }
+        Some(Self { bootstrap_servers: bootstrap_servers?, auth: auth?, ca_file, options: options?, tokens: tokens? })
+    }
+}
+
+fn bootstrap_servers(env: &mut EnvReader, text: &str) -> Option<String> {
+    let is_address = |server: &str| {
+        server.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty()
+                && host.chars().all(|c| c.is_ascii_graphic() && c != '/')
+                && port.parse::<u16>().is_ok_and(|port| port > 0)
+        })
+    };
+    let servers: Vec<&str> = text.split(',').map(str::trim).filter(|server| !server.is_empty()).collect();
+    if servers.is_empty() || !servers.iter().all(|server| is_address(server)) {
+        env.problem("KAFKA_BOOTSTRAP_SERVERS must be `host:port,...` with ports from 1 to 65535, as MSK's bootstrap_brokers outputs are");
+        return None;
+    }
+    Some(servers.join(","))
+}
+
+fn auth(env: &mut EnvReader) -> Option<Auth> {
+    let word = env.optional("KAFKA_AUTH").map_or_else(|| "iam".to_owned(), |text| text.trim().to_owned());
+    let certificate = env.optional("KAFKA_CLIENT_CERT_FILE");
+    let key = env.optional("KAFKA_CLIENT_KEY_FILE");
+    let username = env.optional("KAFKA_SASL_USERNAME");
+    let password = env.optional("KAFKA_SASL_PASSWORD");
+    match word.as_str() {
+        "iam" => Some(Auth::Iam),
+        "none" => Some(Auth::None),
+        "tls" => match (certificate, key) {
+            (None, None) => Some(Auth::Tls(None)),
+            (Some(certificate), Some(key)) => Some(Auth::Tls(Some(ClientCertificate {
+                certificate: readable(env, "KAFKA_CLIENT_CERT_FILE", certificate),
+                key: readable(env, "KAFKA_CLIENT_KEY_FILE", key),
+            }))),
+            _ => {
+                env.problem("KAFKA_CLIENT_CERT_FILE and KAFKA_CLIENT_KEY_FILE belong together: set both or neither");
+                None
+            }
+        },
+        "scram" => {
+            if username.is_none() {
+                env.problem("KAFKA_SASL_USERNAME is missing: KAFKA_AUTH=scram needs it");
+            }
+            if password.is_none() {
+                env.problem("KAFKA_SASL_PASSWORD is missing: KAFKA_AUTH=scram needs it");
+            }
+            Some(Auth::Scram { username: username?, password: Secret::new(password?) })
+        }
+        _ => {
+            env.problem("KAFKA_AUTH must be one of: iam, tls, scram, none");
+            None
+        }
+    }
+}
+
+/// Notes a file that cannot be read; librdkafka would say so much later and less clearly.
+fn readable(env: &mut EnvReader, name: &'static str, path: String) -> PathBuf {
+    let path = PathBuf::from(path);
+    if let Err(error) = std::fs::File::open(&path) {
+        env.problem(format!("{name} names a file that cannot be read ({})", error.kind()));
+    }
+    path
+}
+
+fn options(env: &mut EnvReader) -> Option<BTreeMap<String, String>> {
+    let Some(text) = env.optional("KAFKA_OPTIONS") else { return Some(BTreeMap::new()) };
+    let Ok(Value::Object(members)) = serde_json::from_str(&text) else {
+        env.problem(
+            "KAFKA_OPTIONS must be a JSON object of librdkafka properties, such as {\"compression.type\":\"zstd\"}",
+        );
+        return None;
+    };
+    let mut options = BTreeMap::new();
+    let mut complete = true;
+    for (name, value) in members {
+        let value = match value {
+            Value::String(text) => text,
+            Value::Number(number) => number.to_string(),
+            Value::Bool(flag) => flag.to_string(),
+            _ => {
+                env.problem(format!("KAFKA_OPTIONS: `{name}` must be a text, a number or true/false"));
+                complete = false;
+                continue;
+            }
+        };
+        if let Err(problem) = client_config::check_option(&name, &value) {
+            env.problem(format!("KAFKA_OPTIONS: {problem}"));
+            complete = false;
+        }
+        options.insert(name, value);
+    }
+    complete.then_some(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<KafkaSettings, Vec<String>> {
+        let mut env = EnvReader::new(variables.iter().copied());
+        let settings = KafkaSettings::from_env(&mut env);
+        env.finish(settings).map_err(|error| error.problems)
+    }
+
+    #[test]
+    fn everything_wrong_is_named_at_once() {
+        let problems = read(&[
+            ("KAFKA_BOOTSTRAP_SERVERS", "broker-without-port"),
+            ("KAFKA_AUTH", "scram"),
+            ("KAFKA_CA_FILE", "/nonexistent/roots.pem"),
+            ("KAFKA_OPTIONS", "{\"acks\":\"1\",\"no.such.option\":1,\"linger.ms\":[]}"),
+        ])
+        .unwrap_err();
+        let text = problems.join("\n");
+        for name in [
+            "KAFKA_BOOTSTRAP_SERVERS",
+            "KAFKA_SASL_USERNAME",
+            "KAFKA_SASL_PASSWORD",
+            "KAFKA_CA_FILE",
+            "`acks`",
+            "no.such.option",
+            "`linger.ms`",
+        ] {
+            assert!(text.contains(name), "{name} is not in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn iam_needs_a_region_and_credentials() {
+        let problems = read(&[("KAFKA_BOOTSTRAP_SERVERS", "b-1.example:9098")]).unwrap_err().join("\n");
+        assert!(problems.contains("AWS_REGION") && problems.contains("AWS_ACCESS_KEY_ID"), "{problems}");
+        let settings = read(&[
+            ("KAFKA_BOOTSTRAP_SERVERS", " b-1.example:9098 , b-2.example:9098,"),
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "canary-secret"),
+        ])
+        .unwrap();
+        assert_eq!(settings.bootstrap_servers, "b-1.example:9098,b-2.example:9098");
+        assert_eq!(settings.auth, Auth::Iam);
+        assert!(!format!("{settings:?}").contains("canary-secret"));
+    }
+
+    #[test]
+    fn half_a_client_certificate_is_refused() {
+        let problems = read(&[
+            ("KAFKA_BOOTSTRAP_SERVERS", "b:9094"),
+            ("KAFKA_AUTH", "tls"),
+            ("KAFKA_CLIENT_CERT_FILE", "/etc/hostname"),
+        ])
+        .unwrap_err();
+        assert_eq!(problems, ["KAFKA_CLIENT_CERT_FILE and KAFKA_CLIENT_KEY_FILE belong together: set both or neither"]);
+    }
+
+    #[test]
+    fn bad_addresses_are_refused() {
+        for servers in ["b:0", "b:65536", ":9092", "b", "PLAINTEXT://b:9092", ","] {
+            assert!(read(&[("KAFKA_BOOTSTRAP_SERVERS", servers), ("KAFKA_AUTH", "none")]).is_err(), "{servers}");
+        }
+        assert!(read(&[("KAFKA_BOOTSTRAP_SERVERS", "[::1]:9092"), ("KAFKA_AUTH", "none")]).is_ok());
+    }
+}

@@ -1,0 +1,249 @@
+//! MSK IAM tokens: a presigned `kafka-cluster:Connect` URL, signed from the environment's credentials or the container
+//! credentials endpoint's. Format and rules: the AWS MSK IAM SASL signers.
+
+mod credentials;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_types::region::Region;
+use futures_util::FutureExt;
+
+use crate::env::EnvReader;
+pub use credentials::CredentialsError;
+use credentials::CredentialsSource;
+
+/// A token is fetched anew once less than this share of its life is left. librdkafka asks at 20 %.
+const REFRESH_BELOW: f64 = 0.5;
+/// Tries of one refresh, so that a source that fails now and then is not noticed.
+const TRIES: u32 = 3;
+/// Wait between two tries.
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+
+/// A token for one connection attempt or re-authentication.
+#[derive(Clone)]
+pub struct MskToken {
+    token: String,
+    signed_at: SystemTime,
+    expires_at: SystemTime,
+}
+
+impl MskToken {
+    /// What the broker reads.
+    pub fn expose(&self) -> &str {
+        &self.token
+    }
+
+    /// When it ends by the wall clock: 900 s after signing, or when the credentials end, whichever is first.
+    pub fn expires_at(&self) -> SystemTime {
+        self.expires_at
+    }
+
+    /// [`Self::expires_at`] as librdkafka wants it.
+    pub fn expires_at_ms(&self) -> i64 {
+        self.expires_at.duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn left(&self, now: SystemTime) -> Duration {
+        self.expires_at.duration_since(now).unwrap_or_default()
+    }
+
+    fn is_fresh(&self, now: SystemTime) -> bool {
+        let life = self.expires_at.duration_since(self.signed_at).unwrap_or_default();
+        // A clock that went backwards makes a token look younger than new: sign again.
+        now >= self.signed_at && self.left(now) > life.mul_f64(REFRESH_BELOW)
+    }
+}
+
+impl fmt::Debug for MskToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MskToken").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no token. Never holds a credential.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// No credentials.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// The credentials have ended and the source gave no newer ones.
+    #[error("the AWS credentials have expired")]
+    Expired,
+    /// The signer failed.
+    #[error("signing failed: {0}")]
+    Signing(String),
+}
+
+/// Signs tokens and keeps the last one. Cheap to clone; clones share the token.
+#[derive(Clone)]
+pub struct TokenSource(Arc<Inner>);
+
+struct Inner {
+    region: Region,
+    credentials: CredentialsSource,
+    last: Mutex<Option<MskToken>>,
+    refreshes: AtomicU64,
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSource").field("region", &self.0.region).finish_non_exhaustive()
+    }
+}
+
+impl TokenSource {
+    /// Reads the region and where credentials come from. `None` when something is missing; the reader then knows what.
+    pub fn from_env(env: &mut EnvReader) -> Option<Self> {
+        let region = env.optional("AWS_REGION").or_else(|| env.optional("AWS_DEFAULT_REGION"));
+        let region = region.map(|text| text.trim().to_owned());
+        let region = match region {
+            Some(text) if is_region(&text) => Some(Region::new(text)),
+            Some(_) => {
+                env.problem("AWS_REGION must be a region's name, such as eu-west-1");
+                None
+            }
+            None => {
+                env.problem("AWS_REGION is missing: KAFKA_AUTH=iam signs tokens for a region");
+                None
+            }
+        };
+        let credentials = CredentialsSource::from_env(env);
+        Some(Self::new(region?, credentials?))
+    }
+
+    fn new(region: Region, credentials: CredentialsSource) -> Self {
+        Self(Arc::new(Inner { region, credentials, last: Mutex::new(None), refreshes: AtomicU64::new(0) }))
+    }
+
+    /// A source with fixed credentials, for tests and tools.
+    pub fn with_credentials(region: &str, access_key: &str, secret_key: &str, session_token: Option<String>) -> Self {
+        let credentials = Credentials::new(access_key, secret_key, session_token, None, "fixed");
+        Self::new(Region::new(region.to_owned()), CredentialsSource::Fixed(credentials))
+    }
+
+    /// A token with life left: the last one while it is fresh, else a new one; the last one until it ends when the source fails.
+    /// Blocks for a credentials endpoint's answers, each bounded: never call it on an async thread.
+    ///
+    /// # Errors
+    /// [`TokenError`] when no valid token can be had.
+    pub fn token(&self) -> Result<MskToken, TokenError> {
+        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = SystemTime::now();
+        if let Some(token) = last.as_ref().filter(|token| token.is_fresh(now)) {
+            return Ok(token.clone());
+        }
+        match self.sign_with_retries() {
+            Ok(token) => {
+                self.0.refreshes.fetch_add(1, Ordering::Relaxed);
+                *last = Some(token.clone());
+                Ok(token)
+            }
+            Err(error) => match last.as_ref().filter(|token| token.left(now) > Duration::from_secs(1)) {
+                Some(token) => {
+                    tracing::warn!(error = %error, left_ms = token.left(now).as_millis() as u64, "token refresh failed; the last token still holds");
+                    Ok(token.clone())
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    /// Whether a token was signed and has ended: whoever holds it cannot connect again.
+    pub fn has_expired(&self) -> bool {
+        let last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().is_none_or(|token| token.left(SystemTime::now()).is_zero())
+    }
+
+    /// How many tokens were signed.
+    pub fn refreshes(&self) -> u64 {
+        self.0.refreshes.load(Ordering::Relaxed)
+    }
+
+    fn sign_with_retries(&self) -> Result<MskToken, TokenError> {
+        let mut result = self.sign();
+        for _ in 1..TRIES {
+            if result.is_ok() || !self.0.credentials.may_recover() {
+                break;
+            }
+            std::thread::sleep(BETWEEN_TRIES);
+            result = self.sign();
+        }
+        result
+    }
+
+    fn sign(&self) -> Result<MskToken, TokenError> {
+        let credentials = self.0.credentials.fetch()?;
+        let credentials_end = credentials.expiry();
+        let signed_at = SystemTime::now();
+        let provider = SharedCredentialsProvider::new(credentials);
+        // With credentials in hand the signer does no I/O, so its future is ready at once.
+        let (token, expires_ms) =
+            aws_msk_iam_sasl_signer::generate_auth_token_from_credentials_provider(self.0.region.clone(), provider)
+                .now_or_never()
+                .ok_or_else(|| TokenError::Signing("the signer waited for something".into()))?
+                .map_err(|error| TokenError::Signing(error.to_string()))?;
+        let signer_end = UNIX_EPOCH + Duration::from_millis(expires_ms.max(0).unsigned_abs());
+        // The signer always says 900 s, even when the credentials end before.
+        let expires_at = credentials_end.map_or(signer_end, |end| end.min(signer_end));
+        if expires_at <= signed_at {
+            return Err(TokenError::Expired);
+        }
+        Ok(MskToken { token, signed_at, expires_at })
+    }
+}
+
+fn is_region(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 32
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expiring(left: Duration) -> TokenSource {
+        let end = SystemTime::now() + left;
+        let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, Some(end), "test");
+        TokenSource::new(Region::new("eu-west-1"), CredentialsSource::Fixed(credentials))
+    }
+
+    #[test]
+    fn a_token_lives_900_seconds_or_as_long_as_the_credentials() {
+        let long = TokenSource::with_credentials("eu-west-1", "AKIDEXAMPLE", "secret", Some("session".into()));
+        let left = long.token().unwrap().left(SystemTime::now()).as_secs();
+        assert!((890..=900).contains(&left), "{left}");
+        let short = expiring(Duration::from_secs(60)).token().unwrap().left(SystemTime::now()).as_secs();
+        assert!((58..=60).contains(&short), "{short}");
+    }
+
+    #[test]
+    fn credentials_that_have_ended_give_no_token() {
+        let source = expiring(Duration::ZERO);
+        assert_eq!(source.token().unwrap_err(), TokenError::Expired);
+        assert!(source.has_expired());
+    }
+
+    #[test]
+    fn a_fresh_token_is_kept() {
+        let source = TokenSource::with_credentials("eu-west-1", "AKIDEXAMPLE", "secret", None);
+        let first = source.token().unwrap();
+        assert_eq!(first.expose(), source.token().unwrap().expose());
+        assert_eq!(source.refreshes(), 1);
+        assert!(!source.has_expired());
+    }
+
+    #[test]
+    fn nothing_secret_shows_in_debug_output() {
+        let source =
+            TokenSource::with_credentials("eu-west-1", "AKIDCANARY", "secret-canary", Some("session-canary".into()));
+        let token = source.token().unwrap();
+        let text = format!("{source:?} {token:?}");
+        assert!(!text.contains("canary") && !text.contains("AKID") && !text.contains(token.expose()), "{text}");
+    }
+}
