@@ -55,9 +55,6 @@ locals {
     read_only         = var.bastion.kafka_ui_read_only
     region            = var.region
   })
-
-  # Appended to the set-up when metrics_backend = bastion; monitoring.tf owns what is in it.
-  bastion_prometheus_script = ""
 }
 
 resource "aws_instance" "bastion" {

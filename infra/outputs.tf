@@ -67,3 +67,29 @@ output "kafka_ui_command" {
 # ----------------------------------------------------------------------------
 # Monitoring
 # ----------------------------------------------------------------------------
+
+output "amp_workspace_endpoint" {
+  description = "Prometheus endpoint of the workspace, for queries and for the stack in grafana/; null without one."
+  value       = one(aws_prometheus_workspace.this[*].prometheus_endpoint)
+}
+
+output "grafana_url" {
+  description = "Address of the Grafana workspace; null without one."
+  value       = one([for workspace in aws_grafana_workspace.this : "https://${workspace.endpoint}"])
+}
+
+output "grafana_token" {
+  description = "Token for the stack in grafana/; null without a workspace."
+  value       = one(aws_grafana_workspace_service_account_token.terraform[*].key)
+  sensitive   = true
+}
+
+output "alarm_topic_arn" {
+  description = "SNS topic that every alarm and every Prometheus alert goes to."
+  value       = aws_sns_topic.alarms.arn
+}
+
+output "dashboard_url" {
+  description = "The CloudWatch dashboard."
+  value       = "https://${var.region}.console.${local.console_domain}/cloudwatch/home?region=${var.region}#dashboards:name=${aws_cloudwatch_dashboard.this.dashboard_name}"
+}

@@ -401,3 +401,136 @@ variable "enable_managed_grafana" {
   default     = false
   nullable    = false
 }
+
+variable "scrape_interval_seconds" {
+  description = "Seconds between two scrapes of a broker. Half of it doubles what the workspace bills for samples."
+  type        = number
+  default     = 60
+  nullable    = false
+
+  validation {
+    condition     = var.scrape_interval_seconds >= 30 && var.scrape_interval_seconds <= 300
+    error_message = "scrape_interval_seconds must be from 30 to 300: the scraper takes no less than 30, and the rules look back 5 minutes."
+  }
+}
+
+variable "kraft_controller_endpoints" {
+  description = "DNS names of the KRaft controllers, without port. They exist only once the cluster does, and only `aws kafka list-nodes` tells them (docs/03_MONITORING.md); without them the controller's panels and alerts stay empty, and CloudWatch's alarms watch the controller alone."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for host in var.kraft_controller_endpoints : can(regex("^[a-z0-9.-]+$", host))])
+    error_message = "kraft_controller_endpoints: DNS names without scheme or port, such as c-10001.name.abc123.c2.kafka.us-east-1.amazonaws.com."
+  }
+}
+
+variable "bastion_prometheus_image" {
+  description = "Container image of Prometheus for metrics_backend = bastion; with use_vpc_endpoints, one in an ECR registry of your own."
+  type        = string
+  default     = "quay.io/prometheus/prometheus:v3.5.0"
+  nullable    = false
+}
+
+variable "grafana" {
+  description = "The Grafana workspace. authentication_providers: AWS_SSO (IAM Identity Center) or SAML. Ids of Identity Center users and groups that may sign in. token_seconds: life of the token for the stack in grafana/."
+  type = object({
+    version                  = optional(string, "12.4")
+    authentication_providers = optional(list(string), ["AWS_SSO"])
+    admin_user_ids           = optional(list(string), [])
+    admin_group_ids          = optional(list(string), [])
+    viewer_user_ids          = optional(list(string), [])
+    viewer_group_ids         = optional(list(string), [])
+    token_seconds            = optional(number, 86400)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains(["9.4", "10.4", "12.4"], var.grafana.version)
+    error_message = "grafana.version must be 9.4, 10.4 or 12.4."
+  }
+
+  validation {
+    condition     = length(var.grafana.authentication_providers) > 0 && alltrue([for provider in var.grafana.authentication_providers : contains(["AWS_SSO", "SAML"], provider)])
+    error_message = "grafana.authentication_providers takes AWS_SSO and SAML, at least one of them."
+  }
+
+  validation {
+    condition     = var.grafana.token_seconds >= 600 && var.grafana.token_seconds <= 2592000
+    error_message = "grafana.token_seconds must be from 600 to 2592000 (30 days, the longest that Amazon Managed Grafana gives)."
+  }
+}
+
+variable "alarm_emails" {
+  description = "Addresses that get every alarm by mail; each must follow the link in its first mail."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in var.alarm_emails : can(regex("^[^@ ]+@[^@ ]+\\.[^@ ]+$", address))])
+    error_message = "alarm_emails must be mail addresses."
+  }
+}
+
+variable "paging_topic_arns" {
+  description = "SNS topics that wake someone (those of an on-call tool). Alarms of severity page go there too."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    # CloudWatch takes five actions for each state, and one is the alarm topic itself.
+    condition     = length(var.paging_topic_arns) <= 4 && alltrue([for arn in var.paging_topic_arns : can(regex("^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$", arn))])
+    error_message = "paging_topic_arns must be at most four ARNs of SNS topics (arn:aws:sns:us-east-1:123456789012:name)."
+  }
+}
+
+variable "runbook_url" {
+  description = "Where docs/RUNBOOKS.md can be read; it stands in every alarm's description, followed by # and the section."
+  type        = string
+  default     = "docs/RUNBOOKS.md"
+  nullable    = false
+
+  validation {
+    condition     = length(var.runbook_url) > 0 && length(var.runbook_url) <= 300 && !strcontains(var.runbook_url, "#")
+    error_message = "runbook_url must be 1 to 300 characters and without #: the section is appended."
+  }
+}
+
+variable "consumer_lag_limits" {
+  description = "How far consumers may be behind before an alarm: seconds to catch up, records on one partition, records in all. The Prometheus rules and the CloudWatch alarms use the same figures."
+  type = object({
+    time_lag_seconds     = optional(number, 300)
+    partition_offset_lag = optional(number, 10000)
+    total_offset_lag     = optional(number, 50000)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for limit in values(var.consumer_lag_limits) : limit > 0])
+    error_message = "consumer_lag_limits must be above 0: with 0 every record in flight is an alarm."
+  }
+}
+
+variable "alarm_limits" {
+  description = "Limits of the other alarms that depend on the traffic: percentages, and the latency that 1 % of callers may exceed."
+  type = object({
+    cpu_percent        = optional(number, 60)
+    disk_percent       = optional(number, 85)
+    heap_percent       = optional(number, 60)
+    api_5xx_percent    = optional(number, 1)
+    api_4xx_percent    = optional(number, 25)
+    api_p99_latency_ms = optional(number, 5000)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for name, limit in var.alarm_limits : limit > 0 && (!endswith(name, "_percent") || limit < 100)])
+    error_message = "alarm_limits must be above 0, and percentages below 100: at 100 the alarm could never go off."
+  }
+}

@@ -1,0 +1,240 @@
+# The alarms of alarms_table.tf as resources, the composite alarms over them, and the topic that they go to.
+
+# ----------------------------------------------------------------------------
+# The table, spelled out: one entry for each alarm
+# ----------------------------------------------------------------------------
+
+locals {
+  broker_ids         = [for index in range(local.broker_count) : tostring(index + 1)]
+  cluster_dimensions = { "Cluster Name" = local.cluster_name }
+
+  alarms = merge(
+    merge([for key, row in local.broker_rows : {
+      for id in local.broker_ids : "${key}-broker-${id}" => merge(row, {
+        namespace = "AWS/Kafka", dimensions = merge(local.cluster_dimensions, { "Broker ID" = id }, try(row.dimensions, {})), subject = "broker ${id} of ${local.cluster_name}"
+      })
+    } if row.when]...),
+
+    { for key, row in local.cluster_rows : key => merge(row, { namespace = "AWS/Kafka", dimensions = local.cluster_dimensions, subject = local.cluster_name }) if row.when },
+
+    # Never with Broker ID: the lag metrics do not have it.
+    merge([for key, row in local.lag_rows : {
+      for topic, group in local.consumer_groups : "${key}-${topic}" => merge(row, {
+        namespace = "AWS/Kafka", dimensions = merge(local.cluster_dimensions, { "Consumer Group" = group, Topic = topic }), subject = "group ${group}, topic ${topic}"
+      })
+    } if row.when]...),
+
+    merge([for key, row in local.mapping_rows : {
+      for topic, group in local.consumer_groups : "${key}-${topic}" => merge(row, {
+        namespace = "AWS/Lambda", dimensions = { EventSourceMappingUUID = aws_lambda_event_source_mapping.consumer[topic].uuid }, subject = "mapping of topic ${topic}"
+      })
+    } if row.when]...),
+
+    merge([for name, it in local.functions : {
+      for key, row in local.function_rows : "${name}-${key}" => merge(row, {
+        namespace  = "AWS/Lambda"
+        dimensions = { FunctionName = it.function.function_name }
+        subject    = "function ${name}"
+        threshold  = key == "slow" ? 0.8 * it.timeout_s * 1000 : key == "concurrency-near-limit" ? 0.8 * local.reserved_concurrency[name] : row.threshold
+      }) if key != "concurrency-near-limit" || local.reserved_concurrency[name] > 1
+    }]...),
+
+    { for key, row in local.other_rows : key => merge(row, { subject = local.name }) if row.when },
+
+    merge([for key, row in local.nat_rows : {
+      for zone, gateway in aws_nat_gateway.this : "${key}-${zone}" => merge(row, {
+        namespace = "AWS/NATGateway", dimensions = { NatGatewayId = gateway.id }, subject = "NAT gateway in ${zone}"
+      })
+    }]...),
+  )
+
+  comparison_operators = {
+    ">"       = "GreaterThanThreshold"
+    ">="      = "GreaterThanOrEqualToThreshold"
+    "<"       = "LessThanThreshold"
+    "<="      = "LessThanOrEqualToThreshold"
+    "outside" = "LessThanLowerOrGreaterThanUpperThreshold"
+  }
+
+  alarm_targets = {
+    ticket = [aws_sns_topic.alarms.arn]
+    page   = concat([aws_sns_topic.alarms.arn], var.paging_topic_arns)
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "this" {
+  for_each = local.alarms
+
+  alarm_name        = "${local.name}-${each.key}"
+  alarm_description = "[${each.value.severity}] ${each.value.subject}: ${each.value.about} Runbook: ${var.runbook_url}#${each.value.runbook}"
+
+  comparison_operator = local.comparison_operators[each.value.operator]
+  threshold           = each.value.threshold
+  threshold_metric_id = can(each.value.anomaly) ? "band" : null
+  evaluation_periods  = each.value.periods
+  datapoints_to_alarm = each.value.periods
+  treat_missing_data  = each.value.if_silent
+
+  # A plain metric ...
+  namespace          = can(each.value.math) || can(each.value.anomaly) ? null : each.value.namespace
+  metric_name        = can(each.value.math) || can(each.value.anomaly) ? null : each.value.metric
+  dimensions         = can(each.value.math) || can(each.value.anomaly) ? null : each.value.dimensions
+  period             = can(each.value.math) || can(each.value.anomaly) ? null : each.value.period
+  statistic          = can(each.value.math) || can(each.value.anomaly) || can(regex("^p[0-9]", each.value.stat)) ? null : each.value.stat
+  extended_statistic = can(regex("^p[0-9]", each.value.stat)) ? each.value.stat : null
+
+  # ... or a sum of some ...
+  dynamic "metric_query" {
+    for_each = can(each.value.math) ? each.value.math.metrics : {}
+
+    content {
+      id          = metric_query.key
+      return_data = false
+
+      metric {
+        namespace   = each.value.namespace
+        metric_name = metric_query.value
+        dimensions  = each.value.dimensions
+        period      = each.value.math.period
+        stat        = each.value.math.stat
+      }
+    }
+  }
+
+  dynamic "metric_query" {
+    for_each = can(each.value.math) ? [each.value.math.expression] : []
+
+    content {
+      id          = "result"
+      expression  = metric_query.value
+      label       = each.key
+      return_data = true
+    }
+  }
+
+  # ... or one that is compared with its own past.
+  dynamic "metric_query" {
+    for_each = can(each.value.anomaly) ? [each.value] : []
+
+    content {
+      id          = "observed"
+      return_data = true
+
+      metric {
+        namespace   = each.value.namespace
+        metric_name = each.value.metric
+        dimensions  = each.value.dimensions
+        period      = each.value.period
+        stat        = each.value.stat
+      }
+    }
+  }
+
+  dynamic "metric_query" {
+    for_each = can(each.value.anomaly) ? [each.value.anomaly] : []
+
+    content {
+      id          = "band"
+      expression  = "ANOMALY_DETECTION_BAND(observed, ${metric_query.value})"
+      label       = "expected"
+      return_data = true
+    }
+  }
+
+  actions_enabled = true
+  alarm_actions   = local.alarm_targets[each.value.severity]
+  ok_actions      = local.alarm_targets[each.value.severity]
+}
+
+# ----------------------------------------------------------------------------
+# Composite alarms: what an operator asks first
+# ----------------------------------------------------------------------------
+
+locals {
+  # At most 100 alarms in one rule (60 brokers, the most a cluster has, fit).
+  composites = {
+    cluster-unhealthy = {
+      about = "the cluster cannot do its work: no controller, partitions without a leader, or partitions that refuse writes."
+      rows  = ["no-active-controller", "offline-partitions", "under-min-isr-partitions"]
+    }
+    messages-at-risk = {
+      about = "records may be lost or are not handled: writes refused, disks about to fill, batches dropped, or dead letters undeliverable."
+      rows  = ["offline-partitions", "under-min-isr-partitions", "data-disk-filling", "records-dropped", "destination-unreachable", "consumer-destination-fails", "consumer-poison"]
+    }
+  }
+  composite_parts = {
+    for name, composite in local.composites : name => [
+      for key in sort(keys(local.alarms)) : key if anytrue([for row in composite.rows : key == row || startswith(key, "${row}-broker-") || contains([for topic in keys(local.consumed_topics) : "${row}-${topic}"], key)])
+    ]
+  }
+}
+
+resource "aws_cloudwatch_composite_alarm" "this" {
+  for_each = { for name, parts in local.composite_parts : name => parts if length(parts) > 0 }
+
+  alarm_name        = "${local.name}-${each.key}"
+  alarm_description = "[page] ${local.name}: ${local.composites[each.key].about} Runbook: ${var.runbook_url}#${each.key}"
+  alarm_rule        = join(" OR ", [for key in each.value : "ALARM(\"${aws_cloudwatch_metric_alarm.this[key].alarm_name}\")"])
+  actions_enabled   = true
+  alarm_actions     = local.alarm_targets["page"]
+  ok_actions        = local.alarm_targets["page"]
+}
+
+# ----------------------------------------------------------------------------
+# Where alarms go
+# ----------------------------------------------------------------------------
+
+resource "aws_sns_topic" "alarms" {
+  name              = "${local.name}-alarms"
+  display_name      = local.name
+  kms_master_key_id = aws_kms_key.this.arn
+}
+
+resource "aws_sns_topic_policy" "alarms" {
+  arn = aws_sns_topic.alarms.arn
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "CloudWatchAlarms"
+        Effect    = "Allow"
+        Principal = { Service = "cloudwatch.amazonaws.com" }
+        Action    = "sns:Publish"
+        Resource  = aws_sns_topic.alarms.arn
+        Condition = {
+          StringEquals = { "aws:SourceAccount" = local.account_id }
+          ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:cloudwatch:${var.region}:${local.account_id}:alarm:${local.name}-*" }
+        }
+      },
+      {
+        # https://docs.aws.amazon.com/prometheus/latest/userguide/AMP-alertmanager-receiver-AMPpermission.html
+        Sid       = "PrometheusAlerts"
+        Effect    = "Allow"
+        Principal = { Service = "aps.amazonaws.com" }
+        Action    = ["sns:Publish", "sns:GetTopicAttributes"]
+        Resource  = aws_sns_topic.alarms.arn
+        Condition = {
+          StringEquals = { "aws:SourceAccount" = local.account_id }
+          ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:aps:${var.region}:${local.account_id}:workspace/*" }
+        }
+      },
+      {
+        Sid       = "OnlyOverTls"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "sns:Publish"
+        Resource  = aws_sns_topic.alarms.arn
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      },
+    ]
+  })
+}
+
+# Each address gets a mail with a link that must be followed once.
+resource "aws_sns_topic_subscription" "email" {
+  for_each = toset(var.alarm_emails)
+
+  topic_arn = aws_sns_topic.alarms.arn
+  protocol  = "email"
+  endpoint  = each.value
+}
