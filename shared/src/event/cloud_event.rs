@@ -1,0 +1,161 @@
+//! CloudEvents 1.0 in Kafka records: "Kafka Protocol Binding for CloudEvents", binary and structured content mode.
+
+use serde_json::{Map, Value};
+
+use super::decode::{Message, json};
+use super::{DecodeError, Record};
+
+/// How a CloudEvent was laid out in its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloudEventMode {
+    /// Attributes in `ce_` headers, data in the value.
+    Binary,
+    /// All of it as JSON in the value.
+    Structured,
+}
+
+/// A CloudEvent: its attributes, with its data left where it was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CloudEvent {
+    /// Binary or structured.
+    pub mode: CloudEventMode,
+    /// `id`: unique together with `source`.
+    pub id: String,
+    /// `source`: a URI reference.
+    pub source: String,
+    /// `type`.
+    pub kind: String,
+    /// `subject`, if there is one.
+    pub subject: Option<String>,
+    /// `time`, RFC 3339 as sent.
+    pub time: Option<String>,
+    /// `datacontenttype`: the `content-type` header in binary mode.
+    pub data_content_type: Option<String>,
+    /// The data as JSON: of a structured event, or of a binary one whose content type is JSON or absent. `None` for data of another
+    /// type (read it with [`Record::value`]) and for none.
+    pub data: Option<Value>,
+}
+
+/// The media type of a structured event, with or without parameters.
+const STRUCTURED: &str = "application/cloudevents+json";
+/// The media type of a batch, which the Kafka binding does not have.
+const BATCH: &str = "application/cloudevents-batch";
+/// The versions of the specification that are read.
+const VERSION: &str = "1.0";
+
+pub(super) fn of(record: &Record) -> Result<CloudEvent, DecodeError> {
+    record.headers().map_err(Clone::clone)?;
+    let value = record.value()?;
+    if is_binary(record) {
+        return binary(record, value.as_deref());
+    }
+    match json(&value.ok_or(DecodeError::Tombstone)?)? {
+        Value::Object(members) => structured(members),
+        _ => Err(DecodeError::CloudEvent { attribute: "specversion", problem: "is missing" }),
+    }
+}
+
+/// Recognises the form of a value.
+pub(super) fn message(record: &Record, value: &[u8]) -> Result<Message, DecodeError> {
+    if is_binary(record) {
+        return binary(record, Some(value)).map(Message::CloudEvent);
+    }
+    let content_type = content_type(record).unwrap_or_default();
+    if content_type.starts_with(BATCH) {
+        return Err(DecodeError::CloudEvent {
+            attribute: "datacontenttype",
+            problem: "says a batch, which a Kafka record cannot hold; write one record per event",
+        });
+    }
+    match json(value)? {
+        Value::Object(members) if content_type.starts_with(STRUCTURED) || looks_structured(&members) => {
+            structured(members).map(Message::CloudEvent)
+        }
+        _ if content_type.starts_with(STRUCTURED) => {
+            Err(DecodeError::CloudEvent { attribute: "specversion", problem: "is missing" })
+        }
+        other => Ok(Message::Json(other)),
+    }
+}
+
+fn is_binary(record: &Record) -> bool {
+    record.header("ce_specversion").is_some()
+        || (record.header("ce_id").is_some() && record.header("ce_type").is_some())
+}
+
+/// An object with all required attributes is an event even when its content type got lost.
+fn looks_structured(members: &Map<String, Value>) -> bool {
+    ["specversion", "id", "source", "type"].iter().all(|name| members.get(*name).is_some_and(Value::is_string))
+}
+
+fn content_type(record: &Record) -> Option<String> {
+    record.header_text("content-type").map(|text| text.trim().to_ascii_lowercase())
+}
+
+fn binary(record: &Record, value: Option<&[u8]>) -> Result<CloudEvent, DecodeError> {
+    let attribute = |header: &str| record.header_text(header).map(str::to_owned);
+    let required = |header: &str, attribute: &'static str| match record.header(header) {
+        None => Err(DecodeError::CloudEvent { attribute, problem: "is missing" }),
+        Some(bytes) => non_empty(attribute, std::str::from_utf8(bytes).ok().map(str::to_owned)),
+    };
+    version(&required("ce_specversion", "specversion")?)?;
+    let data_content_type = content_type(record);
+    let is_json = data_content_type.as_deref().is_none_or(is_json_type);
+    Ok(CloudEvent {
+        mode: CloudEventMode::Binary,
+        id: required("ce_id", "id")?,
+        source: required("ce_source", "source")?,
+        kind: required("ce_type", "type")?,
+        subject: attribute("ce_subject"),
+        time: attribute("ce_time"),
+        data: match value {
+            Some(value) if is_json && !value.is_empty() => Some(json(value)?),
+            _ => None,
+        },
+        data_content_type,
+    })
+}
+
+fn structured(mut members: Map<String, Value>) -> Result<CloudEvent, DecodeError> {
+    let mut optional = |name: &str| match members.remove(name) {
+        Some(Value::String(text)) => Some(Some(text)),
+        None | Some(Value::Null) => Some(None),
+        Some(_) => None,
+    };
+    let mut required = |attribute: &'static str| match optional(attribute) {
+        Some(None) => Err(DecodeError::CloudEvent { attribute, problem: "is missing" }),
+        other => non_empty(attribute, other.flatten()),
+    };
+    version(&required("specversion")?)?;
+    let (id, source, kind) = (required("id")?, required("source")?, required("type")?);
+    Ok(CloudEvent {
+        mode: CloudEventMode::Structured,
+        id,
+        source,
+        kind,
+        subject: optional("subject").flatten(),
+        time: optional("time").flatten(),
+        data_content_type: optional("datacontenttype").flatten(),
+        data: members.remove("data"),
+    })
+}
+
+fn non_empty(attribute: &'static str, text: Option<String>) -> Result<String, DecodeError> {
+    text.filter(|text| !text.is_empty())
+        .ok_or(DecodeError::CloudEvent { attribute, problem: "must be text that is not empty" })
+}
+
+fn version(text: &str) -> Result<(), DecodeError> {
+    if text == VERSION {
+        return Ok(());
+    }
+    Err(DecodeError::CloudEvent {
+        attribute: "specversion",
+        problem: "is of a version that is not supported; send 1.0",
+    })
+}
+
+fn is_json_type(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
+}

@@ -1,0 +1,543 @@
+//! Reads an event: one pass over its text, which the records then share.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use base64::Engine;
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig, Simd};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::record::{Field, Headers};
+use super::{
+    FieldError, Header, MSK_EVENT_SOURCE, MskEvent, PartitionRecords, Record, RecordFault, SELF_MANAGED_EVENT_SOURCE,
+    SchemaMetadata, TimestampType,
+};
+
+/// Why a body is no MSK event. Never holds its content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// Not UTF-8.
+    #[error("the event is not UTF-8 text: byte {position} begins no character")]
+    NotUtf8 {
+        /// Position of the first wrong byte, counted from 1.
+        position: usize,
+    },
+    /// Not JSON.
+    #[error("the event is not JSON: wrong or incomplete at line {line}, column {column}")]
+    NotJson {
+        /// Line, counted from 1.
+        line: usize,
+        /// Column, counted from 1.
+        column: usize,
+    },
+    /// JSON of another kind.
+    #[error("not an MSK event: {0}; connect this function to an MSK or Kafka event source mapping only")]
+    NotMsk(&'static str),
+    /// A group of `records` is no list.
+    #[error("not an MSK event: group {group} of `records` is not a list of records")]
+    GroupNotAList {
+        /// Position of the group, counted from 1.
+        group: usize,
+    },
+}
+
+impl MskEvent {
+    /// Reads an event. The records hold slices of `body`; nothing is copied or decoded yet.
+    ///
+    /// Beyond AWS's documented shape it accepts what Kafka can produce and other senders write: absent or null `key`, `value`
+    /// and `headers`, null header values, header bytes from -128 to 255, a timestamp of -1 or none, numbers as text, records without topic or
+    /// partition (taken from the group's name), unknown members, an absent or unknown order of members. A record that is
+    /// worse has a [`RecordFault`], and a key, value or header list that cannot be decoded is an error only when it is asked for.
+    ///
+    /// # Errors
+    /// [`EventError`] when the body as a whole is no MSK event.
+    pub fn parse(body: impl Into<Bytes>) -> Result<Self, EventError> {
+        let body: Bytes = body.into();
+        let text =
+            std::str::from_utf8(&body).map_err(|error| EventError::NotUtf8 { position: error.valid_up_to() + 1 })?;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        EventSeed { source: &body }
+            .deserialize(&mut deserializer)
+            .and_then(|event| deserializer.end().map(|()| event))
+            .map_err(|error| EventError::NotJson { line: error.line(), column: error.column() })?
+    }
+}
+
+/// Implements the visits of JSON values that are not expected: containers are drained, then `$value` is the answer.
+macro_rules! otherwise {
+    ($seed:ident => $value:expr; $($kind:ident)*) => { $(otherwise!(@ $kind $seed $value);)* };
+    (@ scalars $seed:ident $value:expr) => {
+        otherwise!(@ scalar visit_bool(bool) $seed $value);
+        otherwise!(@ scalar visit_i64(i64) $seed $value);
+        otherwise!(@ scalar visit_u64(u64) $seed $value);
+        otherwise!(@ scalar visit_f64(f64) $seed $value);
+        otherwise!(@ scalar visit_str(&str) $seed $value);
+    };
+    (@ scalar $visit:ident($scalar:ty) $seed:ident $value:expr) => {
+        fn $visit<E>(self, _: $scalar) -> Result<Self::Value, E> {
+            let $seed = self;
+            Ok($value)
+        }
+    };
+    (@ null $seed:ident $value:expr) => {
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            let $seed = self;
+            Ok($value)
+        }
+    };
+    (@ list $seed:ident $value:expr) => {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            let $seed = self;
+            Ok($value)
+        }
+    };
+    (@ object $seed:ident $value:expr) => {
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+            while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            let $seed = self;
+            Ok($value)
+        }
+    };
+}
+
+/// Makes a seed that visits whatever comes.
+macro_rules! seed {
+    ($seed:ident => $value:ty) => {
+        impl<'de> DeserializeSeed<'de> for $seed<'_> {
+            type Value = $value;
+
+            fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<$value, D::Error> {
+                deserializer.deserialize_any(self)
+            }
+        }
+    };
+}
+
+struct EventSeed<'s> {
+    source: &'s Bytes,
+}
+
+seed!(EventSeed => Result<MskEvent, EventError>);
+
+impl<'de> Visitor<'de> for EventSeed<'_> {
+    type Value = Result<MskEvent, EventError>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an MSK event")
+    }
+
+    otherwise!(_seed => Err(EventError::NotMsk("it is not a JSON object")); scalars null list);
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut event = MskEvent::default();
+        let mut records = None;
+        let mut hint = None;
+        let mut odd_source = false;
+        while let Some(name) = members.next_key::<EventMember>()? {
+            match name {
+                EventMember::Source => {
+                    let raw = members.next_value::<&'de RawValue>()?;
+                    event.event_source = text(raw);
+                    odd_source = event.event_source.is_none() && raw.get() != "null";
+                }
+                EventMember::SourceArn => event.event_source_arn = text(members.next_value()?),
+                EventMember::BootstrapServers => event.bootstrap_servers = text(members.next_value()?),
+                EventMember::Records => {
+                    records = Some(members.next_value_seed(GroupsSeed { source: self.source })?);
+                }
+                EventMember::Other(found) => {
+                    hint = hint.or(found);
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        let known_source = match event.event_source.as_deref() {
+            Some(MSK_EVENT_SOURCE | SELF_MANAGED_EVENT_SOURCE) => true,
+            None if !odd_source => false,
+            _ => return Ok(Err(EventError::NotMsk("its eventSource is neither aws:kafka nor SelfManagedKafka"))),
+        };
+        match records {
+            Some(Ok(groups)) => event.partitions = groups,
+            Some(Err(error)) => return Ok(Err(error)),
+            None if known_source => {}
+            None => return Ok(Err(EventError::NotMsk(hint.unwrap_or("it has no `records`")))),
+        }
+        Ok(Ok(event))
+    }
+}
+
+enum EventMember {
+    Source,
+    SourceArn,
+    BootstrapServers,
+    Records,
+    /// With what such a member tells about the sender.
+    Other(Option<&'static str>),
+}
+
+impl<'de> Deserialize<'de> for EventMember {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        member_name(deserializer, |name| match name {
+            "eventSource" => Self::Source,
+            "eventSourceArn" => Self::SourceArn,
+            "bootstrapServers" => Self::BootstrapServers,
+            "records" => Self::Records,
+            "Records" => Self::Other(Some("it has `Records`, as SQS, SNS, S3, Kinesis and DynamoDB send")),
+            "requestContext" => Self::Other(Some("it has `requestContext`, as API Gateway and function URLs send")),
+            _ => Self::Other(None),
+        })
+    }
+}
+
+/// Reads a member's name without allocating, escaped or not.
+fn member_name<'de, D: Deserializer<'de>, T>(deserializer: D, of: impl FnOnce(&str) -> T) -> Result<T, D::Error> {
+    struct Name<F>(F);
+
+    impl<T, F: FnOnce(&str) -> T> Visitor<'_> for Name<F> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a member name")
+        }
+
+        fn visit_str<E>(self, name: &str) -> Result<T, E> {
+            Ok((self.0)(name))
+        }
+    }
+
+    deserializer.deserialize_str(Name(of))
+}
+
+struct GroupsSeed<'s> {
+    source: &'s Bytes,
+}
+
+seed!(GroupsSeed => Result<Vec<PartitionRecords>, EventError>);
+
+impl<'de> Visitor<'de> for GroupsSeed<'_> {
+    type Value = Result<Vec<PartitionRecords>, EventError>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("groups of records")
+    }
+
+    otherwise!(_seed => Err(EventError::NotMsk("its `records` is not an object of lists")); scalars list);
+    otherwise!(_seed => Ok(Vec::new()); null);
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut groups = Vec::new();
+        let mut wrong = None;
+        while let Some(name) = members.next_key::<String>()? {
+            let seed = RecordsSeed { source: self.source, group: &name };
+            match members.next_value_seed(seed)? {
+                Some(records) => groups.push(PartitionRecords { name, records }),
+                None => wrong = wrong.or(Some(groups.len() + 1)),
+            }
+        }
+        Ok(wrong.map_or(Ok(groups), |group| Err(EventError::GroupNotAList { group })))
+    }
+}
+
+struct RecordsSeed<'s> {
+    source: &'s Bytes,
+    group: &'s str,
+}
+
+seed!(RecordsSeed => Option<Vec<Record>>);
+
+impl<'de> Visitor<'de> for RecordsSeed<'_> {
+    type Value = Option<Vec<Record>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of records")
+    }
+
+    otherwise!(_seed => None; scalars object);
+    otherwise!(_seed => Some(Vec::new()); null);
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let named = self.group.rsplit_once('-').and_then(|(topic, n)| Some((topic, n.parse().ok()?)));
+        let (topic, partition) = named.unwrap_or(("", -1));
+        let topic: Arc<str> = topic.into();
+        let mut records: Vec<Record> = Vec::new();
+        loop {
+            // Records of a group have one topic: they share the text of the one before.
+            let topic = records.last().map_or(&topic, |record| &record.topic);
+            let empty = Record::new(Arc::clone(topic), partition, -1);
+            match items.next_element_seed(RecordSeed { source: self.source, empty })? {
+                Some(record) => records.push(record),
+                None => return Ok(Some(records)),
+            }
+        }
+    }
+}
+
+struct RecordSeed<'s> {
+    source: &'s Bytes,
+    /// With the group's topic and partition, for a record that has none.
+    empty: Record,
+}
+
+seed!(RecordSeed => Record);
+
+impl RecordSeed<'_> {
+    fn not_an_object(self) -> Record {
+        Record { fault: Some(RecordFault::NotAnObject), ..self.empty }
+    }
+}
+
+impl<'de> Visitor<'de> for RecordSeed<'_> {
+    type Value = Record;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a record")
+    }
+
+    otherwise!(seed => seed.not_an_object(); scalars null list);
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Record, A::Error> {
+        let mut record = self.empty;
+        while let Some(name) = members.next_key::<RecordMember>()? {
+            if name == RecordMember::Other {
+                members.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let raw = members.next_value::<&'de RawValue>()?;
+            match name {
+                RecordMember::Topic => match plain_text(raw) {
+                    Some(topic) if *topic == *record.topic => {}
+                    Some(topic) => record.topic = topic.into(),
+                    None => record.topic = text(raw).map_or(record.topic, Into::into),
+                },
+                RecordMember::Partition => {
+                    record.partition = number(raw).and_then(|n| n.try_into().ok()).unwrap_or(record.partition);
+                }
+                RecordMember::Offset => record.offset = number(raw).unwrap_or(-1),
+                RecordMember::Timestamp => record.timestamp = number(raw).filter(|ms| *ms >= 0),
+                RecordMember::TimestampType => record.timestamp_type = timestamp_type(raw),
+                RecordMember::Key => record.key = field(self.source, raw),
+                RecordMember::Value => record.value = field(self.source, raw),
+                RecordMember::Headers => record.headers = unparsed_headers(self.source, raw),
+                RecordMember::KeySchema => record.key_schema = schema(raw),
+                RecordMember::ValueSchema => record.value_schema = schema(raw),
+                RecordMember::Other => {}
+            }
+        }
+        Ok(checked(record))
+    }
+}
+
+#[derive(PartialEq)]
+enum RecordMember {
+    Topic,
+    Partition,
+    Offset,
+    Timestamp,
+    TimestampType,
+    Key,
+    Value,
+    Headers,
+    KeySchema,
+    ValueSchema,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for RecordMember {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        member_name(deserializer, |name| match name {
+            "topic" => Self::Topic,
+            "partition" => Self::Partition,
+            "offset" => Self::Offset,
+            "timestamp" => Self::Timestamp,
+            "timestampType" => Self::TimestampType,
+            "key" => Self::Key,
+            "value" => Self::Value,
+            "headers" => Self::Headers,
+            "keySchemaMetadata" => Self::KeySchema,
+            "valueSchemaMetadata" => Self::ValueSchema,
+            _ => Self::Other,
+        })
+    }
+}
+
+/// Notes what keeps the record from being named.
+fn checked(mut record: Record) -> Record {
+    if record.timestamp.is_none() {
+        record.timestamp_type = TimestampType::NoTimestamp;
+    } else if record.timestamp_type == TimestampType::NoTimestamp {
+        record.timestamp_type = TimestampType::CreateTime;
+    }
+    record.offset = record.offset.max(-1);
+    record.fault = if record.topic.is_empty() {
+        Some(RecordFault::Topic)
+    } else if record.partition < 0 {
+        Some(RecordFault::Partition)
+    } else if record.offset < 0 {
+        Some(RecordFault::Offset)
+    } else {
+        None
+    };
+    record
+}
+
+fn timestamp_type(raw: &RawValue) -> TimestampType {
+    match plain_text(raw) {
+        Some("LOG_APPEND_TIME") => TimestampType::LogAppendTime,
+        Some("NO_TIMESTAMP_TYPE") => TimestampType::NoTimestamp,
+        _ => TimestampType::CreateTime,
+    }
+}
+
+fn field(source: &Bytes, raw: &RawValue) -> Field {
+    let json = raw.get();
+    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(inner) => Field::Base64(slice(source, inner)),
+        None if json == "null" => Field::Null,
+        None => Field::Odd(slice(source, json)),
+    }
+}
+
+fn unparsed_headers(source: &Bytes, raw: &RawValue) -> Headers {
+    match raw.get() {
+        "null" | "[]" => Headers::default(),
+        json => Headers { text: slice(source, json), ..Headers::default() },
+    }
+}
+
+/// The part of `source` that `text` is; a copy if it is none.
+fn slice(source: &Bytes, text: &str) -> Bytes {
+    let start = (text.as_ptr() as usize).wrapping_sub(source.as_ptr() as usize);
+    match start.checked_add(text.len()) {
+        Some(end) if end <= source.len() => source.slice(start..end),
+        _ => Bytes::copy_from_slice(text.as_bytes()),
+    }
+}
+
+/// The text of a JSON string without escapes.
+fn plain_text(raw: &RawValue) -> Option<&str> {
+    raw.get().strip_prefix('"')?.strip_suffix('"').filter(|inner| !inner.contains('\\'))
+}
+
+fn text(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// A whole number, also as text (`"15"`) or with a fraction of zero.
+fn number(raw: &RawValue) -> Option<i64> {
+    /// Above it a float no longer holds every whole number.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let json = raw.get().trim_matches('"');
+    json.parse().ok().or_else(|| {
+        let float: f64 = json.parse().ok()?;
+        (float.fract() == 0.0 && float.abs() <= EXACT).then_some(float as i64)
+    })
+}
+
+fn schema(raw: &RawValue) -> Option<Box<SchemaMetadata>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Members<'a> {
+        #[serde(borrow)]
+        data_format: &'a RawValue,
+        #[serde(borrow)]
+        schema_id: &'a RawValue,
+    }
+
+    let members: Members<'_> = serde_json::from_str(raw.get()).ok()?;
+    let schema_id = text(members.schema_id).or_else(|| number(members.schema_id).map(|id| id.to_string()))?;
+    Some(Box::new(SchemaMetadata { data_format: text(members.data_format)?, schema_id }))
+}
+
+/// Decodes what stands between the quotes of a JSON string.
+pub(super) fn base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
+    static ENGINE: LazyLock<Simd> = LazyLock::new(|| {
+        Simd::standard(GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent))
+    });
+    ENGINE.decode(text).or_else(|error| {
+        // Some JSON writers escape the `/` of the alphabet.
+        match unescaped(text) {
+            Some(plain) => ENGINE.decode(plain),
+            None => Err(error),
+        }
+    })
+}
+
+fn unescaped(text: &[u8]) -> Option<String> {
+    if !text.contains(&b'\\') {
+        return None;
+    }
+    let mut json = Vec::with_capacity(text.len() + 2);
+    json.push(b'"');
+    json.extend_from_slice(text);
+    json.push(b'"');
+    serde_json::from_slice(&json).ok()
+}
+
+/// Reads the JSON text of a record's headers.
+pub(super) fn headers(json: &[u8]) -> Result<Vec<Header>, FieldError> {
+    serde_json::from_slice::<HeaderList>(json)
+        .map(|list| list.0)
+        // Its own message may quote the text.
+        .map_err(|error| FieldError::Headers(format!("wrong at character {}", error.column())))
+}
+
+/// A list of objects, or one object.
+struct HeaderList(Vec<Header>);
+
+impl<'de> Deserialize<'de> for HeaderList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Vec<Header>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of headers")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<Header>, A::Error> {
+                let mut headers = Vec::new();
+                while let Some(HeaderObject(more)) = items.next_element()? {
+                    headers.extend(more);
+                }
+                Ok(headers)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Vec<Header>, A::Error> {
+                let mut headers = Vec::new();
+                while let Some((name, value)) = members.next_entry::<String, Option<Vec<HeaderByte>>>()? {
+                    let value = value.map(|bytes| bytes.into_iter().map(|byte| byte.0).collect::<Vec<u8>>().into());
+                    headers.push(Header { name, value });
+                }
+                Ok(headers)
+            }
+        }
+
+        deserializer.deserialize_any(List).map(Self)
+    }
+}
+
+struct HeaderObject(Vec<Header>);
+
+impl<'de> Deserialize<'de> for HeaderObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        HeaderList::deserialize(deserializer).map(|list| Self(list.0))
+    }
+}
+
+/// A byte as a number from -128 (Java's `byte`) to 255.
+struct HeaderByte(u8);
+
+impl<'de> Deserialize<'de> for HeaderByte {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = i16::deserialize(deserializer)?;
+        u8::try_from(number)
+            .or_else(|_| i8::try_from(number).map(i8::cast_unsigned))
+            .map(Self)
+            .map_err(|_| serde::de::Error::custom("not a byte"))
+    }
+}

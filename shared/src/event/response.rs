@@ -1,0 +1,84 @@
+//! The batch response of a function whose mapping has `ReportBatchItemFailures`.
+
+use serde::Serialize;
+
+use super::{MskEvent, Record, RecordFault, RecordId};
+
+/// `{"batchItemFailures":[{"itemIdentifier":{"partition":"<topic>-<n>","offset":<int>}}]}`.
+///
+/// AWS retries the whole batch when one identifier is not of the batch (a silent, endless retry), so a response is
+/// only made from an event's own records.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct BatchResponse {
+    #[serde(rename = "batchItemFailures")]
+    failures: Vec<Failure>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Failure {
+    #[serde(rename = "itemIdentifier")]
+    item: Item,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Item {
+    partition: String,
+    offset: i64,
+    #[serde(skip)]
+    id: RecordId,
+}
+
+/// A failed record that has no identifier: only an invocation error makes AWS retry it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("record {position} of the event failed and cannot be reported alone: {fault}")]
+pub struct Unreportable {
+    /// Position in [`MskEvent::records`], counted from 1.
+    pub position: usize,
+    /// What it lacks.
+    pub fault: RecordFault,
+}
+
+impl BatchResponse {
+    /// No failure: the whole batch is done.
+    pub fn all_done() -> Self {
+        Self::default()
+    }
+
+    /// Reports the records of `event` for which `is_failed` says so, given each record's position in
+    /// [`MskEvent::records`] (from 0) and the record.
+    ///
+    /// # Errors
+    /// [`Unreportable`] for a failed record without coordinates.
+    pub fn reporting(
+        event: &MskEvent,
+        mut is_failed: impl FnMut(usize, &Record) -> bool,
+    ) -> Result<Self, Unreportable> {
+        let mut failures = Vec::new();
+        for (index, record) in event.records().enumerate() {
+            if !is_failed(index, record) {
+                continue;
+            }
+            if let Some(fault) = record.fault() {
+                return Err(Unreportable { position: index + 1, fault });
+            }
+            let id = record.id();
+            failures.push(Failure { item: Item { partition: id.partition_name(), offset: id.offset, id } });
+        }
+        Ok(Self { failures })
+    }
+
+    /// Whether nothing is reported.
+    pub fn is_empty(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    /// Number of records reported.
+    pub fn len(&self) -> usize {
+        self.failures.len()
+    }
+
+    /// The records reported, in the event's order.
+    pub fn failed(&self) -> impl Iterator<Item = &RecordId> {
+        self.failures.iter().map(|failure| &failure.item.id)
+    }
+}
