@@ -1,0 +1,40 @@
+package msk.e2e;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+
+/** A file parsed again whenever it was replaced, so that tests rotate keys and change policies on running brokers. */
+final class WatchedFile<T> {
+    interface Parser<T> {
+        T parse(byte[] content) throws IOException;
+    }
+
+    private final Path path;
+    private final Parser<T> parser;
+    private FileTime readAt;
+    private Object readKey;
+    private T value;
+
+    WatchedFile(Path path, Parser<T> parser) {
+        this.path = path;
+        this.parser = parser;
+    }
+
+    synchronized T get() {
+        try {
+            // The rig replaces files by renaming, so a new file also has a new inode (its key).
+            var attributes = Files.readAttributes(path, java.nio.file.attribute.BasicFileAttributes.class);
+            if (value == null || !attributes.lastModifiedTime().equals(readAt) || !attributes.fileKey().equals(readKey)) {
+                value = parser.parse(Files.readAllBytes(path));
+                readAt = attributes.lastModifiedTime();
+                readKey = attributes.fileKey();
+            }
+            return value;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

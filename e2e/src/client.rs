@@ -1,0 +1,99 @@
+//! A Kafka client of the rig's own for each listener: the second opinion beside the functions' clients.
+
+use std::error::Error;
+
+use rdkafka::{
+    ClientConfig, ClientContext,
+    client::OAuthToken,
+    producer::{FutureProducer, FutureRecord},
+    util::Timeout,
+};
+use time::OffsetDateTime;
+
+use crate::{
+    error::{Result, RigError, kafka_error},
+    kafka::{
+        Cluster, Listener,
+        cluster::{SCRAM_PASSWORD, SCRAM_USER},
+        iam::AccessKey,
+    },
+    token::TokenDraft,
+};
+
+/// Settings of a client that speaks to one listener of the cluster.
+pub fn settings(cluster: &Cluster, listener: Listener) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", cluster.bootstrap(listener)).set("allow.auto.create.topics", "false");
+    let ca = cluster.ca_file().display().to_string();
+    match listener {
+        Listener::Plaintext => {}
+        Listener::Iam => {
+            config.set("security.protocol", "SASL_SSL").set("sasl.mechanisms", "OAUTHBEARER");
+            config.set("ssl.ca.location", ca);
+        }
+        Listener::Scram => {
+            config.set("security.protocol", "SASL_SSL").set("sasl.mechanisms", "SCRAM-SHA-512");
+            config.set("sasl.username", SCRAM_USER).set("sasl.password", SCRAM_PASSWORD).set("ssl.ca.location", ca);
+        }
+        Listener::MutualTls => {
+            let identity = cluster.client_identity();
+            config.set("security.protocol", "SSL").set("ssl.ca.location", ca);
+            config.set("ssl.certificate.pem", &identity.certificate_pem).set("ssl.key.pem", &identity.key_pem);
+        }
+    }
+    config
+}
+
+/// Gives librdkafka tokens of the rig's own signer.
+pub struct RigTokens {
+    key: AccessKey,
+}
+
+impl RigTokens {
+    /// Signs with `key`.
+    pub fn new(key: AccessKey) -> Self {
+        Self { key }
+    }
+}
+
+impl ClientContext for RigTokens {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _config: Option<&str>) -> std::result::Result<OAuthToken, Box<dyn Error>> {
+        let now = OffsetDateTime::now_utc();
+        Ok(OAuthToken {
+            token: TokenDraft::genuine(&self.key, now, 900).token(),
+            principal_name: "kafka-cluster".to_owned(),
+            lifetime_ms: (now.unix_timestamp() + 900) * 1_000,
+        })
+    }
+}
+
+/// An idempotent producer on one listener, with the cluster's own access key where tokens are asked for.
+///
+/// # Errors
+///
+/// [`RigError::Kafka`] when librdkafka refuses the settings.
+pub fn producer(cluster: &Cluster, listener: Listener) -> Result<FutureProducer<RigTokens>> {
+    let mut config = settings(cluster, listener);
+    config.set("enable.idempotence", "true").set("message.timeout.ms", "20000");
+    config.create_with_context(RigTokens::new(cluster.key().clone())).map_err(kafka_error("creating a producer"))
+}
+
+/// Writes one record and waits until it is acknowledged; answers partition and offset.
+///
+/// # Errors
+///
+/// [`RigError::Kafka`] with the delivery's error.
+pub async fn write<C: ClientContext + 'static>(
+    producer: &FutureProducer<C>,
+    topic: &str,
+    key: &str,
+    value: &str,
+) -> Result<(i32, i64)> {
+    let record = FutureRecord::to(topic).key(key).payload(value);
+    match producer.send(record, Timeout::Never).await {
+        Ok(delivery) => Ok((delivery.partition, delivery.offset)),
+        Err((source, _)) => Err(RigError::Kafka { what: format!("writing to {topic}"), source }),
+    }
+}

@@ -1,0 +1,100 @@
+//! What can go wrong in the rig, each with what to change.
+
+use std::{path::PathBuf, time::Duration};
+
+/// A failure of the rig itself, never of the code under test.
+#[derive(Debug, thiserror::Error)]
+pub enum RigError {
+    /// A program the rig needs is not on the `PATH`.
+    #[error("`{tool}` was not found: {install}")]
+    MissingTool {
+        /// The program's name.
+        tool: &'static str,
+        /// How to install it.
+        install: &'static str,
+    },
+    /// A program the rig ran returned a failure.
+    #[error("`{command}` failed: {detail}")]
+    Command {
+        /// The command, shortened to what matters.
+        command: String,
+        /// Its exit status and the end of its output.
+        detail: String,
+    },
+    /// A process of the rig ended although it should run.
+    #[error("{name} ended early ({status}); the end of its log:\n{log_tail}")]
+    Exited {
+        /// Which process.
+        name: String,
+        /// Its exit status.
+        status: String,
+        /// The last lines of its log.
+        log_tail: String,
+    },
+    /// Something awaited did not happen in time.
+    #[error("{what} did not happen within {limit:?}; last seen: {last_seen}")]
+    TimedOut {
+        /// What was awaited.
+        what: String,
+        /// For how long.
+        limit: Duration,
+        /// The state when the wait ended.
+        last_seen: String,
+    },
+    /// A file or folder could not be used.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A socket or process call failed.
+    #[error("{what}: {source}")]
+    Os {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// The Kafka client of the rig failed.
+    #[error("{what}: {source}")]
+    Kafka {
+        /// What was tried.
+        what: String,
+        /// librdkafka's answer.
+        source: rdkafka::error::KafkaError,
+    },
+    /// Certificates could not be made or loaded.
+    #[error("certificate {what}: {detail}")]
+    Certificate {
+        /// Which certificate.
+        what: String,
+        /// Why.
+        detail: String,
+    },
+    /// The rig was asked for something it cannot do.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// A result of the rig.
+pub type Result<T, E = RigError> = std::result::Result<T, E>;
+
+/// Names the file in an I/O error.
+pub(crate) fn file_error(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> RigError {
+    let path = path.into();
+    move |source| RigError::File { path, source }
+}
+
+/// Names the attempt in an I/O error.
+pub(crate) fn os_error(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> RigError {
+    let what = what.into();
+    move |source| RigError::Os { what, source }
+}
+
+/// Names the attempt in a librdkafka error.
+pub(crate) fn kafka_error(what: impl Into<String>) -> impl FnOnce(rdkafka::error::KafkaError) -> RigError {
+    let what = what.into();
+    move |source| RigError::Kafka { what, source }
+}

@@ -1,0 +1,197 @@
+//! What the cluster says of itself, asked on the brokers' internal listener: never through a fault proxy.
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer as _},
+};
+
+use super::config::BrokerId;
+use crate::{
+    error::{Result, RigError, kafka_error},
+    wait::wait_until,
+};
+
+/// One question to one broker; a stopped broker costs this much before another is asked.
+const QUESTION_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// A partition as the cluster's metadata shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// Its number.
+    pub id: i32,
+    /// The broker that takes writes; none during an election.
+    pub leader: Option<BrokerId>,
+    /// All brokers that should hold it.
+    pub replicas: Vec<BrokerId>,
+    /// Those that hold all of it.
+    pub in_sync: Vec<BrokerId>,
+}
+
+/// Questions and orders to the cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Admin {
+    config: ClientConfig,
+    /// A consumer that never subscribes: librdkafka's lightest client with a metadata call.
+    client: Arc<BaseConsumer>,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Admin").finish_non_exhaustive()
+    }
+}
+
+impl Admin {
+    pub(super) fn new(bootstrap: &str) -> Result<Self> {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", bootstrap)
+            // The brokers these questions go to are being killed: look again soon.
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "300")
+            .set("socket.timeout.ms", "1500")
+            .set("log_level", "0");
+        let client = config.create().map_err(kafka_error("creating the rig's Kafka client"))?;
+        Ok(Self { config, client: Arc::new(client) })
+    }
+
+    /// The brokers that are alive and unfenced.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Kafka`] when no broker answers.
+    pub async fn brokers(&self) -> Result<Vec<BrokerId>> {
+        let metadata = self.metadata(None).await?;
+        let mut ids: Vec<BrokerId> = metadata.brokers().iter().filter_map(|broker| id(broker.id())).collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// The partitions of `topic`, by number.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Kafka`] when no broker answers, [`RigError::Invalid`] when there is no such topic.
+    pub async fn partitions(&self, topic: &str) -> Result<Vec<Partition>> {
+        let metadata = self.metadata(Some(topic)).await?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
+        let found = found.ok_or_else(|| RigError::Invalid(format!("the cluster has no topic {topic}")))?;
+        let ids = |ids: &[i32]| ids.iter().copied().filter_map(id).collect();
+        let mut partitions: Vec<Partition> = found
+            .partitions()
+            .iter()
+            .map(|partition| Partition {
+                id: partition.id(),
+                leader: id(partition.leader()),
+                replicas: ids(partition.replicas()),
+                in_sync: ids(partition.isr()),
+            })
+            .collect();
+        partitions.sort_by_key(|partition| partition.id);
+        Ok(partitions)
+    }
+
+    /// The leader of one partition.
+    ///
+    /// # Errors
+    ///
+    /// As [`Admin::partitions`]; [`RigError::Invalid`] also while nobody leads.
+    pub async fn leader(&self, topic: &str, partition: i32) -> Result<BrokerId> {
+        let partitions = self.partitions(topic).await?;
+        let found = partitions.iter().find(|found| found.id == partition);
+        found
+            .and_then(|found| found.leader)
+            .ok_or_else(|| RigError::Invalid(format!("partition {topic}-{partition} has no leader now")))
+    }
+
+    /// Creates a topic with replication factor 3 and waits until every replica is in sync.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Kafka`] or [`RigError::TimedOut`].
+    pub async fn create_topic(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> =
+            self.config.create().map_err(kafka_error("creating the rig's admin client"))?;
+        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(3));
+        for (key, value) in config {
+            new = new.set(key, value);
+        }
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
+        let what = format!("creating topic {topic}");
+        let results = admin.create_topics([&new], &options).await.map_err(kafka_error(&what))?;
+        for result in results {
+            if let Err((_, code)) = result {
+                return Err(RigError::Kafka { what, source: rdkafka::error::KafkaError::AdminOp(code) });
+            }
+        }
+        self.wait_in_sync(topic, 3, Duration::from_secs(30)).await
+    }
+
+    /// Waits until every partition of `topic` has a leader and at least `replicas` replicas in sync.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::TimedOut`] with the last state seen.
+    pub async fn wait_in_sync(&self, topic: &str, replicas: usize, limit: Duration) -> Result<()> {
+        let what = format!("{replicas} in-sync replicas of every partition of {topic}");
+        self.wait_partitions(&what, topic, limit, |partition| {
+            partition.leader.is_some() && partition.in_sync.len() >= replicas
+        })
+        .await
+    }
+
+    /// Waits until `holds` for every partition of `topic`; `what` names it in the error.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::TimedOut`] with the last state seen.
+    pub async fn wait_partitions(
+        &self,
+        what: &str,
+        topic: &str,
+        limit: Duration,
+        holds: impl Fn(&Partition) -> bool,
+    ) -> Result<()> {
+        wait_until(what, limit, || async {
+            match self.partitions(topic).await {
+                Ok(partitions) if partitions.iter().all(&holds) => Ok(()),
+                Ok(partitions) => Err(format!("{partitions:?}")),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await
+    }
+
+    /// Waits until exactly these brokers are alive.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::TimedOut`] with the last state seen.
+    pub async fn wait_brokers(&self, expected: &[BrokerId], limit: Duration) -> Result<()> {
+        wait_until(&format!("live brokers {expected:?}"), limit, || async {
+            match self.brokers().await {
+                Ok(brokers) if brokers == expected => Ok(()),
+                Ok(brokers) => Err(format!("{brokers:?}")),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await
+    }
+
+    async fn metadata(&self, topic: Option<&str>) -> Result<rdkafka::metadata::Metadata> {
+        let client = Arc::clone(&self.client);
+        let topic = topic.map(str::to_owned);
+        // librdkafka's metadata call blocks.
+        let answer = tokio::task::spawn_blocking(move || client.fetch_metadata(topic.as_deref(), QUESTION_TIMEOUT));
+        let answer = answer.await.map_err(|error| RigError::Invalid(format!("metadata call: {error}")))?;
+        answer.map_err(kafka_error("asking for metadata"))
+    }
+}
+
+fn id(raw: i32) -> Option<BrokerId> {
+    BrokerId::try_from(raw).ok()
+}

@@ -1,0 +1,187 @@
+//! Apache Kafka's jars, fetched once by Maven into the target folder, and the rig's Java classes compiled against them.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use crate::{
+    error::{Result, RigError, file_error, os_error},
+    folder,
+};
+
+const INSTALL_MAVEN: &str = "install Maven 3.8 or newer (Debian: `apt-get install maven`)";
+const INSTALL_JAVA: &str = "install a Java 17 development kit (Debian: `apt-get install openjdk-17-jdk-headless`)";
+
+/// A release of Apache Kafka that the rig runs; each has a folder in `e2e/kafka/` with its pinned dependencies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KafkaVersion {
+    /// The newest of the line that MSK recommends.
+    V3_9,
+    /// The newest release.
+    V4,
+}
+
+impl KafkaVersion {
+    /// The exact version.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V3_9 => "3.9.2",
+            Self::V4 => "4.4.0",
+        }
+    }
+}
+
+impl std::fmt::Display for KafkaVersion {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// The jars and classes on this machine.
+#[derive(Clone, Debug)]
+pub struct Distribution {
+    version: KafkaVersion,
+    jars: PathBuf,
+    classes: PathBuf,
+}
+
+impl Distribution {
+    /// Fetches and compiles what is not there yet. Runs that start at the same time wait for each other.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::MissingTool`] says what to install; [`RigError::Command`] holds Maven's or javac's own words.
+    pub fn fetch(version: KafkaVersion) -> Result<Self> {
+        let root = folder::target_dir().join("kafka");
+        fs::create_dir_all(&root).map_err(file_error(&root))?;
+        let lock_path = root.join(format!("{version}.lock"));
+        let lock = File::create(&lock_path).map_err(file_error(&lock_path))?;
+        lock.lock().map_err(file_error(&lock_path))?;
+        let jars = fetch_jars(version, &root)?;
+        let classes = compile(version, &root, &jars)?;
+        Ok(Self { version, jars, classes })
+    }
+
+    /// The release.
+    pub fn version(&self) -> KafkaVersion {
+        self.version
+    }
+
+    /// The folder of Kafka's jars, for tools that need more than a broker.
+    pub fn jars(&self) -> &Path {
+        &self.jars
+    }
+
+    /// Kafka's and the rig's classes, as `java -cp` wants them.
+    pub(crate) fn class_path(&self) -> OsString {
+        let mut path = self.classes.clone().into_os_string();
+        path.push(":");
+        path.push(self.jars.join("*"));
+        path
+    }
+}
+
+fn source_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+/// `dependency:copy-dependencies` into a folder that gets its final name only when complete.
+fn fetch_jars(version: KafkaVersion, root: &Path) -> Result<PathBuf> {
+    let pom = source_dir().join("kafka").join(version.as_str()).join("pom.xml");
+    let jars = root.join(version.as_str());
+    if up_to_date(&jars, std::slice::from_ref(&pom))? {
+        return Ok(jars);
+    }
+    tracing::info!(%version, "fetching Apache Kafka from Maven Central");
+    let partial = root.join(format!("{version}.partial"));
+    start_over(&partial)?;
+    let mut maven = Command::new("mvn");
+    maven.args(["--batch-mode", "--quiet", "--file"]).arg(&pom).arg("dependency:copy-dependencies");
+    maven.arg(format!("-DoutputDirectory={}", partial.display()));
+    run(&mut maven, "mvn", INSTALL_MAVEN)?;
+    finish(&partial, &jars, &[pom])
+}
+
+/// Compiles `e2e/java` against the release's own jars.
+fn compile(version: KafkaVersion, root: &Path, jars: &Path) -> Result<PathBuf> {
+    let sources = java_sources()?;
+    let classes = root.join(format!("{version}-classes"));
+    if up_to_date(&classes, &sources)? {
+        return Ok(classes);
+    }
+    let partial = root.join(format!("{version}-classes.partial"));
+    start_over(&partial)?;
+    let mut javac = Command::new("javac");
+    javac.args(["-Xlint:all", "-Werror", "--release", "17", "-cp"]).arg(jars.join("*"));
+    javac.arg("-d").arg(&partial).args(&sources);
+    run(&mut javac, "javac", INSTALL_JAVA)?;
+    finish(&partial, &classes, &sources)
+}
+
+fn java_sources() -> Result<Vec<PathBuf>> {
+    let dir = source_dir().join("java/msk/e2e");
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(&dir).map_err(file_error(&dir))? {
+        let path = entry.map_err(file_error(&dir))?.path();
+        if path.extension().is_some_and(|extension| extension == "java") {
+            sources.push(path);
+        }
+    }
+    sources.sort();
+    Ok(sources)
+}
+
+/// The stamp in a made folder: the contents it was made from. Comparing them, not their times, survives a fresh clone.
+const STAMP: &str = ".made-from";
+
+fn stamp_of(sources: &[PathBuf]) -> Result<String> {
+    let mut stamp = String::new();
+    for source in sources {
+        stamp.push_str(&fs::read_to_string(source).map_err(file_error(source))?);
+    }
+    Ok(stamp)
+}
+
+fn up_to_date(made: &Path, sources: &[PathBuf]) -> Result<bool> {
+    let stamp = stamp_of(sources)?;
+    Ok(fs::read_to_string(made.join(STAMP)).is_ok_and(|old| old == stamp))
+}
+
+fn start_over(partial: &Path) -> Result<()> {
+    if partial.exists() {
+        fs::remove_dir_all(partial).map_err(file_error(partial))?;
+    }
+    fs::create_dir_all(partial).map_err(file_error(partial))
+}
+
+fn finish(partial: &Path, made: &Path, sources: &[PathBuf]) -> Result<PathBuf> {
+    let stamp = partial.join(STAMP);
+    fs::write(&stamp, stamp_of(sources)?).map_err(file_error(&stamp))?;
+    if made.exists() {
+        fs::remove_dir_all(made).map_err(file_error(made))?;
+    }
+    fs::rename(partial, made).map_err(file_error(made))?;
+    Ok(made.to_owned())
+}
+
+/// Runs a tool to its end; its failure carries the end of what it printed.
+pub(crate) fn run(command: &mut Command, tool: &'static str, install: &'static str) -> Result<Output> {
+    let output = command.output().map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            RigError::MissingTool { tool, install }
+        } else {
+            os_error(format!("running {tool}"))(error)
+        }
+    })?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    let tail: Vec<&str> = printed.lines().rev().take(15).collect();
+    let tail: Vec<&str> = tail.into_iter().rev().collect();
+    Err(RigError::Command { command: tool.to_owned(), detail: format!("{}\n{}", output.status, tail.join("\n")) })
+}

@@ -1,0 +1,23 @@
+//! Apache Kafka, as Amazon MSK runs it: three brokers in three racks and a controller of its own.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`distribution`] | the jars, fetched by Maven once, and the Java classes of this rig compiled against them |
+//! | [`listener`] | the ways in: MSK IAM, SCRAM, mutual TLS, plaintext |
+//! | `config` | the `server.properties` of each node |
+//! | `node` | one JVM: start, kill, stop, continue, restart |
+//! | [`cluster`] | all of them together |
+//! | [`admin`] | what the cluster says of itself: leaders, in-sync replicas, topics |
+//! | [`iam`] | the access keys and policies the brokers know |
+
+pub mod admin;
+pub mod cluster;
+mod config;
+pub mod distribution;
+pub mod iam;
+pub mod listener;
+mod node;
+
+pub use cluster::{Cluster, ClusterOptions};
+pub use distribution::KafkaVersion;
+pub use listener::Listener;

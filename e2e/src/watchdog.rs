@@ -1,0 +1,89 @@
+//! Cleans up after a rig that could not: killed with SIGKILL, by Ctrl-C, or aborted.
+//!
+//! `Drop` covers success, failure and panic. For everything else a tiny shell waits on a pipe from this process. The
+//! kernel closes the pipe whatever the process dies of, and the shell then kills the process groups it was told of
+//! and removes their folders. It runs in a group of its own, so a Ctrl-C at the terminal does not reach it.
+
+use std::{
+    io::Write,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{ChildStdin, Command, Stdio},
+    sync::{Mutex, OnceLock},
+};
+
+/// Reads `p GROUP`, `f GROUP` (forget), `d FOLDER`, `g FOLDER` (forget) lines; acts on what is left at end of file.
+const SCRIPT: &str = r#"
+groups=' '
+folders='
+'
+while IFS= read -r line; do
+  what=${line#? }
+  case $line in
+    'p '*) groups="$groups$what " ;;
+    'f '*) case $groups in *" $what "*) groups="${groups%%" $what "*} ${groups#*" $what "}" ;; esac ;;
+    'd '*) folders="$folders$what
+" ;;
+    'g '*) case $folders in *"
+$what
+"*) folders="${folders%%"
+$what
+"*}
+${folders#*"
+$what
+"}" ;; esac ;;
+  esac
+done
+for group in $groups; do kill -KILL -- "-$group" 2>/dev/null; done
+for group in $groups; do
+  tries=0
+  while kill -0 -- "-$group" 2>/dev/null && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+done
+printf '%s' "$folders" | while IFS= read -r folder; do
+  case $folder in /*) rm -rf -- "$folder" ;; esac
+done
+"#;
+
+static PIPE: OnceLock<Option<Mutex<ChildStdin>>> = OnceLock::new();
+
+/// Kills `group` if this process dies without [`forget_group`].
+pub(crate) fn watch_group(group: u32) {
+    tell(&format!("p {group}\n"));
+}
+
+/// Ends the watch over `group`; its number may be used again by another process.
+pub(crate) fn forget_group(group: u32) {
+    tell(&format!("f {group}\n"));
+}
+
+/// Removes `folder` if this process dies without [`forget_folder`].
+pub(crate) fn watch_folder(folder: &Path) {
+    tell(&format!("d {}\n", folder.display()));
+}
+
+/// Ends the watch over `folder`.
+pub(crate) fn forget_folder(folder: &Path) {
+    tell(&format!("g {}\n", folder.display()));
+}
+
+/// One line to the shell. A watchdog that is not there costs only the clean-up after a SIGKILL, so nothing fails here.
+fn tell(line: &str) {
+    let Some(pipe) = PIPE.get_or_init(start) else { return };
+    if let Ok(mut pipe) = pipe.lock() {
+        // A broken pipe means that somebody killed the shell: same answer as above.
+        let _ = pipe.write_all(line.as_bytes());
+    }
+}
+
+fn start() -> Option<Mutex<ChildStdin>> {
+    let mut child = Command::new("sh")
+        .args(["-c", SCRIPT])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .inspect_err(|error| tracing::warn!(%error, "no watchdog: a killed run will leave its brokers behind"))
+        .ok()?;
+    child.stdin.take().map(Mutex::new)
+}

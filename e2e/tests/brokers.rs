@@ -1,0 +1,89 @@
+//! The rig's brokers: every listener works, every way to hurt them does what its name says, and nothing stays behind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::{path::Path, time::Duration};
+
+use msk_e2e::{
+    client,
+    kafka::{Cluster, ClusterOptions, KafkaVersion, Listener, cluster::BROKERS, iam},
+};
+
+/// Waits for an election end, a start, a session's end: 9 s by Kafka's defaults, and the rest for a slow machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka_3_9_serves_every_listener_and_survives_kills() {
+    exercise(KafkaVersion::V3_9).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka_4_serves_every_listener_and_survives_kills() {
+    exercise(KafkaVersion::V4).await;
+}
+
+async fn exercise(version: KafkaVersion) {
+    let options = ClusterOptions { version, ..ClusterOptions::default() };
+    let cluster = Cluster::start(&options).await.unwrap();
+    let folder = cluster.folder().to_owned();
+    let processes = cluster.process_ids();
+    assert_eq!(processes.len(), 4, "three brokers and a controller of its own");
+
+    cluster.admin().create_topic("orders", 6, &[]).await.unwrap();
+    cluster.iam().set_policy(iam::PRODUCER_ROLE, iam::producer_policy(&["orders"])).unwrap();
+    every_listener_takes_a_record(&cluster).await;
+    a_killed_leader_is_replaced_and_returns(&cluster).await;
+    a_stopped_leader_is_replaced_and_returns(&cluster).await;
+    a_clean_end_leaves_no_partition_without_leader(&cluster).await;
+
+    drop(cluster);
+    for id in processes {
+        assert!(!Path::new(&format!("/proc/{id}")).exists(), "process {id} is still there");
+    }
+    assert!(!folder.exists(), "{} is still there", folder.display());
+}
+
+async fn every_listener_takes_a_record(cluster: &Cluster) {
+    for listener in Listener::ALL {
+        let producer = client::producer(cluster, listener).unwrap();
+        client::write(&producer, "orders", "key", "value")
+            .await
+            .unwrap_or_else(|error| panic!("{listener:?}: {error}"));
+    }
+    let log = BROKERS.map(|id| cluster.log(id).unwrap()).concat();
+    assert!(log.contains("MSK IAM token accepted: principal=arn:aws:iam::123456789012:role/producer"));
+}
+
+async fn a_killed_leader_is_replaced_and_returns(cluster: &Cluster) {
+    let leader = cluster.admin().leader("orders", 0).await.unwrap();
+    cluster.kill(leader).unwrap();
+    let gone = |partition: &msk_e2e::kafka::admin::Partition| {
+        partition.leader.is_some_and(|now| now != leader) && !partition.in_sync.contains(&leader)
+    };
+    cluster.admin().wait_partitions("another leader", "orders", LIMIT, gone).await.unwrap();
+    cluster.restart(leader).unwrap();
+    cluster.wait_ready(LIMIT).await.unwrap();
+    cluster.admin().wait_in_sync("orders", 3, LIMIT).await.unwrap();
+}
+
+async fn a_stopped_leader_is_replaced_and_returns(cluster: &Cluster) {
+    let leader = cluster.admin().leader("orders", 0).await.unwrap();
+    cluster.pause(leader).unwrap();
+    let replaced = |partition: &msk_e2e::kafka::admin::Partition| partition.leader.is_some_and(|now| now != leader);
+    cluster.admin().wait_partitions("another leader", "orders", LIMIT, replaced).await.unwrap();
+    assert!(cluster.is_running(leader).unwrap(), "a stopped broker is still a process");
+    cluster.resume(leader).unwrap();
+    cluster.admin().wait_in_sync("orders", 3, LIMIT).await.unwrap();
+}
+
+async fn a_clean_end_leaves_no_partition_without_leader(cluster: &Cluster) {
+    let leader = cluster.admin().leader("orders", 0).await.unwrap();
+    cluster.terminate(leader).await.unwrap();
+    // No waiting: a clean end hands its leaderships over before the process ends.
+    let partitions = cluster.admin().partitions("orders").await.unwrap();
+    assert!(partitions.iter().all(|partition| partition.leader.is_some_and(|now| now != leader)), "{partitions:?}");
+    let producer = client::producer(cluster, Listener::Iam).unwrap();
+    client::write(&producer, "orders", "key", "value").await.unwrap();
+    cluster.restart(leader).unwrap();
+    cluster.wait_ready(LIMIT).await.unwrap();
+}
