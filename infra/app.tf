@@ -34,7 +34,7 @@ locals {
       CONCURRENCY       = tostring(var.consumer.concurrency)
     },
     # Without a dead letter the consumer never speaks to the brokers.
-    var.consumer.dead_letter_topic == null ? {} : merge(local.kafka_environment, { DEAD_LETTER = "kafka:${var.consumer.dead_letter_topic}" }),
+    var.consumer.dead_letter_topic == "" ? {} : merge(local.kafka_environment, { DEAD_LETTER = "kafka:${var.consumer.dead_letter_topic}" }),
   )
 }
 
@@ -290,7 +290,7 @@ locals {
     metrics             = coalesce(var.consumer.event_source_metrics, ["EventCount", "ErrorCount", "KafkaMetrics"])
   } : null
 
-  failure_destination = var.esm_mode == "on_demand" ? "none" : coalesce(var.consumer.failure_destination, var.consumer.dead_letter_topic == null ? "none" : "dead_letter_topic")
+  failure_destination = var.esm_mode == "on_demand" ? "none" : coalesce(var.consumer.failure_destination, var.consumer.dead_letter_topic == "" ? "none" : "dead_letter_topic")
 }
 
 resource "aws_lambda_function" "consumer" {

@@ -4,7 +4,7 @@ locals {
   produced_topics = { for name, topic in var.topics : name => topic if topic.produced }
   consumed_topics = { for name, topic in var.topics : name => topic if topic.consumed }
 
-  dead_letter_topics = var.consumer.dead_letter_topic == null ? {} : { for name in keys(local.consumed_topics) : name => replace(var.consumer.dead_letter_topic, "{topic}", name) }
+  dead_letter_topics = var.consumer.dead_letter_topic == "" ? {} : { for name in keys(local.consumed_topics) : name => replace(var.consumer.dead_letter_topic, "{topic}", name) }
   consumer_groups    = { for name in keys(local.consumed_topics) : name => replace(replace(var.consumer.consumer_group, "{topic}", name), "{name}", local.name) }
 
   # Dead letters wait two weeks for a human. A topic given in var.topics keeps its own settings.

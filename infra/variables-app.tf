@@ -95,7 +95,7 @@ variable "producer" {
 }
 
 variable "consumer" {
-  description = "The consumer function and its event source mapping, in one object so that the two cannot disagree. The last block needs esm_mode = provisioned."
+  description = "The consumer function and its event source mapping, in one object so that the two cannot disagree. An empty dead_letter_topic means none: a bad record is then retried until the mapping gives up. The last block needs esm_mode = provisioned."
   type = object({
     memory_mb            = optional(number, 512)
     timeout_seconds      = optional(number, 60)
@@ -147,12 +147,12 @@ variable "consumer" {
   }
 
   validation {
-    condition     = var.consumer.dead_letter_topic == null || can(regex("^[a-zA-Z0-9._-]{1,249}$", replace(coalesce(var.consumer.dead_letter_topic, "x"), "{topic}", "t")))
-    error_message = "consumer.dead_letter_topic must be a topic name, in which {topic} stands for the record's topic (such as {topic}.dlq), or null for none."
+    condition     = var.consumer.dead_letter_topic == "" || can(regex("^[a-zA-Z0-9._-]{1,249}$", replace(var.consumer.dead_letter_topic, "{topic}", "t")))
+    error_message = "consumer.dead_letter_topic must be a topic name, in which {topic} stands for the record's topic (such as {topic}.dlq), or empty for none."
   }
 
   validation {
-    condition     = var.consumer.dead_letter_topic == null || alltrue([for name, topic in var.topics : !topic.consumed || !try(var.topics[replace(coalesce(var.consumer.dead_letter_topic, "-"), "{topic}", name)].consumed, false)])
+    condition     = alltrue([for name, topic in var.topics : !topic.consumed || !try(var.topics[replace(var.consumer.dead_letter_topic, "{topic}", name)].consumed, false)])
     error_message = "consumer.dead_letter_topic must not be a consumed topic: a record that fails would come back for ever (destination = source)."
   }
 
@@ -214,7 +214,7 @@ variable "consumer" {
   }
 
   validation {
-    condition     = coalesce(var.consumer.failure_destination, "-") != "dead_letter_topic" || var.consumer.dead_letter_topic != null
+    condition     = coalesce(var.consumer.failure_destination, "-") != "dead_letter_topic" || var.consumer.dead_letter_topic != ""
     error_message = "consumer.failure_destination = dead_letter_topic needs consumer.dead_letter_topic."
   }
 

@@ -100,7 +100,7 @@ mock_resource "aws_vpc" {
 }
 
 mock_resource "aws_instance" {
-  defaults = { id = "i-0123456789abcdef0", public_ip = "203.0.113.20" }
+  defaults = { id = "i-0123456789abcdef0", public_ip = "203.0.113.20", key_name = "" }
 }
 
 mock_resource "aws_sns_topic" {
@@ -192,6 +192,6 @@ mock_resource "aws_prometheus_scraper" {
 mock_resource "aws_apigatewayv2_domain_name" {
   defaults = {
     id                        = "api.example.com"
-    domain_name_configuration = [{ target_domain_name = "d-abc.execute-api.us-east-1.amazonaws.com", hosted_zone_id = "Z1" }]
+    domain_name_configuration = { target_domain_name = "d-abc.execute-api.us-east-1.amazonaws.com", hosted_zone_id = "Z1" }
   }
 }
