@@ -19,6 +19,7 @@ mod needs;
 mod package;
 mod process;
 mod stages;
+mod stop;
 mod test;
 mod tools;
 mod up;

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 /// Options of `cargo xtask package`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Build for Graviton (`aarch64-unknown-linux-gnu`) and not for x86_64.
+    /// Build for Graviton (`aarch64-unknown-linux-gnu`) and not for `x86_64`.
     #[arg(long)]
     arm64: bool,
 }

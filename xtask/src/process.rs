@@ -1,11 +1,28 @@
-//! Child processes.
+//! Child processes that never outlive this one.
 
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
 
 use crate::workspace;
+
+/// Every child inherits this variable, with this run's id as its value. `cargo lambda watch` puts each function into a
+/// session of its own, where a signal to the group of `watch` does not reach; the variable finds them all the same.
+const MARK: &str = "MSK_XTASK_RUN";
+
+/// This run's id: the process id and the start time.
+pub(crate) static RUN_ID: LazyLock<String> = LazyLock::new(|| {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{}", std::process::id(), now.as_millis())
+});
 
 /// A cargo command that runs at the workspace's root.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
@@ -40,4 +57,147 @@ pub(crate) fn display(command: &Command) -> String {
     let name = program.file_name().unwrap_or(command.get_program()).to_string_lossy().into_owned();
     let arguments = command.get_args().map(|argument| argument.to_string_lossy().into_owned());
     std::iter::once(name).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+/// A long-running child, leader of a process group of its own: a Ctrl-C at the terminal reaches only this process,
+/// which then stops its children in order.
+pub(crate) struct Supervised {
+    name: &'static str,
+    child: Child,
+    ended: Option<ExitStatus>,
+}
+
+impl Supervised {
+    /// Starts the command. `name` is for messages.
+    pub(crate) fn spawn(name: &'static str, command: &mut Command) -> Result<Self> {
+        let shown = display(command);
+        let child = command
+            .env(MARK, RUN_ID.as_str())
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot start {name} (`{shown}`)"))?;
+        Ok(Self { name, child, ended: None })
+    }
+
+    /// As messages call it.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The child, for its pipes.
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// How it ended, when it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait().ok().flatten();
+        }
+        self.ended
+    }
+
+    /// Sends `signal` to the group.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        if self.ended().is_none()
+            && let Ok(id) = i32::try_from(self.child.id())
+        {
+            // A group that is gone needs no signal.
+            let _ = killpg(Pid::from_raw(id), signal);
+        }
+    }
+
+    /// Waits for its end until `deadline`, then kills the group.
+    pub(crate) fn wait_or_kill(&mut self, deadline: Instant) {
+        while self.ended().is_none() && Instant::now() < deadline {
+            sleep(Duration::from_millis(20));
+        }
+        self.signal(Signal::SIGKILL);
+        if self.ended.is_none() {
+            self.ended = self.child.wait().ok();
+        }
+    }
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.wait_or_kill(Instant::now());
+    }
+}
+
+/// Ends every process that carries the mark of `run_id`: SIGTERM, then SIGKILL after `patience`. Returns what it found,
+/// as process id and command.
+pub(crate) fn sweep(run_id: &str, patience: Duration) -> BTreeMap<i32, String> {
+    let deadline = Instant::now() + patience;
+    let mut found = BTreeMap::new();
+    loop {
+        let running = marked(run_id);
+        if running.is_empty() {
+            return found;
+        }
+        let late = Instant::now() >= deadline;
+        for (id, name) in running {
+            // One that was started while the others were told to end is told now.
+            let new = found.insert(id, name).is_none();
+            if new || late {
+                let signal = if late { Signal::SIGKILL } else { Signal::SIGTERM };
+                // A process that is gone needs no signal.
+                let _ = kill(Pid::from_raw(id), signal);
+            }
+        }
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// The processes that carry the mark of `run_id`, this one left out.
+#[cfg(target_os = "linux")]
+fn marked(run_id: &str) -> BTreeMap<i32, String> {
+    let mark = format!("{MARK}={run_id}").into_bytes();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = entries.filter_map(|entry| {
+        let id: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let environment = std::fs::read(entry.path().join("environ")).ok()?;
+        let name = std::fs::read_to_string(entry.path().join("comm")).ok()?;
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark).then(|| (id, name.trim().to_owned()))
+    });
+    processes.filter(|(id, _)| u32::try_from(*id).is_ok_and(|id| id != std::process::id())).collect()
+}
+
+/// The processes that carry the mark of `run_id`: `ps -E` shows environments where there is no `/proc`.
+#[cfg(not(target_os = "linux"))]
+fn marked(run_id: &str) -> BTreeMap<i32, String> {
+    let mark = format!("{MARK}={run_id}");
+    let listing = capture(Command::new("ps").args(["-axwwE", "-o", "pid=,command="])).unwrap_or_default();
+    let processes =
+        listing.lines().filter(|line| line.split_whitespace().any(|word| word == mark)).filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?.parse().ok()?, words.next()?.to_owned()))
+        });
+    processes.filter(|(id, _)| u32::try_from(*id).is_ok_and(|id| id != std::process::id())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+
+    use super::*;
+
+    #[test]
+    fn a_child_in_a_session_of_its_own_is_found_and_ended() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "setsid sleep 60 & echo started; wait"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut shell = Supervised::spawn("sh", &mut command).unwrap();
+        let mut line = String::new();
+        BufReader::new(shell.child().stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "started\n");
+        let found = sweep(&RUN_ID, Duration::from_secs(5));
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(marked(&RUN_ID).is_empty());
+        shell.wait_or_kill(Instant::now() + Duration::from_secs(5));
+    }
+
+    #[test]
+    fn nothing_is_found_for_another_run() {
+        assert!(sweep("1-1", Duration::ZERO).is_empty());
+    }
 }

