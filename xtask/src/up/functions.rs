@@ -26,7 +26,7 @@ pub(super) fn start(
 ) -> Result<Supervised> {
     let mut command = cargo_lambda.command("watch");
     command.args(["--invoke-address", "127.0.0.1", "--invoke-port", &options.port.to_string(), "--disable-cors"]);
-    command.env("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).env("TOPICS", options.topics.join(","));
+    command.env("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).env("TOPICS", options.topic_names().join(","));
     // The mapping asks for partial batch responses, as infra/ configures the real one.
     command.env("ESM_PARTIAL_BATCH", "true");
     if options.bootstrap_servers.is_none() {

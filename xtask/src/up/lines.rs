@@ -1,6 +1,5 @@
 //! What the children say, and how much of it the user sees.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::mpsc::Sender;
@@ -44,21 +43,12 @@ pub(super) fn forward(process: &mut Supervised, lines: &Sender<Line>) -> Result<
 /// Writes every line to the log file, and to the terminal what concerns the user.
 pub(super) struct Printer {
     log: File,
-    serving: bool,
-    /// While starting, the last lines are kept back: they matter only when the start fails.
-    recent: VecDeque<String>,
 }
 
 impl Printer {
     /// A printer that writes everything to `log`.
     pub(super) fn new(log: File) -> Self {
-        Self { log, serving: false, recent: VecDeque::new() }
-    }
-
-    /// From now on consumed records are shown.
-    pub(super) fn serve(&mut self) {
-        self.serving = true;
-        self.recent.clear();
+        Self { log }
     }
 
     /// Takes a line.
@@ -71,10 +61,101 @@ impl Printer {
     }
 }
 
-/// What the user sees of a line.
+/// What the user sees of a line: records and failures; of the functions' own logs warnings and errors; whatever is not
+/// JSON, such as a compiler's error, but not the chatter around it.
 fn show(line: &Line) -> Option<String> {
-    match serde_json::from_str::<Value>(&line.text) {
-        Ok(_) => None,
-        Err(_) => Some(format!("{}: {}", line.source, line.text)),
+    let Ok(value) = serde_json::from_str::<Value>(&line.text) else {
+        return (!is_chatter(&line.text)).then(|| format!("{}: {}", line.source, line.text));
+    };
+    match value["event"].as_str() {
+        Some("record") => Some(record(&value)),
+        Some("invocation") if value["outcome"] != "done" => Some(invocation(&value)),
+        _ if matches!(value["level"].as_str(), Some("WARN" | "ERROR")) => {
+            Some(format!("{}: {}", line.source, line.text))
+        }
+        _ => None,
+    }
+}
+
+/// `consumed  orders  partition 2  offset 17`.
+fn record(line: &Value) -> String {
+    let outcome = if line["outcome"] == "done" { "consumed" } else { "given up" };
+    let topic = line["topic"].as_str().unwrap_or_default();
+    format!("{outcome}  {topic}  partition {}  offset {}", line["partition"], line["offset"])
+}
+
+/// `consumer  reported  orders-2@17..19  1 record is delivered again`.
+fn invocation(line: &Value) -> String {
+    let text = |member: &str| line[member].as_str().unwrap_or_default().to_owned();
+    let mut shown =
+        format!("{}  {}  {}  attempt {}", text("function"), text("outcome"), text("offsets"), line["attempt"]);
+    for (member, words) in [("retried", "delivered again"), ("given_up", "given up")] {
+        if let Some(count) = line[member].as_u64().filter(|count| *count > 0) {
+            shown.push_str(&format!("  {count} {words}"));
+        }
+    }
+    if let Some(detail) = line["detail"].as_str() {
+        shown.push_str(&format!("\n  {detail}"));
+    }
+    shown
+}
+
+/// Lines of `cargo lambda watch` and cargo that say nothing new.
+fn is_chatter(text: &str) -> bool {
+    // They come with terminal colours, and with the level first.
+    let plain = strip_colours(text);
+    let plain = plain.trim_start();
+    plain.is_empty() || ["INFO ", "Finished ", "Running ", "Blocking "].iter().any(|start| plain.starts_with(start))
+}
+
+fn strip_colours(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        plain.push_str(before);
+        rest = after.find(|letter: char| letter.is_ascii_alphabetic()).map_or("", |end| &after[end + 1..]);
+    }
+    plain + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Option<String> {
+        show(&Line { source: "msk-local", text: text.to_owned() })
+    }
+
+    #[test]
+    fn a_consumed_record_is_one_line_with_its_coordinates() {
+        let line = r#"{"event":"record","topic":"orders","partition":2,"offset":17,"outcome":"done"}"#;
+        assert_eq!(shown(line).unwrap(), "consumed  orders  partition 2  offset 17");
+    }
+
+    #[test]
+    fn an_invocation_is_shown_when_something_went_wrong() {
+        let line = |outcome: &str| {
+            format!(
+                r#"{{"event":"invocation","function":"consumer","outcome":"{outcome}","offsets":"orders-2@17..19","attempt":1,"retried":2}}"#
+            )
+        };
+        assert_eq!(shown(&line("done")), None);
+        assert_eq!(
+            shown(&line("reported")).unwrap(),
+            "consumer  reported  orders-2@17..19  attempt 1  2 delivered again"
+        );
+    }
+
+    #[test]
+    fn of_the_functions_logs_warnings_and_errors_are_shown() {
+        assert_eq!(shown(r#"{"level":"INFO","message":"ready"}"#), None);
+        assert!(shown(r#"{"level":"ERROR","message":"brokers down"}"#).is_some());
+    }
+
+    #[test]
+    fn a_compilers_error_is_shown_and_chatter_is_not() {
+        assert!(shown("error[E0308]: mismatched types").is_some());
+        assert_eq!(shown("\u{1b}[2m\u{1b}[32m INFO\u{1b}[0m starting Runtime server"), None);
+        assert_eq!(shown("    Finished `dev` profile"), None);
     }
 }

@@ -39,9 +39,19 @@ pub(crate) struct Options {
     /// functions; `KAFKA_AUTH` is `none` unless set. The topics must exist.
     #[arg(long, value_name = "HOST:PORT,...")]
     bootstrap_servers: Option<String>,
-    /// Topics to serve, the first is the default one.
+    /// Topics to serve, `NAME` or `NAME:PARTITIONS`; the first is the default one.
     #[arg(long, value_name = "TOPIC,...", value_delimiter = ',', default_value = "orders,payments,audit")]
     topics: Vec<String>,
+    /// With `--bootstrap-servers`: a librdkafka property for the event source mapping, when your cluster needs more
+    /// than an address; repeatable.
+    #[arg(long, value_name = "NAME=VALUE", requires = "bootstrap_servers")]
+    kafka_option: Vec<String>,
+}
+
+impl Options {
+    fn topic_names(&self) -> Vec<&str> {
+        self.topics.iter().map(|topic| kafka::name(topic)).collect()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -90,21 +100,21 @@ fn start_and_serve(options: &Options) -> Result<()> {
     let mut printer = Printer::new(log);
 
     let mut kafka = kafka::start(options, &sender)?;
-    let bootstrap_servers = kafka.bootstrap_servers(&lines, &mut printer)?;
-    let mut watch = functions::start(&cargo_lambda, options, &bootstrap_servers, &sender)?;
+    println!("starting the brokers and the event source mapping ...");
+    let brokers = kafka.ready(&lines, &mut printer)?;
+    let mut watch = functions::start(&cargo_lambda, options, &brokers.bootstrap_servers, &sender)?;
     functions::warm(options.port, &mut watch, &lines, &mut printer)?;
 
     let shown_log = log_path.strip_prefix(workspace::root()).unwrap_or(&log_path);
     println!("\nready in {:.1} s", started.elapsed().as_secs_f64());
-    println!("  brokers   {bootstrap_servers}");
-    if options.bootstrap_servers.is_none() {
-        println!("            {}", kafka::EMBEDDED_LIMITS);
+    println!("  brokers   {}", brokers.bootstrap_servers);
+    if let Some(note) = &brokers.note {
+        println!("            {note}");
     }
-    println!("  API       http://127.0.0.1:{}  (topics: {})", options.port, options.topics.join(", "));
+    println!("  API       http://127.0.0.1:{}  (topics: {})", options.port, options.topic_names().join(", "));
     println!("  consumer  fed by the local event source mapping; edit functions/ and it reloads");
     println!("  log       {}", shown_log.display());
     println!("\nTry it (Ctrl-C stops everything):\n\n  {}\n", functions::curl(options.port));
-    printer.serve();
     let result = serve(&mut [&mut kafka.process, &mut watch], &lines, &mut printer);
     stop_both(&mut kafka.process, &mut watch);
     result
