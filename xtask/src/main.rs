@@ -10,6 +10,7 @@
 //! | [`needs`] | what a machine must have, how to see that it is there, how to install it |
 //! | [`tools`] | pinned tools from package registries, kept under `target/tools` |
 //! | [`process`] | child processes that never outlive their parent |
+//! | `tidy` | the repository's own rules, as tests |
 //! | [`workspace`] | where things are |
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user on both streams")]
@@ -21,6 +22,8 @@ mod process;
 mod stages;
 mod stop;
 mod test;
+#[cfg(test)]
+mod tidy;
 mod tools;
 mod up;
 mod workspace;

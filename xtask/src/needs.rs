@@ -72,13 +72,6 @@ pub(crate) const PROMETHEUS: Need = Need {
     install: "apt-get install prometheus prometheus-node-exporter",
 };
 
-/// `cargo deny`.
-pub(crate) const CARGO_DENY: Need = Need {
-    name: "cargo-deny",
-    problem: || not_runnable("cargo-deny", &["--version"]),
-    install: "cargo install cargo-deny --locked",
-};
-
 /// `None` when the program starts and ends with 0, else what is wrong.
 fn not_runnable(program: &str, arguments: &[&str]) -> Option<String> {
     let shown = format!("{program} {}", arguments.join(" "));

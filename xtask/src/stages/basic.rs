@@ -1,8 +1,10 @@
 //! The stages that are one cargo command.
 
+use std::process::Command;
+
 use anyhow::Result;
 
-use crate::{process, workspace};
+use crate::{process, tools, workspace};
 
 pub(super) fn fmt() -> Result<()> {
     process::run(&mut process::cargo(&["fmt", "--all", "--check"]))
@@ -30,5 +32,7 @@ pub(super) fn ha() -> Result<()> {
 
 /// Advisories need the internet; the GitHub workflow checks them.
 pub(super) fn deny() -> Result<()> {
-    process::run(&mut process::cargo(&["deny", "--workspace", "check", "bans", "licenses", "sources"]))
+    let mut deny = Command::new(tools::CARGO_DENY.bin()?.join("cargo-deny"));
+    deny.args(["--workspace", "check", "bans", "licenses", "sources"]).current_dir(workspace::root());
+    process::run(&mut deny)
 }

