@@ -12,7 +12,7 @@ use std::{
     sync::{Mutex, OnceLock},
 };
 
-/// Reads `p GROUP`, `f GROUP` (forget), `d FOLDER`, `g FOLDER` (forget) lines; acts on what is left at end of file.
+/// `kill -s KILL`, since dash does not know `kill -KILL -- -GROUP`. Reads `p GROUP`, `f GROUP` (forget), `d FOLDER`, `g FOLDER` (forget) lines; acts on what is left at end of file.
 const SCRIPT: &str = r#"
 groups=' '
 folders='
@@ -34,10 +34,10 @@ $what
 "}" ;; esac ;;
   esac
 done
-for group in $groups; do kill -KILL -- "-$group" 2>/dev/null; done
+for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
 for group in $groups; do
   tries=0
-  while kill -0 -- "-$group" 2>/dev/null && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+  while kill -s 0 -- "-$group" 2>/dev/null && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
 done
 printf '%s' "$folders" | while IFS= read -r folder; do
   case $folder in /*) rm -rf -- "$folder" ;; esac
