@@ -151,33 +151,48 @@ resource "aws_cloudwatch_metric_alarm" "this" {
 # ----------------------------------------------------------------------------
 
 locals {
-  # At most 100 alarms in one rule (60 brokers, the most a cluster has, fit).
-  composites = {
-    cluster-unhealthy = {
-      about = "the cluster cannot do its work: no controller, partitions without a leader, or partitions that refuse writes."
-      rows  = ["no-active-controller", "offline-partitions", "under-min-isr-partitions"]
-    }
-    messages-at-risk = {
-      about = "records may be lost or are not handled: writes refused, disks about to fill, batches dropped, or dead letters undeliverable."
-      rows  = ["offline-partitions", "under-min-isr-partitions", "data-disk-filling", "records-dropped", "destination-unreachable", "consumer-destination-fails", "consumer-poison"]
-    }
+  # Rows of the table, spelled out to the alarms that this cluster has of them.
+  composite_rows = {
+    cluster_unhealthy = ["no-active-controller", "offline-partitions", "under-min-isr-partitions"]
+    messages_at_risk  = ["data-disk-filling", "records-dropped", "destination-unreachable", "consumer-destination-fails", "consumer-poison"]
   }
   composite_parts = {
-    for name, composite in local.composites : name => [
-      for key in sort(keys(local.alarms)) : key if anytrue([for row in composite.rows : key == row || startswith(key, "${row}-broker-") || contains([for topic in keys(local.consumed_topics) : "${row}-${topic}"], key)])
+    for name, rows in local.composite_rows : name => [
+      for key in sort(keys(local.alarms)) : key if anytrue([for row in rows : key == row || startswith(key, "${row}-broker-") || contains([for topic in keys(local.consumed_topics) : "${row}-${topic}"], key)])
     ]
   }
 }
 
-resource "aws_cloudwatch_composite_alarm" "this" {
-  for_each = { for name, parts in local.composite_parts : name => parts if length(parts) > 0 }
-
-  alarm_name        = "${local.name}-${each.key}"
-  alarm_description = "[page] ${local.name}: ${local.composites[each.key].about} Runbook: ${var.runbook_url}#${each.key}"
-  alarm_rule        = join(" OR ", [for key in each.value : "ALARM(\"${aws_cloudwatch_metric_alarm.this[key].alarm_name}\")"])
+resource "aws_cloudwatch_composite_alarm" "cluster_unhealthy" {
+  alarm_name        = "${local.name}-cluster-unhealthy"
+  alarm_description = "[page] ${local.cluster_name}: the cluster cannot do its work: no controller, partitions without a leader, or partitions that refuse writes. Runbook: ${var.runbook_url}#cluster-unhealthy"
+  alarm_rule        = join(" OR ", [for key in local.composite_parts.cluster_unhealthy : "ALARM(\"${aws_cloudwatch_metric_alarm.this[key].alarm_name}\")"])
   actions_enabled   = true
   alarm_actions     = local.alarm_targets["page"]
   ok_actions        = local.alarm_targets["page"]
+
+  lifecycle {
+    precondition {
+      condition     = length(local.composite_parts.cluster_unhealthy) <= 100
+      error_message = "A composite alarm takes 100 alarms at most."
+    }
+  }
+}
+
+resource "aws_cloudwatch_composite_alarm" "messages_at_risk" {
+  alarm_name        = "${local.name}-messages-at-risk"
+  alarm_description = "[page] ${local.name}: records may be lost or stay unhandled: the cluster is unhealthy, disks are about to fill, batches were dropped, or dead letters cannot be delivered. Runbook: ${var.runbook_url}#messages-at-risk"
+  alarm_rule        = join(" OR ", concat(["ALARM(\"${aws_cloudwatch_composite_alarm.cluster_unhealthy.alarm_name}\")"], [for key in local.composite_parts.messages_at_risk : "ALARM(\"${aws_cloudwatch_metric_alarm.this[key].alarm_name}\")"]))
+  actions_enabled   = true
+  alarm_actions     = local.alarm_targets["page"]
+  ok_actions        = local.alarm_targets["page"]
+
+  lifecycle {
+    precondition {
+      condition     = length(local.composite_parts.messages_at_risk) < 100
+      error_message = "A composite alarm takes 100 alarms at most, and each topic consumed in provisioned mode adds two: split the topics over two deployments."
+    }
+  }
 }
 
 # ----------------------------------------------------------------------------

@@ -40,8 +40,8 @@ locals {
       math     = { expression = "user + system", period = 300, stat = "Average", metrics = { user = "CpuUser", system = "CpuSystem" } }
       operator = ">", threshold = var.alarm_limits.cpu_percent, periods = 1, if_silent = "missing"
     }
-    partitions-many = {
-      when   = true, severity = "ticket", runbook = "partitions-many", about = "More partitions than AWS recommends for ${local.broker_instance_type} (${local.capacity.partitions})."
+    too-many-partitions = {
+      when   = true, severity = "ticket", runbook = "too-many-partitions", about = "More partitions than AWS recommends for ${local.broker_instance_type} (${local.capacity.partitions})."
       metric = "PartitionCount", stat = "Maximum", period = 300, operator = ">", threshold = local.capacity.partitions, periods = 3, if_silent = "missing"
     }
     connections-near-limit = {
@@ -254,7 +254,7 @@ locals {
       metric    = "DeadLettered", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
     }
     consumer-poison = {
-      when      = var.consumer.dead_letter_topic == null, severity = "page", runbook = "dead-letters", about = "Records cannot be handled, and there is no dead letter to take them."
+      when      = length(local.dead_letter_topics) == 0, severity = "page", runbook = "dead-letters", about = "Records cannot be handled, and there is no dead letter to take them."
       namespace = local.metrics_namespace, dimensions = { service = "consumer" }
       metric    = "RecordsPoisoned", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
     }

@@ -127,6 +127,10 @@ mock_resource "aws_cloudwatch_metric_alarm" {
   defaults = { arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:mocked" }
 }
 
+mock_resource "aws_cloudwatch_composite_alarm" {
+  defaults = { arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:mocked" }
+}
+
 # --- Types whose made-up ids are enough. Only a type named here has known values in a plan. ---
 
 mock_resource "aws_subnet" {

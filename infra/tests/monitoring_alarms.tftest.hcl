@@ -1,0 +1,389 @@
+# Alarms: which there are for which cluster, that each acts, and that each watches something that exists.
+
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  function_zip_directory = "./tests/fixtures/lambda"
+}
+
+run "every_alarm_acts" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.this), [aws_cloudwatch_composite_alarm.cluster_unhealthy, aws_cloudwatch_composite_alarm.messages_at_risk]) : alarm.actions_enabled && contains(alarm.alarm_actions, aws_sns_topic.alarms.arn) && contains(alarm.ok_actions, aws_sns_topic.alarms.arn)])
+    error_message = "An alarm that tells nobody is decoration: each must reach the alarm topic, when it starts and when it ends."
+  }
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.this) > 70
+    error_message = "Three standard brokers have over 70 alarms."
+  }
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : contains(["missing", "notBreaching", "breaching"], alarm.treat_missing_data)])
+    error_message = "Each alarm must say what missing data means."
+  }
+}
+
+run "every_alarm_of_express_brokers_acts_and_exists" {
+  command = plan
+
+  variables {
+    broker_type = "express"
+    esm_mode    = "provisioned"
+    consumer    = { failure_destination = "arn:aws:sqs:us-east-1:123456789012:failures" }
+  }
+
+  assert {
+    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.this), [aws_cloudwatch_composite_alarm.cluster_unhealthy, aws_cloudwatch_composite_alarm.messages_at_risk]) : alarm.actions_enabled && contains(alarm.alarm_actions, aws_sns_topic.alarms.arn) && contains(alarm.ok_actions, aws_sns_topic.alarms.arn)])
+    error_message = "An alarm that tells nobody is decoration: each must reach the alarm topic, when it starts and when it ends."
+  }
+  # Names and dimensions exactly as AWS, and the functions, publish them.
+  assert {
+    condition = alltrue([for use in flatten([for alarm in aws_cloudwatch_metric_alarm.this : concat(
+      [for _ in alarm.metric_name[*] : { namespace = alarm.namespace, name = alarm.metric_name, dimensions = alarm.dimensions }],
+      [for query in alarm.metric_query : { namespace = query.metric[0].namespace, name = query.metric[0].metric_name, dimensions = query.metric[0].dimensions } if length(query.metric) > 0],
+      )]) :
+      use.namespace == "msk-ha-cluster" ? join(",", keys(use.dimensions)) == "service" && contains(jsondecode(file("tests/data/function-metrics.json"))[use.dimensions.service], use.name) :
+      contains([for dimensions in jsondecode(file("tests/data/cloudwatch-metrics.json"))[use.namespace == "AWS/Kafka" ? "AWS/Kafka/express" : use.namespace][use.name].dimensions : join(",", sort(dimensions))], join(",", keys(use.dimensions)))
+    ])
+    error_message = "An alarm on a metric name or a set of dimensions that does not exist never goes off."
+  }
+  assert {
+    condition     = contains(keys(aws_cloudwatch_metric_alarm.this), "failure-queue-not-empty") && aws_cloudwatch_metric_alarm.this["failure-queue-not-empty"].dimensions.QueueName == "failures"
+    error_message = "A failure queue must be watched, by its name."
+  }
+}
+
+run "alarm_metrics_exist_for_standard_brokers" {
+  command = plan
+
+  variables {
+    esm_mode = "provisioned"
+  }
+
+  # Names and dimensions exactly as AWS, and the functions, publish them.
+  assert {
+    condition = alltrue([for use in flatten([for alarm in aws_cloudwatch_metric_alarm.this : concat(
+      [for _ in alarm.metric_name[*] : { namespace = alarm.namespace, name = alarm.metric_name, dimensions = alarm.dimensions }],
+      [for query in alarm.metric_query : { namespace = query.metric[0].namespace, name = query.metric[0].metric_name, dimensions = query.metric[0].dimensions } if length(query.metric) > 0],
+      )]) :
+      use.namespace == "msk-ha-cluster" ? join(",", keys(use.dimensions)) == "service" && contains(jsondecode(file("tests/data/function-metrics.json"))[use.dimensions.service], use.name) :
+      contains([for dimensions in jsondecode(file("tests/data/cloudwatch-metrics.json"))[use.namespace == "AWS/Kafka" ? "AWS/Kafka/standard" : use.namespace][use.name].dimensions : join(",", sort(dimensions))], join(",", keys(use.dimensions)))
+    ])
+    error_message = "An alarm on a metric name or a set of dimensions that does not exist never goes off."
+  }
+}
+
+run "alarm_metrics_exist_for_small_brokers" {
+  command = plan
+
+  variables {
+    broker_instance_type = "kafka.t3.small"
+  }
+
+  # Names and dimensions exactly as AWS, and the functions, publish them.
+  assert {
+    condition = alltrue([for use in flatten([for alarm in aws_cloudwatch_metric_alarm.this : concat(
+      [for _ in alarm.metric_name[*] : { namespace = alarm.namespace, name = alarm.metric_name, dimensions = alarm.dimensions }],
+      [for query in alarm.metric_query : { namespace = query.metric[0].namespace, name = query.metric[0].metric_name, dimensions = query.metric[0].dimensions } if length(query.metric) > 0],
+      )]) :
+      use.namespace == "msk-ha-cluster" ? join(",", keys(use.dimensions)) == "service" && contains(jsondecode(file("tests/data/function-metrics.json"))[use.dimensions.service], use.name) :
+      contains([for dimensions in jsondecode(file("tests/data/cloudwatch-metrics.json"))[use.namespace == "AWS/Kafka" ? "AWS/Kafka/standard" : use.namespace][use.name].dimensions : join(",", sort(dimensions))], join(",", keys(use.dimensions)))
+    ])
+    error_message = "An alarm on a metric name or a set of dimensions that does not exist never goes off."
+  }
+  assert {
+    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if startswith(key, "cpu-credits-low-broker-")]) == 3 && aws_cloudwatch_metric_alarm.this["connection-rate-high-broker-1"].threshold == 3.2
+    error_message = "t3.small has CPU credits to lose, and takes 4 new connections a second."
+  }
+}
+
+run "alarms_fit_standard_brokers" {
+  command = plan
+
+  assert {
+    condition = alltrue([for row in ["cpu-high", "too-many-partitions", "connections-near-limit", "connection-rate-high", "connections-refused", "request-handlers-busy", "network-threads-busy", "under-min-isr-partitions", "under-replicated-partitions",
+    "data-disk-filling", "heap-high", "inbound-network-shaped", "outbound-network-shaped", "volume-throughput-high"] : alltrue([for id in ["1", "2", "3"] : contains(keys(aws_cloudwatch_metric_alarm.this), "${row}-broker-${id}")])])
+    error_message = "Each of these must watch each broker."
+  }
+  assert {
+    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if length(regexall("throttled|near-quota|storage-unusual|cpu-credits", key)) > 0]) == 0
+    error_message = "Standard brokers have no Express quotas, and m7g has no CPU credits."
+  }
+}
+
+run "alarms_fit_express_brokers" {
+  command = plan
+
+  variables {
+    broker_type = "express"
+  }
+
+  assert {
+    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if length(regexall("min-isr|under-replicated|offline-partitions|disk|heap|shaped|volume", key)) > 0]) == 0
+    error_message = "Express brokers do not publish these metrics: such alarms would stay without data."
+  }
+  assert {
+    condition     = alltrue([for row in ["produce-throttled", "fetch-throttled", "inbound-near-quota", "outbound-near-quota"] : contains(keys(aws_cloudwatch_metric_alarm.this), "${row}-broker-3")]) && aws_cloudwatch_metric_alarm.this["storage-unusual"].threshold_metric_id == "band"
+    error_message = "Express brokers are watched by their throttling, their quotas and the storage that they are billed for."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["inbound-near-quota-broker-1"].threshold == 0.8 * 15.6 * 1000000 && aws_cloudwatch_metric_alarm.this["too-many-partitions-broker-1"].threshold == 1000
+    error_message = "express.m7g.large sustains 15.6 MB/s and takes 1,000 partitions."
+  }
+}
+
+run "conditions_as_aws_recommends" {
+  command = plan
+
+  assert {
+    condition = jsonencode({ for key, alarm in aws_cloudwatch_metric_alarm.this : key => "${alarm.statistic} ${alarm.comparison_operator} ${alarm.threshold} ${alarm.evaluation_periods}x${alarm.period}" if contains(
+      ["no-active-controller", "offline-partitions", "under-min-isr-partitions-broker-1", "under-replicated-partitions-broker-1", "data-disk-filling-broker-1", "heap-high-broker-1", "request-handlers-busy-broker-1", "network-threads-busy-broker-1",
+      "inbound-network-shaped-broker-1", "connections-refused-broker-1", "connection-rate-high-broker-1", "connections-near-limit-broker-1", "too-many-partitions-broker-1", "consumer-lag-time-orders", "consumer-lag-partition-orders", "consumer-lag-total-orders"], key) }) == jsonencode({
+      "no-active-controller"                 = "Maximum LessThanThreshold 1 1x300"
+      "offline-partitions"                   = "Sum GreaterThanThreshold 0 1x60"
+      "under-min-isr-partitions-broker-1"    = "Average GreaterThanOrEqualToThreshold 1 1x60"
+      "under-replicated-partitions-broker-1" = "Sum GreaterThanThreshold 0 3x300"
+      "data-disk-filling-broker-1"           = "Maximum GreaterThanThreshold 85 1x300"
+      "heap-high-broker-1"                   = "Average GreaterThanThreshold 60 3x300"
+      "request-handlers-busy-broker-1"       = "Average LessThanThreshold 0.3 1x300"
+      "network-threads-busy-broker-1"        = "Average LessThanThreshold 0.3 1x300"
+      "inbound-network-shaped-broker-1"      = "Sum GreaterThanThreshold 0 1x300"
+      "connections-refused-broker-1"         = "Sum GreaterThanThreshold 0 1x300"
+      "connection-rate-high-broker-1"        = "Sum GreaterThanOrEqualToThreshold 80 3x60"
+      "connections-near-limit-broker-1"      = "Sum GreaterThanThreshold 2400 3x60"
+      "too-many-partitions-broker-1"             = "Maximum GreaterThanThreshold 1000 3x300"
+      "consumer-lag-time-orders"             = "Maximum GreaterThanThreshold 300 15x60"
+      "consumer-lag-partition-orders"        = "Maximum GreaterThanThreshold 10000 3x300"
+      "consumer-lag-total-orders"            = "Average GreaterThanOrEqualToThreshold 50000 3x300"
+    })
+    error_message = "Statistic, comparison, limit and time must be those of AWS's table: an average of ActiveControllerCount, for one, can never be below 1 on all nodes."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["no-active-controller"].treat_missing_data == "breaching"
+    error_message = "A controller that says nothing is no controller."
+  }
+  assert {
+    condition     = [for query in aws_cloudwatch_metric_alarm.this["cpu-high-broker-2"].metric_query : query.expression if query.return_data][0] == "user + system"
+    error_message = "CPU is user and system together."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["volume-throughput-high-broker-1"].threshold == 200 && aws_cloudwatch_metric_alarm.this["connections-near-limit-broker-1"].dimensions["Client Authentication"] == "IAM"
+    error_message = "80 % of 250 MiB/s; and of the connections, those with IAM."
+  }
+}
+
+run "lag_alarms_know_their_group" {
+  command = plan
+
+  variables {
+    topics = { orders = {}, payments = {}, audit = { consumed = false } }
+  }
+
+  assert {
+    condition     = toset([for key, alarm in aws_cloudwatch_metric_alarm.this : "${alarm.dimensions["Consumer Group"]}/${alarm.dimensions["Topic"]}" if startswith(key, "consumer-lag-")]) == toset(["msk-ha-cluster-orders/orders", "msk-ha-cluster-payments/payments"])
+    error_message = "Each consumed topic is watched through the group of its own mapping; one that nobody consumes is not."
+  }
+  assert {
+    condition     = alltrue([for topic, mapping in aws_lambda_event_source_mapping.consumer : aws_cloudwatch_metric_alarm.this["consumer-lag-time-${topic}"].dimensions["Consumer Group"] == mapping.amazon_managed_kafka_event_source_config[0].consumer_group_id])
+    error_message = "Alarm and event source mapping must name the same group."
+  }
+}
+
+run "api_alarms_use_the_http_apis_metric_names" {
+  command = plan
+
+  assert {
+    condition     = toset(flatten([for key in ["api-4xx", "api-5xx"] : [for query in aws_cloudwatch_metric_alarm.this[key].metric_query : query.metric[*].metric_name]])) == toset(["4xx", "5xx", "Count"])
+    error_message = "An HTTP API publishes 4xx and 5xx; 4XXError and 5XXError are a REST API's."
+  }
+}
+
+run "mapping_alarms_need_its_metrics" {
+  command = plan
+
+  assert {
+    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if length(regexall("^(records-dropped|records-to-destination|mapping-cannot|destination-unreachable)", key)) > 0]) == 0
+    error_message = "An on-demand mapping publishes no metrics: alarms on them would be blind."
+  }
+}
+
+run "mapping_alarms_in_provisioned_mode" {
+  command = plan
+
+  variables {
+    esm_mode = "provisioned"
+  }
+
+  assert {
+    condition     = alltrue([for row in ["records-dropped", "records-to-destination", "mapping-cannot-poll", "mapping-cannot-commit", "destination-unreachable"] : aws_cloudwatch_metric_alarm.this["${row}-orders"].dimensions.EventSourceMappingUUID == aws_lambda_event_source_mapping.consumer["orders"].uuid])
+    error_message = "Dropped records and errors of each mapping must be watched."
+  }
+}
+
+run "mapping_alarms_follow_the_metric_groups" {
+  command = plan
+
+  variables {
+    esm_mode = "provisioned"
+    consumer = { event_source_metrics = ["ErrorCount"] }
+  }
+
+  assert {
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.this), "records-dropped-orders") && contains(keys(aws_cloudwatch_metric_alarm.this), "mapping-cannot-poll-orders")
+    error_message = "Without the group EventCount there is no DroppedEventCount to watch."
+  }
+}
+
+run "nat_alarm_for_each_gateway" {
+  command = plan
+
+  assert {
+    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if startswith(key, "nat-ports-exhausted-")]) == 3
+    error_message = "Three gateways, three alarms."
+  }
+}
+
+run "no_nat_no_alarm" {
+  command = plan
+
+  variables {
+    use_vpc_endpoints = true
+  }
+
+  assert {
+    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if startswith(key, "nat-")]) == 0
+    error_message = "Without NAT gateways there is nothing to watch."
+  }
+}
+
+run "function_limits_follow_the_functions" {
+  command = plan
+
+  variables {
+    consumer = { timeout_seconds = 100 }
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["consumer-slow"].threshold == 80000 && aws_cloudwatch_metric_alarm.this["producer-slow"].threshold == 0.8 * 28000 && aws_cloudwatch_metric_alarm.this["producer-slow"].extended_statistic == "p95"
+    error_message = "Slow is 80 % of the timeout, for 95 % of invocations."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["producer-concurrency-near-limit"].threshold == 0.8 * aws_lambda_function.producer.reserved_concurrent_executions
+    error_message = "Near the limit is 80 % of the reserved concurrency."
+  }
+}
+
+run "no_reserved_concurrency_no_limit" {
+  command = plan
+
+  variables {
+    producer = { reserved_concurrency = -1 }
+  }
+
+  assert {
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.this), "producer-concurrency-near-limit")
+    error_message = "A function without reserved concurrency has no ceiling of its own."
+  }
+}
+
+run "composite_alarms_say_what_matters" {
+  command = plan
+
+  variables {
+    esm_mode = "provisioned"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_composite_alarm.cluster_unhealthy.alarm_rule == join(" OR ", [for part in ["no-active-controller", "offline-partitions", "under-min-isr-partitions-broker-1", "under-min-isr-partitions-broker-2", "under-min-isr-partitions-broker-3"] : "ALARM(\"msk-ha-cluster-${part}\")"])
+    error_message = "A cluster without controller, with leaderless partitions or with refused writes is unhealthy."
+  }
+  assert {
+    condition     = aws_cloudwatch_composite_alarm.messages_at_risk.alarm_rule == join(" OR ", [for part in ["cluster-unhealthy", "consumer-destination-fails", "data-disk-filling-broker-1", "data-disk-filling-broker-2", "data-disk-filling-broker-3", "destination-unreachable-orders", "records-dropped-orders"] : "ALARM(\"msk-ha-cluster-${part}\")"])
+    error_message = "An unhealthy cluster, full disks, dropped batches and undeliverable failures put messages at risk."
+  }
+}
+
+run "pages_reach_the_on_call_tool" {
+  command = plan
+
+  variables {
+    paging_topic_arns = ["arn:aws:sns:us-east-1:123456789012:on-call"]
+  }
+
+  assert {
+    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.this), [aws_cloudwatch_composite_alarm.cluster_unhealthy, aws_cloudwatch_composite_alarm.messages_at_risk]) : contains(alarm.alarm_actions, "arn:aws:sns:us-east-1:123456789012:on-call") == startswith(alarm.alarm_description, "[page]")])
+    error_message = "Pages, and only pages, go to paging_topic_arns."
+  }
+}
+
+run "alarm_topic_is_encrypted_and_closed" {
+  command = plan
+
+  variables {
+    alarm_emails = ["oncall@example.com"]
+  }
+
+  assert {
+    condition     = aws_sns_topic.alarms.kms_master_key_id == aws_kms_key.this.arn
+    error_message = "The alarm topic must use the key of our own."
+  }
+  assert {
+    condition     = toset(flatten([for statement in jsondecode(aws_sns_topic_policy.alarms.policy).Statement : values(statement.Principal) if statement.Effect == "Allow"])) == toset(["cloudwatch.amazonaws.com", "aps.amazonaws.com"]) && alltrue([for statement in jsondecode(aws_sns_topic_policy.alarms.policy).Statement : statement.Condition.StringEquals["aws:SourceAccount"] == "123456789012" if statement.Effect == "Allow"])
+    error_message = "Only CloudWatch and Prometheus of this account may publish."
+  }
+  assert {
+    condition     = length([for statement in jsondecode(aws_kms_key.this.policy).Statement : 1 if statement.Effect == "Allow" && alltrue([for service in ["cloudwatch.amazonaws.com", "aps.amazonaws.com"] : contains(flatten(values(statement.Principal)), service)]) && contains(flatten([statement.Action]), "kms:GenerateDataKey*")]) == 1
+    error_message = "Both must be allowed to use the topic's key, or alarms vanish without a trace."
+  }
+  assert {
+    condition     = [for subscription in aws_sns_topic_subscription.email : subscription.endpoint] == ["oncall@example.com"]
+    error_message = "Each address must be subscribed."
+  }
+}
+
+# ----------------------------------------------------------------------------
+# Refused inputs
+# ----------------------------------------------------------------------------
+
+run "refuses_limits_that_make_no_sense" {
+  command = plan
+
+  variables {
+    alarm_emails               = ["oncall"]
+    paging_topic_arns          = ["on-call"]
+    runbook_url                = "https://example.com/runbooks#top"
+    consumer_lag_limits        = { time_lag_seconds = 0 }
+    alarm_limits               = { disk_percent = 100 }
+    scrape_interval_seconds    = 10
+    kraft_controller_endpoints = ["c-10001.example.com:11001"]
+    grafana                    = { authentication_providers = [] }
+  }
+
+  expect_failures = [var.alarm_emails, var.paging_topic_arns, var.runbook_url, var.consumer_lag_limits, var.alarm_limits, var.scrape_interval_seconds, var.kraft_controller_endpoints, var.grafana]
+}
+
+run "refuses_what_aws_does_not_take" {
+  command = plan
+
+  variables {
+    paging_topic_arns = [for name in ["a", "b", "c", "d", "e"] : "arn:aws:sns:us-east-1:123456789012:${name}"]
+    grafana           = { token_seconds = 2592001 }
+    metrics_backend   = "prometheus"
+  }
+
+  expect_failures = [var.paging_topic_arns, var.grafana, var.metrics_backend]
+}
+
+run "refuses_prometheus_on_a_missing_bastion" {
+  command = plan
+
+  variables {
+    metrics_backend = "bastion"
+    enable_bastion  = false
+  }
+
+  expect_failures = [var.metrics_backend]
+}
