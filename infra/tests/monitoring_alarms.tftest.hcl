@@ -154,7 +154,7 @@ run "conditions_as_aws_recommends" {
       "connections-refused-broker-1"         = "Sum GreaterThanThreshold 0 1x300"
       "connection-rate-high-broker-1"        = "Sum GreaterThanOrEqualToThreshold 80 3x60"
       "connections-near-limit-broker-1"      = "Sum GreaterThanThreshold 2400 3x60"
-      "too-many-partitions-broker-1"             = "Maximum GreaterThanThreshold 1000 3x300"
+      "too-many-partitions-broker-1"         = "Maximum GreaterThanThreshold 1000 3x300"
       "consumer-lag-time-orders"             = "Maximum GreaterThanThreshold 300 15x60"
       "consumer-lag-partition-orders"        = "Maximum GreaterThanThreshold 10000 3x300"
       "consumer-lag-total-orders"            = "Average GreaterThanOrEqualToThreshold 50000 3x300"

@@ -1,0 +1,77 @@
+# Second stack: fills a Grafana workspace with data sources, a folder and the dashboards of ../dashboards.
+# Apply the main stack first; docs/03_MONITORING.md shows both. Any other Grafana (open source, on a laptop) works too:
+# give its URL and a token, and sigv4 = false for a Prometheus that takes unsigned requests.
+
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    grafana = {
+      source  = "grafana/grafana"
+      version = ">= 4.0, < 5"
+    }
+  }
+}
+
+provider "grafana" {
+  url  = var.grafana_url
+  auth = var.grafana_token
+}
+
+locals {
+  dashboards = { for file in fileset("${path.module}/../dashboards", "*.json") : trimsuffix(file, ".json") => jsondecode(file("${path.module}/../dashboards/${file}")) }
+
+  # What a dashboard shows first; the dashboards themselves name no installation.
+  preset = merge(
+    { cloudwatch = grafana_data_source.cloudwatch.uid, name = var.name, namespace = var.name, api_id = var.api_id },
+    { for source in grafana_data_source.prometheus : "prometheus" => source.uid },
+  )
+  preset_dashboards = {
+    for key, dashboard in local.dashboards : key => merge(dashboard, {
+      templating = { list = [
+        for variable in dashboard.templating.list : merge(
+          variable,
+          { for field, value in { current = { text = lookup(local.preset, variable.name, ""), value = lookup(local.preset, variable.name, "") } } : field => value if contains(keys(local.preset), variable.name) },
+          { for field, value in { query = lookup(local.preset, variable.name, "") } : field => value if contains(keys(local.preset), variable.name) && variable.type == "textbox" },
+        )
+      ] }
+    })
+  }
+}
+
+resource "grafana_data_source" "prometheus" {
+  count = var.prometheus_endpoint == null ? 0 : 1
+
+  name       = "${var.name} Prometheus"
+  uid        = "${var.name}-prometheus"
+  type       = "prometheus"
+  url        = var.prometheus_endpoint
+  is_default = true
+
+  json_data_encoded = jsonencode(merge(
+    { httpMethod = "POST", timeInterval = "${var.scrape_interval_seconds}s" },
+    var.sigv4 ? { sigV4Auth = true, sigV4AuthType = "ec2_iam_role", sigV4Region = var.region } : {},
+  ))
+}
+
+resource "grafana_data_source" "cloudwatch" {
+  name = "${var.name} CloudWatch"
+  uid  = "${var.name}-cloudwatch"
+  type = "cloudwatch"
+
+  json_data_encoded = jsonencode({ authType = "ec2_iam_role", defaultRegion = var.region })
+}
+
+resource "grafana_folder" "this" {
+  title = var.name
+  uid   = var.name
+}
+
+resource "grafana_dashboard" "this" {
+  for_each = local.preset_dashboards
+
+  folder      = grafana_folder.this.uid
+  config_json = jsonencode(each.value)
+  overwrite   = true # the files are the truth; changes made by hand are copied back into them
+  message     = "terraform"
+}

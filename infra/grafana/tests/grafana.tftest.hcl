@@ -1,0 +1,89 @@
+# The stack that fills Grafana. Nothing here reaches one.
+
+mock_provider "grafana" {
+  override_during = plan
+
+  mock_resource "grafana_folder" {
+    defaults = { id = "1" }
+  }
+
+  mock_resource "grafana_data_source" {
+    defaults = { id = "1" }
+  }
+
+  mock_resource "grafana_dashboard" {
+    defaults = { url = "https://grafana.example.com/d/mocked" }
+  }
+}
+
+variables {
+  grafana_url         = "https://g-0123456789.grafana-workspace.us-east-1.amazonaws.com"
+  grafana_token       = "mocked"
+  region              = "us-east-1"
+  prometheus_endpoint = "https://aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-01234567-89ab-cdef-0123-456789abcdef/"
+  api_id              = "a1b2c3d4e5"
+}
+
+run "every_dashboard_file_is_shown" {
+  command = plan
+
+  assert {
+    condition     = toset(keys(grafana_dashboard.this)) == toset([for file in fileset("../dashboards", "*.json") : trimsuffix(file, ".json")]) && length(grafana_dashboard.this) == 4
+    error_message = "Each file of ../dashboards must become a dashboard."
+  }
+  assert {
+    condition     = alltrue([for dashboard in grafana_dashboard.this : dashboard.folder == "msk-ha-cluster"])
+    error_message = "They belong into one folder."
+  }
+  assert {
+    condition     = jsonencode(jsondecode(grafana_dashboard.this["lag"].config_json).panels) == jsonencode(jsondecode(file("../dashboards/lag.json")).panels)
+    error_message = "Presetting the variables must not touch the panels."
+  }
+}
+
+run "dashboards_open_on_this_installation" {
+  command = plan
+
+  assert {
+    condition = { for variable in jsondecode(grafana_dashboard.this["producer"].config_json).templating.list : variable.name => variable.current.value if contains(["prometheus", "cloudwatch", "name", "namespace", "api_id"], variable.name) } == {
+      prometheus = "msk-ha-cluster-prometheus", cloudwatch = "msk-ha-cluster-cloudwatch", name = "msk-ha-cluster", namespace = "msk-ha-cluster", api_id = "a1b2c3d4e5"
+    }
+    error_message = "Data sources, function names, namespace and API must be chosen already."
+  }
+}
+
+run "queries_are_signed" {
+  command = plan
+
+  assert {
+    condition     = jsondecode(grafana_data_source.prometheus[0].json_data_encoded).sigV4Auth && jsondecode(grafana_data_source.prometheus[0].json_data_encoded).sigV4Region == "us-east-1"
+    error_message = "Amazon Managed Service for Prometheus takes signed queries only."
+  }
+  assert {
+    condition     = grafana_data_source.prometheus[0].secure_json_data_encoded == null && grafana_data_source.cloudwatch.secure_json_data_encoded == null
+    error_message = "Data sources use the workspace's role, never keys."
+  }
+}
+
+run "works_without_prometheus" {
+  command = plan
+
+  variables {
+    prometheus_endpoint = null
+  }
+
+  assert {
+    condition     = length(grafana_data_source.prometheus) == 0 && length(grafana_dashboard.this) == 4
+    error_message = "With metrics_backend = none the CloudWatch panels must still be there."
+  }
+}
+
+run "refuses_an_address_without_scheme" {
+  command = plan
+
+  variables {
+    grafana_url = "g-0123456789.grafana-workspace.us-east-1.amazonaws.com"
+  }
+
+  expect_failures = [var.grafana_url]
+}

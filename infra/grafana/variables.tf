@@ -1,0 +1,59 @@
+variable "grafana_url" {
+  description = "Address of Grafana: output grafana_url of the main stack."
+  type        = string
+
+  validation {
+    condition     = can(regex("^https?://", var.grafana_url))
+    error_message = "grafana_url must start with https:// (or http:// on your own machine)."
+  }
+}
+
+variable "grafana_token" {
+  description = "Service account token with the role Admin: output grafana_token of the main stack. Give it as TF_VAR_grafana_token, never in a file."
+  type        = string
+  sensitive   = true
+}
+
+variable "region" {
+  description = "AWS region of the metrics."
+  type        = string
+}
+
+variable "name" {
+  description = "The main stack's variable name: prefix of the functions, CloudWatch namespace, name of the folder."
+  type        = string
+  default     = "msk-ha-cluster"
+  nullable    = false
+}
+
+variable "prometheus_endpoint" {
+  description = "Output amp_workspace_endpoint of the main stack; null when metrics_backend = none (the CloudWatch panels still work)."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.prometheus_endpoint == null || can(regex("^https?://", var.prometheus_endpoint))
+    error_message = "prometheus_endpoint must be a URL."
+  }
+}
+
+variable "api_id" {
+  description = "Id of the HTTP API, the first part of output api_endpoint's host name."
+  type        = string
+  default     = ""
+  nullable    = false
+}
+
+variable "sigv4" {
+  description = "Sign queries with the workspace's role, as Amazon Managed Service for Prometheus wants."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "scrape_interval_seconds" {
+  description = "The main stack's scrape_interval_seconds; Grafana draws no finer than that."
+  type        = number
+  default     = 60
+  nullable    = false
+}
