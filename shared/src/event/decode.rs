@@ -114,9 +114,18 @@ impl Record {
     /// # Errors
     /// [`DecodeError`] when it is none of them, or claims to be a CloudEvent and is not a valid one.
     pub fn message(&self) -> Result<Message, DecodeError> {
-        self.headers().map_err(Clone::clone)?;
-        let Some(value) = self.value()? else { return Ok(Message::Tombstone) };
-        cloud_event::message(self, &value)
+        Message::of(self, self.value()?.as_deref())
+    }
+}
+
+impl Message {
+    /// The message of a record whose value is decoded already; [`Record::message`] does both.
+    ///
+    /// # Errors
+    /// As [`Record::message`].
+    pub fn of(record: &Record, value: Option<&[u8]>) -> Result<Self, DecodeError> {
+        record.headers().map_err(Clone::clone)?;
+        value.map_or(Ok(Self::Tombstone), |value| cloud_event::message(record, value))
     }
 }
 

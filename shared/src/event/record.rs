@@ -245,6 +245,11 @@ impl Record {
         self.value.as_received()
     }
 
+    /// The headers' JSON text as the event has it; `None` when there are none or the record was built.
+    pub fn headers_as_received(&self) -> Option<&[u8]> {
+        (!self.headers.text.is_empty()).then_some(&*self.headers.text)
+    }
+
     /// Whether the record deletes its key: its value is null or absent. An empty value is no tombstone.
     pub fn is_tombstone(&self) -> bool {
         matches!(self.value, Field::Null) && self.fault.is_none()

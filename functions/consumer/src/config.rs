@@ -1,0 +1,240 @@
+//! The consumer's configuration, read once from the environment. Every problem is reported together.
+
+use std::time::Duration;
+
+use msk_shared::env::{EnvError, EnvReader};
+#[cfg(feature = "dead-letter-kafka")]
+use msk_shared::kafka::KafkaSettings;
+use msk_shared::limits::Bounded;
+use msk_shared::telemetry::LogLevel;
+
+use crate::dead_letter::TopicPattern;
+use crate::idempotency::KeySource;
+use crate::lanes::Ordering;
+
+/// Lanes processed at once.
+pub type Concurrency = Bounded<1, 1000>;
+
+/// How a batch is processed.
+#[derive(Debug, Clone)]
+pub struct BatchSettings {
+    /// Whether the mapping has `ReportBatchItemFailures` (`ESM_PARTIAL_BATCH`). Without it AWS takes every answer for success,
+    /// so a failure must fail the invocation.
+    pub partial_batch: bool,
+    /// Which records keep their order (`ORDERING`).
+    pub ordering: Ordering,
+    /// Lanes processed at once (`CONCURRENCY`).
+    pub concurrency: Concurrency,
+    /// With less time left no record is started; three times the batch's slowest record when that is more.
+    pub deadline_guard: Duration,
+    /// What makes two records the same, best first.
+    pub idempotency_keys: &'static [KeySource],
+    /// `CloudWatch` namespace (`METRICS_NAMESPACE`).
+    pub metrics_namespace: String,
+}
+
+impl Default for BatchSettings {
+    fn default() -> Self {
+        Self {
+            partial_batch: false,
+            ordering: Ordering::default(),
+            concurrency: Concurrency::literal::<16>(),
+            deadline_guard: Duration::from_secs(2),
+            idempotency_keys: KeySource::ALL,
+            metrics_namespace: "msk-ha-cluster".to_owned(),
+        }
+    }
+}
+
+/// Where dead letters go (`DEAD_LETTER`), and how to get there (`KAFKA_*`).
+#[derive(Debug, Clone)]
+pub struct DeadLetterSettings {
+    /// The topic.
+    pub topic: TopicPattern,
+    /// The cluster.
+    #[cfg(feature = "dead-letter-kafka")]
+    pub kafka: KafkaSettings,
+}
+
+/// All that the consumer reads from its environment.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How a batch is processed.
+    pub batch: BatchSettings,
+    /// The dead letter, if there is one.
+    pub dead_letter: Option<DeadLetterSettings>,
+    /// `LOG_LEVEL`
+    pub log_level: LogLevel,
+}
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// [`EnvError`] lists everything that is missing or wrong, by name.
+    pub fn from_env(mut env: EnvReader) -> Result<Self, EnvError> {
+        let config = Self::read(&mut env);
+        env.finish(Some(config))
+    }
+
+    fn read(env: &mut EnvReader) -> Self {
+        let defaults = BatchSettings::default();
+        let flags = [("true", true), ("false", false)];
+        let orders = [("partition", Ordering::Partition), ("key", Ordering::Key), ("none", Ordering::Unordered)];
+        let batch = BatchSettings {
+            partial_batch: env.choice("ESM_PARTIAL_BATCH", &flags).unwrap_or(defaults.partial_batch),
+            ordering: env.choice("ORDERING", &orders).unwrap_or(defaults.ordering),
+            concurrency: env.parsed("CONCURRENCY").unwrap_or(defaults.concurrency),
+            metrics_namespace: metrics_namespace(env).unwrap_or(defaults.metrics_namespace),
+            ..BatchSettings::default()
+        };
+        if env.optional("IDEMPOTENCY_TABLE").is_some() {
+            env.problem("IDEMPOTENCY_TABLE is not supported yet: unset it; duplicates within one execution environment are found without it");
+        }
+        let log_level = env.parsed("LOG_LEVEL").unwrap_or_default();
+        Self { batch, dead_letter: dead_letter(env), log_level }
+    }
+}
+
+/// `CloudWatch` takes 1 to 255 characters of a namespace and these only (PutMetricData).
+fn metrics_namespace(env: &mut EnvReader) -> Option<String> {
+    let name = env.optional("METRICS_NAMESPACE")?.trim().to_owned();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/#: ".contains(c);
+    if name.len() > 255 || !name.chars().all(allowed) || name.starts_with(':') || name.starts_with("AWS/") {
+        env.problem(
+            "METRICS_NAMESPACE must be at most 255 letters, digits and `._-/#: `, not starting with `:` or `AWS/`",
+        );
+    }
+    Some(name)
+}
+
+fn dead_letter(env: &mut EnvReader) -> Option<DeadLetterSettings> {
+    match env.parsed("DEAD_LETTER") {
+        Some(topic) => reach(env, topic),
+        None => {
+            warn_of_unknown(env);
+            None
+        }
+    }
+}
+
+#[cfg(feature = "dead-letter-kafka")]
+fn reach(env: &mut EnvReader, topic: TopicPattern) -> Option<DeadLetterSettings> {
+    Some(DeadLetterSettings { topic, kafka: KafkaSettings::from_env(env)? })
+}
+
+#[cfg(not(feature = "dead-letter-kafka"))]
+fn reach(env: &mut EnvReader, _topic: TopicPattern) -> Option<DeadLetterSettings> {
+    env.problem("DEAD_LETTER `kafka:` is not in this build: build the consumer with its feature `dead-letter-kafka`, or unset it");
+    None
+}
+
+/// Without a dead letter nothing reads `KAFKA_*`; a name that would never be read is misspelt all the same.
+fn warn_of_unknown(env: &mut EnvReader) {
+    /// The contract's names.
+    const KNOWN: [&str; 8] = [
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "KAFKA_AUTH",
+        "KAFKA_CLIENT_CERT_FILE",
+        "KAFKA_CLIENT_KEY_FILE",
+        "KAFKA_SASL_USERNAME",
+        "KAFKA_SASL_PASSWORD",
+        "KAFKA_CA_FILE",
+        "KAFKA_OPTIONS",
+    ];
+    for name in KNOWN {
+        env.optional(name);
+    }
+    for name in env.unknown("KAFKA_") {
+        tracing::warn!(variable = name, "unknown environment variable: is it misspelt?");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        Config::from_env(EnvReader::new(variables.iter().copied())).map_err(|error| error.problems)
+    }
+
+    #[test]
+    fn the_defaults_are_the_contracts_and_nothing_is_required() {
+        let config = read(&[]).unwrap();
+        assert!(!config.batch.partial_batch);
+        assert_eq!(config.batch.ordering, Ordering::Partition);
+        assert_eq!(config.batch.concurrency.get(), 16);
+        assert_eq!(config.batch.deadline_guard, Duration::from_secs(2));
+        assert_eq!(config.batch.metrics_namespace, "msk-ha-cluster");
+        assert_eq!(config.log_level, LogLevel::Info);
+        assert!(config.dead_letter.is_none());
+    }
+
+    #[test]
+    fn every_variable_is_read() {
+        let config = read(&[
+            ("ESM_PARTIAL_BATCH", "true"),
+            ("ORDERING", "key"),
+            ("CONCURRENCY", "3"),
+            ("METRICS_NAMESPACE", "shop"),
+            ("LOG_LEVEL", "debug"),
+        ])
+        .unwrap();
+        assert!(config.batch.partial_batch);
+        assert_eq!(config.batch.ordering, Ordering::Key);
+        assert_eq!(config.batch.concurrency.get(), 3);
+        assert_eq!(config.batch.metrics_namespace, "shop");
+        assert_eq!(config.log_level, LogLevel::Debug);
+        assert_eq!(read(&[("ORDERING", "none")]).unwrap().batch.ordering, Ordering::Unordered);
+    }
+
+    #[test]
+    fn all_problems_come_together_by_name_and_without_values() {
+        let problems = read(&[
+            ("ESM_PARTIAL_BATCH", "yes"),
+            ("ORDERING", "random"),
+            ("CONCURRENCY", "0"),
+            ("METRICS_NAMESPACE", "AWS/Lambda"),
+            ("IDEMPOTENCY_TABLE", "table-7"),
+            ("LOG_LEVEL", "loud"),
+            ("DEAD_LETTER", "sqs:https://queue-7"),
+        ])
+        .unwrap_err();
+        assert_eq!(problems.len(), 7, "{problems:?}");
+        for (problem, name) in problems.iter().zip([
+            "ESM_PARTIAL_BATCH",
+            "ORDERING",
+            "CONCURRENCY",
+            "METRICS_NAMESPACE",
+            "IDEMPOTENCY_TABLE",
+            "LOG_LEVEL",
+            "DEAD_LETTER",
+        ]) {
+            assert!(problem.starts_with(name), "{name}: {problem}");
+            assert!(!["yes", "random", "table-7", "loud", "queue-7"].iter().any(|v| problem.contains(v)), "{problem}");
+        }
+    }
+
+    #[cfg(feature = "dead-letter-kafka")]
+    #[test]
+    fn a_kafka_dead_letter_needs_the_brokers_and_nothing_else_does() {
+        let problems = read(&[("DEAD_LETTER", "kafka:{topic}.dlq"), ("KAFKA_AUTH", "none")]).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.starts_with("KAFKA_BOOTSTRAP_SERVERS")), "{problems:?}");
+        let config = read(&[
+            ("DEAD_LETTER", "kafka:{topic}.dlq"),
+            ("KAFKA_AUTH", "none"),
+            ("KAFKA_BOOTSTRAP_SERVERS", "b-1:9092"),
+        ])
+        .unwrap();
+        let dead_letter = config.dead_letter.unwrap();
+        assert_eq!(dead_letter.topic.topic_for("orders").unwrap().as_str(), "orders.dlq");
+        assert_eq!(dead_letter.kafka.bootstrap_servers, "b-1:9092");
+    }
+
+    #[cfg(not(feature = "dead-letter-kafka"))]
+    #[test]
+    fn a_build_without_it_refuses_a_kafka_dead_letter() {
+        let problems = read(&[("DEAD_LETTER", "kafka:dead")]).unwrap_err();
+        assert!(problems[0].contains("dead-letter-kafka"), "{problems:?}");
+    }
+}

@@ -1,0 +1,119 @@
+//! **The business logic.** Replace the body of [`DefaultHandler::handle`], or implement [`RecordHandler`] for a type of
+//! your own (with clients, caches, configuration in its fields) and give it to [`crate::run`] in `main.rs`.
+//!
+//! ```
+//! use msk_consumer::{Outcome, RecordHandler};
+//! use msk_shared::event::Record;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Order {
+//!     id: String,
+//! }
+//!
+//! struct Orders;
+//!
+//! impl RecordHandler for Orders {
+//!     async fn handle(&self, record: &Record) -> Outcome {
+//!         if record.is_tombstone() {
+//!             return Outcome::Skip("orders are never deleted".into());
+//!         }
+//!         let order: Order = match record.json() {
+//!             Ok(order) => order,
+//!             Err(error) => return Outcome::Poison(error.into()),
+//!         };
+//!         store(&order).await.into()
+//!     }
+//! }
+//!
+//! async fn store(_order: &Order) -> Result<(), std::io::Error> {
+//!     Ok(())
+//! }
+//! ```
+
+use std::borrow::Cow;
+use std::future::Future;
+
+use msk_shared::event::{DecodeError, Message, Record};
+
+/// Handles one record. Records of one lane come one after the other, in order; lanes run at the same time.
+///
+/// A record can come again: after a failure, a timeout, a rebalance. Effects must allow that.
+pub trait RecordHandler: Send + Sync + 'static {
+    /// Does what the record asks for and says how that went. A panic is caught and counts as [`Outcome::Poison`].
+    fn handle(&self, record: &Record) -> impl Future<Output = Outcome> + Send;
+}
+
+/// How handling a record went.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// Nothing to do, and that is right.
+    Skip(Reason),
+    /// Failed now, may succeed later: reported to the event source mapping with the later records of its lane.
+    Retry(Error),
+    /// Will never succeed: to the dead letter.
+    Poison(Error),
+}
+
+/// Why a record was skipped.
+pub type Reason = Cow<'static, str>;
+
+/// Why a record failed. Its text goes to the log and into the dead letter's `x-dlq-error`: put no content into it.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// `Ok` is [`Outcome::Done`], an error is [`Outcome::Retry`].
+impl<E: Into<Error>> From<Result<(), E>> for Outcome {
+    fn from(result: Result<(), E>) -> Self {
+        match result {
+            Ok(()) => Self::Done,
+            Err(error) => Self::Retry(error.into()),
+        }
+    }
+}
+
+/// Verifies a deployment end to end: decodes each record and logs its coordinates and type, never its content.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DefaultHandler;
+
+impl RecordHandler for DefaultHandler {
+    async fn handle(&self, record: &Record) -> Outcome {
+        let (message, bytes) = match decode(record) {
+            Ok(decoded) => decoded,
+            Err(error) => return Outcome::Poison(error.into()),
+        };
+        let kind = match &message {
+            Message::Tombstone => "tombstone",
+            Message::CloudEvent(event) => shown(&event.kind),
+            Message::Json(_) => "json",
+        };
+        tracing::info!(
+            topic = record.topic(),
+            partition = record.partition(),
+            offset = record.offset(),
+            "type" = kind,
+            bytes,
+            "record"
+        );
+        match message {
+            Message::Tombstone => Outcome::Skip("tombstone".into()),
+            Message::CloudEvent(_) | Message::Json(_) => Outcome::Done,
+        }
+    }
+}
+
+fn decode(record: &Record) -> Result<(Message, usize), DecodeError> {
+    let value = record.value()?;
+    let message = Message::of(record, value.as_deref())?;
+    Ok((message, value.map_or(0, |value| value.len())))
+}
+
+/// A CloudEvents type, as far as a log line should show one.
+fn shown(kind: &str) -> &str {
+    /// Types are names such as `com.example.order.created`.
+    const LONGEST: usize = 128;
+    match kind.char_indices().nth(LONGEST) {
+        Some((end, _)) => &kind[..end],
+        None => kind,
+    }
+}

@@ -1,0 +1,141 @@
+//! Between Lambda and the batch: init, and one invocation after the other.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
+use msk_shared::env::{EnvError, EnvReader};
+use msk_shared::event::BatchResponse;
+use msk_shared::telemetry::init_logs;
+use tokio::task::futures::TaskLocalFuture;
+
+use crate::batch::{BatchProcessor, Invocation};
+use crate::config::{Config, DeadLetterSettings};
+use crate::dead_letter::DeadLetter;
+use crate::handler::RecordHandler;
+use crate::idempotency::{IdempotencyStore, MemoryStore};
+
+/// Why the function cannot start, or must stop. A cluster that is down is no reason.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The environment.
+    #[error(transparent)]
+    Environment(#[from] EnvError),
+    /// Not started by Lambda or something like it.
+    #[error("the consumer runs on AWS Lambda; locally start it with `cargo xtask up` or `cargo lambda watch`")]
+    NotOnLambda,
+    /// The Kafka client of the dead letter.
+    #[cfg(feature = "dead-letter-kafka")]
+    #[error(transparent)]
+    Kafka(#[from] msk_shared::kafka::StartError),
+    /// The Runtime API cannot be reached.
+    #[error("the Lambda Runtime API failed: {0}")]
+    Runtime(lambda_runtime::Error),
+}
+
+/// Runs the consumer with a handler until Lambda ends the process: configuration from the environment, the dead letter that
+/// `DEAD_LETTER` names, and a [`MemoryStore`] against warm duplicates.
+///
+/// # Errors
+/// [`RunError`]
+pub async fn run(handler: impl RecordHandler) -> Result<(), RunError> {
+    let mut env = EnvReader::from_process();
+    init_logs(env.parsed("LOG_LEVEL").unwrap_or_default());
+    let config = Config::from_env(EnvReader::from_process())?;
+    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
+        return Err(RunError::NotOnLambda);
+    }
+    tracing::info!(
+        partial_batch = config.batch.partial_batch,
+        ordering = ?config.batch.ordering,
+        concurrency = config.batch.concurrency.get(),
+        dead_letter = config.dead_letter.is_some(),
+        "consumer starts"
+    );
+    let dead_letter = connect(config.dead_letter).await?;
+    serve(BatchProcessor::new(handler, dead_letter, MemoryStore::default(), config.batch)).await
+}
+
+/// Answers invocations with `processor` until Lambda ends the process.
+///
+/// # Errors
+/// [`RunError::Runtime`]
+pub async fn serve<H: RecordHandler, D: DeadLetter, S: IdempotencyStore>(
+    processor: BatchProcessor<H, D, S>,
+) -> Result<(), RunError> {
+    let processor = &processor;
+    let function = service_fn(move |event: LambdaEvent<()>| async move {
+        let invocation = Invocation::new(&event.context.request_id, event.context.deadline());
+        let payload = PAYLOAD.with(Bytes::clone);
+        let processed = processor.process(payload, &invocation).await;
+        if let Some(metrics) = processed.metrics {
+            metrics.emit();
+        }
+        processed.answer.map_err(Diagnostic::from) as Result<BatchResponse, Diagnostic>
+    });
+    let layer = lambda_runtime::tower::layer::layer_fn(KeepPayload);
+    Runtime::new(function).layer(layer).run().await.map_err(RunError::Runtime)
+}
+
+tokio::task_local! {
+    /// The payload of the invocation at hand, as received.
+    static PAYLOAD: Bytes;
+}
+
+/// Keeps the payload's bytes for the handler and gives the runtime `null` to parse: the runtime would copy and parse the
+/// whole event a second time, and would fail an invocation with a message that quotes it.
+struct KeepPayload<S>(S);
+
+impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for KeepPayload<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = TaskLocalFuture<Bytes, S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, mut invocation: LambdaInvocation) -> Self::Future {
+        let payload = std::mem::replace(&mut invocation.body, Bytes::from_static(b"null"));
+        PAYLOAD.scope(payload, self.0.call(invocation))
+    }
+}
+
+#[cfg(feature = "dead-letter-kafka")]
+async fn connect(settings: Option<DeadLetterSettings>) -> Result<Option<impl DeadLetter>, RunError> {
+    use std::time::Duration;
+
+    use msk_shared::kafka::{KafkaPublisher, PublisherSettings};
+
+    use crate::dead_letter::KafkaDeadLetter;
+
+    /// Lambda's init phase ends after 10 s; a cluster that is down must not use it up.
+    const WARM_UP: Duration = Duration::from_secs(3);
+
+    let Some(DeadLetterSettings { topic, kafka }) = settings else { return Ok(None) };
+    let topics = topic.fixed().into_iter().collect();
+    let publisher =
+        KafkaPublisher::start(PublisherSettings { topics, ..PublisherSettings::new(kafka, "msk-consumer") })?;
+    let warm_up = publisher.warm_up(WARM_UP).await;
+    let warm_up_ms = warm_up.duration.as_millis() as u64;
+    match warm_up.cause {
+        None => tracing::info!(warm_up_ms, "connected to the dead letter's cluster"),
+        Some(cause) => {
+            tracing::error!(
+                warm_up_ms,
+                cause = cause.name(),
+                "the dead letter's cluster does not answer yet; starting all the same"
+            );
+        }
+    }
+    for topic in &warm_up.missing_topics {
+        tracing::error!(topic = %topic, "deployment fault: the dead-letter topic is missing on the cluster, or hidden from us");
+    }
+    Ok(Some(KafkaDeadLetter::new(publisher, topic)))
+}
+
+/// Such a build's configuration refuses a Kafka dead letter, so there is none.
+#[cfg(not(feature = "dead-letter-kafka"))]
+async fn connect(_none: Option<DeadLetterSettings>) -> Result<Option<crate::dead_letter::NoDeadLetter>, RunError> {
+    Ok(None)
+}
