@@ -33,8 +33,6 @@ const PURGE_REPORTS: Duration = Duration::from_millis(800);
 const CONNECT: Duration = Duration::from_secs(5);
 /// The same once several requests in a row have failed: fail fast.
 const CONNECT_OPEN: Duration = Duration::from_millis(700);
-/// How long a replaced client may take to connect before records are handed to it all the same.
-const CONNECT_REPLACED: Duration = Duration::from_millis(2500);
 /// How old metadata may be when a partition is checked.
 const METADATA_AGE: Duration = Duration::from_secs(60);
 
@@ -174,7 +172,7 @@ impl KafkaPublisher {
         let client = self.client();
         let tokens = self.0.settings.kafka.tokens.as_ref();
         let client = match self.0.guard.why_replace(&client, tokens) {
-            Some(reason) => self.replace(client, reason, deadline).await?,
+            Some(reason) => self.replace(client, reason).await?,
             None => client,
         };
         if client.context().is_connected() && client.context().has_producer_id() && !self.0.guard.is_open() {
@@ -186,12 +184,7 @@ impl KafkaPublisher {
     }
 
     /// Puts a new client in the old one's place. The old one ends when its last request has answered.
-    async fn replace(
-        &self,
-        old: Arc<Client>,
-        reason: ReplaceReason,
-        deadline: Deadline,
-    ) -> Result<Arc<Client>, PublishFailure> {
+    async fn replace(&self, old: Arc<Client>, reason: ReplaceReason) -> Result<Arc<Client>, PublishFailure> {
         let _one_at_a_time = self.0.replacing.lock().await;
         let current = self.client();
         if !Arc::ptr_eq(&current, &old) {
@@ -205,9 +198,6 @@ impl KafkaPublisher {
         self.0.guard.note_replaced(old.context().auth_failures());
         *self.0.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
         tracing::warn!(reason = reason.name(), "the Kafka client was replaced");
-        let bound = CONNECT_REPLACED.min(deadline.remaining_less(RESERVE));
-        // A cluster that does not answer yet is the request's matter, not the replacement's.
-        let _ = new.connect(&self.0.settings.topics, bound).await;
         Ok(new)
     }
 
@@ -250,6 +240,17 @@ impl KafkaPublisher {
         }
     }
 
+    /// librdkafka keeps refusing a topic after one authorization failure until its next metadata refresh, up to a minute later:
+    /// ask now, so that a mended policy is noticed by the next request.
+    fn refresh_refused_topics(&self, client: &Arc<Client>, records: &[OutboundRecord], results: &[PublishResult]) {
+        let refused = |result: &PublishResult| matches!(result, Err(f) if f.cause == FailureCause::TopicAuthorization);
+        let topics = records.iter().zip(results).filter(|(_, result)| refused(result)).map(|(record, _)| &record.topic);
+        for topic in topics.collect::<std::collections::BTreeSet<_>>() {
+            let (client, topic) = (Arc::clone(client), topic.clone());
+            tokio::spawn(async move { client.partition_count(&topic, Duration::ZERO, CONNECT).await });
+        }
+    }
+
     fn cutoff(&self, deadline: Deadline) -> Instant {
         let timeout = Duration::from_millis(self.0.settings.delivery_timeout.get() as u64);
         deadline.less(RESERVE).at_most(timeout + TIMEOUT_SCAN).instant()
@@ -283,6 +284,7 @@ impl Publisher for KafkaPublisher {
         let mut results = self.settle(&client, pending, self.cutoff(deadline)).await;
         self.resend(&records, &mut results, deadline).await;
         self.0.guard.note_results(&results);
+        self.refresh_refused_topics(&client, &records, &results);
         results
     }
 

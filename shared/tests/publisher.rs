@@ -1,0 +1,286 @@
+//! The publisher against librdkafka's mock cluster: what becomes of records while brokers come, go and misbehave.
+//! The mock has no replication; loss is proven on real brokers by the crate `msk-e2e`.
+#![cfg(feature = "kafka")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use msk_shared::deadline::Deadline;
+use msk_shared::kafka::{
+    DeliveryTimeout, FailureCause, Header, KafkaPublisher, KafkaSettings, OutboundRecord, Persisted, Publisher,
+    PublisherSettings,
+};
+use msk_shared::names::TopicName;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+type Cluster = MockCluster<'static, DefaultProducerContext>;
+
+const TOPIC: &str = "orders";
+
+fn cluster() -> Cluster {
+    let cluster = MockCluster::new(3).unwrap();
+    cluster.create_topic(TOPIC, 4, 3).unwrap();
+    cluster
+}
+
+fn topic() -> TopicName {
+    TopicName::parse(TOPIC).unwrap()
+}
+
+fn settings(cluster: &Cluster, delivery_timeout_ms: usize) -> PublisherSettings {
+    let mut settings = PublisherSettings::new(KafkaSettings::plain(cluster.bootstrap_servers()), "test");
+    settings.delivery_timeout = DeliveryTimeout::new(delivery_timeout_ms).unwrap();
+    settings.topics = vec![topic()];
+    settings
+}
+
+fn publisher(cluster: &Cluster, delivery_timeout_ms: usize) -> KafkaPublisher {
+    KafkaPublisher::start(settings(cluster, delivery_timeout_ms)).unwrap()
+}
+
+fn record(key: &str, value: &str) -> OutboundRecord {
+    OutboundRecord {
+        topic: topic(),
+        partition: None,
+        key: Some(Bytes::copy_from_slice(key.as_bytes())),
+        value: Some(Bytes::copy_from_slice(value.as_bytes())),
+        timestamp_ms: None,
+        headers: Vec::new(),
+    }
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(28))
+}
+
+/// Takes all brokers down or brings them back.
+fn brokers(cluster: &Cluster, up: bool) {
+    for id in 1..=3 {
+        if up { cluster.broker_up(id) } else { cluster.broker_down(id) }.unwrap();
+    }
+}
+
+/// Reads partition `partition` from its start, `count` records.
+fn read(cluster: &Cluster, partition: i32, count: usize) -> Vec<rdkafka::message::OwnedMessage> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .set("group.id", "reader")
+        .create()
+        .unwrap();
+    let mut assignment = TopicPartitionList::new();
+    assignment.add_partition_offset(TOPIC, partition, Offset::Beginning).unwrap();
+    consumer.assign(&assignment).unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    let mut messages = Vec::new();
+    while messages.len() < count && Instant::now() < until {
+        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) {
+            messages.push(message.detach());
+        }
+    }
+    messages
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_is_read_back_byte_by_byte() {
+    let cluster = cluster();
+    let publisher = publisher(&cluster, 22_000);
+    let cases: Vec<(Option<&[u8]>, Option<&[u8]>)> = vec![
+        (None, None),
+        (None, Some(b"")),
+        (Some(b""), None),
+        (Some(b""), Some(b"")),
+        (Some(b"null"), Some(b"null")),
+        (Some(&[0, 255, 10]), Some(&[0; 1000])),
+    ];
+    let headers = vec![
+        Header { name: "a".into(), value: Some(Bytes::from_static(&[200, 0, 1])) },
+        Header { name: "a".into(), value: None },
+        Header { name: "b".into(), value: Some(Bytes::new()) },
+    ];
+    let records = cases
+        .iter()
+        .map(|(key, value)| OutboundRecord {
+            topic: topic(),
+            partition: Some(2),
+            key: key.map(Bytes::copy_from_slice),
+            value: value.map(Bytes::copy_from_slice),
+            timestamp_ms: Some(1_700_000_000_123),
+            headers: headers.clone(),
+        })
+        .collect();
+    let results = publisher.publish(records, soon()).await;
+    let offsets: Vec<i64> = results.iter().map(|r| r.as_ref().unwrap().offset).collect();
+    assert_eq!(offsets, (0..6).collect::<Vec<i64>>(), "one partition, in the order of the request");
+    assert!(results.iter().all(|r| r.as_ref().unwrap().partition == 2));
+
+    let read = read(&cluster, 2, cases.len());
+    for (message, (key, value)) in read.iter().zip(&cases) {
+        assert_eq!((message.key(), message.payload()), (*key, *value));
+        assert_eq!(message.timestamp().to_millis(), Some(1_700_000_000_123));
+        let seen: Vec<(&str, Option<&[u8]>)> = message.headers().unwrap().iter().map(|h| (h.key, h.value)).collect();
+        assert_eq!(seen, [("a", Some(&[200u8, 0, 1][..])), ("a", None), ("b", Some(&[][..]))]);
+    }
+    assert_eq!(read.len(), cases.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_cluster_is_answered_in_time_and_a_returned_one_is_used_at_once() {
+    let cluster = cluster();
+    let publisher = publisher(&cluster, 3_000);
+    assert!(publisher.warm_up(Duration::from_secs(3)).await.ready);
+    brokers(&cluster, false);
+    let mut slowest = Duration::ZERO;
+    for attempt in 0..6 {
+        let started = Instant::now();
+        let results = publisher.publish(vec![record("k", "v")], soon()).await;
+        let took = started.elapsed();
+        let failure = results[0].unwrap_err();
+        assert!(failure.cause.retriable(), "{failure:?}");
+        slowest = slowest.max(took);
+        assert!(took < Duration::from_secs(7), "attempt {attempt} took {took:?}");
+        if attempt >= 4 {
+            assert!(took < Duration::from_secs(1), "after several failures it must fail fast, took {took:?}");
+            assert_eq!(failure.persisted, Persisted::No);
+        }
+    }
+    brokers(&cluster, true);
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let result = publisher.publish(vec![record("k", "v")], soon()).await.remove(0);
+        match result {
+            Ok(_) => break,
+            Err(failure) => {
+                assert!(Instant::now() < until, "still failing 10 s after the brokers returned: {failure:?}")
+            }
+        }
+    }
+    println!("slowest answer while down: {slowest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn warm_up_of_a_dead_cluster_is_bounded_and_says_why() {
+    let cluster = cluster();
+    let settings = settings(&cluster, 3_000);
+    brokers(&cluster, false);
+    let publisher = KafkaPublisher::start(settings).unwrap();
+    let started = Instant::now();
+    let warm_up = publisher.warm_up(Duration::from_secs(1)).await;
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(!warm_up.ready);
+    assert_eq!(warm_up.cause, Some(FailureCause::BrokersUnreachable));
+    let readiness = publisher.readiness(soon()).await;
+    assert!(!readiness.is_ready());
+    assert_eq!(readiness.checks["brokers"], "no broker answers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_topic_and_a_missing_partition_are_told_apart() {
+    let cluster = cluster();
+    let mut settings = settings(&cluster, 3_000);
+    settings.topics = vec![topic()];
+    let publisher = KafkaPublisher::start(settings).unwrap();
+    publisher.warm_up(Duration::from_secs(3)).await;
+    assert_eq!(publisher.partition_count(&topic(), soon()).await, Ok(4));
+    let mut to_nowhere = record("k", "v");
+    to_nowhere.partition = Some(9);
+    let failure = publisher.publish(vec![to_nowhere], soon()).await[0].unwrap_err();
+    assert_eq!((failure.cause, failure.persisted), (FailureCause::PartitionMissing, Persisted::No));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_refusals_keep_their_meaning() {
+    let cluster = cluster();
+    let publisher = publisher(&cluster, 4_000);
+    publisher.warm_up(Duration::from_secs(3)).await;
+    let cases = [
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, FailureCause::RecordTooLarge),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, FailureCause::TopicAuthorization),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, FailureCause::Rejected),
+    ];
+    for (error, cause) in cases {
+        cluster.request_errors(RDKafkaApiKey::Produce, &[error; 1]);
+        let failure = publisher.publish(vec![record("k", "v")], soon()).await[0].unwrap_err();
+        assert_eq!((failure.cause, failure.persisted), (cause, Persisted::No), "{error:?}");
+        let until = Instant::now() + Duration::from_secs(5);
+        while let Err(next) = publisher.publish(vec![record("k", "v")], soon()).await.remove(0) {
+            assert!(Instant::now() < until, "still failing 5 s after {error:?}: {next:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fatal_error_replaces_the_client_and_the_next_request_succeeds() {
+    let cluster = cluster();
+    let publisher = publisher(&cluster, 4_000);
+    publisher.warm_up(Duration::from_secs(3)).await;
+    for round in 1..=3 {
+        cluster.request_errors(
+            RDKafkaApiKey::Produce,
+            &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER; 1],
+        );
+        let first = publisher.publish(vec![record("k", "v")], soon()).await.remove(0);
+        let started = Instant::now();
+        let next = publisher.publish(vec![record("k", "v")], soon()).await.remove(0);
+        assert!(next.is_ok(), "round {round}: {first:?} then {next:?}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_too_little_time_nothing_is_enqueued() {
+    let cluster = cluster();
+    let publisher = publisher(&cluster, 4_000);
+    publisher.warm_up(Duration::from_secs(3)).await;
+    let failure = publisher.publish(vec![record("k", "late")], Deadline::after(Duration::from_millis(1900))).await[0]
+        .unwrap_err();
+    assert_eq!((failure.cause, failure.persisted), (FailureCause::NoTimeLeft, Persisted::No));
+    assert_eq!(publisher.stats().queue_depth, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_comes_before_the_deadline_and_what_it_calls_unwritten_stays_so() {
+    let cluster = cluster();
+    let publisher = publisher(&cluster, 22_000);
+    publisher.warm_up(Duration::from_secs(3)).await;
+    for id in 1..=3 {
+        cluster.broker_round_trip_time(id, Duration::from_secs(6)).unwrap();
+    }
+    let started = Instant::now();
+    let mut record = record("k", "late");
+    record.partition = Some(0);
+    let failure =
+        publisher.publish(vec![record.clone(); 3], Deadline::after(Duration::from_secs(4))).await[0].unwrap_err();
+    assert!(started.elapsed() < Duration::from_millis(3700), "{:?}", started.elapsed());
+    assert_eq!(failure.cause, FailureCause::TimedOut);
+    assert_eq!(failure.persisted, Persisted::Unknown, "it was sent, so it may have been written");
+    for id in 1..=3 {
+        cluster.broker_round_trip_time(id, Duration::ZERO).unwrap();
+    }
+    assert!(publisher.publish(vec![record], soon()).await[0].is_ok(), "a new client took over");
+    assert_eq!(publisher.stats().rebuilds, 1);
+}
+
+/// First acknowledgement of a cold client. Without the two knobs of `client_config.rs` every run takes 500 ms or more.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_acknowledgement_does_not_wait_for_librdkafkas_timer() {
+    const RUNS: usize = 50;
+    let cluster = cluster();
+    let mut times = Vec::new();
+    for _ in 0..RUNS {
+        let started = Instant::now();
+        let publisher = publisher(&cluster, 22_000);
+        let warm_up = publisher.warm_up(Duration::from_secs(3)).await;
+        assert!(warm_up.ready, "{warm_up:?}");
+        assert!(publisher.publish(vec![record("k", "v")], soon()).await[0].is_ok());
+        times.push(started.elapsed());
+    }
+    times.sort();
+    println!("first acknowledgement, {RUNS} cold clients: p50 {:?}, maximum {:?}", times[RUNS / 2], times[RUNS - 1]);
+    assert!(times[RUNS / 2] < Duration::from_millis(450), "p50 {:?}", times[RUNS / 2]);
+}
