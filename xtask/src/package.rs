@@ -1,6 +1,18 @@
 //! `cargo xtask package`: the deployable zips and their sizes.
 
-use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::tools::CargoLambda;
+use crate::{needs, process, workspace};
+
+/// The binaries that are deployed, each from the crate `msk-<name>`.
+pub(crate) const FUNCTIONS: [&str; 2] = ["producer", "consumer"];
+
+/// A zip past this size starts noticeably later, and says that something was linked that should not be.
+const LARGEST_ZIP_BYTES: u64 = 5_000_000;
 
 /// Options of `cargo xtask package`.
 #[derive(Debug, clap::Args)]
@@ -10,7 +22,109 @@ pub(crate) struct Options {
     arm64: bool,
 }
 
+/// The processors that Lambda has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Architecture {
+    X86_64,
+    Arm64,
+}
+
+impl Architecture {
+    /// That of this machine.
+    pub(crate) fn host() -> Self {
+        if cfg!(target_arch = "aarch64") { Self::Arm64 } else { Self::X86_64 }
+    }
+
+    fn target(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+            Self::Arm64 => "aarch64-unknown-linux-gnu",
+        }
+    }
+
+    /// cargo-lambda's flag for it.
+    fn flag(self) -> &'static str {
+        match self {
+            Self::X86_64 => "--x86-64",
+            Self::Arm64 => "--arm64",
+        }
+    }
+}
+
 /// Builds the zips.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    bail!("package is not written yet (arm64: {})", options.arm64)
+    for need in [needs::NATIVE_BUILD, needs::PYTHON_VENV] {
+        if let Some(problem) = (need.problem)() {
+            bail!("{} is needed: {problem}. To install: {}", need.name, need.install);
+        }
+    }
+    let architecture = if options.arm64 { Architecture::Arm64 } else { Architecture::X86_64 };
+    let folder = workspace::target_dir().join("lambda");
+    build(architecture, &folder)?;
+    println!("deploy them with Terraform (docs/02_TERRAFORM_DEPLOY.md); they are for {}", architecture.target());
+    Ok(())
+}
+
+/// Builds `<folder>/<function>/bootstrap.zip` for both functions and prints their sizes.
+pub(crate) fn build(architecture: Architecture, folder: &Path) -> Result<()> {
+    let cargo_lambda = CargoLambda::pinned()?;
+    check_target(architecture)?;
+    println!(
+        "building both functions for {} (the first time takes many minutes: librdkafka with OpenSSL is compiled) ...",
+        architecture.target()
+    );
+    let mut command = cargo_lambda.command("build");
+    command.args(["--release", architecture.flag(), "--locked", "--output-format", "zip", "--lambda-dir"]).arg(folder);
+    for function in FUNCTIONS {
+        command.args(["--package", &format!("msk-{function}")]);
+    }
+    process::run(&mut command)?;
+    let mut too_large = Vec::new();
+    for zip in FUNCTIONS.map(|function| zip(folder, function)) {
+        let bytes = std::fs::metadata(&zip).with_context(|| format!("no {} after the build", zip.display()))?.len();
+        let shown = zip.strip_prefix(workspace::root()).unwrap_or(&zip).display();
+        println!("{shown}  {:.2} MB ({bytes} bytes)", bytes as f64 / 1e6);
+        if bytes > LARGEST_ZIP_BYTES {
+            too_large.push(shown.to_string());
+        }
+    }
+    if !too_large.is_empty() {
+        bail!("{} exceed {LARGEST_ZIP_BYTES} bytes; `cargo tree` says what was linked", too_large.join(" and "));
+    }
+    Ok(())
+}
+
+/// Where [`build`] puts a function's zip.
+fn zip(folder: &Path, function: &str) -> PathBuf {
+    folder.join(function).join("bootstrap.zip")
+}
+
+/// Unpacks a function's zip beside it, as Lambda does, and returns the binary.
+pub(crate) fn unpack(folder: &Path, function: &str) -> Result<PathBuf> {
+    let into = folder.join(function).join("unpacked");
+    let mut unzip = Command::new("python3");
+    unzip.args(["-m", "zipfile", "-e"]).arg(zip(folder, function)).arg(&into);
+    process::capture(&mut unzip)?;
+    let binary = into.join("bootstrap");
+    // Python's zipfile leaves the mode behind.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&binary, mode).with_context(|| format!("no {} in the zip", binary.display()))?;
+    Ok(binary)
+}
+
+/// A cross-build needs the standard library of its target.
+fn check_target(architecture: Architecture) -> Result<()> {
+    let target = architecture.target();
+    let libraries = process::capture(Command::new("rustc").args(["--print", "target-libdir", "--target", target]))?;
+    if Path::new(libraries.trim()).is_dir() {
+        return Ok(());
+    }
+    println!("installing Rust's standard library for {target} (once) ...");
+    process::capture(Command::new("rustup").args(["target", "add", target])).with_context(|| {
+        format!(
+            "Rust's standard library for {target} is missing and `rustup target add {target}` did not bring it. \
+             Without rustup, install your distribution's package of it"
+        )
+    })?;
+    Ok(())
 }

@@ -83,6 +83,11 @@ impl CargoLambda {
         Ok(Self { program: bin.join("cargo-lambda"), path })
     }
 
+    /// The program, for those who start it themselves.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// `cargo lambda <subcommand>` at the workspace's root.
     pub(crate) fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(&self.program);

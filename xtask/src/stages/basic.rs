@@ -1,17 +1,19 @@
-//! The stages that are one cargo command.
+//! The stages that are little more than one command.
 
 use std::process::Command;
 
 use anyhow::Result;
 
+use super::binaries;
 use crate::{process, tools, workspace};
+
+/// The crate whose tests start real brokers.
+const RIG: &str = "msk-e2e";
 
 pub(super) fn fmt() -> Result<()> {
     process::run(&mut process::cargo(&["fmt", "--all", "--check"]))
 }
 
-/// Selects the whole workspace, as every dev build here does: another selection would unify features differently and
-/// compile librdkafka again.
 pub(super) fn lint() -> Result<()> {
     let mut clippy = process::cargo(&["clippy", "--workspace", "--all-targets", "--locked"]);
     if workspace::in_ci() {
@@ -20,14 +22,19 @@ pub(super) fn lint() -> Result<()> {
     process::run(&mut clippy)
 }
 
-/// Builds the tests of the whole workspace, then runs those that need no rig.
+/// The tests that need no rig, and the examples in the documentation.
 pub(super) fn unit() -> Result<()> {
-    process::run(&mut process::cargo(&["test", "--workspace", "--locked", "--no-run"]))?;
-    process::run(&mut process::cargo(&["test", "--workspace", "--locked", "--exclude", "msk-e2e"]))
+    let binaries = binaries::build()?;
+    let tests = binaries.iter().filter(|binary| !binary.is_example && binary.package != RIG);
+    let ran = binaries::run_all(tests);
+    let documented = process::run(&mut process::cargo(&["test", "--workspace", "--locked", "--doc"]));
+    ran.and(documented)
 }
 
+/// The rig's own tests and the scenarios on real Kafka.
 pub(super) fn ha() -> Result<()> {
-    process::run(&mut process::cargo(&["test", "--locked", "--package", "msk-e2e"]))
+    let binaries = binaries::build()?;
+    binaries::run_all(binaries.iter().filter(|binary| !binary.is_example && binary.package == RIG))
 }
 
 /// Advisories need the internet; the GitHub workflow checks them.

@@ -1,7 +1,34 @@
-//! Stage `e2e`: the packaged functions through `cargo lambda watch`.
+//! Stage `e2e`: the packaged functions through `cargo lambda watch`, the embedded brokers and the event source mapping.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 
+use super::binaries::{self, Binary};
+use crate::package::{self, Architecture};
+use crate::tools::{self, CargoLambda};
+use crate::{process, workspace};
+
+/// Packages both functions for this machine, then runs the tests in `local/tests/end_to_end` on what the zips hold.
 pub(super) fn run() -> Result<()> {
-    bail!("the end-to-end tests are not written yet")
+    // Not `target/lambda`: a test must not replace what somebody is about to deploy.
+    let folder = workspace::target_dir().join("xtask").join("packaged");
+    package::build(Architecture::host(), &folder)?;
+    let producer = package::unpack(&folder, "producer")?;
+    let consumer = package::unpack(&folder, "consumer")?;
+    let cargo_lambda = CargoLambda::for_watch()?;
+    let python = tools::SECOND_CLIENT.bin()?.join("python");
+    let binaries = binaries::build()?;
+    let tests = find(&binaries, "end_to_end")?;
+    // A consumer whose handler fails on purpose.
+    let failing = find(&binaries, "fails_once")?.program();
+
+    let mut tests = tests.command();
+    // One after the other: they measure times, and each has brokers and functions of its own.
+    tests.args(["--ignored", "--nocapture", "--test-threads", "1"]);
+    tests.env("E2E_PRODUCER", producer).env("E2E_CONSUMER", consumer).env("E2E_FAILING_CONSUMER", failing);
+    tests.env("E2E_CARGO_LAMBDA", cargo_lambda.program()).env("E2E_PYTHON", python);
+    process::run(&mut tests)
+}
+
+fn find<'a>(binaries: &'a [Binary], target: &str) -> Result<&'a Binary> {
+    binaries.iter().find(|binary| binary.target == target).with_context(|| format!("cargo built no {target}"))
 }

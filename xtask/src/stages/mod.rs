@@ -2,6 +2,7 @@
 //! the order of the table.
 
 mod basic;
+mod binaries;
 mod end_to_end;
 mod infra;
 mod monitoring;
