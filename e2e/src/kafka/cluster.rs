@@ -41,11 +41,13 @@ pub struct ClusterOptions {
     pub version: KafkaVersion,
     /// Broker settings that win over the rig's.
     pub properties: Vec<(String, String)>,
+    /// More JVM options, by node: `broker-1` to `broker-3` and `controller`.
+    pub jvm_options: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        Self { version: KafkaVersion::V3_9, properties: Vec::new() }
+        Self { version: KafkaVersion::V3_9, properties: Vec::new(), jvm_options: BTreeMap::new() }
     }
 }
 
@@ -81,7 +83,8 @@ impl Cluster {
         let key = AccessKey::temporary();
         iam.add_key(&key, PRODUCER_ROLE)?;
         let common = Common { controller_port, certificates: folder.path(), extra: &options.properties };
-        let layout = Layout { folder: folder.path(), distribution: &distribution, iam: &iam };
+        let layout =
+            Layout { folder: folder.path(), distribution: &distribution, iam: &iam, jvm_options: &options.jvm_options };
         let controller = layout.controller(&common)?;
         let mut brokers = BTreeMap::new();
         for (&id, ports) in &broker_ports {
@@ -108,6 +111,11 @@ impl Cluster {
     pub fn bootstrap(&self, listener: Listener) -> String {
         let ports = self.broker_ports.values().map(|ports| ports.advertised[&listener]);
         ports.map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
+    }
+
+    /// The `host:port,...` list that no fault proxy stands before, without TLS.
+    pub fn internal_bootstrap(&self) -> String {
+        internal_bootstrap(&self.broker_ports)
     }
 
     /// Questions and orders to the cluster.
@@ -305,6 +313,7 @@ struct Layout<'a> {
     folder: &'a Path,
     distribution: &'a Distribution,
     iam: &'a IamFiles,
+    jvm_options: &'a BTreeMap<String, Vec<String>>,
 }
 
 impl Layout<'_> {
@@ -324,9 +333,10 @@ impl Layout<'_> {
     fn node(&self, name: &str, properties: &str) -> Result<Node> {
         let path = self.folder.join(format!("{name}.properties"));
         fs::write(&path, properties).map_err(file_error(&path))?;
+        let more = self.jvm_options.get(name).into_iter().flatten().cloned();
         let start = Start {
             class_path: self.distribution.class_path(),
-            jvm_options: self.jvm_options(),
+            jvm_options: self.jvm_options().into_iter().chain(more).collect(),
             properties: path,
             log: self.folder.join(format!("{name}.log")),
         };
