@@ -3,11 +3,13 @@
 use anyhow::{Context, Result};
 
 use super::binaries::{self, Binary};
+use super::laptop;
 use crate::package::{self, Architecture};
 use crate::tools::{self, CargoLambda};
 use crate::{process, workspace};
 
-/// Packages both functions for this machine, then runs the tests in `local/tests/end_to_end` on what the zips hold.
+/// Packages both functions for this machine, runs the tests in `local/tests/end_to_end` on what the zips hold, and tries
+/// `cargo xtask up`.
 pub(super) fn run() -> Result<()> {
     // Not `target/lambda`: a test must not replace what somebody is about to deploy.
     let folder = workspace::target_dir().join("xtask").join("packaged");
@@ -26,7 +28,8 @@ pub(super) fn run() -> Result<()> {
     tests.args(["--ignored", "--nocapture", "--test-threads", "1"]);
     tests.env("E2E_PRODUCER", producer).env("E2E_CONSUMER", consumer).env("E2E_FAILING_CONSUMER", failing);
     tests.env("E2E_CARGO_LAMBDA", cargo_lambda.program()).env("E2E_PYTHON", python);
-    process::run(&mut tests)
+    process::run(&mut tests)?;
+    laptop::run()
 }
 
 fn find<'a>(binaries: &'a [Binary], target: &str) -> Result<&'a Binary> {

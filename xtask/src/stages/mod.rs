@@ -5,6 +5,7 @@ mod basic;
 mod binaries;
 mod end_to_end;
 mod infra;
+mod laptop;
 mod monitoring;
 
 use anyhow::Result;

@@ -6,6 +6,8 @@ mod kafka;
 mod lines;
 mod session;
 
+pub(crate) use session::running_id;
+
 use std::fs::File;
 use std::process::Command;
 use std::sync::mpsc::{self, RecvTimeoutError};

@@ -69,6 +69,12 @@ impl Drop for Session {
     }
 }
 
+/// The id of the `up` that runs in this workspace, or of one that was killed.
+pub(crate) fn running_id() -> Option<String> {
+    let text = std::fs::read_to_string(state_dir().ok()?.join("up.json")).ok()?;
+    Some(serde_json::from_str::<Owner>(&text).ok()?.run_id)
+}
+
 /// `target/xtask`.
 pub(super) fn state_dir() -> Result<PathBuf> {
     let dir = workspace::target_dir().join("xtask");
