@@ -32,6 +32,8 @@ impl Unit {
 pub struct EmfLine {
     namespace: String,
     dimensions: Vec<&'static str>,
+    /// Sets of dimensions besides `dimensions`.
+    breakdowns: Vec<Vec<&'static str>>,
     metrics: Vec<Value>,
     members: Map<String, Value>,
 }
@@ -41,13 +43,27 @@ impl EmfLine {
     pub fn new(namespace: &str, service: &str) -> Self {
         let mut members = Map::new();
         members.insert("service".into(), service.into());
-        Self { namespace: namespace.into(), dimensions: vec!["service"], metrics: Vec::new(), members }
+        Self {
+            namespace: namespace.into(),
+            dimensions: vec!["service"],
+            breakdowns: Vec::new(),
+            metrics: Vec::new(),
+            members,
+        }
     }
 
     /// Adds a dimension. Each distinct value is a metric of its own that costs money: few values only.
     #[must_use]
     pub fn dimension(mut self, name: &'static str, value: &str) -> Self {
         self.dimensions.push(name);
+        self.members.insert(name.into(), value.into());
+        self
+    }
+
+    /// Counts the line's metrics a second time, by one dimension more: the total stays complete. Few values only.
+    #[must_use]
+    pub fn breakdown(mut self, name: &'static str, value: &str) -> Self {
+        self.breakdowns.push([&self.dimensions[..], &[name]].concat());
         self.members.insert(name.into(), value.into());
         self
     }
@@ -73,13 +89,15 @@ impl EmfLine {
     pub fn to_json(&self) -> Value {
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
         let mut members = self.members.clone();
+        let sets: Vec<&[&'static str]> =
+            std::iter::once(&self.dimensions).chain(&self.breakdowns).map(Vec::as_slice).collect();
         members.insert(
             "_aws".into(),
             json!({
                 "Timestamp": now_ms,
                 "CloudWatchMetrics": [{
                     "Namespace": self.namespace,
-                    "Dimensions": [self.dimensions],
+                    "Dimensions": sets,
                     "Metrics": self.metrics,
                 }],
             }),
@@ -99,6 +117,14 @@ impl EmfLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_breakdown_counts_besides_the_total() {
+        let line = EmfLine::new("n", "producer").breakdown("error_code", "503").metric("M", Unit::Count, 1.0).to_json();
+        let sets = &line["_aws"]["CloudWatchMetrics"][0]["Dimensions"];
+        assert_eq!(*sets, json!([["service"], ["service", "error_code"]]));
+        assert_eq!(line["error_code"], "503");
+    }
 
     #[test]
     fn the_line_declares_each_metric_and_carries_its_value() {

@@ -1,0 +1,238 @@
+//! The producer's configuration, read once from the environment. Every problem is reported together.
+
+use msk_shared::env::{EnvError, EnvReader};
+use msk_shared::kafka::{DeliveryTimeout, KafkaSettings, PublisherSettings};
+use msk_shared::limits::{RecordBytes, RecordCount, RequestBytes};
+use msk_shared::names::TopicName;
+use msk_shared::telemetry::LogLevel;
+
+use crate::topics::Topics;
+
+/// How partial and whole failures show in the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StatusMode {
+    /// 207 and 4xx or 5xx; unknown fields are refused.
+    #[default]
+    Strict,
+    /// 200 with the failures in the body, as Confluent's proxy answers; unknown fields are ignored.
+    Confluent,
+}
+
+/// Sizes and counts of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// `MAX_REQUEST_BYTES`
+    pub request_bytes: RequestBytes,
+    /// `MAX_RECORDS`
+    pub records: RecordCount,
+    /// `MAX_RECORD_BYTES`
+    pub record_bytes: RecordBytes,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes: RequestBytes::literal::<4_194_304>(),
+            records: RecordCount::literal::<500>(),
+            record_bytes: RecordBytes::literal::<1_000_000>(),
+        }
+    }
+}
+
+/// What the HTTP side needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Topics that may be written (`TOPICS`).
+    pub topics: Topics,
+    /// The topic of `POST /messages` (`DEFAULT_TOPIC`); one of `topics`.
+    pub default_topic: TopicName,
+    /// Sizes and counts.
+    pub limits: Limits,
+    /// `STATUS_MODE`
+    pub status_mode: StatusMode,
+    /// `DELIVERY_TIMEOUT_MS`
+    pub delivery_timeout: DeliveryTimeout,
+    /// `METRICS_NAMESPACE`
+    pub metrics_namespace: String,
+    /// `LOG_LEVEL`
+    pub log_level: LogLevel,
+    /// `KAFKA_*`
+    pub kafka: KafkaSettings,
+}
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// [`EnvError`] lists everything that is missing or wrong, by name.
+    pub fn from_env(mut env: EnvReader) -> Result<Self, EnvError> {
+        let config = Self::read(&mut env);
+        env.finish(config)
+    }
+
+    /// What the publisher needs to know of it.
+    pub fn publisher_settings(&self) -> PublisherSettings {
+        PublisherSettings {
+            delivery_timeout: self.delivery_timeout,
+            topics: self.topics.iter().map(|topic| topic.name.clone()).collect(),
+            ..PublisherSettings::new(self.kafka.clone(), "msk-producer")
+        }
+    }
+
+    fn read(env: &mut EnvReader) -> Option<Self> {
+        let topics = topics(env);
+        let default_topic = default_topic(env, topics.as_ref());
+        let defaults = Limits::default();
+        let limits = Limits {
+            request_bytes: env.parsed("MAX_REQUEST_BYTES").unwrap_or(defaults.request_bytes),
+            records: env.parsed("MAX_RECORDS").unwrap_or(defaults.records),
+            record_bytes: env.parsed("MAX_RECORD_BYTES").unwrap_or(defaults.record_bytes),
+        };
+        let modes = [("strict", StatusMode::Strict), ("confluent", StatusMode::Confluent)];
+        let status_mode = env.choice("STATUS_MODE", &modes).unwrap_or_default();
+        let delivery_timeout = env.parsed("DELIVERY_TIMEOUT_MS").unwrap_or(DeliveryTimeout::literal::<22_000>());
+        let metrics_namespace = metrics_namespace(env);
+        let log_level = env.parsed("LOG_LEVEL").unwrap_or_default();
+        if env.optional("IDEMPOTENCY_TABLE").is_some() {
+            env.problem(
+                "IDEMPOTENCY_TABLE is not supported yet: unset it; Idempotency-Key still travels as a record header",
+            );
+        }
+        // Last, and before any `?`, so that its problems are in the same report.
+        let kafka = KafkaSettings::from_env(env);
+        Some(Self {
+            topics: topics?,
+            default_topic: default_topic?,
+            limits,
+            status_mode,
+            delivery_timeout,
+            metrics_namespace,
+            log_level,
+            kafka: kafka?,
+        })
+    }
+}
+
+fn topics(env: &mut EnvReader) -> Option<Topics> {
+    let text = env.required("TOPICS", "list the topics that may be written, such as `orders,payments`")?;
+    match Topics::parse(&text) {
+        Ok(topics) => Some(topics),
+        Err(problems) => {
+            problems.into_iter().for_each(|problem| env.problem(problem));
+            None
+        }
+    }
+}
+
+fn default_topic(env: &mut EnvReader, topics: Option<&Topics>) -> Option<TopicName> {
+    let named = env.optional("DEFAULT_TOPIC");
+    let topics = topics?;
+    match named {
+        None => topics.iter().next().map(|topic| topic.name.clone()),
+        Some(name) => {
+            let found = topics.get(name.trim()).map(|topic| topic.name.clone());
+            if found.is_none() {
+                env.problem("DEFAULT_TOPIC must be one of TOPICS");
+            }
+            found
+        }
+    }
+}
+
+/// CloudWatch takes 1 to 255 characters of a namespace and these only (PutMetricData).
+fn metrics_namespace(env: &mut EnvReader) -> String {
+    let Some(name) = env.optional("METRICS_NAMESPACE") else { return "msk-ha-cluster".to_owned() };
+    let name = name.trim().to_owned();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/#: ".contains(c);
+    if name.len() > 255 || !name.chars().all(allowed) || name.starts_with(':') || name.starts_with("AWS/") {
+        env.problem(
+            "METRICS_NAMESPACE must be at most 255 letters, digits and `._-/#: `, not starting with `:` or `AWS/`",
+        );
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let required = [("KAFKA_BOOTSTRAP_SERVERS", "b:9092"), ("KAFKA_AUTH", "none")];
+        Config::from_env(EnvReader::new(required.into_iter().chain(variables.iter().copied()))).map_err(|e| e.problems)
+    }
+
+    #[test]
+    fn the_defaults_are_the_contracts() {
+        let config = read(&[("TOPICS", "orders,payments")]).unwrap();
+        assert_eq!(config.default_topic.as_str(), "orders");
+        assert_eq!(config.limits.request_bytes.get(), 4_194_304);
+        assert_eq!(config.limits.records.get(), 500);
+        assert_eq!(config.limits.record_bytes.get(), 1_000_000);
+        assert_eq!(config.status_mode, StatusMode::Strict);
+        assert_eq!(config.delivery_timeout.get(), 22_000);
+        assert_eq!(config.metrics_namespace, "msk-ha-cluster");
+        assert_eq!(config.log_level, LogLevel::Info);
+    }
+
+    #[test]
+    fn every_variable_is_read() {
+        let config = read(&[
+            ("TOPICS", "orders,payments"),
+            ("DEFAULT_TOPIC", "payments"),
+            ("MAX_REQUEST_BYTES", "2048"),
+            ("MAX_RECORDS", "7"),
+            ("MAX_RECORD_BYTES", "99"),
+            ("STATUS_MODE", "confluent"),
+            ("DELIVERY_TIMEOUT_MS", "3000"),
+            ("METRICS_NAMESPACE", "shop/kafka"),
+            ("LOG_LEVEL", "DEBUG"),
+        ])
+        .unwrap();
+        assert_eq!(config.default_topic.as_str(), "payments");
+        let limits = config.limits;
+        assert_eq!((limits.request_bytes.get(), limits.records.get(), limits.record_bytes.get()), (2048, 7, 99));
+        assert_eq!(config.status_mode, StatusMode::Confluent);
+        assert_eq!(config.delivery_timeout.get(), 3_000);
+        assert_eq!((config.metrics_namespace.as_str(), config.log_level), ("shop/kafka", LogLevel::Debug));
+    }
+
+    #[test]
+    fn all_problems_come_together_by_name() {
+        let env = EnvReader::new([
+            ("DEFAULT_TOPIC", "x"),
+            ("MAX_REQUEST_BYTES", "0"),
+            ("MAX_RECORDS", "many"),
+            ("MAX_RECORD_BYTES", "-1"),
+            ("STATUS_MODE", "lax"),
+            ("DELIVERY_TIMEOUT_MS", "22001"),
+            ("METRICS_NAMESPACE", "AWS/Lambda"),
+            ("LOG_LEVEL", "loud"),
+            ("IDEMPOTENCY_TABLE", "t"),
+            ("KAFKA_AUTH", "kerberos"),
+        ]);
+        let text = Config::from_env(env).unwrap_err().to_string();
+        for name in [
+            "TOPICS",
+            "MAX_REQUEST_BYTES",
+            "MAX_RECORDS",
+            "MAX_RECORD_BYTES",
+            "STATUS_MODE",
+            "DELIVERY_TIMEOUT_MS",
+            "METRICS_NAMESPACE",
+            "LOG_LEVEL",
+            "IDEMPOTENCY_TABLE",
+            "KAFKA_AUTH",
+            "KAFKA_BOOTSTRAP_SERVERS",
+        ] {
+            assert!(text.contains(name), "{name} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn a_default_topic_that_may_not_be_written_is_refused() {
+        assert_eq!(
+            read(&[("TOPICS", "a"), ("DEFAULT_TOPIC", "b")]).unwrap_err(),
+            ["DEFAULT_TOPIC must be one of TOPICS"]
+        );
+    }
+}

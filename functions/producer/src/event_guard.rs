@@ -1,0 +1,168 @@
+//! The API Gateway event, checked before `lambda_http` sees it.
+//!
+//! `lambda_http` 1.3.2 builds its request with `unwrap` and `expect`: bad base64, a space or a quote in `rawQueryString`,
+//! a bad host and a path over 64 KB panic it, and a line break in a header fails the invocation. Each is a caller's fault
+//! here and gets a 400. Only a payload that is no HTTP event at all fails the invocation: nobody waits for an HTTP answer.
+
+use base64::Engine;
+use bytes::Bytes;
+use http::header::HOST;
+use http::{Extensions, Uri};
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use serde::Deserialize;
+
+use crate::problem::{Kind, Problem};
+
+/// A checked event: `lambda_http` can do nothing wrong with what is left of it.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// The event without body and host.
+    pub(crate) event: ApiGatewayV2httpRequest,
+    /// Path and query, each path segment encoded once.
+    pub(crate) uri: Uri,
+    /// The body, decoded.
+    pub(crate) body: Bytes,
+    /// With a [`Refused`]: the request goes no further than its answer.
+    pub(crate) refused: Extensions,
+}
+
+/// An extension of a request that the guard has refused: its answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Refused(pub(crate) Problem);
+
+impl Checked {
+    /// An empty request that gets `problem` as its answer, with the log line and the metrics of any other.
+    pub(crate) fn refused(problem: Problem) -> Self {
+        let mut refused = Extensions::new();
+        refused.insert(Refused(problem));
+        Self { event: ApiGatewayV2httpRequest::default(), uri: Uri::default(), body: Bytes::new(), refused }
+    }
+}
+
+/// Why an event is not passed on.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// An HTTP event that breaks HTTP's rules: the caller gets this answer.
+    BadRequest(Problem),
+    /// No HTTP event.
+    NotHttp,
+}
+
+/// What every event of payload format 2.0 has; other events (REST APIs, queues, Kafka) do not.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Probe {
+    request_context: ProbeContext,
+}
+
+#[derive(Deserialize)]
+struct ProbeContext {
+    http: ProbeHttp,
+}
+
+#[derive(Deserialize)]
+struct ProbeHttp {
+    method: serde_json::Value,
+}
+
+/// Checks an event.
+///
+/// # Errors
+/// [`Refusal`]
+pub(crate) fn check(payload: &str) -> Result<Checked, Refusal> {
+    let mut event: ApiGatewayV2httpRequest = match serde_json::from_str(payload) {
+        Ok(event) => event,
+        Err(_) => return Err(refusal_of(payload)),
+    };
+    let stage = event.request_context.stage.as_deref();
+    let path = without_stage(event.raw_path.as_deref().unwrap_or_default(), stage);
+    let uri = uri(path, event.raw_query_string.as_deref().unwrap_or_default())?;
+    check_host(&event)?;
+    let body = event.body.take().unwrap_or_default();
+    let body = if event.is_base64_encoded { decoded(&body)? } else { Bytes::from(body) };
+    // Host and query only serve to build the address, which stands above.
+    event.headers.remove(HOST);
+    event.request_context.domain_name = None;
+    event.raw_path = None;
+    event.raw_query_string = None;
+    Ok(Checked { event, uri, body, refused: Extensions::new() })
+}
+
+/// Of an event that does not parse: an HTTP event with something wrong in it, or none.
+fn refusal_of(payload: &str) -> Refusal {
+    match serde_json::from_str::<Probe>(payload) {
+        Ok(probe) if probe.request_context.http.method.is_string() => {
+            bad("a header, cookie or other part of the request is malformed, for example by a line break")
+        }
+        _ => Refusal::NotHttp,
+    }
+}
+
+fn bad(detail: &str) -> Refusal {
+    Refusal::BadRequest(Problem::new(Kind::Malformed, detail))
+}
+
+/// A named stage stands before the path; `$default` does not.
+fn without_stage<'a>(path: &'a str, stage: Option<&str>) -> &'a str {
+    let Some(stage) = stage.filter(|stage| !stage.is_empty() && *stage != "$default") else { return path };
+    match path.strip_prefix('/').and_then(|rest| rest.strip_prefix(stage)) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+        _ => path,
+    }
+}
+
+/// Real HTTP APIs send the path decoded, `cargo lambda watch` encoded. What is encoded stays, what is not gets encoded,
+/// so that a decoded `?` or `#` is part of the path, not its end.
+fn uri(path: &str, query: &str) -> Result<Uri, Refusal> {
+    let path = if path.is_empty() { "/" } else { path };
+    if !path.starts_with('/') {
+        return Err(bad("the path does not start with `/`"));
+    }
+    let mut text = String::with_capacity(path.len() + query.len() + 1);
+    let bytes = path.as_bytes();
+    for (index, &byte) in bytes.iter().enumerate() {
+        let is_escape =
+            byte == b'%' && bytes.get(index + 1..index + 3).is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit));
+        if is_escape || byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    if !query.is_empty() {
+        // The rule of the `http` crate, which drops what follows a `#`.
+        let allowed = |b: u8| matches!(b, b'!' | b'$'..=b';' | b'=' | b'?'..=b'~');
+        if !query.bytes().all(allowed) {
+            return Err(bad("the query string has characters that must be percent-encoded"));
+        }
+        text.push('?');
+        text.push_str(query);
+    }
+    text.parse().map_err(|_| bad("the path and query are too long or malformed"))
+}
+
+fn check_host(event: &ApiGatewayV2httpRequest) -> Result<(), Refusal> {
+    let Some(host) = event.headers.get(HOST) else { return Ok(()) };
+    if host.to_str().is_ok_and(is_host) { Ok(()) } else { Err(bad("the header `Host` is malformed")) }
+}
+
+/// `name[:port]` or `[IPv6][:port]`.
+fn is_host(text: &str) -> bool {
+    let (is_name, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => (address.parse::<std::net::Ipv6Addr>().is_ok(), port),
+        None => {
+            let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+            (!name.is_empty() && name.bytes().all(plain), port)
+        }
+    };
+    is_name && (port.is_empty() || port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok()))
+}
+
+fn decoded(body: &str) -> Result<Bytes, Refusal> {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(body);
+    bytes.map(Bytes::from).map_err(|_| bad("the body is not the base64 that the event says it is"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! The body of a request, bounded while it is read.
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use http_body_util::BodyExt;
+use msk_shared::deadline::Deadline;
+
+use crate::problem::{Kind, Problem};
+
+/// Reads a whole body.
+///
+/// # Errors
+/// 413 with both numbers when it is larger than `limit_bytes` (`MAX_REQUEST_BYTES`); 400 when the client breaks off or
+/// is not done by the deadline.
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limit_bytes: usize,
+    deadline: Deadline,
+) -> Result<Bytes, Problem> {
+    let announced: Option<usize> =
+        headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    if let Some(announced) = announced.filter(|bytes| *bytes > limit_bytes) {
+        return Err(too_large(limit_bytes, announced));
+    }
+    let reading = collect(body, limit_bytes);
+    match tokio::time::timeout_at(deadline.instant().into(), reading).await {
+        Ok(result) => result,
+        Err(_) => Err(Problem::new(Kind::Malformed, "the body did not arrive in time")),
+    }
+}
+
+async fn collect(mut body: Body, limit_bytes: usize) -> Result<Bytes, Problem> {
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::new(Kind::Malformed, "the body broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length > limit_bytes {
+            return Err(too_large(limit_bytes, length));
+        }
+        // On Lambda a body is one frame: it is not copied.
+        match first.take() {
+            None if rest.is_empty() => first = Some(data),
+            None => rest.extend_from_slice(&data),
+            Some(before) => {
+                rest.extend_from_slice(&before);
+                rest.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| rest.freeze()))
+}
+
+fn too_large(limit_bytes: usize, actual_bytes: usize) -> Problem {
+    Problem::new(
+        Kind::TooLarge,
+        format!("the request has {actual_bytes} bytes or more; the limit is {limit_bytes} bytes (MAX_REQUEST_BYTES)"),
+    )
+    .with_sizes(limit_bytes, actual_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    async fn read_frames(frames: Vec<&'static str>, limit_bytes: usize) -> Result<Bytes, u16> {
+        let stream = futures_util::stream::iter(frames.into_iter().map(Ok::<_, std::io::Error>));
+        read(&HeaderMap::new(), Body::from_stream(stream), limit_bytes, Deadline::after(Duration::from_secs(5)))
+            .await
+            .map_err(|problem| problem.kind.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn frames_are_joined_up_to_the_limit() {
+        assert_eq!(read_frames(vec![], 4).await.unwrap(), "");
+        assert_eq!(read_frames(vec!["abcd"], 4).await.unwrap(), "abcd");
+        assert_eq!(read_frames(vec!["ab", "", "c", "d"], 4).await.unwrap(), "abcd");
+        assert_eq!(read_frames(vec!["ab", "cd", "e"], 4).await, Err(413));
+        assert_eq!(read_frames(vec!["abcde"], 4).await, Err(413));
+    }
+
+    #[tokio::test]
+    async fn an_announced_size_over_the_limit_is_refused_unread() {
+        let headers = HeaderMap::from_iter([(CONTENT_LENGTH, "5".parse().unwrap())]);
+        let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let problem = read(&headers, never, 4, Deadline::after(Duration::from_secs(60))).await.unwrap_err();
+        assert_eq!(problem.kind, Kind::TooLarge);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_given_up_at_the_deadline() {
+        let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let problem = read(&HeaderMap::new(), never, 4, Deadline::after(Duration::from_millis(20))).await.unwrap_err();
+        assert_eq!(problem.kind, Kind::Malformed);
+    }
+}

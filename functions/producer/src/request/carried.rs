@@ -1,0 +1,200 @@
+//! What a request's HTTP headers put on each of its records: the trace, and the idempotency key.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use msk_shared::kafka::{Header, OutboundRecord};
+
+use crate::problem::{FieldError, Kind, Problem};
+
+/// Longest idempotency key in bytes. Keys are UUIDs or hashes; the rest of the 10 KB of headers is for others.
+pub(crate) const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
+
+/// Record headers that a request gives to all its records.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Carried {
+    traceparent: Option<Bytes>,
+    tracestate: Option<Bytes>,
+    baggage: Option<Bytes>,
+    idempotency_key: Option<String>,
+}
+
+impl Carried {
+    /// Reads the request's headers. A `traceparent` that is none is ignored, as W3C Trace Context 3.2.2.5 demands, and
+    /// `tracestate` with it.
+    ///
+    /// # Errors
+    /// 400 for an `Idempotency-Key` that is none.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let traceparent = headers.get("traceparent").filter(|v| is_traceparent(v.as_bytes())).map(bytes_of);
+        let tracestate = traceparent.as_ref().and_then(|_| joined(headers, "tracestate"));
+        Ok(Self {
+            traceparent,
+            tracestate,
+            baggage: joined(headers, "baggage"),
+            idempotency_key: idempotency_key(headers)?,
+        })
+    }
+
+    /// Puts the headers onto the records. A record that brings a header of the same name keeps its own alone.
+    pub(crate) fn put_on(&self, records: &mut [OutboundRecord]) {
+        let several = records.len() > 1;
+        for (index, record) in records.iter_mut().enumerate() {
+            put(record, "traceparent", self.traceparent.as_ref());
+            put(record, "tracestate", self.tracestate.as_ref());
+            put(record, "baggage", self.baggage.as_ref());
+            if let Some(key) = &self.idempotency_key {
+                let value = if several { format!("{key}/{index}") } else { key.clone() };
+                put(record, "idempotency-key", Some(&Bytes::from(value)));
+            }
+        }
+    }
+}
+
+fn put(record: &mut OutboundRecord, name: &str, value: Option<&Bytes>) {
+    let Some(value) = value else { return };
+    if !record.headers.iter().any(|header| header.name == name) {
+        record.headers.push(Header { name: name.to_owned(), value: Some(value.clone()) });
+    }
+}
+
+/// The trace that a request belongs to: from `traceparent`, else from X-Ray's header.
+pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let w3c = headers.get("traceparent").map(HeaderValue::as_bytes).filter(|value| is_traceparent(value));
+    if let Some(value) = w3c {
+        return std::str::from_utf8(&value[3..35]).ok().map(str::to_owned);
+    }
+    let xray = headers.get("x-amzn-trace-id")?.to_str().ok()?;
+    let root = xray.split(';').find_map(|part| part.trim().strip_prefix("Root="))?;
+    let is_id = root.len() == 35 && root.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    is_id.then(|| root.to_owned())
+}
+
+/// `00-<32 hex>-<16 hex>-<2 hex>`, neither id all zeros (W3C Trace Context). A later version may have more fields behind.
+fn is_traceparent(value: &[u8]) -> bool {
+    let hex = |range: std::ops::Range<usize>| {
+        value.get(range).is_some_and(|part| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+    };
+    let zero = |range: std::ops::Range<usize>| value[range].iter().all(|b| *b == b'0');
+    let dash = |at: usize| value.get(at) == Some(&b'-');
+    let fields = hex(0..2) && dash(2) && hex(3..35) && dash(35) && hex(36..52) && dash(52) && hex(53..55);
+    fields
+        && &value[..2] != b"ff"
+        && !zero(3..35)
+        && !zero(36..52)
+        && (value.len() == 55 || (&value[..2] != b"00" && dash(55)))
+}
+
+fn bytes_of(value: &HeaderValue) -> Bytes {
+    Bytes::copy_from_slice(value.as_bytes())
+}
+
+/// A list header: several lines are one list (RFC 9110, 5.3).
+fn joined(headers: &HeaderMap, name: &str) -> Option<Bytes> {
+    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).filter(|v| !v.is_empty()).collect();
+    if lines.is_empty() { None } else { Some(Bytes::from(lines.join(&b","[..]))) }
+}
+
+/// `Idempotency-Key` as the draft writes it, a quoted string (draft-ietf-httpapi-idempotency-key-header-07), or bare, as
+/// most clients send it.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let fault = |detail: String| {
+        let error = FieldError { pointer: "Idempotency-Key".to_owned(), detail: detail.clone() };
+        Problem::new(Kind::Malformed, format!("Idempotency-Key: {detail}")).with_errors(vec![error])
+    };
+    if values.next().is_some() {
+        return Err(fault("is there more than once; send one".to_owned()));
+    }
+    let text = value.to_str().map_err(|_| fault("has characters other than visible ASCII".to_owned()))?.trim();
+    let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let key = quoted.unwrap_or(text);
+    if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES {
+        let length = key.len();
+        return Err(fault(format!("has {length} bytes; the limit is {MAX_IDEMPOTENCY_KEY_BYTES}, and at least 1")));
+    }
+    // API Gateway joins repeated headers with commas.
+    if key.contains(['"', '\\']) || (quoted.is_none() && key.contains(',')) {
+        return Err(fault("is neither a quoted string nor a plain token; send one key".to_owned()));
+    }
+    Ok(Some(key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use msk_shared::names::TopicName;
+
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (http::HeaderName::from_static(n), v.parse().unwrap())).collect()
+    }
+
+    fn names_and_values(carried: &Carried, count: usize) -> Vec<Vec<(String, String)>> {
+        let record = OutboundRecord {
+            topic: TopicName::parse("t").unwrap(),
+            partition: None,
+            key: None,
+            value: None,
+            timestamp_ms: None,
+            headers: Vec::new(),
+        };
+        let mut records = vec![record; count];
+        carried.put_on(&mut records);
+        let text = |h: &Header| (h.name.clone(), String::from_utf8(h.value.clone().unwrap().to_vec()).unwrap());
+        records.iter().map(|r| r.headers.iter().map(text).collect()).collect()
+    }
+
+    #[test]
+    fn trace_and_idempotency_key_go_onto_every_record() {
+        let headers = headers(&[
+            ("traceparent", PARENT),
+            ("tracestate", "a=1"),
+            ("baggage", "user=7"),
+            ("idempotency-key", "\"k-1\""),
+        ]);
+        let carried = Carried::of(&headers).unwrap();
+        let pair = |n: &str, v: &str| (n.to_owned(), v.to_owned());
+        let trace = [pair("traceparent", PARENT), pair("tracestate", "a=1"), pair("baggage", "user=7")];
+        assert_eq!(names_and_values(&carried, 1), [[&trace[..], &[pair("idempotency-key", "k-1")]].concat()]);
+        let two = names_and_values(&carried, 2);
+        assert_eq!(two[0].last(), Some(&pair("idempotency-key", "k-1/0")));
+        assert_eq!(two[1].last(), Some(&pair("idempotency-key", "k-1/1")));
+    }
+
+    #[test]
+    fn a_traceparent_that_is_none_is_ignored_with_its_state() {
+        let zero = "00-00000000000000000000000000000000-b7ad6b7169203331-01";
+        let upper = PARENT.to_uppercase();
+        let twice = format!("{PARENT},{PARENT}");
+        for value in ["", "00", zero, &upper, &twice, "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"] {
+            let headers = headers(&[("traceparent", value), ("tracestate", "a=1"), ("baggage", "b=2")]);
+            let carried = Carried::of(&headers).unwrap();
+            assert_eq!(names_and_values(&carried, 1), [[("baggage".to_owned(), "b=2".to_owned())]], "{value}");
+            assert_eq!(trace_id(&headers), None);
+        }
+    }
+
+    #[test]
+    fn the_trace_id_comes_from_traceparent_or_from_x_ray() {
+        assert_eq!(trace_id(&headers(&[("traceparent", PARENT)])).as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
+        let root = "1-67891233-abcdef012345678912345678";
+        let xray = format!("Root={root};Parent=463ac35c9f6413ad;Sampled=1");
+        assert_eq!(trace_id(&headers(&[("x-amzn-trace-id", &xray)])).as_deref(), Some(root));
+        assert_eq!(trace_id(&headers(&[("x-amzn-trace-id", "Root=<script>")])), None);
+    }
+
+    #[test]
+    fn an_idempotency_key_that_is_none_is_a_400() {
+        let long = "k".repeat(256);
+        for value in ["", "\"\"", "a,b", "a\"b", "\"a\\b\"", &long] {
+            let result = Carried::of(&headers(&[("idempotency-key", value)]));
+            assert_eq!(result.map_err(|p| p.kind), Err(Kind::Malformed), "{value}");
+        }
+        let longest = "k".repeat(255);
+        for value in ["8e03978e-40d5-43dd-bc93-6894a57f9324", "\"a, b\"", &longest] {
+            assert!(Carried::of(&headers(&[("idempotency-key", value)])).is_ok(), "{value}");
+        }
+    }
+}

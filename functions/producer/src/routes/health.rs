@@ -1,0 +1,53 @@
+//! `GET /healthz`: the process is up. `GET /readyz`: a record could be written now.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use msk_shared::names::TopicName;
+use serde::Serialize;
+
+use crate::answer;
+use crate::app::{App, Backend};
+use crate::context::RequestInfo;
+
+/// Touches nothing else.
+pub(crate) async fn healthz() -> Response {
+    answer::json(StatusCode::OK, "application/json", &BTreeMap::from([("status", "ok")]))
+}
+
+/// 200, or 503 with the failing check named; also how long the client's warm-up took during init.
+pub(crate) async fn readyz<B: Backend>(
+    State(app): State<Arc<App<B>>>,
+    Extension(info): Extension<RequestInfo>,
+) -> Response {
+    let readiness = app.backend.readiness(info.deadline).await;
+    let ready = readiness.is_ready();
+    let warm_up = app.warm_up.as_ref().map(|warm_up| WarmUp {
+        ready: warm_up.ready,
+        duration_ms: warm_up.duration.as_millis() as u64,
+        cause: warm_up.cause.map(|cause| cause.name()),
+        missing_topics: &warm_up.missing_topics,
+    });
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    answer::json(status, "application/json", &Ready { ready, checks: &readiness.checks, warm_up })
+}
+
+#[derive(Serialize)]
+struct Ready<'a> {
+    ready: bool,
+    checks: &'a BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warm_up: Option<WarmUp<'a>>,
+}
+
+#[derive(Serialize)]
+struct WarmUp<'a> {
+    ready: bool,
+    duration_ms: u64,
+    cause: Option<&'static str>,
+    missing_topics: &'a [TopicName],
+}

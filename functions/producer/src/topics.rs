@@ -1,0 +1,228 @@
+//! The topics that callers may write, and each one's policy: `TOPICS`.
+
+use std::fmt;
+
+use msk_shared::limits::RecordBytes;
+use msk_shared::names::TopicName;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use crate::request::media::Format;
+
+/// What a topic takes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// Whether every record needs a key (`"key":"required"`).
+    pub key_required: bool,
+    /// A tighter limit than `MAX_RECORD_BYTES`.
+    pub max_record_bytes: Option<RecordBytes>,
+    /// Formats taken; `None` is all. Words of formats that are not built yet are kept: they only narrow.
+    pub formats: Option<Vec<&'static str>>,
+}
+
+impl Policy {
+    /// Whether values of this format are taken.
+    pub fn takes(&self, format: Format) -> bool {
+        self.formats.as_ref().is_none_or(|formats| formats.contains(&format.name()))
+    }
+
+    /// The formats taken, by name.
+    pub fn format_names(&self) -> Vec<&'static str> {
+        let built = [Format::Json, Format::Binary, Format::Text];
+        built.into_iter().filter(|format| self.takes(*format)).map(Format::name).collect()
+    }
+}
+
+/// A topic that may be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name.
+    pub name: TopicName,
+    /// Its policy.
+    pub policy: Policy,
+}
+
+/// All topics that may be written, in the order of the configuration; at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topics(Vec<Topic>);
+
+impl Topics {
+    /// Reads `TOPICS`: `orders,payments`, or a JSON object of policies.
+    ///
+    /// # Errors
+    /// Every fault, one sentence each, without values.
+    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
+        let mut problems = Vec::new();
+        let topics = if text.trim_start().starts_with('{') {
+            of_object(text, &mut problems)
+        } else {
+            let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+            names.enumerate().filter_map(|(i, name)| topic(i, name, Policy::default(), &mut problems)).collect()
+        };
+        let mut seen = std::collections::HashSet::new();
+        for topic in &topics {
+            if !seen.insert(&topic.name) {
+                problems.push(format!("TOPICS names `{}` twice", topic.name));
+            }
+        }
+        if topics.is_empty() && problems.is_empty() {
+            problems.push("TOPICS names no topic: list those that may be written".to_owned());
+        }
+        if problems.is_empty() { Ok(Self(topics)) } else { Err(problems) }
+    }
+
+    /// The topic that a caller names, if it may be written.
+    pub fn get(&self, name: &str) -> Option<&Topic> {
+        self.0.iter().find(|topic| topic.name.as_str() == name)
+    }
+
+    /// All topics.
+    pub fn iter(&self) -> impl Iterator<Item = &Topic> {
+        self.0.iter()
+    }
+}
+
+fn topic(index: usize, name: &str, policy: Policy, problems: &mut Vec<String>) -> Option<Topic> {
+    match TopicName::parse(name) {
+        Ok(name) => Some(Topic { name, policy }),
+        Err(error) => {
+            problems.push(format!("TOPICS, name {}: {error}", index + 1));
+            None
+        }
+    }
+}
+
+fn of_object(text: &str, problems: &mut Vec<String>) -> Vec<Topic> {
+    let Members(members) = match serde_json::from_str(text) {
+        Ok(members) => members,
+        Err(error) => {
+            problems.push(format!(
+                "TOPICS is no JSON object of policies (line {}, column {}): write {{\"orders\":{{}}}} or a list of names",
+                error.line(),
+                error.column()
+            ));
+            return Vec::new();
+        }
+    };
+    let mut topics = Vec::new();
+    for (index, (name, value)) in members.into_iter().enumerate() {
+        let place = format!("TOPICS, policy {}", index + 1);
+        let policy = policy(&place, &value, problems);
+        topics.extend(topic(index, &name, policy, problems));
+    }
+    topics
+}
+
+/// What the specification promises for later: refused, so that nobody believes it holds.
+const NOT_BUILT: [&str; 3] = ["schema", "principals", "compression"];
+/// Words of `formats`.
+const FORMATS: [&str; 6] = ["json", "binary", "text", "cloudevents", "ndjson", "raw"];
+
+fn policy(place: &str, value: &Value, problems: &mut Vec<String>) -> Policy {
+    let mut policy = Policy::default();
+    let Value::Object(members) = value else {
+        problems.push(format!("{place} must be an object; write {{}} for a topic without rules"));
+        return policy;
+    };
+    for (member, value) in members {
+        match member.as_str() {
+            "key" => match value.as_str() {
+                Some("required") => policy.key_required = true,
+                Some("optional") => {}
+                _ => problems.push(format!("{place}: `key` must be \"required\" or \"optional\"")),
+            },
+            "max_record_bytes" => {
+                let number = value.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+                match RecordBytes::new(number) {
+                    Ok(bytes) => policy.max_record_bytes = Some(bytes),
+                    Err(error) => problems.push(format!("{place}: `max_record_bytes` {error}")),
+                }
+            }
+            "formats" => match formats(value) {
+                Some(formats) => policy.formats = Some(formats),
+                None => problems.push(format!("{place}: `formats` must list some of {}", FORMATS.join(", "))),
+            },
+            other if NOT_BUILT.contains(&other) => {
+                problems.push(format!("{place}: `{other}` is not supported yet; remove it"));
+            }
+            _ => problems.push(format!("{place} has an unknown member; known: key, max_record_bytes, formats")),
+        }
+    }
+    policy
+}
+
+fn formats(value: &Value) -> Option<Vec<&'static str>> {
+    let list = value.as_array().filter(|list| !list.is_empty())?;
+    list.iter().map(|word| FORMATS.into_iter().find(|known| word.as_str() == Some(known))).collect()
+}
+
+/// A JSON object's members in their order, duplicates kept: `DEFAULT_TOPIC` is the first, and a name twice is a mistake.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of topic policies")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_names_gives_topics_without_rules() {
+        let topics = Topics::parse(" orders, payments ,").unwrap();
+        let names: Vec<&str> = topics.iter().map(|t| t.name.as_str()).collect();
+        assert_eq!(names, ["orders", "payments"]);
+        assert_eq!(topics.get("orders").unwrap().policy, Policy::default());
+        assert!(topics.get("Orders").is_none());
+    }
+
+    #[test]
+    fn an_object_gives_policies_in_its_order() {
+        let text = r#"{"z":{"key":"required","max_record_bytes":65536,"formats":["json","cloudevents"]},"a":{}}"#;
+        let topics = Topics::parse(text).unwrap();
+        let names: Vec<&str> = topics.iter().map(|t| t.name.as_str()).collect();
+        assert_eq!(names, ["z", "a"]);
+        let policy = &topics.get("z").unwrap().policy;
+        assert!(policy.key_required && policy.takes(Format::Json) && !policy.takes(Format::Binary));
+        assert_eq!(policy.max_record_bytes.map(RecordBytes::get), Some(65536));
+        assert_eq!(policy.format_names(), ["json"]);
+    }
+
+    #[test]
+    fn every_fault_is_named_and_no_value_shown() {
+        let text = r#"{"bad name":{},"a":{"key":"canary","max_record_bytes":0,"formats":["canary"],"schema":"canary",
+            "principals":[],"compression":"zstd","canary":1},"b":7,"a":{}}"#;
+        let problems = Topics::parse(text).unwrap_err();
+        assert_eq!(problems.len(), 10, "{problems:#?}");
+        let all = problems.join("\n");
+        for word in ["`schema`", "`principals`", "`compression`", "`key`", "`formats`", "twice", "unknown member"] {
+            assert!(all.contains(word), "{word} is not in\n{all}");
+        }
+        assert!(!all.contains("canary"), "{all}");
+    }
+
+    #[test]
+    fn nothing_and_nonsense_are_refused() {
+        for text in ["", " , ,", "{}", "{", "a b", "orders,..", "orders,orders"] {
+            assert!(Topics::parse(text).is_err(), "{text:?}");
+        }
+    }
+}
