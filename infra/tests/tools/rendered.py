@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Reads what render.tf put out in `terraform test -verbose`, and keeps the part that the Rust tests need.
+
+Usage: rendered.py TEST-OUTPUT JSON-FILE [--write]
+
+JSON-FILE holds the API's routes and every distinct environment of the functions over all plans; tests of the functions
+read it, feed the environments to their configuration parsers and compare the routes with the router. Without --write
+the file must already be right.
+"""
+
+import base64
+import json
+import re
+import sys
+
+RUN = re.compile(r'^  run "([^"]+)"\.\.\. (\w+)')
+RENDERED = re.compile(r'^\s*\+ rendered\s+= "([A-Za-z0-9+/=]+)"')
+
+
+def read(path):
+    """Run name -> what was rendered. A run that did not pass is an error."""
+    runs, name = {}, None
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            if match := RUN.match(line):
+                name, result = match.groups()
+                if result != "pass":
+                    raise SystemExit(f"the plan {name!r} ended with {result}")
+            elif (match := RENDERED.match(line)) and name is not None:
+                runs[name] = json.loads(base64.b64decode(match.group(1)))
+    if not runs:
+        raise SystemExit(f"{path} holds no rendered plan; was `terraform test` run with -verbose?")
+    return runs
+
+
+def environments(runs, function):
+    """Each distinct environment once, with the first plan that has it."""
+    seen = {}
+    for name, rendered in runs.items():
+        variables = rendered[f"{function}_environment"]
+        seen.setdefault(json.dumps(variables, sort_keys=True), {"plan": name, "variables": variables})
+    return list(seen.values())
+
+
+def disagreements(runs):
+    """Plans in which a mapping and the consumer disagree about partial batch responses."""
+    return [
+        f"{name}: ESM_PARTIAL_BATCH={rendered['consumer_environment']['ESM_PARTIAL_BATCH']}, but the mapping of {topic} says {partial}"
+        for name, rendered in runs.items()
+        for topic, partial in rendered["partial_batches"].items()
+        if (rendered["consumer_environment"]["ESM_PARTIAL_BATCH"] == "true") != partial
+    ]
+
+
+def main():
+    source, target = sys.argv[1:3]
+    runs = read(source)
+    if problems := disagreements(runs):
+        raise SystemExit("\n".join(problems))
+    routes = {tuple(rendered["routes"]) for rendered in runs.values()}
+    if len(routes) != 1:
+        raise SystemExit("the plans disagree about the API's routes")
+    document = {
+        "about": "Written by infra/tests/tools/rendered.py from the Terraform plans; `cargo xtask test infra` compares it.",
+        "routes": list(routes.pop()),
+        "producer": environments(runs, "producer"),
+        "consumer": environments(runs, "consumer"),
+    }
+    text = json.dumps(document, indent=2, sort_keys=True) + "\n"
+    if "--write" in sys.argv:
+        with open(target, "w", encoding="utf-8") as file:
+            file.write(text)
+    else:
+        with open(target, encoding="utf-8") as file:
+            if file.read() != text:
+                raise SystemExit(f"{target} differs from what Terraform renders now. If the change is meant, write it anew:\n  cargo xtask test infra-render")
+    print(f"{len(runs)} plans: {len(document['producer'])} environments of the producer, {len(document['consumer'])} of the consumer, {len(document['routes'])} routes")
+
+
+if __name__ == "__main__":
+    main()
