@@ -1,0 +1,224 @@
+//! Prometheus, from the machine's package, and questions to it.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use super::rules::{self, CLUSTER};
+use crate::{
+    error::{Result, RigError, file_error},
+    process::Process,
+    wait::wait_until,
+};
+
+/// How to get it.
+pub const INSTALL: &str =
+    "install Prometheus and its node exporter (Debian: `apt-get install prometheus prometheus-node-exporter`)";
+
+/// One question; Prometheus answers in milliseconds.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Who is scraped: job, and for each target its port and its label `broker`.
+pub type Targets = [(&'static str, Vec<(u16, String)>)];
+
+/// A rule as Prometheus loaded it.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Name of the alert or of the recorded series.
+    pub name: String,
+    /// Its PromQL.
+    pub query: String,
+    /// Whether it is an alert.
+    pub alert: bool,
+}
+
+/// A running Prometheus.
+#[derive(Debug)]
+pub struct Prometheus {
+    _process: Process,
+    folder: PathBuf,
+    url: String,
+    client: reqwest::Client,
+}
+
+impl Prometheus {
+    /// Starts Prometheus on `port` with the rules of `infra/rules` at their fast pace.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::MissingTool`] says what to install; [`RigError::TimedOut`] when it does not get ready.
+    pub async fn start(folder: &Path, port: u16, targets: &Targets) -> Result<Self> {
+        let folder = folder.join("prometheus");
+        for part in ["targets", "rules", "data"] {
+            let path = folder.join(part);
+            fs::create_dir_all(&path).map_err(file_error(&path))?;
+        }
+        rules::write(&folder.join("rules"), rules::Pace::Fast)?;
+        let configuration = folder.join("prometheus.yml");
+        fs::write(&configuration, configuration_text(&folder, targets)?).map_err(file_error(&configuration))?;
+        for (job, list) in targets {
+            write_targets(&folder, job, list)?;
+        }
+        let log = folder.join("prometheus.log");
+        let open = || File::options().create(true).append(true).open(&log).map_err(file_error(&log));
+        let mut command = Command::new(tool("prometheus")?);
+        command.arg(format!("--config.file={}", configuration.display()));
+        command.arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        command.arg("--log.level=warn").stdin(Stdio::null()).stdout(open()?).stderr(open()?);
+        let process = Process::spawn("prometheus", &mut command)?;
+        let client = reqwest::Client::builder().timeout(QUESTION_TIMEOUT).build().map_err(asking)?;
+        let url = format!("http://127.0.0.1:{port}");
+        let prometheus = Self { _process: process, folder, url, client };
+        prometheus.wait_ready().await?;
+        Ok(prometheus)
+    }
+
+    async fn wait_ready(&self) -> Result<()> {
+        wait_until("a ready Prometheus", Duration::from_secs(30), || async {
+            let answer = self.client.get(format!("{}/-/ready", self.url)).send().await;
+            match answer {
+                Ok(answer) if answer.status().is_success() => Ok(()),
+                Ok(answer) => Err(answer.status().to_string()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await
+    }
+
+    /// Replaces the targets of a job; Prometheus notices by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::File`].
+    pub fn set_targets(&self, job: &str, targets: &[(u16, String)]) -> Result<()> {
+        write_targets(&self.folder, job, targets)
+    }
+
+    /// The number of series that a query finds.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Invalid`] with Prometheus's own words for a wrong query.
+    pub async fn count(&self, query: &str) -> Result<usize> {
+        let answer = self.get("query", &[("query", query)]).await?;
+        match &answer["result"] {
+            Value::Array(series) => Ok(series.len()),
+            other => Err(RigError::Invalid(format!("{query}: unexpected answer {other}"))),
+        }
+    }
+
+    /// The first value that a query finds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Prometheus::count`].
+    pub async fn value(&self, query: &str) -> Result<Option<f64>> {
+        let answer = self.get("query", &[("query", query)]).await?;
+        Ok(answer["result"][0]["value"][1].as_str().and_then(|text| text.parse().ok()))
+    }
+
+    /// Every rule that is loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Invalid`] when Prometheus does not answer.
+    pub async fn rules(&self) -> Result<Vec<Rule>> {
+        let answer = self.get("rules", &[]).await?;
+        let groups = answer["groups"].as_array().into_iter().flatten();
+        let rules = groups.flat_map(|group| group["rules"].as_array().into_iter().flatten());
+        Ok(rules
+            .map(|rule| Rule {
+                name: rule["name"].as_str().unwrap_or_default().to_owned(),
+                query: rule["query"].as_str().unwrap_or_default().to_owned(),
+                alert: rule["type"] == "alerting",
+            })
+            .collect())
+    }
+
+    /// Names of the alerts that are firing now.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Invalid`] when Prometheus does not answer.
+    pub async fn firing(&self) -> Result<BTreeSet<String>> {
+        let answer = self.get("alerts", &[]).await?;
+        let alerts = answer["alerts"].as_array().into_iter().flatten();
+        Ok(alerts
+            .filter(|alert| alert["state"] == "firing")
+            .filter_map(|alert| alert["labels"]["alertname"].as_str().map(str::to_owned))
+            .collect())
+    }
+
+    async fn get(&self, what: &str, parameters: &[(&str, &str)]) -> Result<Value> {
+        let mut url = reqwest::Url::parse(&format!("{}/api/v1/{what}", self.url))
+            .map_err(|error| RigError::Invalid(error.to_string()))?;
+        url.query_pairs_mut().extend_pairs(parameters);
+        let answer: Value = self.client.get(url).send().await.map_err(asking)?.json().await.map_err(asking)?;
+        if answer["status"] == "success" {
+            return Ok(answer["data"].clone());
+        }
+        Err(RigError::Invalid(format!("Prometheus, asked for {what} {parameters:?}: {}", answer["error"])))
+    }
+}
+
+/// Runs promtool; its failure carries what it printed.
+///
+/// # Errors
+///
+/// [`RigError::MissingTool`] or [`RigError::Command`].
+pub fn promtool(arguments: &[&str], files: &[PathBuf]) -> Result<()> {
+    let mut command = Command::new("promtool");
+    command.args(arguments).args(files);
+    crate::kafka::distribution::run(&mut command, "promtool", INSTALL).map(drop)
+}
+
+/// A Prometheus configuration as the Terraform code makes it, but for where the targets come from.
+fn configuration_text(folder: &Path, targets: &Targets) -> Result<String> {
+    let relabelling: String = rules::metric_relabelling()?.lines().map(|line| format!("      {line}\n")).collect();
+    let jobs: String = targets
+        .iter()
+        .map(|(job, _)| {
+            let list = folder.join("targets").join(format!("{job}.json"));
+            let list = list.display();
+            format!(
+                "  - job_name: {job}\n    file_sd_configs: [{{files: ['{list}']}}]\n    metric_relabel_configs:\n{relabelling}"
+            )
+        })
+        .collect();
+    let rules = folder.join("rules").join("*.yaml");
+    Ok(format!(
+        "global: {{scrape_interval: 4s, scrape_timeout: 4s, evaluation_interval: 1s}}\nrule_files: ['{}']\nscrape_configs:\n{jobs}",
+        rules.display()
+    ))
+}
+
+/// Written beside and renamed: Prometheus never reads half a file.
+fn write_targets(folder: &Path, job: &str, targets: &[(u16, String)]) -> Result<()> {
+    let groups: Vec<Value> = targets
+        .iter()
+        .map(|(port, broker)| json!({"targets": [format!("127.0.0.1:{port}")], "labels": {"cluster": CLUSTER, "broker": broker}}))
+        .collect();
+    let path = folder.join("targets").join(format!("{job}.json"));
+    let partial = path.with_extension("partial");
+    fs::write(&partial, Value::from(groups).to_string()).map_err(file_error(&partial))?;
+    fs::rename(&partial, &path).map_err(file_error(path))
+}
+
+/// The name of a program that is there.
+pub(super) fn tool(name: &'static str) -> Result<&'static str> {
+    match Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        Ok(_) => Ok(name),
+        Err(_) => Err(RigError::MissingTool { tool: name, install: INSTALL }),
+    }
+}
+
+fn asking(error: reqwest::Error) -> RigError {
+    RigError::Invalid(format!("asking Prometheus: {error}"))
+}

@@ -1,0 +1,68 @@
+//! Records written all the time, and a consumer group that reads them.
+
+use std::time::Duration;
+
+use rdkafka::{
+    ClientConfig, Message as _,
+    consumer::{Consumer as _, StreamConsumer},
+    producer::{FutureProducer, FutureRecord},
+};
+use tokio::task::JoinHandle;
+
+use crate::error::{Result, kafka_error};
+
+/// Pause between two records: 40 a second.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// A task that ends when this is dropped.
+#[derive(Debug)]
+pub struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Writes 40 records a second to `topic` and waits for none of them: a cluster that refuses writes is written to all
+/// the same.
+///
+/// # Errors
+///
+/// [`crate::RigError::Kafka`] when librdkafka refuses the settings.
+pub fn write(settings: &ClientConfig, topic: &str) -> Result<Task> {
+    let mut settings = settings.clone();
+    settings.set("message.timeout.ms", "5000").set("retry.backoff.ms", "200").set("acks", "all");
+    let producer: FutureProducer = settings.create().map_err(kafka_error("creating the traffic's producer"))?;
+    let topic = topic.to_owned();
+    Ok(Task(tokio::spawn(async move {
+        for number in 0_u64.. {
+            let key = number.to_string();
+            let record = FutureRecord::to(&topic).key(&key).payload("a record of the monitoring test");
+            // A full queue drops the record: nobody counts them.
+            drop(producer.send_result(record));
+            tokio::time::sleep(PAUSE).await;
+        }
+    })))
+}
+
+/// Reads `topic` in `group` from its beginning and commits twice a second.
+///
+/// # Errors
+///
+/// [`crate::RigError::Kafka`] when librdkafka refuses the settings.
+pub fn read(settings: &ClientConfig, group: &str, topic: &str) -> Result<Task> {
+    let mut settings = settings.clone();
+    settings.set("group.id", group).set("auto.offset.reset", "earliest");
+    settings.set("enable.auto.commit", "true").set("auto.commit.interval.ms", "500");
+    let consumer: StreamConsumer = settings.create().map_err(kafka_error("creating the traffic's consumer"))?;
+    consumer.subscribe(&[topic]).map_err(kafka_error("subscribing"))?;
+    Ok(Task(tokio::spawn(async move {
+        loop {
+            // Errors pass by themselves; a tight loop over them would burn a core.
+            if consumer.recv().await.map(|record| record.offset()).is_err() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    })))
+}
