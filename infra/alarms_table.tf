@@ -238,6 +238,11 @@ locals {
       namespace = local.metrics_namespace, dimensions = { service = "producer" }
       metric    = "AuthFailures", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
     }
+    producer-records-failed = {
+      when      = true, severity = "ticket", runbook = "records-failed", about = "Records could not be written, or nobody knows whether they were; their callers were told."
+      namespace = local.metrics_namespace, dimensions = { service = "producer" }
+      metric    = "RecordsFailed", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
+    }
     producer-rebuilds = {
       when      = true, severity = "ticket", runbook = "producer-rebuilds", about = "The producer replaces its Kafka client again and again."
       namespace = local.metrics_namespace, dimensions = { service = "producer" }

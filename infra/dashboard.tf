@@ -36,7 +36,7 @@ locals {
         {
           title = "Records", metrics = [
             [local.producer_metric[0], "RecordsPublished", "service", "producer", { stat = "Sum", label = "acknowledged" }],
-            [{ expression = "SUM(SEARCH('{\"${local.metrics_namespace}\",service,error_code} service=\"producer\" MetricName=\"RecordsFailed\"', 'Sum', 60))", label = "failed" }],
+            [local.producer_metric[0], "RecordsFailed", "service", "producer", { stat = "Sum", label = "failed" }],
           ]
         },
         {

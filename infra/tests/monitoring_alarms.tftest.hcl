@@ -54,6 +54,18 @@ run "every_alarm_of_express_brokers_acts_and_exists" {
     condition     = contains(keys(aws_cloudwatch_metric_alarm.this), "failure-queue-not-empty") && aws_cloudwatch_metric_alarm.this["failure-queue-not-empty"].dimensions.QueueName == "failures"
     error_message = "A failure queue must be watched, by its name."
   }
+  assert {
+    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if length(regexall("min-isr|under-replicated|offline-partitions|disk|heap|shaped|volume", key)) > 0]) == 0
+    error_message = "Express brokers do not publish these metrics: such alarms would stay without data."
+  }
+  assert {
+    condition     = alltrue([for row in ["produce-throttled", "fetch-throttled", "inbound-near-quota", "outbound-near-quota"] : contains(keys(aws_cloudwatch_metric_alarm.this), "${row}-broker-3")]) && aws_cloudwatch_metric_alarm.this["storage-unusual"].threshold_metric_id == "band"
+    error_message = "Express brokers are watched by their throttling, their quotas and the storage that they are billed for."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["inbound-near-quota-broker-1"].threshold == 0.8 * 15.6 * 1000000 && aws_cloudwatch_metric_alarm.this["too-many-partitions-broker-1"].threshold == 1000
+    error_message = "express.m7g.large sustains 15.6 MB/s and takes 1,000 partitions."
+  }
 }
 
 run "alarm_metrics_exist_for_standard_brokers" {
@@ -74,6 +86,10 @@ run "alarm_metrics_exist_for_standard_brokers" {
     ])
     error_message = "An alarm on a metric name or a set of dimensions that does not exist never goes off."
   }
+  assert {
+    condition     = alltrue([for row in ["records-dropped", "records-to-destination", "mapping-cannot-poll", "mapping-cannot-commit", "destination-unreachable"] : aws_cloudwatch_metric_alarm.this["${row}-orders"].dimensions.EventSourceMappingUUID == aws_lambda_event_source_mapping.consumer["orders"].uuid])
+    error_message = "Dropped records and errors of each mapping must be watched."
+  }
 }
 
 run "alarm_metrics_exist_for_small_brokers" {
@@ -81,6 +97,7 @@ run "alarm_metrics_exist_for_small_brokers" {
 
   variables {
     broker_instance_type = "kafka.t3.small"
+    use_vpc_endpoints    = true
   }
 
   # Names and dimensions exactly as AWS, and the functions, publish them.
@@ -98,6 +115,10 @@ run "alarm_metrics_exist_for_small_brokers" {
     condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if startswith(key, "cpu-credits-low-broker-")]) == 3 && aws_cloudwatch_metric_alarm.this["connection-rate-high-broker-1"].threshold == 3.2
     error_message = "t3.small has CPU credits to lose, and takes 4 new connections a second."
   }
+  assert {
+    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if startswith(key, "nat-")]) == 0
+    error_message = "Without NAT gateways there is nothing to watch."
+  }
 }
 
 run "alarms_fit_standard_brokers" {
@@ -112,26 +133,13 @@ run "alarms_fit_standard_brokers" {
     condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if length(regexall("throttled|near-quota|storage-unusual|cpu-credits", key)) > 0]) == 0
     error_message = "Standard brokers have no Express quotas, and m7g has no CPU credits."
   }
-}
-
-run "alarms_fit_express_brokers" {
-  command = plan
-
-  variables {
-    broker_type = "express"
-  }
-
   assert {
-    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if length(regexall("min-isr|under-replicated|offline-partitions|disk|heap|shaped|volume", key)) > 0]) == 0
-    error_message = "Express brokers do not publish these metrics: such alarms would stay without data."
+    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if length(regexall("^(records-dropped|records-to-destination|mapping-cannot|destination-unreachable)", key)) > 0]) == 0
+    error_message = "An on-demand mapping publishes no metrics: alarms on them would be blind."
   }
   assert {
-    condition     = alltrue([for row in ["produce-throttled", "fetch-throttled", "inbound-near-quota", "outbound-near-quota"] : contains(keys(aws_cloudwatch_metric_alarm.this), "${row}-broker-3")]) && aws_cloudwatch_metric_alarm.this["storage-unusual"].threshold_metric_id == "band"
-    error_message = "Express brokers are watched by their throttling, their quotas and the storage that they are billed for."
-  }
-  assert {
-    condition     = aws_cloudwatch_metric_alarm.this["inbound-near-quota-broker-1"].threshold == 0.8 * 15.6 * 1000000 && aws_cloudwatch_metric_alarm.this["too-many-partitions-broker-1"].threshold == 1000
-    error_message = "express.m7g.large sustains 15.6 MB/s and takes 1,000 partitions."
+    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if startswith(key, "nat-ports-exhausted-")]) == 3
+    error_message = "Three gateways, three alarms."
   }
 }
 
@@ -173,6 +181,10 @@ run "conditions_as_aws_recommends" {
     condition     = aws_cloudwatch_metric_alarm.this["volume-throughput-high-broker-1"].threshold == 200 && aws_cloudwatch_metric_alarm.this["connections-near-limit-broker-1"].dimensions["Client Authentication"] == "IAM"
     error_message = "80 % of 250 MiB/s; and of the connections, those with IAM."
   }
+  assert {
+    condition     = toset(flatten([for key in ["api-4xx", "api-5xx"] : [for query in aws_cloudwatch_metric_alarm.this[key].metric_query : query.metric[*].metric_name]])) == toset(["4xx", "5xx", "Count"])
+    error_message = "An HTTP API publishes 4xx and 5xx; 4XXError and 5XXError are a REST API's."
+  }
 }
 
 run "lag_alarms_know_their_group" {
@@ -192,37 +204,6 @@ run "lag_alarms_know_their_group" {
   }
 }
 
-run "api_alarms_use_the_http_apis_metric_names" {
-  command = plan
-
-  assert {
-    condition     = toset(flatten([for key in ["api-4xx", "api-5xx"] : [for query in aws_cloudwatch_metric_alarm.this[key].metric_query : query.metric[*].metric_name]])) == toset(["4xx", "5xx", "Count"])
-    error_message = "An HTTP API publishes 4xx and 5xx; 4XXError and 5XXError are a REST API's."
-  }
-}
-
-run "mapping_alarms_need_its_metrics" {
-  command = plan
-
-  assert {
-    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if length(regexall("^(records-dropped|records-to-destination|mapping-cannot|destination-unreachable)", key)) > 0]) == 0
-    error_message = "An on-demand mapping publishes no metrics: alarms on them would be blind."
-  }
-}
-
-run "mapping_alarms_in_provisioned_mode" {
-  command = plan
-
-  variables {
-    esm_mode = "provisioned"
-  }
-
-  assert {
-    condition     = alltrue([for row in ["records-dropped", "records-to-destination", "mapping-cannot-poll", "mapping-cannot-commit", "destination-unreachable"] : aws_cloudwatch_metric_alarm.this["${row}-orders"].dimensions.EventSourceMappingUUID == aws_lambda_event_source_mapping.consumer["orders"].uuid])
-    error_message = "Dropped records and errors of each mapping must be watched."
-  }
-}
-
 run "mapping_alarms_follow_the_metric_groups" {
   command = plan
 
@@ -237,33 +218,12 @@ run "mapping_alarms_follow_the_metric_groups" {
   }
 }
 
-run "nat_alarm_for_each_gateway" {
-  command = plan
-
-  assert {
-    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if startswith(key, "nat-ports-exhausted-")]) == 3
-    error_message = "Three gateways, three alarms."
-  }
-}
-
-run "no_nat_no_alarm" {
-  command = plan
-
-  variables {
-    use_vpc_endpoints = true
-  }
-
-  assert {
-    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if startswith(key, "nat-")]) == 0
-    error_message = "Without NAT gateways there is nothing to watch."
-  }
-}
-
 run "function_limits_follow_the_functions" {
   command = plan
 
   variables {
     consumer = { timeout_seconds = 100 }
+    producer = { reserved_concurrency = -1 }
   }
 
   assert {
@@ -271,18 +231,9 @@ run "function_limits_follow_the_functions" {
     error_message = "Slow is 80 % of the timeout, for 95 % of invocations."
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.this["producer-concurrency-near-limit"].threshold == 0.8 * aws_lambda_function.producer.reserved_concurrent_executions
+    condition     = aws_cloudwatch_metric_alarm.this["consumer-concurrency-near-limit"].threshold == 0.8 * aws_lambda_function.consumer.reserved_concurrent_executions
     error_message = "Near the limit is 80 % of the reserved concurrency."
   }
-}
-
-run "no_reserved_concurrency_no_limit" {
-  command = plan
-
-  variables {
-    producer = { reserved_concurrency = -1 }
-  }
-
   assert {
     condition     = !contains(keys(aws_cloudwatch_metric_alarm.this), "producer-concurrency-near-limit")
     error_message = "A function without reserved concurrency has no ceiling of its own."
@@ -306,26 +257,18 @@ run "composite_alarms_say_what_matters" {
   }
 }
 
-run "pages_reach_the_on_call_tool" {
+run "alarms_reach_people_and_nobody_else_writes_to_their_topic" {
   command = plan
 
   variables {
     paging_topic_arns = ["arn:aws:sns:us-east-1:123456789012:on-call"]
+    alarm_emails      = ["oncall@example.com"]
   }
 
   assert {
     condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.this), [aws_cloudwatch_composite_alarm.cluster_unhealthy, aws_cloudwatch_composite_alarm.messages_at_risk]) : contains(alarm.alarm_actions, "arn:aws:sns:us-east-1:123456789012:on-call") == startswith(alarm.alarm_description, "[page]")])
     error_message = "Pages, and only pages, go to paging_topic_arns."
   }
-}
-
-run "alarm_topic_is_encrypted_and_closed" {
-  command = plan
-
-  variables {
-    alarm_emails = ["oncall@example.com"]
-  }
-
   assert {
     condition     = aws_sns_topic.alarms.kms_master_key_id == aws_kms_key.this.arn
     error_message = "The alarm topic must use the key of our own."

@@ -78,6 +78,10 @@ run "cloudwatch_panels_use_published_metrics" {
     condition     = length(output.unknown_cloudwatch_metrics) == 0
     error_message = "A panel uses a CloudWatch metric or dimensions that do not exist: ${join(", ", output.unknown_cloudwatch_metrics)}."
   }
+  assert {
+    condition     = length(output.metrics_that_no_function_writes) == 0
+    error_message = "Dashboards and alarms rest on metrics that the functions' code does not name: ${join(", ", output.metrics_that_no_function_writes)}."
+  }
 }
 
 run "every_alert_and_alarm_has_its_runbook" {

@@ -25,6 +25,8 @@ locals {
   published = jsondecode(file("${path.module}/../data/cloudwatch-metrics.json"))
   emitted   = jsondecode(file("${path.module}/../data/function-metrics.json"))
 
+  sources = { for service in ["producer", "consumer"] : service => join("\n", [for file in fileset("${local.root}/../functions/${service}/src", "**/*.rs") : file("${local.root}/../functions/${service}/src/${file}")]) }
+
   # --- Runbooks: GitHub makes an anchor of a heading in lower case, with hyphens for blanks ---
   runbook_lines = split("\n", file("${local.root}/../docs/RUNBOOKS.md"))
   sections      = [for line in local.runbook_lines : replace(replace(lower(trimprefix(line, "## ")), "/[^a-z0-9 -]/", ""), " ", "-") if startswith(line, "## ")]
@@ -80,9 +82,13 @@ output "exporter_dependent_names" {
 
 output "unknown_cloudwatch_metrics" {
   value = [for target in local.targets : "${target.where}: ${target.namespace} ${target.metricName}" if can(target.metricName) && !try(
-    target.namespace == "$namespace" ? contains(local.emitted[target.dimensions.service], target.metricName) && join(",", keys(target.dimensions)) == (target.metricName == "RecordsFailed" ? "error_code,service" : "service") :
+    target.namespace == "$namespace" ? contains(local.emitted[target.dimensions.service], target.metricName) && contains(target.metricName == "RecordsFailed" ? ["service", "error_code,service"] : ["service"], join(",", keys(target.dimensions))) :
     contains([for dimensions in local.published[target.namespace][target.metricName].dimensions : join(",", sort(dimensions))], join(",", keys(target.dimensions))),
   false)]
+}
+
+output "metrics_that_no_function_writes" {
+  value = flatten([for service, source in local.sources : [for name in local.emitted[service] : "${service}: ${name}" if !strcontains(source, "\"${name}\"")]])
 }
 
 output "incomplete_alerts" {
