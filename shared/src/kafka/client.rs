@@ -12,8 +12,7 @@ use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::sync::oneshot;
 
-use super::PublishResult;
-use super::context::Context;
+use super::context::{Context, Report};
 use super::failure::{FailureCause, Persisted, PublishFailure};
 use super::record::OutboundRecord;
 use super::token::TokenSource;
@@ -36,7 +35,7 @@ pub(super) struct Client {
 }
 
 /// One record on its way.
-pub(super) type Pending = oneshot::Receiver<PublishResult>;
+pub(super) type Pending = oneshot::Receiver<Report>;
 
 impl Client {
     pub(super) fn start(config: &ClientConfig, tokens: Option<TokenSource>) -> KafkaResult<Arc<Self>> {
@@ -88,9 +87,10 @@ impl Client {
 
     fn enqueue_one(&self, record: &OutboundRecord) -> Pending {
         let (report_to, pending) = oneshot::channel();
+        let refused = |cause| Report { result: Err(PublishFailure::not_sent(cause)), partition: -1, taken_back: false };
         // A NUL would panic inside rdkafka; the functions refuse it before, with a better text.
         if record.headers.iter().any(|header| header.name.contains('\0')) {
-            let _ = report_to.send(Err(PublishFailure::not_sent(FailureCause::Rejected)));
+            let _ = report_to.send(refused(FailureCause::Rejected));
             return pending;
         }
         let mut kafka = BaseRecord::<[u8], [u8], _>::with_opaque_to(record.topic.as_str(), Box::new(report_to));
@@ -108,7 +108,7 @@ impl Client {
         if let Err((error, kafka)) = self.producer().send(kafka) {
             let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
             // Refused by the local queue: it never left the process.
-            let _ = kafka.delivery_opaque.send(Err(PublishFailure::not_sent(FailureCause::of(code))));
+            let _ = kafka.delivery_opaque.send(refused(FailureCause::of(code)));
         }
         pending
     }
@@ -199,6 +199,14 @@ impl Client {
             Some((count, seen)) if seen.elapsed() < max_age => Ok(count),
             _ => self.fetch_metadata(Some(topic.clone()), bound).await,
         }
+    }
+
+    /// Whether a partition's leader answers within `bound`: it is asked for its offsets, which needs no right beyond
+    /// describing the topic.
+    pub(super) async fn leader_answers(self: &Arc<Self>, topic: TopicName, partition: i32, bound: Duration) -> bool {
+        let client = Arc::clone(self);
+        let ask = move || client.producer().client().fetch_watermarks(topic.as_str(), partition, bound).is_ok();
+        tokio::task::spawn_blocking(ask).await.unwrap_or(false)
     }
 
     /// Sends what is queued, bounded. Blocks.

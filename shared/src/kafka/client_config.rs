@@ -4,6 +4,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
 use super::publisher::PublisherSettings;
+use super::sabotage::{self, Sabotage};
 use super::settings::{Auth, KafkaSettings};
 
 /// A property, its value, and why.
@@ -131,6 +132,12 @@ pub(super) fn producer(settings: &PublisherSettings) -> ClientConfig {
     connection(&mut config, &settings.kafka);
     for (name, value) in &settings.kafka.options {
         config.set(name, value);
+    }
+    if sabotage::is_on(Sabotage::NoIdempotence) || sabotage::is_on(Sabotage::AcksOne) {
+        config.set("enable.idempotence", "false");
+    }
+    if sabotage::is_on(Sabotage::AcksOne) {
+        config.set("acks", "1");
     }
     // Debug lines are needed for `eos`; `context.rs` decides which lines go on to the log.
     config.set_log_level(RDKafkaLogLevel::Debug);

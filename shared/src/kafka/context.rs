@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::failure::{FailureCause, Persisted, PublishFailure};
 use super::record::Delivery;
+use super::sabotage::{self, Sabotage};
 use super::token::TokenSource;
 use super::{PublishResult, Readiness};
 
@@ -55,6 +56,8 @@ impl Context {
 
     pub(super) fn has_producer_id(&self) -> bool {
         self.producer_id.load(Ordering::Acquire)
+            || sabotage::is_on(Sabotage::AcksOne)
+            || sabotage::is_on(Sabotage::NoIdempotence)
     }
 
     pub(super) fn auth_failures(&self) -> u64 {
@@ -162,26 +165,35 @@ fn code_name(code: Code) -> String {
     }
 }
 
+/// What became of one record, and which partition it was meant for (negative: none yet).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Report {
+    pub(super) result: PublishResult,
+    pub(super) partition: i32,
+    /// The client gave it up, because of a purge or a fatal error.
+    pub(super) taken_back: bool,
+}
+
 /// Where one record's report goes.
-pub(super) type ReportTo = oneshot::Sender<PublishResult>;
+pub(super) type ReportTo = oneshot::Sender<Report>;
 
 impl ProducerContext for Context {
     type DeliveryOpaque = Box<ReportTo>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, report_to: Box<ReportTo>) {
-        let report = match result {
+        let (Ok(message) | Err((_, message))) = result;
+        let partition = message.partition();
+        let mut taken_back = false;
+        let result = match result {
             Ok(message) => {
                 self.set_connected();
                 self.producer_id.store(true, Ordering::Release);
-                Ok(Delivery {
-                    partition: message.partition(),
-                    offset: message.offset(),
-                    timestamp_ms: message.timestamp().to_millis(),
-                })
+                Ok(Delivery { partition, offset: message.offset(), timestamp_ms: message.timestamp().to_millis() })
             }
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
                 let mut cause = FailureCause::of(code);
+                taken_back = cause == FailureCause::Fatal || matches!(code, Code::PurgeQueue | Code::PurgeInflight);
                 let persisted = persisted(code, message);
                 if cause == FailureCause::TimedOut && persisted == Persisted::No {
                     cause = self.trouble().unwrap_or(cause);
@@ -193,7 +205,7 @@ impl ProducerContext for Context {
             }
         };
         // The request may have given up waiting; it has then answered `unknown`.
-        let _ = report_to.send(report);
+        let _ = report_to.send(Report { result, partition, taken_back });
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::PublishResult;
 use super::client::Client;
 use super::failure::FailureCause;
+use super::sabotage::{self, Sabotage};
 use super::token::TokenSource;
 
 /// A frozen environment stops the monotonic clock and kills connections silently; after a gap this long by the wall clock
@@ -60,6 +61,9 @@ impl Guard {
     }
 
     pub(super) fn why_replace(&self, client: &Client, tokens: Option<&TokenSource>) -> Option<ReplaceReason> {
+        if sabotage::is_on(Sabotage::NoRebuild) {
+            return None;
+        }
         let old_enough = client.age() >= MIN_AGE;
         let last = self.last_activity_ms.load(Ordering::Relaxed);
         let gap_ms = now_ms().abs_diff(last);

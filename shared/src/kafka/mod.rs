@@ -3,13 +3,17 @@
 //!
 //! The way of a record: [`OutboundRecord`] -> [`Publisher::publish`] -> [`Delivery`] or [`PublishFailure`].
 
+mod admission;
 mod client;
 mod client_config;
 mod context;
 mod failure;
 mod guard;
+mod partitions;
 mod publisher;
 mod record;
+mod sabotage;
+mod sending;
 mod settings;
 mod token;
 

@@ -1,0 +1,97 @@
+//! Before anything is sent: the client is replaced when it cannot be trusted, connected when it was not, and records for
+//! partitions whose leader is cut off are kept back.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::client::Client;
+use super::failure::{FailureCause, PublishFailure};
+use super::guard::ReplaceReason;
+use super::partitions::partition_of;
+use super::publisher::{KafkaPublisher, METADATA_AGE, RESERVE};
+use super::record::OutboundRecord;
+use crate::deadline::Deadline;
+use crate::names::TopicName;
+
+/// How long a request waits for a cluster that was not seen before, or was lost.
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
+/// The same once several requests in a row have failed: fail fast.
+pub(super) const CONNECT_OPEN: Duration = Duration::from_millis(700);
+
+impl KafkaPublisher {
+    /// The client for one request: replaced when it cannot be trusted, connected when it was not.
+    pub(super) async fn admit(&self, deadline: Deadline) -> Result<Arc<Client>, PublishFailure> {
+        let client = self.client();
+        let tokens = self.0.settings.kafka.tokens.as_ref();
+        let client = match self.0.guard.why_replace(&client, tokens) {
+            Some(reason) => self.replace(client, reason).await?,
+            None => client,
+        };
+        if client.context().is_connected() && client.context().has_producer_id() && !self.0.guard.is_open() {
+            return Ok(client);
+        }
+        let bound = if self.0.guard.is_open() { CONNECT_OPEN } else { CONNECT };
+        client.connect(&self.0.settings.topics, bound.min(deadline.remaining_less(RESERVE))).await?;
+        Ok(client)
+    }
+
+    /// Puts a new client in the old one's place. The old one ends when its last request has answered.
+    async fn replace(&self, old: Arc<Client>, reason: ReplaceReason) -> Result<Arc<Client>, PublishFailure> {
+        let _one_at_a_time = self.0.replacing.lock().await;
+        let current = self.client();
+        if !Arc::ptr_eq(&current, &old) {
+            return Ok(current);
+        }
+        let new = Client::start(&self.0.config, self.0.settings.kafka.tokens.clone()).map_err(|error| {
+            tracing::error!(error = %error, "the Kafka client cannot be rebuilt");
+            PublishFailure::not_sent(FailureCause::Fatal)
+        })?;
+        old.retire();
+        self.0.guard.note_replaced(old.context().auth_failures());
+        *self.0.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
+        tracing::warn!(reason = reason.name(), "the Kafka client was replaced");
+        Ok(new)
+    }
+
+    /// Says of each record whether it must be kept back because its partition's leader does not answer. Records that may go
+    /// anywhere are sent elsewhere.
+    pub(super) async fn keep_back(&self, client: &Arc<Client>, records: &mut [OutboundRecord]) -> Vec<bool> {
+        let mut kept_back = vec![false; records.len()];
+        let topics: BTreeSet<TopicName> = records.iter().map(|record| record.topic.clone()).collect();
+        for topic in topics {
+            let suspects = self.0.partitions.suspects(&topic);
+            if suspects.is_empty() {
+                continue;
+            }
+            let count = client.partition_count(&topic, METADATA_AGE, CONNECT_OPEN).await.unwrap_or(0);
+            let silent = self.silent_partitions(client, &topic, suspects).await;
+            let answering: Vec<i32> =
+                (0..count.cast_signed()).filter(|partition| !silent.contains(partition)).collect();
+            for (index, record) in records.iter_mut().enumerate().filter(|(_, record)| record.topic == topic) {
+                match partition_of(record, count) {
+                    Some(partition) => kept_back[index] = silent.contains(&partition),
+                    None if answering.is_empty() => kept_back[index] = true,
+                    None => record.partition = answering.get(index % answering.len()).copied(),
+                }
+            }
+        }
+        kept_back
+    }
+
+    /// Asks the leaders of suspect partitions, all at once; those that answer are suspects no longer.
+    async fn silent_partitions(&self, client: &Arc<Client>, topic: &TopicName, suspects: Vec<i32>) -> BTreeSet<i32> {
+        let asked = suspects.into_iter().map(|partition| async move {
+            (partition, client.leader_answers(topic.clone(), partition, CONNECT_OPEN).await)
+        });
+        let mut silent = BTreeSet::new();
+        for (partition, answers) in futures_util::future::join_all(asked).await {
+            if answers {
+                self.0.partitions.clear(topic, partition);
+            } else {
+                silent.insert(partition);
+            }
+        }
+        silent
+    }
+}
