@@ -4,6 +4,7 @@
 //! Needs Prometheus and the node exporter; `cargo xtask test monitoring` runs it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(clippy::print_stdout, reason = "five minutes of faults want a line for each")]
 
 use std::{
     collections::BTreeSet,

@@ -32,7 +32,7 @@ pub type Targets = [(&'static str, Vec<(u16, String)>)];
 pub struct Rule {
     /// Name of the alert or of the recorded series.
     pub name: String,
-    /// Its PromQL.
+    /// What it asks Prometheus.
     pub query: String,
     /// Whether it is an alert.
     pub alert: bool,

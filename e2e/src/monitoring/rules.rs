@@ -95,11 +95,11 @@ pub fn metric_relabelling() -> Result<String> {
 pub struct PanelQuery {
     /// `file: panel`.
     pub place: String,
-    /// PromQL, with the dashboard's variables filled in.
+    /// What it asks Prometheus, with the dashboard's variables filled in.
     pub query: String,
 }
 
-/// Every PromQL query of every dashboard in `infra/dashboards`.
+/// Every query to Prometheus of every dashboard in `infra/dashboards`.
 ///
 /// # Errors
 ///
