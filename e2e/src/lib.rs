@@ -4,9 +4,16 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`kafka`] | three Apache Kafka brokers and a controller, with MSK's listeners and MSK's IAM rules |
+//! | [`lambda`] | AWS Lambda around a function's binary: deadline, freeze, thaw, clock jumps |
+//! | [`proxy`] | the network: delays, partitions, resets, lost responses, limits |
+//! | [`history`] | what was sent and answered against what is in the log: lost, duplicated, reordered, zombies |
+//! | [`log_reader`] | the final read of every partition |
+//! | [`load`], [`summary`] | clients that POST to functions, and their answers in figures |
+//! | [`functions`] | the producer and the consumer with their environment variables |
 //! | [`client`] | the rig's own Kafka client for each listener |
 //! | [`monitoring`] | exporters, Prometheus and MSK's rules around a cluster |
 //! | [`token`] | MSK IAM tokens, genuine and forged |
+//! | [`verify`] | the brokers' token verifier without a broker |
 //! | [`certs`] | the authority and the certificates, good and bad |
 //! | [`process`] | child processes that never outlive the rig |
 //! | [`wait`] | bounded waiting |
@@ -15,11 +22,19 @@ pub mod certs;
 pub mod client;
 mod error;
 pub mod folder;
+pub mod functions;
+pub mod history;
 pub mod kafka;
+pub mod lambda;
+pub mod load;
+pub mod log_reader;
 pub mod monitoring;
 pub mod ports;
 pub mod process;
+pub mod proxy;
+pub mod summary;
 pub mod token;
+pub mod verify;
 pub mod wait;
 mod watchdog;
 

@@ -52,16 +52,16 @@ fn start_victim() -> (std::process::Child, PathBuf, PathBuf) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "victim", "--nocapture"]).env(ROLE, "1").stdout(Stdio::piped());
     let mut rig = command.spawn().unwrap();
-    let lines = BufReader::new(rig.stdout.take().unwrap()).lines();
-    for line in lines {
-        let line = line.unwrap();
-        if let Some((_, rest)) = line.split_once("victim ")
-            && let Some((id, folder)) = rest.split_once(' ')
-        {
-            return (rig, Path::new("/proc").join(id), PathBuf::from(folder));
-        }
-    }
-    panic!("the victim ended early");
+    let mut lines = BufReader::new(rig.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let told = lines.find_map(|line| {
+        let (_, rest) = line.split_once("victim ")?;
+        let (id, folder) = rest.split_once(' ')?;
+        Some((Path::new("/proc").join(id), PathBuf::from(folder)))
+    });
+    let Some((process, folder)) = told else {
+        panic!("the victim ended early: {:?}", rig.wait());
+    };
+    (rig, process, folder)
 }
 
 fn wait_until_gone(path: &Path) {

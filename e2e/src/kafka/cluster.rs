@@ -3,8 +3,8 @@
 use std::{
     collections::BTreeMap,
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 
@@ -12,17 +12,19 @@ use nix::sys::signal::Signal;
 
 use super::{
     admin::Admin,
-    config::{self, BrokerPorts, Common},
+    config::{BrokerPorts, Common},
     distribution::{Distribution, KafkaVersion},
     iam::{AccessKey, IamFiles, PRODUCER_ROLE},
+    layout::{self, Layout},
     listener::Listener,
-    node::{self, Node, Start},
+    node::Node,
 };
 use crate::{
     certs::{Authority, BROKER_NAMES, Identity, Validity},
-    error::{Result, RigError, file_error, os_error},
+    error::{Result, RigError, file_error},
     folder::TempFolder,
     ports::Ports,
+    proxy::{Proxy, Wire, tls::Tls},
     wait::wait_until,
 };
 
@@ -39,6 +41,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(40);
 pub struct ClusterOptions {
     /// The release of Apache Kafka.
     pub version: KafkaVersion,
+    /// Listeners that clients reach only through a fault proxy.
+    pub proxied: Vec<Listener>,
     /// Broker settings that win over the rig's.
     pub properties: Vec<(String, String)>,
     /// More JVM options, by node: `broker-1` to `broker-3` and `controller`.
@@ -47,7 +51,7 @@ pub struct ClusterOptions {
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        Self { version: KafkaVersion::V3_9, properties: Vec::new(), jvm_options: BTreeMap::new() }
+        Self { version: KafkaVersion::V3_9, proxied: Vec::new(), properties: Vec::new(), jvm_options: BTreeMap::new() }
     }
 }
 
@@ -56,6 +60,7 @@ pub struct Cluster {
     // Processes end before their folder is removed: fields are dropped in this order.
     controller: Node,
     brokers: BTreeMap<BrokerId, Node>,
+    proxies: BTreeMap<(BrokerId, Listener), Proxy>,
     broker_ports: BTreeMap<BrokerId, BrokerPorts>,
     admin: Admin,
     iam: IamFiles,
@@ -75,10 +80,10 @@ impl Cluster {
     pub async fn start(options: &ClusterOptions) -> Result<Self> {
         let distribution = Distribution::fetch(options.version)?;
         let folder = TempFolder::new()?;
-        let ports = Ports::take(1 + BROKERS.len() * (1 + Listener::ALL.len()))?;
-        let (controller_port, broker_ports) = assign(ports.as_slice());
+        let ports = Ports::take(layout::port_count(&options.proxied))?;
+        let (controller_port, broker_ports) = layout::assign(ports.as_slice(), &options.proxied);
         let authority = Authority::new("msk-e2e authority")?;
-        write_certificates(folder.path(), &authority)?;
+        layout::write_certificates(folder.path(), &authority)?;
         let iam = IamFiles::new(folder.path())?;
         let key = AccessKey::temporary();
         iam.add_key(&key, PRODUCER_ROLE)?;
@@ -91,10 +96,24 @@ impl Cluster {
             brokers.insert(id, layout.broker(&common, id, ports)?);
         }
         layout.format_controller(&controller)?;
-        let admin = Admin::new(&internal_bootstrap(&broker_ports))?;
+        let admin = Admin::new(&layout::internal_bootstrap(&broker_ports))?;
         let client = authority.client("rig-client")?;
-        let cluster =
-            Self { controller, brokers, broker_ports, admin, iam, key, authority, client, folder, _ports: ports };
+        layout::write(&folder.path().join("client.pem"), &client.certificate_pem)?;
+        layout::write(&folder.path().join("client.key"), &client.key_pem)?;
+        let proxies = start_proxies(&broker_ports, &authority).await?;
+        let cluster = Self {
+            controller,
+            brokers,
+            proxies,
+            broker_ports,
+            admin,
+            iam,
+            key,
+            authority,
+            client,
+            folder,
+            _ports: ports,
+        };
         cluster.start_all().await?;
         Ok(cluster)
     }
@@ -115,7 +134,32 @@ impl Cluster {
 
     /// The `host:port,...` list that no fault proxy stands before, without TLS.
     pub fn internal_bootstrap(&self) -> String {
-        internal_bootstrap(&self.broker_ports)
+        layout::internal_bootstrap(&self.broker_ports)
+    }
+
+    /// Where a broker itself listens, past any proxy.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Invalid`] for an id that is none of [`BROKERS`].
+    pub fn bound_port(&self, id: BrokerId, listener: Listener) -> Result<u16> {
+        self.broker(id)?;
+        Ok(self.broker_ports[&id].bound[&listener])
+    }
+
+    /// The fault proxy before one listener of one broker.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Invalid`] when the cluster was started without it.
+    pub fn proxy(&self, id: BrokerId, listener: Listener) -> Result<&Proxy> {
+        let proxy = self.proxies.get(&(id, listener));
+        proxy.ok_or_else(|| RigError::Invalid(format!("no proxy before {listener:?} of broker {id}: see `proxied`")))
+    }
+
+    /// All fault proxies.
+    pub fn proxies(&self) -> impl Iterator<Item = &Proxy> {
+        self.proxies.values()
     }
 
     /// Questions and orders to the cluster.
@@ -138,7 +182,7 @@ impl Cluster {
         &self.authority
     }
 
-    /// A client certificate for [`Listener::MutualTls`].
+    /// A client certificate for [`Listener::MutualTls`]; also in the files `client.pem` and `client.key` of the folder.
     pub fn client_identity(&self) -> &Identity {
         &self.client
     }
@@ -274,99 +318,27 @@ impl Cluster {
     }
 }
 
-/// The controller's port, then five for each broker.
-fn assign(ports: &[u16]) -> (u16, BTreeMap<BrokerId, BrokerPorts>) {
-    let mut ports = ports.iter().copied();
-    // `Ports::take` gave as many as are taken here.
-    let mut next = || ports.next().unwrap_or_default();
-    let controller = next();
-    let mut brokers = BTreeMap::new();
-    for id in BROKERS {
-        let internal = next();
-        let bound: BTreeMap<Listener, u16> = Listener::ALL.into_iter().map(|listener| (listener, next())).collect();
-        brokers.insert(id, BrokerPorts { internal, advertised: bound.clone(), bound });
-    }
-    (controller, brokers)
-}
-
-fn internal_bootstrap(ports: &BTreeMap<BrokerId, BrokerPorts>) -> String {
-    ports.values().map(|ports| format!("127.0.0.1:{}", ports.internal)).collect::<Vec<_>>().join(",")
-}
-
-/// All brokers share one certificate, as MSK's share one for the cluster's names.
-fn write_certificates(folder: &Path, authority: &Authority) -> Result<()> {
-    let broker = authority.server(&BROKER_NAMES, Validity::Current)?;
-    for (name, content) in [
-        ("broker.pem", [broker.key_pem, broker.certificate_pem].concat()),
-        ("ca.pem", authority.pem()),
-        ("log4j.properties", config::LOG4J.to_owned()),
-        ("log4j2.properties", config::LOG4J2.to_owned()),
-    ] {
-        let path = folder.join(name);
-        fs::write(&path, content).map_err(file_error(&path))?;
-    }
-    Ok(())
-}
-
-/// Where a cluster's files are and what its JVMs are started with.
-struct Layout<'a> {
-    folder: &'a Path,
-    distribution: &'a Distribution,
-    iam: &'a IamFiles,
-    jvm_options: &'a BTreeMap<String, Vec<String>>,
-}
-
-impl Layout<'_> {
-    fn controller(&self, common: &Common<'_>) -> Result<Node> {
-        let data = self.data_folder("controller")?;
-        self.node("controller", &config::controller(common, &data))
-    }
-
-    fn broker(&self, common: &Common<'_>, id: BrokerId, ports: &BrokerPorts) -> Result<Node> {
-        let name = format!("broker-{id}");
-        let data = self.data_folder(&name)?;
-        let meta = data.join("meta.properties");
-        fs::write(&meta, config::meta_properties(id)).map_err(file_error(&meta))?;
-        self.node(&name, &config::broker(common, id, ports, &data))
-    }
-
-    fn node(&self, name: &str, properties: &str) -> Result<Node> {
-        let path = self.folder.join(format!("{name}.properties"));
-        fs::write(&path, properties).map_err(file_error(&path))?;
-        let more = self.jvm_options.get(name).into_iter().flatten().cloned();
-        let start = Start {
-            class_path: self.distribution.class_path(),
-            jvm_options: self.jvm_options().into_iter().chain(more).collect(),
-            properties: path,
-            log: self.folder.join(format!("{name}.log")),
-        };
-        Ok(Node::new(name.to_owned(), start))
-    }
-
-    fn data_folder(&self, name: &str) -> Result<PathBuf> {
-        let data = self.folder.join(format!("{name}-data"));
-        fs::create_dir(&data).map_err(file_error(&data))?;
-        Ok(data)
-    }
-
-    fn jvm_options(&self) -> Vec<String> {
-        let mut options = self.iam.system_properties();
-        options.push(format!("-Dlog4j.configuration=file:{}", self.folder.join("log4j.properties").display()));
-        options.push(format!("-Dlog4j2.configurationFile={}", self.folder.join("log4j2.properties").display()));
-        options
-    }
-
-    /// Writes the metadata log's first records, the SCRAM user among them.
-    fn format_controller(&self, controller: &Node) -> Result<()> {
-        let mut java = node::java(&self.distribution.class_path(), &self.jvm_options());
-        java.args(["kafka.tools.StorageTool", "format", "--cluster-id", config::CLUSTER_ID, "--config"]);
-        java.arg(controller.properties()).arg("--add-scram");
-        java.arg(format!("SCRAM-SHA-512=[name={},password={}]", config::SCRAM_USER, config::SCRAM_PASSWORD));
-        let output = java.stdin(Stdio::null()).output().map_err(os_error("running java"))?;
-        if output.status.success() {
-            return Ok(());
+/// One for each listener whose advertised port is not the broker's own.
+async fn start_proxies(
+    ports: &BTreeMap<BrokerId, BrokerPorts>,
+    authority: &Authority,
+) -> Result<BTreeMap<(BrokerId, Listener), Proxy>> {
+    let mut proxies = BTreeMap::new();
+    for (&id, ports) in ports {
+        for (&listener, &advertised) in
+            ports.advertised.iter().filter(|(listener, port)| ports.bound[listener] != **port)
+        {
+            let wire = match listener {
+                Listener::Plaintext => Wire::Kafka,
+                Listener::Iam | Listener::Scram => {
+                    Wire::KafkaInTls(Tls::new(&authority.server(&BROKER_NAMES, Validity::Current)?, authority)?)
+                }
+                // The client's certificate cannot be shown to the broker by anyone else.
+                Listener::MutualTls => Wire::Bytes,
+            };
+            let broker = (Ipv4Addr::LOCALHOST, ports.bound[&listener]).into();
+            proxies.insert((id, listener), Proxy::start(advertised, broker, wire).await?);
         }
-        let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        Err(RigError::Command { command: "kafka.tools.StorageTool format".to_owned(), detail: printed })
     }
+    Ok(proxies)
 }

@@ -5,6 +5,7 @@
 //! | [`distribution`] | the jars, fetched by Maven once, and the Java classes of this rig compiled against them |
 //! | [`listener`] | the ways in: MSK IAM, SCRAM, mutual TLS, plaintext |
 //! | `config` | the `server.properties` of each node |
+//! | `layout` | ports, folders, and how a node is started |
 //! | `node` | one JVM: start, kill, stop, continue, restart |
 //! | [`cluster`] | all of them together |
 //! | [`admin`] | what the cluster says of itself: leaders, in-sync replicas, topics |
@@ -15,6 +16,7 @@ pub mod cluster;
 mod config;
 pub mod distribution;
 pub mod iam;
+mod layout;
 pub mod listener;
 mod node;
 

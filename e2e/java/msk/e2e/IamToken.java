@@ -136,8 +136,11 @@ record IamToken(String principal, String accessKey, long signedAtMs, long expire
         return "kafka." + region + (region.startsWith("cn-") ? ".amazonaws.com.cn" : ".amazonaws.com");
     }
 
+    /** A rule that a test has switched off, to show that it would be missed. */
+    private static final String SKIPPED_RULE = System.getProperty("msk.e2e.skipped-rule", "");
+
     private static void check(boolean holds, String rule, String detail) throws Refusal {
-        if (!holds) {
+        if (!holds && !rule.equals(SKIPPED_RULE)) {
             throw new Refusal(rule, detail);
         }
     }

@@ -3,6 +3,8 @@
 //! Written from AWS's description of `SigV4` query signing and independent of the signer that the product uses, so
 //! that the two, the verifier in the brokers, and AWS's own signer can be held against each other.
 
+pub mod forged;
+
 use std::fmt::Write as _;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

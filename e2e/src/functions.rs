@@ -1,0 +1,64 @@
+//! The product's functions with the environment that the infrastructure gives them, aimed at a cluster of the rig.
+
+use crate::{
+    error::Result,
+    kafka::{
+        Cluster, Listener,
+        cluster::{SCRAM_PASSWORD, SCRAM_USER},
+    },
+    lambda::{Environment, FunctionOptions},
+};
+
+/// The producer for `topics`, through `listener`.
+pub fn producer(cluster: &Cluster, listener: Listener, topics: &str) -> FunctionOptions {
+    let mut variables = kafka_variables(cluster, listener);
+    variables.push(("TOPICS".to_owned(), topics.to_owned()));
+    FunctionOptions::new(FunctionOptions::workspace_binary("producer"), variables)
+}
+
+/// The consumer, with a Kafka dead letter topic when one is given.
+pub fn consumer(cluster: &Cluster, listener: Listener, dead_letter: Option<&str>) -> FunctionOptions {
+    let mut variables = kafka_variables(cluster, listener);
+    variables.push(("ESM_PARTIAL_BATCH".to_owned(), "true".to_owned()));
+    variables.extend(dead_letter.map(|topic| ("DEAD_LETTER".to_owned(), format!("kafka:{topic}"))));
+    FunctionOptions::new(FunctionOptions::workspace_binary("consumer"), variables)
+}
+
+/// Starts `count` environments one after the other: two cores cannot do more at once without measuring themselves.
+///
+/// # Errors
+///
+/// The first environment's failure to start.
+pub async fn start(options: &FunctionOptions, count: usize) -> Result<Vec<Environment>> {
+    let mut environments = Vec::with_capacity(count);
+    for _ in 0..count {
+        environments.push(Environment::start(options).await?);
+    }
+    Ok(environments)
+}
+
+fn kafka_variables(cluster: &Cluster, listener: Listener) -> Vec<(String, String)> {
+    let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut variables = vec![set("KAFKA_BOOTSTRAP_SERVERS", &cluster.bootstrap(listener))];
+    if listener != Listener::Plaintext {
+        variables.push(set("KAFKA_CA_FILE", &cluster.ca_file().display().to_string()));
+    }
+    match listener {
+        Listener::Iam => {
+            variables.push(set("KAFKA_AUTH", "iam"));
+            variables.extend(cluster.key().environment());
+        }
+        Listener::Scram => {
+            variables.push(set("KAFKA_AUTH", "scram"));
+            variables.push(set("KAFKA_SASL_USERNAME", SCRAM_USER));
+            variables.push(set("KAFKA_SASL_PASSWORD", SCRAM_PASSWORD));
+        }
+        Listener::MutualTls => {
+            variables.push(set("KAFKA_AUTH", "tls"));
+            variables.push(set("KAFKA_CLIENT_CERT_FILE", &cluster.folder().join("client.pem").display().to_string()));
+            variables.push(set("KAFKA_CLIENT_KEY_FILE", &cluster.folder().join("client.key").display().to_string()));
+        }
+        Listener::Plaintext => variables.push(set("KAFKA_AUTH", "none")),
+    }
+    variables
+}

@@ -1,0 +1,238 @@
+//! What was sent, what was answered, what is in the log: and whether these agree.
+//!
+//! The model is Jepsen's Kafka checker, cut to what a producer behind HTTP promises: an acknowledged message is in the
+//! log, a message refused for good is not, an unknown one may be, nothing is there more often than it can have been
+//! written, and messages of one key keep the order in which they were acknowledged.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+    sync::{Mutex, PoisonError},
+};
+
+/// The answer to one attempt to write one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Acknowledged at this place.
+    Ok {
+        /// The partition answered.
+        partition: i32,
+        /// The offset answered.
+        offset: i64,
+    },
+    /// Refused, and the answer says that nothing was written.
+    No,
+    /// No answer, or one that says that the message may have been written.
+    Unknown,
+}
+
+/// One attempt to write one message. A retry is an attempt of its own, with the same `id`.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Unique for each message of a run.
+    pub id: String,
+    /// The record's key: the unit of order.
+    pub key: String,
+    /// The place within its request.
+    pub index: usize,
+    /// When the request was sent, in the history's own ticks.
+    pub sent: u64,
+    /// When it was answered, in the history's own ticks.
+    pub answered: u64,
+    /// What was answered.
+    pub outcome: Outcome,
+}
+
+/// A message found in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The id in its value.
+    pub id: String,
+    /// Where it stands.
+    pub partition: i32,
+    /// Where it stands.
+    pub offset: i64,
+}
+
+/// All attempts of a run, from any number of clients.
+#[derive(Debug, Default)]
+pub struct History {
+    ticks: AtomicU64,
+    attempts: Mutex<Vec<Attempt>>,
+}
+
+impl History {
+    /// A tick later than all before it: to be taken right before a request and right after its answer.
+    pub fn tick(&self) -> u64 {
+        self.ticks.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// Adds an answered attempt.
+    pub fn record(&self, attempt: Attempt) {
+        self.lock().push(attempt);
+    }
+
+    /// All attempts so far.
+    pub fn attempts(&self) -> Vec<Attempt> {
+        self.lock().clone()
+    }
+
+    /// Judges the history against the final state of the log.
+    pub fn check(&self, log: &[Found]) -> Verdict {
+        check(&self.attempts(), log)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Attempt>> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The result of a check: counts, and the ids of everything that should not be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Attempts acknowledged.
+    pub ok: usize,
+    /// Attempts refused for good.
+    pub no: usize,
+    /// Attempts with an unknown end.
+    pub unknown: usize,
+    /// Of the messages with only unknown attempts, those in the log.
+    pub unknown_found: usize,
+    /// Acknowledged, and not in the log.
+    pub lost: BTreeSet<String>,
+    /// More often in the log than attempts can have written it.
+    pub duplicated: BTreeSet<String>,
+    /// Only ever refused for good, and yet in the log.
+    pub zombies: BTreeSet<String>,
+    /// Acknowledged before another message of its key was sent, and yet after it in the log.
+    pub reordered: BTreeSet<String>,
+    /// Acknowledged at a place where another message, or none, stands.
+    pub misplaced: BTreeSet<String>,
+    /// In the log, and never sent.
+    pub strangers: BTreeSet<String>,
+}
+
+impl Verdict {
+    /// Whether nothing is wrong.
+    pub fn is_valid(&self) -> bool {
+        [&self.lost, &self.duplicated, &self.zombies, &self.reordered, &self.misplaced, &self.strangers]
+            .iter()
+            .all(|wrong| wrong.is_empty())
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} ok, {} no, {} unknown ({} of them written); {} lost, {} duplicated, {} zombies, {} reordered, \
+             {} misplaced, {} strangers",
+            self.ok,
+            self.no,
+            self.unknown,
+            self.unknown_found,
+            self.lost.len(),
+            self.duplicated.len(),
+            self.zombies.len(),
+            self.reordered.len(),
+            self.misplaced.len(),
+            self.strangers.len(),
+        )
+    }
+}
+
+/// What the attempts of one message allow.
+#[derive(Default)]
+struct Allowed {
+    ok: usize,
+    unknown: usize,
+}
+
+fn check(attempts: &[Attempt], log: &[Found]) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut allowed: HashMap<&str, Allowed> = HashMap::new();
+    for attempt in attempts {
+        let entry = allowed.entry(&attempt.id).or_default();
+        match attempt.outcome {
+            Outcome::Ok { .. } => (entry.ok, verdict.ok) = (entry.ok + 1, verdict.ok + 1),
+            Outcome::Unknown => (entry.unknown, verdict.unknown) = (entry.unknown + 1, verdict.unknown + 1),
+            Outcome::No => verdict.no += 1,
+        }
+    }
+    let mut copies: HashMap<&str, usize> = HashMap::new();
+    for found in log {
+        *copies.entry(&found.id).or_default() += 1;
+        if !allowed.contains_key(found.id.as_str()) {
+            verdict.strangers.insert(found.id.clone());
+        }
+    }
+    for (id, allowed) in &allowed {
+        judge_copies(&mut verdict, id, allowed, copies.get(id).copied().unwrap_or_default());
+    }
+    judge_places(&mut verdict, attempts, log);
+    judge_order(&mut verdict, attempts);
+    verdict
+}
+
+fn judge_copies(verdict: &mut Verdict, id: &str, allowed: &Allowed, copies: usize) {
+    if copies < allowed.ok {
+        verdict.lost.insert(id.to_owned());
+    }
+    if copies > allowed.ok + allowed.unknown {
+        let wrong = if allowed.ok + allowed.unknown == 0 { &mut verdict.zombies } else { &mut verdict.duplicated };
+        wrong.insert(id.to_owned());
+    }
+    if allowed.ok == 0 && allowed.unknown > 0 {
+        verdict.unknown_found += copies.min(allowed.unknown);
+    }
+}
+
+/// An answer that names a place must name the right one. A lost message is not also misplaced.
+fn judge_places(verdict: &mut Verdict, attempts: &[Attempt], log: &[Found]) {
+    let places: HashMap<(i32, i64), &str> =
+        log.iter().map(|found| ((found.partition, found.offset), found.id.as_str())).collect();
+    for attempt in attempts {
+        if let Outcome::Ok { partition, offset } = attempt.outcome
+            && places.get(&(partition, offset)) != Some(&attempt.id.as_str())
+            && !verdict.lost.contains(&attempt.id)
+        {
+            verdict.misplaced.insert(attempt.id.clone());
+        }
+    }
+}
+
+/// Of two messages of one key and partition, the one whose answer came before the other was sent (or that stood
+/// before it in the same request) has the lower offset.
+fn judge_order(verdict: &mut Verdict, attempts: &[Attempt]) {
+    let mut lanes: BTreeMap<(&str, i32), Vec<(&Attempt, i64)>> = BTreeMap::new();
+    for attempt in attempts {
+        if let Outcome::Ok { partition, offset } = attempt.outcome {
+            lanes.entry((&attempt.key, partition)).or_default().push((attempt, offset));
+        }
+    }
+    for mut lane in lanes.into_values() {
+        lane.sort_by_key(|(attempt, _)| (attempt.sent, attempt.index));
+        // Answered before the present one was sent, and so required to stand before it.
+        let mut by_answer: Vec<(u64, i64)> = lane.iter().map(|(attempt, offset)| (attempt.answered, *offset)).collect();
+        by_answer.sort_unstable();
+        let (mut answered, mut highest) = (0, i64::MIN);
+        let mut previous: Option<(&Attempt, i64)> = None;
+        for (attempt, offset) in lane {
+            while let Some((at, earlier)) = by_answer.get(answered).filter(|(at, _)| *at < attempt.sent) {
+                debug_assert!(*at < attempt.sent);
+                highest = highest.max(*earlier);
+                answered += 1;
+            }
+            let same_request = previous.filter(|(before, _)| before.sent == attempt.sent);
+            if offset <= highest || same_request.is_some_and(|(_, before)| offset <= before) {
+                verdict.reordered.insert(attempt.id.clone());
+            }
+            previous = Some((attempt, offset));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "history_tests.rs"]
+mod tests;

@@ -1,0 +1,257 @@
+//! Clients that POST messages to function environments and write down what they were answered.
+
+use std::{
+    future::Future,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::{
+    history::{Attempt, History, Outcome},
+    lambda::{Environment, HttpAnswer, HttpEvent, Invocation, InvocationError},
+    summary::{Answer, Summary},
+};
+
+/// Keys of one client: each client is alone with its keys, so their order is its own.
+const KEYS_PER_CLIENT: u64 = 5;
+
+/// How a client behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Records in each request.
+    pub records: usize,
+    /// Time between an answer and the next request.
+    pub pause: Duration,
+    /// Requests of each client; then it is done.
+    pub requests: u64,
+    /// Whether a request without a success is sent again, with the same `Idempotency-Key`, until it has one.
+    pub retry: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { records: 1, pause: Duration::from_millis(5), requests: u64::MAX, retry: false }
+    }
+}
+
+/// A run of clients against one topic.
+pub struct Load {
+    /// What was sent and answered.
+    pub history: History,
+    topic: String,
+    start: Instant,
+    answers: Mutex<Vec<Answer>>,
+    numbers: AtomicU64,
+    run: u32,
+}
+
+/// The messages of one request.
+struct Request {
+    ids: Vec<String>,
+    key: String,
+    event: Value,
+}
+
+impl Load {
+    /// A load on `topic`; ids are unique across runs.
+    pub fn new(topic: &str) -> Self {
+        Self {
+            history: History::default(),
+            topic: topic.to_owned(),
+            start: Instant::now(),
+            answers: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            run: rand::random(),
+        }
+    }
+
+    /// Runs one client for each environment until `until` is done; requests under way then are still answered.
+    pub async fn run_until<T>(&self, environments: &[Environment], plan: Plan, until: impl Future<Output = T>) -> T {
+        let stop = AtomicBool::new(false);
+        let clients = environments.iter().enumerate().map(|(number, environment)| {
+            let stop = &stop;
+            async move { self.client(environment, number, plan, stop).await }
+        });
+        let end = async {
+            let result = until.await;
+            stop.store(true, Ordering::SeqCst);
+            result
+        };
+        futures_util::future::join(end, join_all(clients)).await.0
+    }
+
+    /// Runs one client for each environment until each has sent what the plan says.
+    pub async fn run(&self, environments: &[Environment], plan: Plan) {
+        let never = AtomicBool::new(false);
+        let clients = environments.iter().enumerate();
+        join_all(clients.map(|(number, environment)| self.client(environment, number, plan, &never))).await;
+    }
+
+    /// All answers so far.
+    pub fn answers(&self) -> Vec<Answer> {
+        self.lock().clone()
+    }
+
+    /// Answers to requests sent at `from` or later, counted from the load's start.
+    pub fn answers_since(&self, from: Duration) -> Vec<Answer> {
+        self.lock().iter().filter(|answer| answer.sent_at >= from).cloned().collect()
+    }
+
+    /// The time since the load's start.
+    pub fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// The answers in figures.
+    pub fn summary(&self) -> Summary {
+        Summary::of(&self.lock())
+    }
+
+    /// Sends one request of `records` messages as client `client`, with the function's own deadline.
+    pub async fn send(&self, environment: &Environment, client: usize, records: usize) -> Answer {
+        let request = self.request(client, records);
+        self.attempt(environment, &request, None).await
+    }
+
+    /// As [`Load::send`], with `limit` left until the deadline.
+    pub async fn send_within(&self, environment: &Environment, client: usize, limit: Duration) -> Answer {
+        let request = self.request(client, 1);
+        self.attempt(environment, &request, Some(limit)).await
+    }
+
+    async fn client(&self, environment: &Environment, number: usize, plan: Plan, stop: &AtomicBool) {
+        for _ in 0..plan.requests {
+            if stop.load(Ordering::SeqCst) {
+                break;
+            }
+            let request = self.request(number, plan.records);
+            let mut answer = self.attempt(environment, &request, None).await;
+            while plan.retry && !answer.is_success() && answer.failure.is_none() {
+                tokio::time::sleep(plan.pause).await;
+                answer = self.attempt(environment, &request, None).await;
+            }
+            if answer.failure.is_some() && environment.has_ended() {
+                break;
+            }
+            tokio::time::sleep(plan.pause).await;
+        }
+    }
+
+    fn request(&self, client: usize, records: usize) -> Request {
+        let first = self.numbers.fetch_add(records as u64, Ordering::Relaxed);
+        let ids: Vec<String> = (0..records as u64).map(|index| format!("{:08x}-{}", self.run, first + index)).collect();
+        let key = format!("{:08x}-{client}-{}", self.run, first % KEYS_PER_CLIENT);
+        let values: Vec<Value> =
+            ids.iter().map(|id| json!({"key": key, "key_format": "string", "value": {"id": id}})).collect();
+        let event = HttpEvent::post_records(&self.topic, &json!({ "records": values }));
+        // One key for a message, whatever else changes: what the consumer tells repetitions by.
+        let event = event.header("idempotency-key", &ids[0]).build();
+        Request { ids, key, event }
+    }
+
+    async fn attempt(&self, environment: &Environment, request: &Request, limit: Option<Duration>) -> Answer {
+        let sent_at = self.start.elapsed();
+        let sent = self.history.tick();
+        let start = Instant::now();
+        let result = match limit {
+            Some(limit) => environment.invoke_within(&request.event, limit).await,
+            None => environment.invoke(&request.event).await,
+        };
+        let answered = self.history.tick();
+        let body = self.read(result, sent_at, start.elapsed());
+        for (index, id) in request.ids.iter().enumerate() {
+            self.history.record(Attempt {
+                id: id.clone(),
+                key: request.key.clone(),
+                index,
+                sent,
+                answered,
+                outcome: outcome(&body.0, &body.1, index),
+            });
+        }
+        self.lock().push(body.0.clone());
+        body.0
+    }
+
+    /// The answer in figures, and its document.
+    fn read(&self, result: Result<Invocation, InvocationError>, sent_at: Duration, took: Duration) -> (Answer, Value) {
+        let mut answer = Answer {
+            sent_at,
+            duration: took,
+            remaining: Duration::ZERO,
+            status: 0,
+            retriable: None,
+            persisted: None,
+            failure: None,
+        };
+        let invocation = match result {
+            Ok(invocation) => invocation,
+            Err(error) => {
+                answer.failure = Some(error.to_string());
+                return (answer, Value::Null);
+            }
+        };
+        answer.remaining = invocation.remaining;
+        let Some(http) = HttpAnswer::parse(&invocation.payload) else {
+            answer.failure = Some("the payload is no answer to API Gateway".to_owned());
+            return (answer, Value::Null);
+        };
+        let document = http.json();
+        answer.status = http.status;
+        answer.retriable = document["retriable"].as_bool();
+        answer.persisted = document["persisted"].as_str().map(str::to_owned);
+        (answer, document)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Answer>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the answer says of its record `index`: its own result, else the whole document's word.
+fn outcome(answer: &Answer, document: &Value, index: usize) -> Outcome {
+    let result = &document["offsets"][index];
+    let place = result["partition"].as_i64().zip(result["offset"].as_i64());
+    if let Some((partition, offset)) = place.filter(|_| answer.is_success() && result["error_code"].is_null()) {
+        return Outcome::Ok { partition: i32::try_from(partition).unwrap_or(-1), offset };
+    }
+    match result["persisted"].as_str().or(answer.persisted.as_deref()) {
+        Some("no") => Outcome::No,
+        _ => Outcome::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, persisted: Option<&str>) -> Answer {
+        Answer { status, persisted: persisted.map(str::to_owned), ..Answer::default() }
+    }
+
+    #[test]
+    fn each_record_has_its_own_outcome() {
+        let document = json!({"offsets": [
+            {"partition": 3, "offset": 17, "error_code": null},
+            {"partition": null, "offset": null, "error_code": 50302, "persisted": "no"},
+            {"partition": null, "offset": null, "error_code": 50003, "persisted": "unknown"},
+        ]});
+        let outcomes: Vec<Outcome> = (0..4).map(|index| outcome(&answer(207, None), &document, index)).collect();
+        let written = Outcome::Ok { partition: 3, offset: 17 };
+        assert_eq!(outcomes, [written, Outcome::No, Outcome::Unknown, Outcome::Unknown]);
+    }
+
+    #[test]
+    fn a_whole_document_speaks_for_its_records() {
+        assert_eq!(outcome(&answer(503, Some("no")), &json!({}), 0), Outcome::No);
+        assert_eq!(outcome(&answer(504, Some("unknown")), &json!({}), 0), Outcome::Unknown);
+        assert_eq!(outcome(&answer(0, None), &Value::Null, 0), Outcome::Unknown);
+        assert_eq!(outcome(&answer(200, None), &json!({"offsets": []}), 0), Outcome::Unknown);
+    }
+}

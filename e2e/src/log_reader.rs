@@ -1,0 +1,121 @@
+//! The final state of a topic: every record of every partition from offset 0, read past the fault proxies.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError,
+    message::{Headers as _, Message as _},
+};
+
+use crate::{
+    error::{Result, RigError, kafka_error},
+    history::Found,
+    kafka::Cluster,
+};
+
+/// For the whole read. The slowest case is the first fetch after an election.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A record as a second client reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// Where it stands.
+    pub partition: i32,
+    /// Where it stands.
+    pub offset: i64,
+    /// Milliseconds since the epoch.
+    pub timestamp: Option<i64>,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value; `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// Its headers in order.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl StoredRecord {
+    /// The member `id` of a JSON value: how the rig's messages are told apart.
+    pub fn id(&self) -> Option<String> {
+        let value: serde_json::Value = serde_json::from_slice(self.value.as_deref()?).ok()?;
+        Some(value.get("id")?.as_str()?.to_owned())
+    }
+}
+
+/// Reads all of `topic`.
+///
+/// # Errors
+///
+/// [`RigError::Kafka`], or [`RigError::TimedOut`] when the end is not reached within a minute.
+pub async fn read_topic(cluster: &Cluster, topic: &str) -> Result<Vec<StoredRecord>> {
+    let partitions = cluster.admin().partitions(topic).await?.into_iter().map(|partition| partition.id).collect();
+    let bootstrap = cluster.internal_bootstrap();
+    let topic = topic.to_owned();
+    let read = tokio::task::spawn_blocking(move || read_blocking(&bootstrap, &topic, partitions));
+    read.await.map_err(|error| RigError::Invalid(format!("reading: {error}")))?
+}
+
+/// The messages of `topic` as the history checker wants them; a record without an id gets its place as one.
+///
+/// # Errors
+///
+/// As [`read_topic`].
+pub async fn find_messages(cluster: &Cluster, topic: &str) -> Result<Vec<Found>> {
+    let records = read_topic(cluster, topic).await?;
+    let found = records.iter().map(|record| Found {
+        id: record.id().unwrap_or_else(|| format!("no id at {topic}-{}@{}", record.partition, record.offset)),
+        partition: record.partition,
+        offset: record.offset,
+    });
+    Ok(found.collect())
+}
+
+fn read_blocking(bootstrap: &str, topic: &str, partitions: Vec<i32>) -> Result<Vec<StoredRecord>> {
+    let mut config = rdkafka::ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "msk-e2e-final-read")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("fetch.wait.max.ms", "50")
+        .set("log_level", "0");
+    let consumer: BaseConsumer = config.create().map_err(kafka_error("creating the final reader"))?;
+    let mut assignment = TopicPartitionList::new();
+    for &partition in &partitions {
+        let added = assignment.add_partition_offset(topic, partition, Offset::Beginning);
+        added.map_err(kafka_error("assigning partitions"))?;
+    }
+    consumer.assign(&assignment).map_err(kafka_error("assigning partitions"))?;
+    let start = Instant::now();
+    let mut records = Vec::new();
+    let mut unfinished = partitions;
+    while !unfinished.is_empty() {
+        if start.elapsed() > LIMIT {
+            let last_seen = format!("{} records, partitions {unfinished:?} unfinished", records.len());
+            return Err(RigError::TimedOut { what: format!("the end of {topic}"), limit: LIMIT, last_seen });
+        }
+        match consumer.poll(Duration::from_millis(200)) {
+            None => {}
+            Some(Ok(message)) => records.push(stored(&message)),
+            Some(Err(KafkaError::PartitionEOF(partition))) => unfinished.retain(|&left| left != partition),
+            // Elections and dead brokers: librdkafka goes on by itself, the limit above ends it.
+            Some(Err(error)) => tracing::debug!(%error, topic, "final read"),
+        }
+    }
+    Ok(records)
+}
+
+fn stored(message: &rdkafka::message::BorrowedMessage<'_>) -> StoredRecord {
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+    });
+    StoredRecord {
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp: message.timestamp().to_millis(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers,
+    }
+}

@@ -1,0 +1,108 @@
+//! Kafka's framing: a length, then a header whose first fields are the same in every version.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+/// Kafka's API key of Produce.
+pub(super) const PRODUCE: i16 = 0;
+
+/// No request of a test is larger; a length above it means that the stream is not Kafka's.
+const MAX_FRAME_BYTES: usize = 64 << 20;
+
+/// One whole frame, length included; `None` at the end of the stream.
+pub(super) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
+    let mut length = [0; 4];
+    match stream.read_exact(&mut length).await {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let body = u32::from_be_bytes(length) as usize;
+    if body > MAX_FRAME_BYTES {
+        let text = format!("a frame of {body} bytes is over {MAX_FRAME_BYTES}: this is no Kafka connection");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    let mut frame = vec![0; 4 + body];
+    frame[..4].copy_from_slice(&length);
+    stream.read_exact(&mut frame[4..]).await?;
+    Ok(Some(frame))
+}
+
+/// What every request begins with.
+pub(super) struct RequestHeader {
+    pub(super) api_key: i16,
+    pub(super) version: i16,
+    pub(super) correlation: i32,
+}
+
+/// The first fields of a request.
+pub(super) fn request_header(frame: &[u8]) -> Option<RequestHeader> {
+    Some(RequestHeader {
+        api_key: i16::from_be_bytes(frame.get(4..6)?.try_into().ok()?),
+        version: i16::from_be_bytes(frame.get(6..8)?.try_into().ok()?),
+        correlation: i32::from_be_bytes(frame.get(8..12)?.try_into().ok()?),
+    })
+}
+
+/// The correlation id of a response.
+pub(super) fn response_correlation(frame: &[u8]) -> Option<i32> {
+    Some(i32::from_be_bytes(frame.get(4..8)?.try_into().ok()?))
+}
+
+/// Where the first partition's error code stands in a produce response of `version` (3 to 12).
+pub(super) fn produce_error_position(frame: &[u8], version: i16) -> Option<usize> {
+    // Length and correlation id.
+    let mut at = 8;
+    let topic_bytes;
+    if version >= 9 {
+        at += 1; // Tagged fields of the header: none.
+        at += varint(frame, at)?.1; // Topics, plus one.
+        let (length, bytes) = varint(frame, at)?;
+        (at, topic_bytes) = (at + bytes, length.checked_sub(1)?);
+        at += topic_bytes;
+        at += varint(frame, at)?.1; // Partitions, plus one.
+    } else {
+        at += 4; // Topics.
+        topic_bytes = usize::from(u16::from_be_bytes(frame.get(at..at + 2)?.try_into().ok()?));
+        at += 2 + topic_bytes;
+        at += 4; // Partitions.
+    }
+    // The partition's number comes before its error code.
+    frame.get(at + 4..at + 6).map(|_| at + 4)
+}
+
+/// An unsigned varint and how many bytes it takes.
+fn varint(frame: &[u8], at: usize) -> Option<(usize, usize)> {
+    let mut value = 0;
+    for (index, byte) in frame.get(at..)?.iter().take(4).enumerate() {
+        value |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some((value, index + 1));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A response for topic `t`, partition 7, error code 3, offset 5, as Kafka's protocol guide lays it out.
+    fn response(flexible: bool) -> Vec<u8> {
+        let rest = [&7_i32.to_be_bytes()[..], &3_i16.to_be_bytes(), &5_i64.to_be_bytes()].concat();
+        let head = [0, 0, 0, 99, 0, 0, 0, 42];
+        let between: &[u8] = if flexible { &[0, 2, 2, b't', 2] } else { &[0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1] };
+        [&head[..], between, &rest].concat()
+    }
+
+    #[test]
+    fn the_error_code_is_found_in_both_layouts() {
+        for (version, flexible) in [(3, false), (8, false), (9, true), (12, true)] {
+            let frame = response(flexible);
+            let at = produce_error_position(&frame, version).unwrap_or_default();
+            assert_eq!(frame.get(at..at + 2), Some(&[0, 3][..]), "version {version}");
+        }
+        assert_eq!(produce_error_position(&response(true)[..14], 9), None);
+    }
+}

@@ -1,0 +1,180 @@
+//! A TCP proxy in front of one listener of one broker, that does to it what networks do.
+//!
+//! Brokers advertise the proxy's port, so clients never learn of another way in. One [`Proxy`] has one port; its
+//! [`Faults`] can be changed at any time and act on open connections too.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`faults`] | what can be switched on |
+//! | `connection` | the forwarding of one connection, with its faults |
+//! | `frames` | just enough of Kafka's wire format to know a produce response |
+//! | [`tls`] | ending the client's TLS and starting another towards the broker |
+
+mod connection;
+pub mod faults;
+mod frames;
+pub mod tls;
+
+use std::{
+    collections::VecDeque,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+
+pub use faults::{Cut, Falsehood, Faults, Loss, Stats};
+
+use self::{connection::Connection, tls::Tls};
+use crate::error::{Result, os_error};
+
+/// What the proxy understands of the bytes.
+#[derive(Clone)]
+pub enum Wire {
+    /// Nothing: any protocol, TLS included, passes as it is.
+    Bytes,
+    /// Kafka without TLS: produce responses can be lost.
+    Kafka,
+    /// Kafka within TLS: the proxy is the server to the client and a client to the broker.
+    KafkaInTls(Tls),
+}
+
+/// A running proxy; dropping it closes its port and its connections.
+pub struct Proxy {
+    port: u16,
+    shared: Arc<Shared>,
+    acceptor: tokio::task::JoinHandle<()>,
+}
+
+/// What the acceptor and every connection look at.
+pub(crate) struct Shared {
+    pub(crate) wire: Wire,
+    pub(crate) upstream: Mutex<SocketAddr>,
+    pub(crate) faults: watch::Sender<Faults>,
+    /// A new value ends every connection that was open before it.
+    pub(crate) cut: watch::Sender<Cut>,
+    pub(crate) stats: Mutex<Stats>,
+}
+
+impl Proxy {
+    /// Listens on `port` of 127.0.0.1 (0: any) and forwards to `upstream`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::RigError::Os`] when the port is taken.
+    pub async fn start(port: u16, upstream: SocketAddr, wire: Wire) -> Result<Self> {
+        let listener = listen(port).await?;
+        let port = listener.local_addr().map_err(os_error("asking for the proxy's port"))?.port();
+        let shared = Arc::new(Shared {
+            wire,
+            upstream: Mutex::new(upstream),
+            faults: watch::Sender::default(),
+            cut: watch::Sender::default(),
+            stats: Mutex::default(),
+        });
+        let acceptor = tokio::spawn(accept(port, Some(listener), Arc::clone(&shared)));
+        Ok(Self { port, shared, acceptor })
+    }
+
+    /// The port clients connect to.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Replaces all faults; `Faults::default()` heals.
+    pub fn set(&self, faults: Faults) {
+        self.shared.faults.send_replace(faults);
+    }
+
+    /// Changes some faults and keeps the others.
+    pub fn change(&self, change: impl FnOnce(&mut Faults)) {
+        self.shared.faults.send_modify(change);
+    }
+
+    /// Ends every open connection in the given way.
+    pub fn cut(&self, cut: Cut) {
+        self.shared.cut.send_replace(cut);
+    }
+
+    /// Sends later connections to another server.
+    pub fn redirect(&self, upstream: SocketAddr) {
+        *self.shared.upstream.lock().unwrap_or_else(PoisonError::into_inner) = upstream;
+    }
+
+    /// What has passed and what was done so far.
+    pub fn stats(&self) -> Stats {
+        self.shared.stats().clone()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // The acceptor owns the connections' tasks.
+        self.acceptor.abort();
+    }
+}
+
+impl Shared {
+    pub(crate) fn stats(&self) -> MutexGuard<'_, Stats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn listen(port: u16) -> Result<TcpListener> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    listener.map_err(os_error(format!("listening on 127.0.0.1:{port}")))
+}
+
+/// Accepts while connections are not refused. Refusing closes the port, so that the kernel answers with RST.
+async fn accept(port: u16, mut listener: Option<TcpListener>, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    let mut faults = shared.faults.subscribe();
+    let mut recent = VecDeque::new();
+    loop {
+        let refuse = faults.borrow_and_update().refuse;
+        if refuse {
+            listener = None;
+        } else if listener.is_none() {
+            listener = listen(port).await.ok();
+        }
+        let Some(open) = listener.as_ref() else {
+            // Refused, or the port could not be had back yet.
+            let _ = tokio::time::timeout(Duration::from_millis(50), faults.changed()).await;
+            continue;
+        };
+        tokio::select! {
+            _ = faults.changed() => {}
+            Some(_) = connections.join_next() => {}
+            accepted = open.accept() => if let Ok((client, _)) = accepted {
+                let limit = faults.borrow().new_connections_per_second;
+                admit(client, limit, &mut recent, &shared, &mut connections);
+            },
+        }
+    }
+}
+
+/// Starts a connection, or resets it when the last second has seen enough of them.
+fn admit(
+    client: TcpStream,
+    limit: Option<usize>,
+    recent: &mut VecDeque<Instant>,
+    shared: &Arc<Shared>,
+    connections: &mut JoinSet<()>,
+) {
+    while recent.front().is_some_and(|at| at.elapsed() >= Duration::from_secs(1)) {
+        recent.pop_front();
+    }
+    if limit.is_some_and(|limit| recent.len() >= limit) {
+        shared.stats().connections_over_limit += 1;
+        connection::reset(&client);
+        return;
+    }
+    recent.push_back(Instant::now());
+    shared.stats().connections += 1;
+    connections.spawn(Connection::new(Arc::clone(shared)).run(client));
+}

@@ -1,0 +1,57 @@
+//! The proxy as a TLS server to clients, with a certificate good or bad, and as a TLS client to the broker.
+
+use std::sync::Arc;
+
+use tokio_rustls::{
+    TlsAcceptor, TlsConnector,
+    rustls::{
+        ClientConfig, RootCertStore, ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    },
+};
+
+use crate::{
+    certs::{Authority, Identity},
+    error::{Result, RigError},
+};
+
+/// Both ends of a TLS-terminating proxy.
+#[derive(Clone)]
+pub struct Tls {
+    pub(super) acceptor: TlsAcceptor,
+    pub(super) connector: TlsConnector,
+}
+
+impl Tls {
+    /// Shows `identity` to clients and trusts brokers with a certificate of `authority`.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Certificate`] when the PEM cannot be used.
+    pub fn new(identity: &Identity, authority: &Authority) -> Result<Self> {
+        let certificate = CertificateDer::from_pem_slice(identity.certificate_pem.as_bytes()).map_err(bad("server"))?;
+        let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).map_err(bad("server key"))?;
+        // Named provider: other crates of a workspace build may switch on a second one.
+        let provider = Arc::new(ring::default_provider());
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(bad("server"))?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .map_err(bad("server"))?;
+        let mut roots = RootCertStore::empty();
+        let authority = CertificateDer::from_pem_slice(authority.pem().as_bytes()).map_err(bad("authority"))?;
+        roots.add(authority).map_err(bad("authority"))?;
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(bad("client"))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(server)), connector: TlsConnector::from(Arc::new(client)) })
+    }
+}
+
+fn bad<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> RigError {
+    move |error| RigError::Certificate { what: what.to_owned(), detail: error.to_string() }
+}

@@ -1,0 +1,141 @@
+//! Answers in figures: how many of each kind, how long the longest took.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+/// What one request was answered.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// When it was sent, from the load's start.
+    pub sent_at: Duration,
+    /// How long the answer took.
+    pub duration: Duration,
+    /// What was left until the deadline when it came.
+    pub remaining: Duration,
+    /// The HTTP status; 0 when the function gave none.
+    pub status: u16,
+    /// `retriable` of the problem document.
+    pub retriable: Option<bool>,
+    /// `persisted` of the problem document.
+    pub persisted: Option<String>,
+    /// The invocation's failure, where there was no answer.
+    pub failure: Option<String>,
+}
+
+impl Answer {
+    /// Whether the status is a 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// What a caller could see: status, retriable, persisted.
+type Kind = (u16, Option<bool>, Option<String>);
+
+/// Answers in figures.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// How many answers there are.
+    pub requests: usize,
+    /// Those without a 2xx.
+    pub failed: usize,
+    /// The longest answer.
+    pub longest: Duration,
+    /// The median.
+    pub median: Duration,
+    /// Of a hundred answers, 99 are not longer.
+    pub p99: Duration,
+    /// The least that was left of a deadline.
+    pub least_remaining: Duration,
+    /// How often each kind was given.
+    pub kinds: BTreeMap<Kind, usize>,
+    /// Different failures of invocations, at most five.
+    pub failures: Vec<String>,
+}
+
+impl Summary {
+    /// Counts `answers`.
+    pub fn of(answers: &[Answer]) -> Self {
+        let mut durations: Vec<Duration> = answers.iter().map(|answer| answer.duration).collect();
+        durations.sort_unstable();
+        let quantile = |share: f64| {
+            // Counts of requests are far below what an f64 holds exactly.
+            let index = (durations.len().saturating_sub(1) as f64 * share).round() as usize;
+            durations.get(index).copied().unwrap_or_default()
+        };
+        let mut summary = Self {
+            requests: answers.len(),
+            failed: answers.iter().filter(|answer| !answer.is_success()).count(),
+            longest: quantile(1.0),
+            median: quantile(0.5),
+            p99: quantile(0.99),
+            least_remaining: answers.iter().map(|answer| answer.remaining).min().unwrap_or_default(),
+            ..Self::default()
+        };
+        for answer in answers {
+            let kind = (answer.status, answer.retriable, answer.persisted.clone());
+            *summary.kinds.entry(kind).or_default() += 1;
+            if let Some(failure) = &answer.failure
+                && summary.failures.len() < 5
+                && !summary.failures.contains(failure)
+            {
+                summary.failures.push(failure.clone());
+            }
+        }
+        summary
+    }
+
+    /// Answers with this status.
+    pub fn with_status(&self, status: u16) -> usize {
+        self.kinds.iter().filter(|((found, ..), _)| *found == status).map(|(_, count)| count).sum()
+    }
+
+    /// Answers that say this of the record's fate.
+    pub fn with_persisted(&self, persisted: &str) -> usize {
+        self.kinds.iter().filter(|((.., found), _)| found.as_deref() == Some(persisted)).map(|(_, count)| count).sum()
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} requests, {} non-2xx, p50 {:.0?}, p99 {:.0?}, longest {:.2?}",
+            self.requests, self.failed, self.median, self.p99, self.longest
+        )?;
+        for ((status, retriable, persisted), count) in &self.kinds {
+            write!(formatter, "; {count} x {status}")?;
+            if let Some(persisted) = persisted {
+                write!(formatter, " persisted={persisted}")?;
+            }
+            if let Some(retriable) = retriable {
+                write!(formatter, " retriable={retriable}")?;
+            }
+        }
+        for failure in &self.failures {
+            write!(formatter, "; {failure}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_by_what_a_caller_sees() {
+        let answers: Vec<Answer> = (1..=100)
+            .map(|number| Answer {
+                duration: Duration::from_millis(number),
+                remaining: Duration::from_secs(number),
+                status: if number <= 97 { 200 } else { 503 },
+                persisted: (number > 97).then(|| "no".to_owned()),
+                ..Answer::default()
+            })
+            .collect();
+        let summary = Summary::of(&answers);
+        assert_eq!((summary.requests, summary.failed, summary.with_status(503)), (100, 3, 3));
+        assert_eq!((summary.with_persisted("no"), summary.with_persisted("unknown")), (3, 0));
+        assert_eq!((summary.longest, summary.least_remaining), (Duration::from_millis(100), Duration::from_secs(1)));
+    }
+}

@@ -1,0 +1,52 @@
+//! The brokers' token verifier without a broker: thousands of tokens judged by one JVM.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use crate::{
+    error::{Result, RigError, os_error},
+    kafka::{distribution::Distribution, iam::IamFiles},
+};
+
+/// Judges each token by the classes that the brokers use: `ok <principal>`, or the name of the rule it breaks.
+///
+/// `skipped_rule` switches one rule off, to show that the tests would notice.
+///
+/// # Errors
+///
+/// [`RigError::Command`] when Java fails, [`RigError::Invalid`] when it answers fewer lines than there are tokens.
+pub fn verify_tokens(
+    distribution: &Distribution,
+    iam: &IamFiles,
+    tokens: &[String],
+    skipped_rule: Option<&str>,
+) -> Result<Vec<String>> {
+    let mut java = Command::new("java");
+    java.arg("-XX:TieredStopAtLevel=1").args(iam.system_properties());
+    java.args(skipped_rule.map(|rule| format!("-Dmsk.e2e.skipped-rule={rule}")));
+    java.arg("-cp").arg(distribution.class_path()).arg("msk.e2e.VerifyTokens");
+    let mut child = java
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(os_error("starting java"))?;
+    let input = tokens.join("\n") + "\n";
+    let stdin = child.stdin.take();
+    // From a thread: the verifier answers while it still reads, and both pipes are finite.
+    let writer = std::thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
+    let output = child.wait_with_output().map_err(os_error("waiting for java"))?;
+    let _ = writer.join();
+    if !output.status.success() {
+        let detail = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(RigError::Command { command: "msk.e2e.VerifyTokens".to_owned(), detail });
+    }
+    let answers: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+    if answers.len() == tokens.len() {
+        Ok(answers)
+    } else {
+        Err(RigError::Invalid(format!("{} tokens got {} answers", tokens.len(), answers.len())))
+    }
+}

@@ -1,0 +1,188 @@
+//! Brokers that die, restart, stop and come back.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use msk_e2e::{
+    kafka::{
+        Cluster, KafkaVersion,
+        cluster::{BROKERS, BrokerId},
+    },
+    load::{Load, Plan},
+    summary::{Answer, Summary},
+};
+
+use crate::stage::{CLIENTS, LIMIT, Stage, ensure_all_succeeded, producers, topic, verdict};
+
+/// A dead broker's session ends after 9 s; election, metadata and one retry follow.
+const LONGEST_STALL: Duration = Duration::from_secs(15);
+
+/// Steady traffic that leaves the cores to the brokers.
+const STEADY: Plan = Plan { records: 1, pause: Duration::from_millis(20), requests: u64::MAX, retry: false };
+
+pub(crate) async fn healthy(stage: &Stage) -> anyhow::Result<String> {
+    healthy_on(stage, KafkaVersion::V3_9).await
+}
+
+pub(crate) async fn healthy_on_kafka_4(stage: &Stage) -> anyhow::Result<String> {
+    healthy_on(stage, KafkaVersion::V4).await
+}
+
+async fn healthy_on(stage: &Stage, version: KafkaVersion) -> anyhow::Result<String> {
+    let cluster = stage.cluster_of(version).await?;
+    let topic = topic(&cluster, "r1").await?;
+    let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
+    let load = Load::new(&topic);
+    let clients = CLIENTS as u64;
+    let singles = Plan { requests: stage.choose(5_000, 20_000) / clients, pause: Duration::ZERO, ..Plan::default() };
+    load.run(&environments, singles).await;
+    let batches = Plan { records: 50, requests: stage.choose(100, 2_000) / clients, ..singles };
+    load.run(&environments, batches).await;
+    ensure_all_succeeded(&load)?;
+    verdict(&cluster, &topic, &load).await
+}
+
+pub(crate) async fn kill_the_leader(stage: &Stage) -> anyhow::Result<String> {
+    kill_the_leader_on(stage, KafkaVersion::V3_9, stage.choose(3, 20)).await
+}
+
+pub(crate) async fn kill_the_leader_on_kafka_4(stage: &Stage) -> anyhow::Result<String> {
+    kill_the_leader_on(stage, KafkaVersion::V4, stage.choose(2, 20)).await
+}
+
+async fn kill_the_leader_on(stage: &Stage, version: KafkaVersion, times: usize) -> anyhow::Result<String> {
+    let cluster = stage.cluster_of(version).await?;
+    let topic = topic(&cluster, "r2").await?;
+    let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
+    let load = Load::new(&topic);
+    let kills = async {
+        for _ in 0..times {
+            // The leader of that moment: each time the one that took over before.
+            let leader = cluster.admin().leader(&topic, 0).await?;
+            cluster.kill(leader)?;
+            wait_for_another_leader(&cluster, &topic, leader).await?;
+            cluster.restart(leader)?;
+            cluster.wait_ready(LIMIT).await?;
+            cluster.admin().wait_in_sync(&topic, 3, LIMIT).await?;
+        }
+        anyhow::Ok(())
+    };
+    load.run_until(&environments, STEADY, kills).await?;
+    ensure_all_succeeded(&load)?;
+    ensure_no_stall(&load)?;
+    Ok(format!("{times} kills; {}", verdict(&cluster, &topic, &load).await?))
+}
+
+pub(crate) async fn rolling_restart(stage: &Stage) -> anyhow::Result<String> {
+    let cluster = stage.cluster().await?;
+    let topic = topic(&cluster, "r3").await?;
+    let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
+    let load = Load::new(&topic);
+    let rounds = stage.choose(1, 3);
+    let restarts = async {
+        for id in (0..rounds).flat_map(|_| BROKERS) {
+            cluster.terminate(id).await?;
+            cluster.restart(id)?;
+            cluster.wait_ready(LIMIT).await?;
+            // As an operator does, and MSK: the next one only when all replicas are in sync again.
+            cluster.admin().wait_in_sync(&topic, 3, LIMIT).await?;
+        }
+        anyhow::Ok(())
+    };
+    load.run_until(&environments, STEADY, restarts).await?;
+    ensure_all_succeeded(&load)?;
+    ensure_no_stall(&load)?;
+    Ok(format!("{rounds} x 3 restarts; {}", verdict(&cluster, &topic, &load).await?))
+}
+
+pub(crate) async fn stopped_nodes(stage: &Stage) -> anyhow::Result<String> {
+    let cluster = stage.cluster().await?;
+    let topic = topic(&cluster, "r4").await?;
+    let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
+    let load = Load::new(&topic);
+    let pauses: &[u64] = stage.choose(&[10], &[5, 15, 60]);
+    let stops = async {
+        for &seconds in pauses {
+            let leader = cluster.admin().leader(&topic, 0).await?;
+            cluster.pause(leader)?;
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            cluster.resume(leader)?;
+            cluster.admin().wait_in_sync(&topic, 3, LIMIT).await?;
+            cluster.pause_controller()?;
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            cluster.resume_controller()?;
+            cluster.wait_ready(LIMIT).await?;
+        }
+        anyhow::Ok(())
+    };
+    load.run_until(&environments, STEADY, stops).await?;
+    ensure_no_stall(&load)?;
+    Ok(format!("stopped for {pauses:?} s each; {}", verdict(&cluster, &topic, &load).await?))
+}
+
+pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
+    let cluster = stage.cluster().await?;
+    let topic = topic(&cluster, "r5").await?;
+    // With the default of 22 s the outage would be waited out; here the answers to it are of interest.
+    let environments = producers(&cluster, &topic, CLIENTS, &[("DELIVERY_TIMEOUT_MS", "5000")]).await?;
+    let load = Load::new(&topic);
+    let down = [BROKERS[0], BROKERS[1]];
+    let outage = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        for id in down {
+            cluster.kill(id)?;
+        }
+        let alone = |partition: &msk_e2e::kafka::admin::Partition| partition.in_sync == [BROKERS[2]];
+        cluster.admin().wait_partitions("one in-sync replica", &topic, LIMIT, alone).await?;
+        let from = load.now();
+        tokio::time::sleep(Duration::from_secs(stage.choose(15, 30))).await;
+        let to = load.now();
+        for id in down {
+            cluster.restart(id)?;
+        }
+        cluster.admin().wait_in_sync(&topic, 2, LIMIT).await?;
+        let back = load.now();
+        // Every client must come back by itself.
+        tokio::time::sleep(LONGEST_STALL + Duration::from_secs(2)).await;
+        anyhow::Ok((from, to, back))
+    };
+    let (from, to, back) = load.run_until(&environments, STEADY, outage).await?;
+    let answers = load.answers();
+    let during = answered_between(&answers, from, to);
+    ensure!(!during.is_empty() && during.iter().all(|answer| !answer.is_success()), "2xx: {}", Summary::of(&during));
+    let told = Summary::of(&answers);
+    ensure!(told.with_persisted("no") > 0, "nothing was refused for good: {told}");
+    ensure!(told.with_persisted("unknown") > 0, "nothing was unknown: {told}");
+    ensure!(told.failures.is_empty(), "a request had no answer: {told}");
+    let recovery = recovery(&answers, back)?;
+    ensure!(recovery <= LONGEST_STALL, "2xx again only {recovery:.1?} after two replicas were in sync");
+    let figures = verdict(&cluster, &topic, &load).await?;
+    Ok(format!("during the outage: {}; recovery {recovery:.1?}; in all: {figures}", Summary::of(&during)))
+}
+
+async fn wait_for_another_leader(cluster: &Cluster, topic: &str, dead: BrokerId) -> anyhow::Result<()> {
+    let replaced = |partition: &msk_e2e::kafka::admin::Partition| partition.leader.is_some_and(|leader| leader != dead);
+    Ok(cluster.admin().wait_partitions("another leader", topic, LIMIT, replaced).await?)
+}
+
+fn ensure_no_stall(load: &Load) -> anyhow::Result<()> {
+    let summary = load.summary();
+    ensure!(summary.longest <= LONGEST_STALL, "a request took {:.1?}: {summary}", summary.longest);
+    Ok(())
+}
+
+/// Answers that came within the span, whenever they were asked for.
+fn answered_between(answers: &[Answer], from: Duration, to: Duration) -> Vec<Answer> {
+    let within = |answer: &&Answer| (from..to).contains(&(answer.sent_at + answer.duration));
+    answers.iter().filter(within).cloned().collect()
+}
+
+/// How long after `back` the last failed answer came.
+pub(crate) fn recovery(answers: &[Answer], back: Duration) -> anyhow::Result<Duration> {
+    let ended = |answer: &Answer| answer.sent_at + answer.duration;
+    let after = || answers.iter().filter(|answer| ended(answer) > back);
+    ensure!(after().any(Answer::is_success), "no 2xx after the fault: {}", Summary::of(answers));
+    let last_failure = after().filter(|answer| !answer.is_success()).map(ended).max().unwrap_or(back);
+    let first_success = after().filter(|answer| answer.is_success()).map(ended).min().unwrap_or(back);
+    Ok(last_failure.max(first_success).saturating_sub(back))
+}

@@ -1,0 +1,94 @@
+//! Many environments at once, and little time.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use futures_util::future::join_all;
+use msk_e2e::{
+    lambda::{Environment, FunctionOptions},
+    load::Load,
+    proxy::Faults,
+};
+use rand::Rng as _;
+
+use crate::stage::{CLIENTS, Stage, producer, producers, topic, verdict};
+
+/// API Gateway's deadline is 30 s; the answer must leave this much earlier than the function's.
+const MARGIN: Duration = Duration::from_millis(300);
+
+/// MSK's limits of new connections a second and broker: most sizes, and `t3.small`.
+const LIMITS: [usize; 2] = [100, 4];
+
+pub(crate) async fn cold_starts(stage: &Stage) -> anyhow::Result<String> {
+    let cluster = stage.cluster().await?;
+    let count = stage.choose(50, 200);
+    let mut figures = Vec::new();
+    for limit in LIMITS {
+        let topic = topic(&cluster, "r14").await?;
+        let options = producer(&cluster, &topic, &[]);
+        let before: u64 = cluster.proxies().map(|proxy| proxy.stats().connections_over_limit).sum();
+        let faults = Faults { new_connections_per_second: Some(limit), ..Faults::default() };
+        cluster.proxies().for_each(|proxy| proxy.set(faults.clone()));
+        let load = Load::new(&topic);
+        let start = Instant::now();
+        let started = join_all((0..count).map(|number| cold_start(&options, &load, number))).await;
+        let took = start.elapsed();
+        cluster.proxies().for_each(|proxy| proxy.set(Faults::default()));
+        let environments: Vec<Environment> = started.into_iter().collect::<anyhow::Result<_>>()?;
+        let refused: u64 = cluster.proxies().map(|proxy| proxy.stats().connections_over_limit).sum::<u64>() - before;
+        let summary = load.summary();
+        ensure!(summary.failures.is_empty(), "at {limit}/s: {summary}");
+        ensure!(environments.iter().all(|environment| !environment.has_ended()), "at {limit}/s one crashed");
+        if limit == LIMITS[0] {
+            ensure!(summary.failed == 0, "at {limit}/s: {summary}");
+        }
+        // At most one try a second and broker of each environment, or it is a storm.
+        let most = count as u64 * 3 * (took.as_secs() + 1);
+        ensure!(refused <= most, "at {limit}/s {refused} connections were refused, more than {most}");
+        let figure = verdict(&cluster, &topic, &load).await?;
+        figures.push(format!("{limit}/s: all {count} answered after {took:.1?}, {refused} refused; {figure}"));
+    }
+    Ok(figures.join(" | "))
+}
+
+async fn cold_start(options: &FunctionOptions, load: &Load, number: usize) -> anyhow::Result<Environment> {
+    let environment = Environment::start(options).await?;
+    load.send(&environment, number, 1).await;
+    Ok(environment)
+}
+
+pub(crate) async fn deadlines(stage: &Stage) -> anyhow::Result<String> {
+    let cluster = stage.cluster().await?;
+    let topic = topic(&cluster, "r17").await?;
+    let environments = producers(&cluster, &topic, CLIENTS * 2, &[]).await?;
+    let load = Load::new(&topic);
+    let each = stage.choose(200, 1_000) / environments.len();
+    // Half of the time the brokers are silent: only the function's own clock ends a request then.
+    let weather = async {
+        loop {
+            cluster.proxies().for_each(|proxy| proxy.set(Faults { blackhole: true, ..Faults::default() }));
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            cluster.proxies().for_each(|proxy| proxy.set(Faults::default()));
+            tokio::time::sleep(Duration::from_secs(4)).await;
+        }
+    };
+    let clients = join_all(environments.iter().enumerate().map(|(number, environment)| {
+        let load = &load;
+        async move {
+            for _ in 0..each {
+                let limit = Duration::from_millis(rand::rng().random_range(500..30_000));
+                load.send_within(environment, number, limit).await;
+            }
+        }
+    }));
+    tokio::select! {
+        _ = clients => {}
+        () = weather => {}
+    }
+    cluster.proxies().for_each(|proxy| proxy.set(Faults::default()));
+    let summary = load.summary();
+    ensure!(summary.failures.is_empty(), "a request had no answer: {summary}");
+    ensure!(summary.least_remaining >= MARGIN, "only {:?} before the deadline: {summary}", summary.least_remaining);
+    let figures = verdict(&cluster, &topic, &load).await?;
+    Ok(format!("least time left at an answer {:.0?}; {figures}", summary.least_remaining))
+}

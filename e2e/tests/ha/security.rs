@@ -1,0 +1,96 @@
+//! What must be refused, and how the function tells of it.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use msk_e2e::{
+    certs::{Authority, BROKER_NAMES, Identity, Validity},
+    kafka::{
+        Cluster, Listener,
+        cluster::BROKERS,
+        iam::{self, Statement},
+    },
+    lambda::Environment,
+    load::Load,
+    proxy::{Proxy, Wire, tls::Tls},
+};
+
+use crate::stage::{Stage, producer, topic};
+
+/// A refusal must be told within this.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+
+pub(crate) async fn tls_refusals(stage: &Stage) -> anyhow::Result<String> {
+    let cluster = stage.cluster().await?;
+    let topic = topic(&cluster, "s4").await?;
+    let own = cluster.authority();
+    let other = Authority::new("another authority")?;
+    let refused: [(&str, Option<Identity>, &str); 4] = [
+        ("wrong CA", Some(other.server(&BROKER_NAMES, Validity::Current)?), "certificate"),
+        ("wrong name", Some(own.server(&["broker.example.org"], Validity::Current)?), "certificate"),
+        ("expired", Some(own.server(&BROKER_NAMES, Validity::Expired)?), "certificate"),
+        ("plaintext port", None, "SSL"),
+    ];
+    let mut figures = Vec::new();
+    for (what, identity, word) in refused {
+        let entry = entry(&cluster, identity.as_ref()).await?;
+        let bootstrap = format!("127.0.0.1:{}", entry.port());
+        let options = producer(&cluster, &topic, &[("KAFKA_BOOTSTRAP_SERVERS", bootstrap.as_str())]);
+        let environment = Environment::start(&options).await?;
+        let load = Load::new(&topic);
+        let answer = load.send(&environment, 0, 1).await;
+        ensure!(answer.status == 503, "{what}: {answer:?}\n{}", environment.log());
+        ensure!(answer.persisted.as_deref() == Some("no"), "{what}: {answer:?}");
+        ensure!(answer.duration <= TOLD_WITHIN, "{what}: told after {:.1?}", answer.duration);
+        let named = environment.log().lines().any(|line| line.to_lowercase().contains(&word.to_lowercase()));
+        ensure!(named, "{what}: no log line names the cause ({word}):\n{}", environment.log());
+        figures.push(format!("{what}: 503 after {:.1?}", answer.duration));
+    }
+    Ok(figures.join(", "))
+}
+
+/// A way to the first broker that shows this certificate, or a way to its plaintext port.
+async fn entry(cluster: &Cluster, identity: Option<&Identity>) -> anyhow::Result<Proxy> {
+    let port = |listener| cluster.bound_port(BROKERS[0], listener);
+    Ok(match identity {
+        Some(identity) => {
+            let wire = Wire::KafkaInTls(Tls::new(identity, cluster.authority())?);
+            Proxy::start(0, (std::net::Ipv4Addr::LOCALHOST, port(Listener::Iam)?).into(), wire).await?
+        }
+        None => {
+            Proxy::start(0, (std::net::Ipv4Addr::LOCALHOST, port(Listener::Plaintext)?).into(), Wire::Bytes).await?
+        }
+    })
+}
+
+pub(crate) async fn missing_permissions(stage: &Stage) -> anyhow::Result<String> {
+    let cluster = stage.cluster().await?;
+    let topic = topic(&cluster, "s5").await?;
+    let on_cluster = |actions: &[&str]| Statement::allow(actions, &[iam::cluster_arn()]);
+    let on_topic = |actions: &[&str], topic: &str| Statement::allow(actions, &[iam::topic_arn(topic)]);
+    let policies = [
+        ("Connect", vec![on_cluster(&["WriteDataIdempotently"]), on_topic(&["DescribeTopic", "WriteData"], &topic)]),
+        ("WriteDataIdempotently", vec![on_cluster(&["Connect"]), on_topic(&["DescribeTopic", "WriteData"], &topic)]),
+        ("WriteData", vec![on_cluster(&["Connect", "WriteDataIdempotently"]), on_topic(&["DescribeTopic"], &topic)]),
+        (
+            "DescribeTopic",
+            vec![
+                on_cluster(&["Connect", "WriteDataIdempotently"]),
+                on_topic(&["DescribeTopic", "WriteData"], "another-topic"),
+            ],
+        ),
+    ];
+    let mut figures = Vec::new();
+    for (missing, policy) in policies {
+        cluster.iam().set_policy(iam::PRODUCER_ROLE, policy)?;
+        let environment = Environment::start(&producer(&cluster, &topic, &[])).await?;
+        let load = Load::new(&topic);
+        let answer = load.send(&environment, 0, 1).await;
+        let log = environment.log();
+        ensure!(answer.status == 503, "without {missing}: {answer:?}\n{log}");
+        ensure!(log.contains(missing), "without {missing}: no log line names it:\n{log}");
+        ensure!(log.contains("AuthFailures"), "without {missing}: no metric:\n{log}");
+        figures.push(format!("without {missing}: 503 after {:.1?}", answer.duration));
+    }
+    Ok(figures.join(", "))
+}

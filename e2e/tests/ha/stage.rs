@@ -1,0 +1,137 @@
+//! What the scenarios share: clusters that are started once, their healing in between, and the verdict at the end.
+
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use msk_e2e::{
+    folder::target_dir,
+    functions,
+    kafka::{Cluster, ClusterOptions, KafkaVersion, Listener, cluster::BROKERS, iam},
+    lambda::{Environment, FunctionOptions},
+    load::Load,
+    log_reader,
+    proxy::Faults,
+};
+use tokio::sync::Mutex;
+
+/// Elections, restarts and catching up: each takes seconds, and two cores are shared with everything else.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Partitions of each scenario's topic: two for each broker.
+pub(crate) const PARTITIONS: i32 = 6;
+
+/// Function environments of a usual load.
+pub(crate) const CLIENTS: usize = 4;
+
+/// The clusters that run.
+pub(crate) struct Stage {
+    current: Mutex<Option<(KafkaVersion, Arc<Cluster>)>>,
+    full: bool,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        Self { current: Mutex::default(), full: std::env::var("MSK_E2E_FULL").is_ok_and(|full| full == "1") }
+    }
+
+    /// The figure of the column that is asked for.
+    pub(crate) fn choose<T>(&self, fast: T, full: T) -> T {
+        if self.full { full } else { fast }
+    }
+
+    /// The cluster of this release; one of another release ends first, for memory and cores.
+    pub(crate) async fn cluster_of(&self, version: KafkaVersion) -> anyhow::Result<Arc<Cluster>> {
+        let mut current = self.current.lock().await;
+        if let Some((running, cluster)) = current.as_ref()
+            && *running == version
+        {
+            return Ok(Arc::clone(cluster));
+        }
+        *current = None;
+        let options = ClusterOptions { version, proxied: vec![Listener::Iam], ..ClusterOptions::default() };
+        let cluster = Arc::new(Cluster::start(&options).await?);
+        cluster.iam().set_policy(iam::PRODUCER_ROLE, iam::producer_policy(&["*"]))?;
+        *current = Some((version, Arc::clone(&cluster)));
+        Ok(cluster)
+    }
+
+    /// The cluster most scenarios run on.
+    pub(crate) async fn cluster(&self) -> anyhow::Result<Arc<Cluster>> {
+        self.cluster_of(KafkaVersion::V3_9).await
+    }
+
+    /// Brings the running cluster back to health, whatever a scenario, perhaps a failed one, has left.
+    pub(crate) async fn heal(&self) -> anyhow::Result<()> {
+        let Some((_, cluster)) = self.current.lock().await.clone() else { return Ok(()) };
+        for proxy in cluster.proxies() {
+            proxy.set(Faults::default());
+        }
+        cluster.resume_controller()?;
+        for id in BROKERS {
+            if cluster.is_running(id)? {
+                cluster.resume(id)?;
+            } else {
+                cluster.restart(id)?;
+            }
+        }
+        cluster.iam().set_clock_offset_ms(0)?;
+        cluster.iam().set_policy(iam::PRODUCER_ROLE, iam::producer_policy(&["*"]))?;
+        cluster.wait_ready(LIMIT).await.context("healing the cluster")
+    }
+
+    /// Ends what runs.
+    pub(crate) async fn end(&self) {
+        *self.current.lock().await = None;
+    }
+}
+
+/// A topic of a scenario's own, in sync.
+pub(crate) async fn topic(cluster: &Cluster, name: &str) -> anyhow::Result<String> {
+    let topic = format!("{name}-{:08x}", rand::random::<u32>());
+    cluster.admin().create_topic(&topic, PARTITIONS, &[]).await?;
+    Ok(topic)
+}
+
+/// The producer as deployed, for one topic, with more variables.
+pub(crate) fn producer(cluster: &Cluster, topic: &str, more: &[(&str, &str)]) -> FunctionOptions {
+    let mut options = functions::producer(cluster, Listener::Iam, topic);
+    options.variables.extend(more.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
+    options
+}
+
+/// `count` warm environments of it.
+pub(crate) async fn producers(
+    cluster: &Cluster,
+    topic: &str,
+    count: usize,
+    more: &[(&str, &str)],
+) -> anyhow::Result<Vec<Environment>> {
+    Ok(functions::start(&producer(cluster, topic, more), count).await?)
+}
+
+/// Reads the log and holds it against the history; answers the figures.
+pub(crate) async fn verdict(cluster: &Cluster, topic: &str, load: &Load) -> anyhow::Result<String> {
+    cluster.admin().wait_in_sync(topic, 2, LIMIT).await?;
+    let log = log_reader::find_messages(cluster, topic).await?;
+    let verdict = load.history.check(&log);
+    let figures = format!("{}; {verdict}", load.summary());
+    ensure!(verdict.is_valid(), "the history is not valid: {figures}; {verdict:?}");
+    Ok(figures)
+}
+
+/// Fails when a request had no 2xx, with what was answered instead.
+pub(crate) fn ensure_all_succeeded(load: &Load) -> anyhow::Result<()> {
+    let summary = load.summary();
+    ensure!(summary.requests > 0, "nothing was sent");
+    ensure!(summary.failed == 0, "not every request had a 2xx: {summary}");
+    Ok(())
+}
+
+/// Keeps a scenario's figures for the documentation.
+pub(crate) fn collect(id: &str, line: &str) {
+    let folder: PathBuf = target_dir().join("ha");
+    let written = fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join(format!("{id}.txt")), line));
+    if let Err(error) = written {
+        println!("{}: {error}", folder.display());
+    }
+}
