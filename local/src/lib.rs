@@ -1,1 +1,11 @@
+//! A laptop-sized MSK: embedded brokers and the event source mapping emulator.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`brokers`] | three embedded brokers (librdkafka's mock cluster) and their faults |
+//! | [`esm`] | the event source mapping: polling, batching, invoking, retrying, committing |
+//! | [`report`] | what the commands print |
 
+pub mod brokers;
+pub mod esm;
+pub mod report;

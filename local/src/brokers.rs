@@ -1,0 +1,261 @@
+//! Three embedded Kafka brokers: librdkafka's mock cluster, for a laptop and for tests.
+//!
+//! The cluster lives on its own thread, as its handle may not change threads; orders reach it over a channel.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use msk_shared::names::{TopicName, TopicNameError};
+use rdkafka::error::KafkaError;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+/// What a user must know before trusting these brokers with a claim.
+pub const LIMITS: &str =
+    "embedded brokers: memory only, at most 5 MiB kept per partition, leaders never move, no TLS, no authentication";
+
+/// As many as MSK has over three availability zones.
+const BROKERS: i32 = 3;
+/// Every topic of an MSK cluster of this project has three replicas.
+const REPLICATION_FACTOR: i32 = 3;
+const DEFAULT_PARTITIONS: i32 = 3;
+/// The mock cluster keeps a thread's worth of state per partition; a laptop needs no more.
+const MAX_PARTITIONS: i32 = 1000;
+
+type Cluster = MockCluster<'static, DefaultProducerContext>;
+type Order = Box<dyn FnOnce(&Cluster) + Send>;
+
+/// A topic to create: `NAME` or `NAME:PARTITIONS`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// The topic's name.
+    pub name: TopicName,
+    /// How many partitions it has; 3 unless said.
+    pub partitions: i32,
+}
+
+/// Why a text is no [`TopicSpec`].
+#[derive(Debug, thiserror::Error)]
+pub enum TopicSpecError {
+    /// The name breaks Kafka's rules.
+    #[error(transparent)]
+    Name(#[from] TopicNameError),
+    /// The count is no number from 1 to 1000.
+    #[error("the number of partitions after `:` must be a whole number from 1 to {MAX_PARTITIONS}, as in `orders:6`")]
+    Partitions,
+}
+
+impl FromStr for TopicSpec {
+    type Err = TopicSpecError;
+
+    fn from_str(text: &str) -> Result<Self, TopicSpecError> {
+        let (name, partitions) = match text.split_once(':') {
+            None => (text, DEFAULT_PARTITIONS),
+            Some((name, count)) => (name, count.parse().map_err(|_| TopicSpecError::Partitions)?),
+        };
+        if !(1..=MAX_PARTITIONS).contains(&partitions) {
+            return Err(TopicSpecError::Partitions);
+        }
+        Ok(Self { name: TopicName::parse(name)?, partitions })
+    }
+}
+
+/// Why the brokers could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokersError {
+    /// The cluster did not start, or refused an order.
+    #[error("embedded brokers: {0}")]
+    Kafka(#[from] KafkaError),
+    /// The cluster's thread could not start or has ended.
+    #[error("embedded brokers: the cluster is not running")]
+    NotRunning,
+}
+
+/// Which broker a fault concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Every broker.
+    All,
+    /// The broker with this id, counted from 1.
+    One(i32),
+}
+
+impl Which {
+    fn id(self) -> i32 {
+        match self {
+            Self::All => -1,
+            Self::One(id) => id,
+        }
+    }
+}
+
+/// A running cluster of three brokers on loopback; it ends when this is dropped.
+pub struct EmbeddedBrokers {
+    bootstrap_servers: String,
+    orders: Option<mpsc::Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl EmbeddedBrokers {
+    /// Starts the brokers on free loopback ports and creates `topics`.
+    ///
+    /// # Errors
+    /// [`BrokersError`] when the cluster or a topic cannot be made.
+    pub fn start(topics: &[TopicSpec]) -> Result<Self, BrokersError> {
+        let (orders, inbox) = mpsc::channel::<Order>();
+        let (started, answer) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("embedded-brokers".to_owned())
+            .spawn(move || serve(&started, &inbox))
+            .map_err(|_| BrokersError::NotRunning)?;
+        let bootstrap_servers = answer.recv().map_err(|_| BrokersError::NotRunning)??;
+        let brokers = Self { bootstrap_servers, orders: Some(orders), thread: Some(thread) };
+        for topic in topics {
+            brokers.create_topic(topic)?;
+        }
+        Ok(brokers)
+    }
+
+    /// `host:port,...` of the three brokers.
+    pub fn bootstrap_servers(&self) -> &str {
+        &self.bootstrap_servers
+    }
+
+    /// Creates a topic with three replicas.
+    ///
+    /// # Errors
+    /// [`BrokersError`], also when the topic exists.
+    pub fn create_topic(&self, topic: &TopicSpec) -> Result<(), BrokersError> {
+        let (name, partitions) = (topic.name.to_string(), topic.partitions);
+        self.order(move |cluster| cluster.create_topic(&name, partitions, REPLICATION_FACTOR))
+    }
+
+    /// Cuts every connection of the broker and refuses new ones. No leader moves.
+    ///
+    /// # Errors
+    /// [`BrokersError`] when there is no such broker.
+    pub fn down(&self, which: Which) -> Result<(), BrokersError> {
+        self.order(move |cluster| cluster.broker_down(which.id()))
+    }
+
+    /// Makes the broker accept connections again.
+    ///
+    /// # Errors
+    /// [`BrokersError`] when there is no such broker.
+    pub fn up(&self, which: Which) -> Result<(), BrokersError> {
+        self.order(move |cluster| cluster.broker_up(which.id()))
+    }
+
+    /// Answers the next requests of this kind with these errors, one each;
+    /// `RD_KAFKA_RESP_ERR__TRANSPORT` drops the connection instead.
+    ///
+    /// # Errors
+    /// [`BrokersError::NotRunning`].
+    pub fn fail_requests(&self, kind: RDKafkaApiKey, errors: Vec<RDKafkaRespErr>) -> Result<(), BrokersError> {
+        self.order(move |cluster| {
+            cluster.request_errors(kind, &errors);
+            Ok(())
+        })
+    }
+
+    /// Forgets the errors that [`Self::fail_requests`] still holds for this kind of request.
+    ///
+    /// # Errors
+    /// [`BrokersError::NotRunning`].
+    pub fn forgive_requests(&self, kind: RDKafkaApiKey) -> Result<(), BrokersError> {
+        self.order(move |cluster| {
+            cluster.clear_request_errors(kind);
+            Ok(())
+        })
+    }
+
+    /// Delays every answer of the broker.
+    ///
+    /// # Errors
+    /// [`BrokersError`] when there is no such broker.
+    pub fn slow_down(&self, which: Which, delay: Duration) -> Result<(), BrokersError> {
+        self.order(move |cluster| cluster.broker_round_trip_time(which.id(), delay))
+    }
+
+    /// Moves a partition's leadership, which these brokers never do by themselves; `None` leaves it without leader.
+    ///
+    /// # Errors
+    /// [`BrokersError`] when there is no such broker or partition.
+    pub fn lead(&self, topic: &TopicName, partition: i32, broker: Option<i32>) -> Result<(), BrokersError> {
+        let topic = topic.to_string();
+        self.order(move |cluster| cluster.partition_leader(&topic, partition, broker))
+    }
+
+    fn order<F>(&self, order: F) -> Result<(), BrokersError>
+    where
+        F: FnOnce(&Cluster) -> Result<(), KafkaError> + Send + 'static,
+    {
+        let (done, answer) = mpsc::channel();
+        let boxed: Order = Box::new(move |cluster| {
+            // Nobody waits any more when the caller's thread is gone.
+            let _ = done.send(order(cluster));
+        });
+        let orders = self.orders.as_ref().ok_or(BrokersError::NotRunning)?;
+        orders.send(boxed).map_err(|_| BrokersError::NotRunning)?;
+        Ok(answer.recv().map_err(|_| BrokersError::NotRunning)??)
+    }
+}
+
+fn serve(started: &mpsc::Sender<Result<String, KafkaError>>, inbox: &mpsc::Receiver<Order>) {
+    let cluster = match MockCluster::new(BROKERS) {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            let _ = started.send(Err(error));
+            return;
+        }
+    };
+    let _ = started.send(Ok(cluster.bootstrap_servers()));
+    while let Ok(order) = inbox.recv() {
+        order(&cluster);
+    }
+}
+
+impl Drop for EmbeddedBrokers {
+    fn drop(&mut self) {
+        // Closing the channel ends the thread, which drops the cluster.
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for EmbeddedBrokers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedBrokers").field("bootstrap_servers", &self.bootstrap_servers).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_may_say_how_many_partitions_it_has() {
+        let spec: TopicSpec = "orders:6".parse().unwrap();
+        assert_eq!((spec.name.as_str(), spec.partitions), ("orders", 6));
+        assert_eq!("orders".parse::<TopicSpec>().unwrap().partitions, 3);
+        for text in ["orders:0", "orders:1001", "orders:six", "orders:", "orders:1:2", "or ders:1", ""] {
+            assert!(text.parse::<TopicSpec>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn three_brokers_start_on_loopback_and_an_unknown_broker_is_an_error() {
+        let brokers = EmbeddedBrokers::start(&["orders:6".parse().unwrap()]).unwrap();
+        let addresses: Vec<_> = brokers.bootstrap_servers().split(',').collect();
+        assert_eq!(addresses.len(), 3);
+        assert!(addresses.iter().all(|address| address.starts_with("127.0.0.1:")), "{addresses:?}");
+        assert!(brokers.down(Which::One(9)).is_err());
+        assert!(brokers.create_topic(&"orders:6".parse().unwrap()).is_err());
+    }
+}

@@ -1,0 +1,247 @@
+//! What each command does, and the exit code that tells how it went.
+
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use msk_local::brokers::{self, EmbeddedBrokers, TopicSpec};
+use msk_local::esm::document::MappingDocument;
+use msk_local::esm::mapping::{Mapping, Strictness};
+use msk_local::esm::metrics::Metrics;
+use msk_local::esm::session::{DrainLimits, End, Session};
+use msk_local::report::{Format, Line, Ready, Reporter, SummaryLine};
+use msk_shared::event::{MskEvent, Verdict, judge};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::cli::{BrokersArgs, CheckResponseArgs, Cli, Command, DrainArgs, EsmCommand, MappingArgs, UpArgs};
+
+const DEADLINE: u8 = 3;
+const GAVE_UP: u8 = 4;
+const UNREACHABLE: u8 = 5;
+const INTERRUPTED: u8 = 130;
+/// Ten years: more would overflow a clock.
+const LONGEST_DEADLINE_SECONDS: f64 = 315_360_000.0;
+
+/// Runs the command that was asked for.
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
+    let printer = Printer { format: cli.format };
+    match cli.command {
+        Command::Brokers(args) => run_brokers(&printer, &args).await,
+        Command::Up(args) => up(&printer, &args).await,
+        Command::Esm(EsmCommand::Run(args)) => run_mapping(&printer, &args).await,
+        Command::Esm(EsmCommand::Drain(args)) => drain(&printer, &args).await,
+        Command::Esm(EsmCommand::Validate(args)) => validate(&args),
+        Command::Esm(EsmCommand::CheckResponse(args)) => check_response(&args),
+    }
+}
+
+struct Printer {
+    format: Format,
+}
+
+impl Printer {
+    fn reporter(&self, with_records: bool) -> Arc<Reporter> {
+        let colour = self.format == Format::Text && std::io::stdout().is_terminal();
+        Arc::new(Reporter::new(self.format, colour, with_records, Box::new(std::io::stdout())))
+    }
+}
+
+async fn run_brokers(printer: &Printer, args: &BrokersArgs) -> Result<ExitCode> {
+    let mut stop = Signals::new()?;
+    let brokers = EmbeddedBrokers::start(&args.topics)?;
+    printer.reporter(false).line(&ready(brokers.bootstrap_servers(), &args.topics, true));
+    stop.next().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn up(printer: &Printer, args: &UpArgs) -> Result<ExitCode> {
+    let mut stop = Signals::new()?;
+    let mut brokers = None;
+    let bootstrap_servers = match &args.mapping.bootstrap_servers {
+        Some(servers) => servers.clone(),
+        None => {
+            let topics: Vec<_> = args.topics.iter().chain(&args.other_topics).cloned().collect();
+            brokers.insert(EmbeddedBrokers::start(&topics)?).bootstrap_servers().to_owned()
+        }
+    };
+    let reporter = printer.reporter(args.mapping.records);
+    let metrics = Arc::new(Metrics::default());
+    let mut sessions = Vec::new();
+    for topic in &args.topics {
+        let mut document = MappingDocument { topics: Some(vec![topic.name.to_string()]), ..MappingDocument::default() };
+        args.mapping.write_over(&mut document);
+        document.local.bootstrap_servers = Some(bootstrap_servers.clone());
+        // A laptop need not choose between the modes: provisioned mode allows everything.
+        document.provisioned_poller_config.get_or_insert_default();
+        let mapping = checked(&document, Strictness::Strict)?;
+        sessions.push(Session::start(mapping, Arc::clone(&metrics), Arc::clone(&reporter)).await?);
+    }
+    for session in &mut sessions {
+        tokio::select! {
+            joined = session.joined() => joined?,
+            () = stop.next() => return Ok(ExitCode::SUCCESS),
+        }
+    }
+    reporter.line(&ready(&bootstrap_servers, &args.topics, brokers.is_some()));
+    run_all(sessions, &mut stop).await?;
+    reporter.line(&summary(End::Stopped, &metrics));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs all mappings until a signal, or until one of them fails, which ends the others.
+async fn run_all(sessions: Vec<Session>, stop: &mut Signals) -> Result<()> {
+    let (stop_all, _) = watch::channel(false);
+    let mut running = JoinSet::new();
+    for mut session in sessions {
+        let mut asked = stop_all.subscribe();
+        running.spawn(async move {
+            let ended = session.until(async move { drop(asked.wait_for(|stop| *stop).await) }).await;
+            session.stop().await;
+            ended
+        });
+    }
+    let first = tokio::select! {
+        () = stop.next() => None,
+        first = running.join_next() => first,
+    };
+    stop_all.send_replace(true);
+    tokio::select! {
+        // A second signal does not wait for what is in flight.
+        () = stop.next() => {}
+        () = async { while running.join_next().await.is_some() {} } => {}
+    }
+    match first {
+        Some(ended) => ended?.map(drop).map_err(Into::into),
+        None => Ok(()),
+    }
+}
+
+async fn run_mapping(printer: &Printer, args: &MappingArgs) -> Result<ExitCode> {
+    let mut stop = Signals::new()?;
+    let mapping = mapping_of(args)?;
+    let (bootstrap_servers, topic) = (mapping.local.bootstrap_servers.clone(), mapping.topic.clone());
+    let reporter = printer.reporter(args.flags.records);
+    let metrics = Arc::new(Metrics::default());
+    let mut session = Session::start(mapping, Arc::clone(&metrics), Arc::clone(&reporter)).await?;
+    tokio::select! {
+        joined = session.joined() => joined?,
+        () = stop.next() => return Ok(ExitCode::SUCCESS),
+    }
+    let topics = [TopicSpec { name: topic, partitions: 0 }];
+    reporter.line(&ready(&bootstrap_servers.unwrap_or_default(), &topics, false));
+    run_all(vec![session], &mut stop).await?;
+    reporter.line(&summary(End::Stopped, &metrics));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn drain(printer: &Printer, args: &DrainArgs) -> Result<ExitCode> {
+    let mut stop = Signals::new()?;
+    if !(0.0..=LONGEST_DEADLINE_SECONDS).contains(&args.deadline) {
+        bail!("--deadline: {} is out of range; it must be from 0 to {LONGEST_DEADLINE_SECONDS} seconds", args.deadline);
+    }
+    let limits = DrainLimits { records: args.max_records, deadline: Some(Duration::from_secs_f64(args.deadline)) };
+    let mapping = mapping_of(&args.mapping)?;
+    let url = mapping.local.invoke_url.clone();
+    let reporter = printer.reporter(args.mapping.flags.records);
+    let metrics = Arc::new(Metrics::default());
+    let mut session = Session::start(mapping, Arc::clone(&metrics), Arc::clone(&reporter)).await?;
+    let end = session.drain(limits, stop.next()).await?;
+    tokio::select! {
+        () = stop.next() => {}
+        () = session.stop() => {}
+    }
+    reporter.line(&summary(end, &metrics));
+    Ok(match end {
+        End::Stopped => ExitCode::from(INTERRUPTED),
+        End::Deadline => ExitCode::from(DEADLINE),
+        End::Unreachable => {
+            tracing::error!(url, "the function never answered; start it, or correct --invoke-url");
+            ExitCode::from(UNREACHABLE)
+        }
+        End::Drained | End::RecordsReached if metrics.dropped.get() > 0 => ExitCode::from(GAVE_UP),
+        End::Drained | End::RecordsReached => ExitCode::SUCCESS,
+    })
+}
+
+fn mapping_of(args: &MappingArgs) -> Result<Mapping> {
+    let strictness = if args.lenient { Strictness::Lenient } else { Strictness::Strict };
+    checked(&args.document()?, strictness)
+}
+
+fn checked(document: &MappingDocument, strictness: Strictness) -> Result<Mapping> {
+    let mapping = Mapping::check(document, strictness)?;
+    for warning in &mapping.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(mapping)
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of the command")]
+fn validate(args: &MappingArgs) -> Result<ExitCode> {
+    let mapping = mapping_of(args)?;
+    println!("valid: `{}` is invoked with records of `{}`", mapping.function, mapping.topic);
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of the command")]
+fn check_response(args: &CheckResponseArgs) -> Result<ExitCode> {
+    let event =
+        MskEvent::parse(read(&args.event)?).with_context(|| format!("{} is no MSK event", args.event.display()))?;
+    match judge(&event, &read(&args.response)?) {
+        Verdict::AllDone => println!("all {} records are done", event.len()),
+        Verdict::Failed(ids) => {
+            println!("{} of {} records are delivered again:", ids.len(), event.len());
+            for id in ids {
+                println!("  {id}");
+            }
+        }
+        Verdict::RetryAll(mistake) => bail!("all {} records are delivered again: {mistake}", event.len()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).context("standard input cannot be read")?;
+        return Ok(bytes);
+    }
+    std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+fn ready(bootstrap_servers: &str, topics: &[TopicSpec], embedded: bool) -> Line {
+    Line::Ready(Ready {
+        ready: true,
+        bootstrap_servers: bootstrap_servers.to_owned(),
+        topics: topics.iter().map(|topic| topic.name.to_string()).collect(),
+        note: embedded.then(|| brokers::LIMITS.to_owned()),
+    })
+}
+
+fn summary(end: End, metrics: &Metrics) -> Line {
+    Line::Summary(SummaryLine { event: "summary", end: end.name(), counts: metrics.summary() })
+}
+
+/// Ctrl-C and SIGTERM.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

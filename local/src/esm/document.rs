@@ -1,0 +1,147 @@
+//! The configuration as it is written: AWS's own member names (`CreateEventSourceMapping`), so that a file, the answer
+//! of `aws lambda get-event-source-mapping` and this tool speak of the same mapping.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The members of `CreateEventSourceMapping` that concern Kafka, the read-only ones that AWS returns beside them, and
+/// one block of our own, `Local`. An unknown member is an error: it would be a setting that silently does nothing.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "AWS documents its members; `mapping` says what each does here")]
+pub struct MappingDocument {
+    pub function_name: Option<String>,
+    pub function_arn: Option<String>,
+    pub event_source_arn: Option<String>,
+    pub topics: Option<Vec<String>>,
+    pub batch_size: Option<i64>,
+    pub maximum_batching_window_in_seconds: Option<i64>,
+    pub starting_position: Option<String>,
+    pub starting_position_timestamp: Option<f64>,
+    pub amazon_managed_kafka_event_source_config: Option<KafkaSourceConfig>,
+    pub maximum_retry_attempts: Option<i64>,
+    pub maximum_record_age_in_seconds: Option<i64>,
+    pub bisect_batch_on_function_error: Option<bool>,
+    pub function_response_types: Option<Vec<String>>,
+    pub destination_config: Option<DestinationConfig>,
+    pub filter_criteria: Option<FilterCriteria>,
+    pub provisioned_poller_config: Option<ProvisionedPollerConfig>,
+    pub enabled: Option<bool>,
+    /// Settings that change nothing on a laptop, or that AWS only reports.
+    pub metrics_config: Option<Value>,
+    pub logging_config: Option<Value>,
+    #[serde(rename = "KMSKeyArn")]
+    pub kms_key_arn: Option<Value>,
+    pub source_access_configurations: Option<Value>,
+    pub tags: Option<Value>,
+    #[serde(rename = "UUID")]
+    pub uuid: Option<Value>,
+    pub event_source_mapping_arn: Option<Value>,
+    pub last_modified: Option<Value>,
+    pub last_processing_result: Option<Value>,
+    pub state: Option<Value>,
+    pub state_transition_reason: Option<Value>,
+    pub filter_criteria_error: Option<Value>,
+    /// Members of other event sources: present only to be refused by name.
+    pub parallelization_factor: Option<Value>,
+    pub tumbling_window_in_seconds: Option<Value>,
+    pub scaling_config: Option<Value>,
+    pub queues: Option<Value>,
+    pub self_managed_event_source: Option<Value>,
+    pub self_managed_kafka_event_source_config: Option<Value>,
+    #[serde(rename = "DocumentDBEventSourceConfig")]
+    pub document_db_event_source_config: Option<Value>,
+    /// What only this tool knows.
+    pub local: LocalBlock,
+}
+
+/// `AmazonManagedKafkaEventSourceConfig`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "AWS documents its members")]
+pub struct KafkaSourceConfig {
+    pub consumer_group_id: Option<String>,
+    pub schema_registry_config: Option<Value>,
+}
+
+/// `DestinationConfig`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "AWS documents its members")]
+pub struct DestinationConfig {
+    pub on_failure: Option<OnFailure>,
+    pub on_success: Option<Value>,
+}
+
+/// `DestinationConfig.OnFailure`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "AWS documents its members")]
+pub struct OnFailure {
+    pub destination: Option<String>,
+}
+
+/// `FilterCriteria`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "AWS documents its members")]
+pub struct FilterCriteria {
+    pub filters: Vec<Value>,
+}
+
+/// `ProvisionedPollerConfig`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "AWS documents its members")]
+pub struct ProvisionedPollerConfig {
+    pub minimum_pollers: Option<i64>,
+    pub maximum_pollers: Option<i64>,
+    pub poller_group_name: Option<String>,
+}
+
+/// The block `Local`: what a mapping on a laptop needs and AWS does not know.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LocalBlock {
+    /// Where to invoke; `{FunctionName}` stands for the function's name.
+    pub invoke_url: Option<String>,
+    /// `host:port,...` of the brokers.
+    pub bootstrap_servers: Option<String>,
+    /// librdkafka properties for clusters that need more than an address.
+    pub kafka_options: BTreeMap<String, String>,
+    /// How long an invocation may take, in seconds; at most 840.
+    pub function_timeout_seconds: Option<f64>,
+    /// How long the endpoint may be missing or busy compiling before the first answer, in seconds.
+    pub startup_grace_seconds: Option<f64>,
+    /// First pause before a retry, in seconds; each further one is twice as long.
+    pub retry_backoff_seconds: Option<f64>,
+    /// Longest pause before a retry, in seconds.
+    pub max_retry_backoff_seconds: Option<f64>,
+    /// `items` (as AWS documents for Kafka) or `checkpoint`.
+    pub partial_batch_semantics: Option<String>,
+    /// Never put records of two partitions into one event.
+    pub single_partition_batches: Option<bool>,
+    /// Folder for what would go to SQS, SNS or S3.
+    pub destination_folder: Option<PathBuf>,
+}
+
+/// Why a text is no mapping.
+#[derive(Debug, thiserror::Error)]
+#[error("{origin}: {source}; the members are those of AWS's CreateEventSourceMapping, plus `Local`")]
+pub struct DocumentError {
+    origin: String,
+    source: serde_json::Error,
+}
+
+impl MappingDocument {
+    /// Reads a JSON document; `origin` names it in an error.
+    ///
+    /// # Errors
+    /// [`DocumentError`] says where the text stops being a mapping.
+    pub fn from_json(text: &str, origin: &str) -> Result<Self, DocumentError> {
+        serde_json::from_str(text).map_err(|source| DocumentError { origin: origin.to_owned(), source })
+    }
+}

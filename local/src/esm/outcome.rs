@@ -1,0 +1,240 @@
+//! What follows from an invocation: a pure function over the batch, its answer and the policy.
+//!
+//! The rules and the places where AWS's documentation is silent are in `docs/`: a split does not use up a retry; an
+//! answer that names failed records does; throttles and an unreachable endpoint do not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use msk_shared::event::{Mistake, MskEvent, Verdict, judge};
+
+use super::invoke::Observation;
+use super::mapping::{FailurePolicy, PartialBatch};
+
+/// Why records are delivered again, or given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The function failed.
+    FunctionError(String),
+    /// The function did not answer in time.
+    Timeout(String),
+    /// The answer names these records.
+    Reported,
+    /// The answer breaks the rules of `ReportBatchItemFailures`.
+    MalformedAnswer(Mistake),
+    /// The endpoint was busy.
+    Throttled,
+    /// The function was not reached.
+    Unreachable(String),
+}
+
+/// What to do with a batch after an invocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Every record is finished.
+    Done,
+    /// The records at these positions are delivered again after a pause; the others are finished.
+    Retry {
+        /// Positions in the batch, ascending.
+        positions: Vec<usize>,
+        /// Why.
+        failure: Failure,
+        /// Whether one of the allowed retries is used up.
+        uses_retry: bool,
+    },
+    /// The batch is halved: the records before this position first, then the others. No retry is used up.
+    Split {
+        /// First position of the second half.
+        at: usize,
+        /// Why.
+        failure: Failure,
+    },
+    /// No retry is left: the records at these positions are given up, the others are finished.
+    GiveUp {
+        /// Positions in the batch, ascending.
+        positions: Vec<usize>,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+/// Decides. `event` is the batch as it was sent, its records in the batch's order; `retries_used` counts the
+/// retries before this invocation.
+pub fn decide(event: &MskEvent, observation: Observation, retries_used: u32, policy: &FailurePolicy) -> Step {
+    let everything = || (0..event.len()).collect::<Vec<_>>();
+    let (positions, failure) = match observation {
+        Observation::Answer(body) => match answer(event, &body, policy.partial_batch) {
+            None => return Step::Done,
+            Some(failed) => failed,
+        },
+        Observation::FunctionError(text) => (everything(), Failure::FunctionError(text)),
+        Observation::Timeout(text) => (everything(), Failure::Timeout(text)),
+        Observation::Throttled => {
+            return Step::Retry { positions: everything(), failure: Failure::Throttled, uses_retry: false };
+        }
+        Observation::Unreachable(text) => {
+            return Step::Retry { positions: everything(), failure: Failure::Unreachable(text), uses_retry: false };
+        }
+    };
+    let halves = policy.bisect && event.len() > 1 && failure != Failure::Reported;
+    if halves {
+        return Step::Split { at: event.len().div_ceil(2), failure };
+    }
+    if policy.max_retries.is_some_and(|max| retries_used >= max) {
+        return Step::GiveUp { positions, failure };
+    }
+    Step::Retry { positions, failure, uses_retry: true }
+}
+
+/// The failed positions of an answer; `None` when every record is done.
+fn answer(event: &MskEvent, body: &[u8], partial: Option<PartialBatch>) -> Option<(Vec<usize>, Failure)> {
+    // Without `ReportBatchItemFailures`, AWS does not look at the answer at all.
+    let semantics = partial?;
+    match judge(event, body) {
+        Verdict::AllDone => None,
+        Verdict::RetryAll(mistake) => Some(((0..event.len()).collect(), Failure::MalformedAnswer(mistake))),
+        Verdict::Failed(ids) => {
+            let failed: BTreeSet<_> = ids.iter().map(|id| (id.partition, id.offset)).collect();
+            let mut first_failed = BTreeMap::new();
+            for (partition, offset) in &failed {
+                first_failed.entry(*partition).or_insert(*offset);
+            }
+            let again = |partition, offset: i64| match semantics {
+                PartialBatch::Items => failed.contains(&(partition, offset)),
+                PartialBatch::Checkpoint => first_failed.get(&partition).is_some_and(|first| offset >= *first),
+            };
+            let positions = event.records().enumerate().filter(|(_, r)| again(r.partition(), r.offset()));
+            Some((positions.map(|(position, _)| position).collect(), Failure::Reported))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use msk_shared::event::Record;
+
+    use super::*;
+
+    const POLICY: FailurePolicy = FailurePolicy {
+        max_retries: None,
+        max_record_age: None,
+        bisect: false,
+        partial_batch: Some(PartialBatch::Items),
+        backoff: Duration::from_secs(1),
+        max_backoff: Duration::from_secs(30),
+    };
+
+    /// Offsets 5, 6, 9 of `a-b-0` and 5 of `a-b-1`.
+    fn event() -> MskEvent {
+        MskEvent::of([(0, 5), (0, 6), (0, 9), (1, 5)].map(|(partition, offset)| Record::new("a-b", partition, offset)))
+    }
+
+    fn answered(body: &str, policy: &FailurePolicy) -> Step {
+        decide(&event(), Observation::Answer(body.as_bytes().to_vec()), 0, policy)
+    }
+
+    fn naming(items: &[(&str, i64)]) -> String {
+        let items: Vec<_> = items
+            .iter()
+            .map(|(partition, offset)| {
+                format!(r#"{{"itemIdentifier":{{"partition":"{partition}","offset":{offset}}}}}"#)
+            })
+            .collect();
+        format!(r#"{{"batchItemFailures":[{}]}}"#, items.join(","))
+    }
+
+    #[test]
+    fn an_answer_without_failures_finishes_the_batch() {
+        for body in
+            ["", " ", "null", "{}", r#"{"batchItemFailures":[]}"#, r#"{"batchItemFailures":null}"#, r#"{"a":1}"#]
+        {
+            assert_eq!(answered(body, &POLICY), Step::Done, "{body}");
+        }
+    }
+
+    #[test]
+    fn without_report_batch_item_failures_any_answer_finishes_the_batch() {
+        let policy = FailurePolicy { partial_batch: None, ..POLICY };
+        for body in ["", "text", "[1]", &naming(&[("a-b-0", 5)]), r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#]
+        {
+            assert_eq!(answered(body, &policy), Step::Done, "{body}");
+        }
+    }
+
+    #[test]
+    fn only_the_named_records_are_delivered_again() {
+        let body = naming(&[("a-b-1", 5), ("a-b-0", 6)]);
+        let retry = |positions| Step::Retry { positions, failure: Failure::Reported, uses_retry: true };
+        assert_eq!(answered(&body, &POLICY), retry(vec![1, 3]));
+        let checkpoint = FailurePolicy { partial_batch: Some(PartialBatch::Checkpoint), ..POLICY };
+        assert_eq!(answered(&body, &checkpoint), retry(vec![1, 2, 3]));
+        assert_eq!(answered(&naming(&[("a-b-0", 6)]), &checkpoint), retry(vec![1, 2]));
+    }
+
+    #[test]
+    fn a_malformed_answer_retries_the_whole_batch() {
+        let cases = [
+            naming(&[("a-b-0", 6), ("a-b-0", 7)]),
+            naming(&[("a-0", 5)]),
+            r#"{"batchItemFailures":[{"itemIdentifier":"a-b-0@5"}]}"#.to_owned(),
+            r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#.to_owned(),
+            r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#.to_owned(),
+            r#"{"batchItemFailures":[{"itemIdentifier":{}}]}"#.to_owned(),
+            r#"{"batchItemFailures":[{}]}"#.to_owned(),
+            r#"{"batchItemFailures":[{"itemIdentifier":{"topic-partition":"a-b-0","offset":5}}]}"#.to_owned(),
+            r#"{"batchItemFailures":[{"itemIdentifier":{"partition":"a-b-0","offset":"5"}}]}"#.to_owned(),
+            "text".to_owned(),
+        ];
+        for body in cases {
+            match answered(&body, &POLICY) {
+                Step::Retry { positions, failure: Failure::MalformedAnswer(_), uses_retry: true } => {
+                    assert_eq!(positions, [0, 1, 2, 3], "{body}");
+                }
+                other => panic!("{body}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_retry_is_used_up_by_failures_of_the_function_only() {
+        let cases = [
+            (Observation::FunctionError("E: m".to_owned()), true),
+            (Observation::Timeout("late".to_owned()), true),
+            (Observation::Throttled, false),
+            (Observation::Unreachable("refused".to_owned()), false),
+        ];
+        for (observation, expected) in cases {
+            match decide(&event(), observation.clone(), 0, &POLICY) {
+                Step::Retry { positions, uses_retry, .. } => {
+                    assert_eq!((positions.len(), uses_retry), (4, expected), "{observation:?}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_retry_gives_up_and_only_then() {
+        let policy = FailurePolicy { max_retries: Some(2), ..POLICY };
+        let failed = || Observation::FunctionError("E: m".to_owned());
+        assert!(matches!(decide(&event(), failed(), 1, &policy), Step::Retry { .. }));
+        assert!(
+            matches!(decide(&event(), failed(), 2, &policy), Step::GiveUp { positions, .. } if positions.len() == 4)
+        );
+        assert!(matches!(decide(&event(), Observation::Throttled, 2, &policy), Step::Retry { .. }));
+        let body = naming(&[("a-b-0", 9)]).into_bytes();
+        let step = decide(&event(), Observation::Answer(body), 2, &policy);
+        assert_eq!(step, Step::GiveUp { positions: vec![2], failure: Failure::Reported });
+    }
+
+    #[test]
+    fn bisecting_halves_a_failed_batch_but_not_a_reported_one_nor_a_single_record() {
+        let policy = FailurePolicy { bisect: true, max_retries: Some(0), ..POLICY };
+        let failed = Observation::FunctionError("E: m".to_owned());
+        assert!(matches!(decide(&event(), failed.clone(), 0, &policy), Step::Split { at: 2, .. }));
+        assert!(matches!(answered(&naming(&[("a-b-0", 5)]), &policy), Step::GiveUp { .. }));
+        let single = MskEvent::of([Record::new("a-b", 0, 5)]);
+        assert!(matches!(decide(&single, failed, 0, &policy), Step::GiveUp { .. }));
+    }
+}

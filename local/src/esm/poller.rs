@@ -1,0 +1,413 @@
+//! A poller: one member of the consumer group that turns records into batches, keeps at most five of them in flight
+//! and at most one per partition, and commits what is finished.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::batch::{Due, PolledRecord, Taken, Waiting};
+use super::commit::CommitTracker;
+use super::delivery::{ASSIGNMENT_SHIFT, Courier, Progress};
+use super::kafka::{self, GroupConsumer, GroupEvent};
+
+/// Concurrent invocations of one poller on AWS.
+const MAX_IN_FLIGHT: usize = 5;
+/// How long a stopping poller waits for its invocations; what is not over then is delivered again later.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How long the last commit, and then leaving the group, may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause before a failed commit is tried again.
+const COMMIT_RETRY: Duration = Duration::from_millis(500);
+
+/// What others see of a poller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct PollerState {
+    /// It is a member of the group and was told its partitions.
+    pub(super) joined: bool,
+    /// It has read its partitions to their end, and everything is delivered and committed.
+    pub(super) idle: bool,
+    /// How many partitions it has.
+    pub(super) partitions: usize,
+}
+
+/// The poller's own side of a partition.
+struct Partition {
+    tracker: CommitTracker,
+    /// Records of the batch in flight that are not finished.
+    in_flight: usize,
+    paused: bool,
+    /// Everything there was has been polled.
+    at_end: bool,
+}
+
+/// A position that is to be committed, and how many records that covers.
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    position: i64,
+    records: u64,
+}
+
+pub(super) struct Poller {
+    topic: Arc<str>,
+    consumer: Arc<GroupConsumer>,
+    courier: Arc<Courier>,
+    group_events: mpsc::UnboundedReceiver<GroupEvent>,
+    progress: mpsc::UnboundedReceiver<Progress>,
+    partitions: BTreeMap<i32, Partition>,
+    waiting: Waiting,
+    deliveries: JoinSet<()>,
+    batches: u64,
+    assignments: u64,
+    joined: bool,
+    to_commit: BTreeMap<i32, Position>,
+    being_committed: BTreeMap<i32, Position>,
+    committing: bool,
+    commit_not_before: Option<Instant>,
+    /// Results of commits come back among the group's events.
+    own_events: mpsc::UnboundedSender<GroupEvent>,
+    state: watch::Sender<PollerState>,
+}
+
+impl Poller {
+    pub(super) fn new(
+        consumer: GroupConsumer,
+        courier: Courier,
+        (own_events, group_events): (mpsc::UnboundedSender<GroupEvent>, mpsc::UnboundedReceiver<GroupEvent>),
+        progress: mpsc::UnboundedReceiver<Progress>,
+        state: watch::Sender<PollerState>,
+    ) -> Self {
+        Self {
+            topic: courier.mapping.topic.as_str().into(),
+            consumer: Arc::new(consumer),
+            waiting: Waiting::new(courier.mapping.batching, courier.envelope.clone()),
+            courier: Arc::new(courier),
+            group_events,
+            progress,
+            partitions: BTreeMap::new(),
+            deliveries: JoinSet::new(),
+            batches: 0,
+            assignments: 0,
+            joined: false,
+            to_commit: BTreeMap::new(),
+            being_committed: BTreeMap::new(),
+            committing: false,
+            commit_not_before: None,
+            own_events,
+            state,
+        }
+    }
+
+    /// Polls until stopped, then lets what is in flight end and commits it.
+    ///
+    /// # Errors
+    /// The client's error when it cannot go on.
+    pub(super) async fn run(mut self) -> KafkaResult<()> {
+        let mut stop = self.courier.stop.clone();
+        let topic = Arc::clone(&self.topic);
+        self.consumer.subscribe(&[&topic])?;
+        let mut give_up_at = None;
+        let result = loop {
+            let stopping = *stop.borrow();
+            if stopping && self.deliveries.is_empty() {
+                break Ok(());
+            }
+            let wake_at = if stopping {
+                let at = *give_up_at.get_or_insert_with(|| Instant::now() + STOP_GRACE);
+                if at <= Instant::now() {
+                    break Ok(());
+                }
+                Some(at)
+            } else {
+                earliest(self.dispatch(), self.commit_not_before)
+            };
+            let consumer = Arc::clone(&self.consumer);
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop), if !stopping => {}
+                Some(progress) = self.progress.recv() => self.on_progress(progress),
+                Some(event) = self.group_events.recv() => self.on_group_event(event),
+                message = consumer.recv() => {
+                    if let Err(error) = self.on_polled(message) {
+                        break Err(error);
+                    }
+                }
+                () = sleep_until(wake_at) => {}
+            }
+            self.on_group_events();
+            self.commit();
+            self.flow();
+            self.publish();
+        };
+        self.close().await;
+        result
+    }
+
+    fn on_polled(&mut self, message: KafkaResult<BorrowedMessage<'_>>) -> KafkaResult<()> {
+        // Callbacks ran before the record was handed out: they come first.
+        self.on_group_events();
+        let message = match message {
+            Ok(message) => message,
+            Err(error) => return self.on_error(error),
+        };
+        let Some(partition) = self.partitions.get_mut(&message.partition()) else { return Ok(()) };
+        partition.at_end = false;
+        let number = partition.tracker.polled(message.offset());
+        let record = kafka::record(&message, &self.topic);
+        self.waiting.push(PolledRecord::new(record, number, Instant::now()));
+        self.courier.metrics.polled.add(1);
+        Ok(())
+    }
+
+    fn on_error(&mut self, error: KafkaError) -> KafkaResult<()> {
+        if let Some(partition) = kafka::end_of_partition(&error) {
+            if let Some(partition) = self.partitions.get_mut(&partition) {
+                partition.at_end = true;
+            }
+            return Ok(());
+        }
+        if kafka::is_fatal(&error) {
+            return Err(error);
+        }
+        // The client keeps trying by itself.
+        self.courier.metrics.polling_errors.add(1);
+        tracing::warn!(%error, topic = %self.topic, "polling failed; it is tried again");
+        Ok(())
+    }
+
+    fn on_group_events(&mut self) {
+        while let Ok(event) = self.group_events.try_recv() {
+            self.on_group_event(event);
+        }
+    }
+
+    fn on_group_event(&mut self, event: GroupEvent) {
+        match event {
+            GroupEvent::Assigned(partitions) => self.on_assigned(&partitions),
+            GroupEvent::Revoked(partitions) => self.on_revoked(&partitions),
+            GroupEvent::Committed(result) => self.on_committed(result),
+        }
+    }
+
+    fn on_assigned(&mut self, partitions: &[i32]) {
+        self.joined = true;
+        self.assignments += 1;
+        for number in partitions {
+            self.courier.ownership.gained(*number, self.assignments);
+            let partition = Partition {
+                tracker: CommitTracker::starting_at(self.assignments << ASSIGNMENT_SHIFT),
+                in_flight: 0,
+                paused: false,
+                at_end: false,
+            };
+            self.partitions.insert(*number, partition);
+        }
+        tracing::info!(topic = %self.topic, ?partitions, "partitions assigned");
+    }
+
+    /// What is in flight is abandoned and not committed, so the next owner gets it again: at least once.
+    fn on_revoked(&mut self, partitions: &[i32]) {
+        for number in partitions {
+            self.courier.ownership.lost(*number);
+            self.partitions.remove(number);
+            self.waiting.forget(*number);
+            self.to_commit.remove(number);
+            self.being_committed.remove(number);
+        }
+        tracing::info!(topic = %self.topic, ?partitions, "partitions revoked");
+    }
+
+    fn on_progress(&mut self, progress: Progress) {
+        match progress {
+            Progress::Finished(records) => self.on_finished(&records),
+            Progress::Over => {
+                // The task has nothing to do after it said so.
+                while self.deliveries.try_join_next().is_some() {}
+            }
+        }
+    }
+
+    fn on_finished(&mut self, records: &[(i32, u64)]) {
+        for (number, record) in records {
+            let Some(partition) = self.partitions.get_mut(number) else { continue };
+            if !partition.tracker.finish(*record) {
+                continue;
+            }
+            partition.in_flight = partition.in_flight.saturating_sub(1);
+            if partition.in_flight == 0 {
+                self.waiting.release(*number);
+            }
+            if let Some(commit) = partition.tracker.take() {
+                let position = self.to_commit.entry(*number).or_insert(Position { position: 0, records: 0 });
+                position.position = commit.position;
+                position.records += commit.records;
+            }
+        }
+    }
+
+    /// Starts every batch that is due; says when to look again.
+    fn dispatch(&mut self) -> Option<Instant> {
+        while self.deliveries.try_join_next().is_some() {}
+        while self.deliveries.len() < MAX_IN_FLIGHT {
+            match self.waiting.due(Instant::now()) {
+                Due::Never => return None,
+                Due::At(moment) => return Some(moment),
+                Due::Now => match self.waiting.take() {
+                    Some(Taken::Batch(records)) => self.start(records),
+                    Some(Taken::Oversize(record)) => self.refuse(*record),
+                    None => return None,
+                },
+            }
+        }
+        None
+    }
+
+    fn start(&mut self, records: Vec<PolledRecord>) {
+        for record in &records {
+            if let Some(partition) = self.partitions.get_mut(&record.record.partition()) {
+                partition.in_flight += 1;
+            }
+        }
+        self.batches += 1;
+        self.deliveries.spawn(Arc::clone(&self.courier).deliver(self.batches, records));
+    }
+
+    fn refuse(&mut self, record: PolledRecord) {
+        if let Some(partition) = self.partitions.get_mut(&record.record.partition()) {
+            partition.in_flight += 1;
+        }
+        tracing::warn!(
+            record = %record.record.id(),
+            event_bytes = record.json_bytes,
+            limit_bytes = super::batch::MAX_EVENT_BYTES,
+            "MaximumPayloadSizeExceeded: the record is too large for an event and is dropped"
+        );
+        self.courier.give_up(vec![record]);
+    }
+
+    /// One commit at a time; the next one takes everything that finished meanwhile.
+    fn commit(&mut self) {
+        let too_early = self.commit_not_before.is_some_and(|moment| moment > Instant::now());
+        if !too_early {
+            self.commit_not_before = None;
+        }
+        if self.to_commit.is_empty() || self.committing || too_early {
+            return;
+        }
+        self.being_committed = std::mem::take(&mut self.to_commit);
+        self.committing = true;
+        let (list, consumer) = (self.positions(&self.being_committed), Arc::clone(&self.consumer));
+        let done = self.own_events.clone();
+        // librdkafka reports an asynchronous commit only to a callback that the client library does not set.
+        tokio::task::spawn_blocking(move || {
+            let result = list.and_then(|list| consumer.commit(&list, CommitMode::Sync));
+            drop(consumer);
+            let _ = done.send(GroupEvent::Committed(result));
+        });
+    }
+
+    fn positions(&self, of: &BTreeMap<i32, Position>) -> KafkaResult<TopicPartitionList> {
+        kafka::offsets(&self.topic, &of.iter().map(|(number, position)| (*number, position.position)).collect())
+    }
+
+    fn on_committed(&mut self, result: KafkaResult<()>) {
+        match result {
+            Ok(()) => {
+                let records =
+                    std::mem::take(&mut self.being_committed).values().map(|committed| committed.records).sum();
+                self.courier.metrics.committed.add(records);
+                self.committing = false;
+                self.commit_not_before = None;
+            }
+            Err(error) => self.commit_failed(&error),
+        }
+    }
+
+    fn commit_failed(&mut self, error: &KafkaError) {
+        self.committing = false;
+        self.courier.metrics.commit_errors.add(1);
+        tracing::warn!(%error, topic = %self.topic, "a commit failed; it is tried again");
+        for (number, failed) in std::mem::take(&mut self.being_committed) {
+            let next = self.to_commit.entry(number).or_insert(Position { position: failed.position, records: 0 });
+            next.records += failed.records;
+        }
+        self.commit_not_before = Some(Instant::now() + COMMIT_RETRY);
+    }
+
+    /// Stops reading partitions that have two batches waiting, and goes on when less than one is left.
+    fn flow(&mut self) {
+        let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
+        for (number, partition) in &mut self.partitions {
+            if !partition.paused && self.waiting.is_full(*number) {
+                partition.paused = true;
+                pause.add_partition(&self.topic, *number);
+            } else if partition.paused && self.waiting.has_room(*number) {
+                partition.paused = false;
+                resume.add_partition(&self.topic, *number);
+            }
+        }
+        for (list, result) in [(&pause, self.consumer.pause(&pause)), (&resume, self.consumer.resume(&resume))] {
+            if let (false, Err(error)) = (list.count() == 0, result) {
+                tracing::warn!(%error, topic = %self.topic, "reading could not be paused or resumed");
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let delivered = self.waiting.is_empty() && self.deliveries.is_empty();
+        let committed = self.to_commit.is_empty() && !self.committing;
+        let state = PollerState {
+            joined: self.joined,
+            idle: self.joined && delivered && committed && self.partitions.values().all(|partition| partition.at_end),
+            partitions: self.partitions.len(),
+        };
+        self.state.send_if_modified(|current| std::mem::replace(current, state) != state);
+    }
+
+    /// Commits what is finished, leaves the group, and gives up on either after [`CLOSE_TIMEOUT`].
+    async fn close(mut self) {
+        self.deliveries.abort_all();
+        while let Ok(progress) = self.progress.try_recv() {
+            self.on_progress(progress);
+        }
+        let mut last = std::mem::take(&mut self.being_committed);
+        last.append(&mut self.to_commit);
+        let list = self.positions(&last);
+        let (consumer, topic) = (Arc::clone(&self.consumer), Arc::clone(&self.topic));
+        let metrics = Arc::clone(&self.courier.metrics);
+        // Both calls block, and the consumer waits for the brokers when it is dropped.
+        drop(self);
+        let closing = tokio::task::spawn_blocking(move || {
+            if !last.is_empty() {
+                match list.and_then(|list| consumer.commit(&list, CommitMode::Sync)) {
+                    Ok(()) => metrics.committed.add(last.values().map(|position| position.records).sum()),
+                    Err(error) => {
+                        metrics.commit_errors.add(1);
+                        tracing::warn!(%error, %topic, "the last commit failed; its records will be delivered again");
+                    }
+                }
+            }
+            drop(consumer);
+        });
+        if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
+            tracing::warn!("the brokers did not answer while the consumer group was left");
+        }
+    }
+}
+
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
+
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}

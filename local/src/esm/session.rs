@@ -1,0 +1,338 @@
+//! A running mapping: its pollers, and the ways it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::batch::Envelope;
+use super::delivery::{Courier, Ownership};
+use super::invoke::{Invoker, InvokerError};
+use super::kafka;
+use super::mapping::{Mapping, StartingPosition};
+use super::metrics::Metrics;
+use super::poller::{Poller, PollerState};
+use crate::report::Reporter;
+
+/// How long the brokers may take to say what partitions a topic has.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the ends of `drain` are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Why a mapping cannot run (on).
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// No brokers were named.
+    #[error("no brokers: give --bootstrap-servers HOST:PORT,... or Local.bootstrapServers")]
+    NoBrokers,
+    /// The brokers have no such topic.
+    #[error("topic `{topic}` does not exist on {brokers}: create it, or correct Topics")]
+    NoTopic {
+        /// The topic.
+        topic: String,
+        /// The brokers asked.
+        brokers: String,
+    },
+    /// The brokers did not answer.
+    #[error("the brokers {brokers} do not answer: {source}; check --bootstrap-servers and Local.kafkaOptions")]
+    Brokers {
+        /// The brokers asked.
+        brokers: String,
+        /// What the client says.
+        source: KafkaError,
+    },
+    /// The client cannot go on.
+    #[error("the consumer group `{group}` cannot be read: {source}")]
+    Group {
+        /// The consumer group.
+        group: String,
+        /// What the client says.
+        source: KafkaError,
+    },
+    /// The HTTP client cannot be made.
+    #[error(transparent)]
+    Invoker(#[from] InvokerError),
+    /// A poller's task was cancelled or panicked.
+    #[error("a poller ended unexpectedly")]
+    Poller,
+}
+
+/// When `drain` is over, besides lag 0.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DrainLimits {
+    /// After this many records were committed.
+    pub records: Option<u64>,
+    /// After this long.
+    pub deadline: Option<Duration>,
+}
+
+/// Why a mapping ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was asked to.
+    Stopped,
+    /// Every record of the topic is delivered and committed.
+    Drained,
+    /// As many records as asked for are committed.
+    RecordsReached,
+    /// The time was over first.
+    Deadline,
+    /// The endpoint never answered.
+    Unreachable,
+}
+
+impl End {
+    /// The name in the summary.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Drained => "drained",
+            Self::RecordsReached => "records_reached",
+            Self::Deadline => "deadline",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// A running mapping. Dropping it stops it without waiting.
+pub struct Session {
+    mapping: Arc<Mapping>,
+    bootstrap_servers: String,
+    metrics: Arc<Metrics>,
+    invoker: Arc<Invoker>,
+    partition_count: usize,
+    states: Vec<watch::Receiver<PollerState>>,
+    pollers: JoinSet<Result<(), KafkaError>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Session {
+    /// Checks brokers and topic, fixes the starting position, and starts the pollers.
+    ///
+    /// # Errors
+    /// [`SessionError`] when brokers, topic or consumer group cannot be used.
+    pub async fn start(mapping: Mapping, metrics: Arc<Metrics>, reporter: Arc<Reporter>) -> Result<Self, SessionError> {
+        let brokers = mapping.local.bootstrap_servers.clone().ok_or(SessionError::NoBrokers)?;
+        let mapping = Arc::new(mapping);
+        let partition_count = prepare(Arc::clone(&mapping), brokers.clone()).await?;
+        let invoker = Arc::new(Invoker::new(&mapping.local)?);
+        let (stop, _) = watch::channel(false);
+        let mut session = Self {
+            invoker,
+            metrics,
+            partition_count,
+            states: Vec::new(),
+            pollers: JoinSet::new(),
+            stop,
+            bootstrap_servers: brokers,
+            mapping,
+        };
+        for _ in 0..session.mapping.pollers.min(partition_count) {
+            session.start_poller(&reporter)?;
+        }
+        Ok(session)
+    }
+
+    fn start_poller(&mut self, reporter: &Arc<Reporter>) -> Result<(), SessionError> {
+        let (events, group_events) = mpsc::unbounded_channel();
+        let (progress, progress_inbox) = mpsc::unbounded_channel();
+        let (state, state_of_poller) = watch::channel(PollerState::default());
+        let config = kafka::client_config(&self.mapping, &self.bootstrap_servers);
+        let consumer = kafka::group_consumer(&config, events.clone()).map_err(|source| self.group_error(source))?;
+        let courier = Courier {
+            mapping: Arc::clone(&self.mapping),
+            envelope: Envelope::new(&self.mapping.event_source_arn, &self.bootstrap_servers),
+            invoker: Arc::clone(&self.invoker),
+            metrics: Arc::clone(&self.metrics),
+            reporter: Arc::clone(reporter),
+            ownership: Ownership::default(),
+            progress,
+            stop: self.stop.subscribe(),
+        };
+        self.pollers.spawn(Poller::new(consumer, courier, (events, group_events), progress_inbox, state).run());
+        self.states.push(state_of_poller);
+        Ok(())
+    }
+
+    fn group_error(&self, source: KafkaError) -> SessionError {
+        SessionError::Group { group: self.mapping.consumer_group.clone(), source }
+    }
+
+    /// Waits until every poller is a member of the consumer group: from then on a new record is seen at once.
+    ///
+    /// # Errors
+    /// [`SessionError`] when a poller ends first.
+    pub async fn joined(&mut self) -> Result<(), SessionError> {
+        while !self.states.iter().all(|state| state.borrow().joined) {
+            self.look().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until `stop` completes.
+    ///
+    /// # Errors
+    /// [`SessionError`] when a poller ends first.
+    pub async fn until(&mut self, stop: impl Future<Output = ()>) -> Result<End, SessionError> {
+        tokio::pin!(stop);
+        tokio::select! {
+            () = &mut stop => Ok(End::Stopped),
+            Some(ended) = self.pollers.join_next() => Err(self.ended(ended)),
+        }
+    }
+
+    /// Waits until everything is delivered and committed, or a limit is reached, or `stop` completes.
+    ///
+    /// # Errors
+    /// [`SessionError`] when a poller ends first.
+    pub async fn drain(&mut self, limits: DrainLimits, stop: impl Future<Output = ()>) -> Result<End, SessionError> {
+        let deadline = limits.deadline.map(|deadline| Instant::now() + deadline);
+        tokio::pin!(stop);
+        loop {
+            if limits.records.is_some_and(|records| self.metrics.committed.get() >= records) {
+                return Ok(End::RecordsReached);
+            }
+            if self.is_drained().await? {
+                return Ok(End::Drained);
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Ok(End::Deadline);
+            }
+            if self.invoker.never_came_up() {
+                return Ok(End::Unreachable);
+            }
+            tokio::select! {
+                () = &mut stop => return Ok(End::Stopped),
+                looked = self.look() => looked?,
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), SessionError> {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => Ok(()),
+            Some(ended) = self.pollers.join_next() => Err(self.ended(ended)),
+        }
+    }
+
+    async fn is_drained(&self) -> Result<bool, SessionError> {
+        let states: Vec<_> = self.states.iter().map(|state| *state.borrow()).collect();
+        if !states.iter().all(|state| state.idle) {
+            return Ok(false);
+        }
+        if states.iter().map(|state| state.partitions).sum::<usize>() == self.partition_count {
+            return Ok(true);
+        }
+        // Other members of the group have the rest: their commits tell.
+        let (mapping, brokers) = (Arc::clone(&self.mapping), self.bootstrap_servers.clone());
+        let lag = tokio::task::spawn_blocking(move || group_lag(&mapping, &brokers)).await;
+        match lag {
+            Ok(Ok(lag)) => Ok(lag == 0),
+            Ok(Err(source)) => {
+                tracing::warn!(error = %source, "the group's lag could not be read; it is tried again");
+                Ok(false)
+            }
+            Err(_) => Err(SessionError::Poller),
+        }
+    }
+
+    fn ended(&self, ended: Result<Result<(), KafkaError>, tokio::task::JoinError>) -> SessionError {
+        match ended {
+            Ok(Err(source)) => self.group_error(source),
+            Ok(Ok(())) | Err(_) => SessionError::Poller,
+        }
+    }
+
+    /// Stops polling, lets invocations in flight end, commits what is finished and leaves the group; bounded.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.pollers.join_next().await.is_some() {}
+    }
+}
+
+/// Finds the topic, and commits a starting position where the group has none and it is not the beginning: a record
+/// that arrives between this moment and the first commit is then never skipped, not even by a killed emulator.
+async fn prepare(mapping: Arc<Mapping>, brokers: String) -> Result<usize, SessionError> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let failed = |source| SessionError::Brokers { brokers: brokers.clone(), source };
+        let client: BaseConsumer = kafka::client_config(&mapping, &brokers).create().map_err(failed)?;
+        let count = partition_count(&client, &mapping, &brokers)?;
+        if mapping.starting_position != StartingPosition::TrimHorizon {
+            commit_start(&client, &mapping, count).map_err(failed)?;
+        }
+        Ok(count)
+    });
+    asked.await.map_err(|_| SessionError::Poller)?
+}
+
+fn partition_count(client: &BaseConsumer, mapping: &Mapping, brokers: &str) -> Result<usize, SessionError> {
+    let topic = mapping.topic.as_str();
+    let metadata = client
+        .fetch_metadata(Some(topic), METADATA_TIMEOUT)
+        .map_err(|source| SessionError::Brokers { brokers: brokers.to_owned(), source })?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
+    match found.map_or(0, |found| found.partitions().len()) {
+        0 => Err(SessionError::NoTopic { topic: topic.to_owned(), brokers: brokers.to_owned() }),
+        count => Ok(count),
+    }
+}
+
+fn all_partitions(topic: &str, count: usize) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(count);
+    for partition in 0..i32::try_from(count).unwrap_or(i32::MAX) {
+        list.add_partition(topic, partition);
+    }
+    list
+}
+
+fn commit_start(client: &BaseConsumer, mapping: &Mapping, count: usize) -> Result<(), KafkaError> {
+    let topic = mapping.topic.as_str();
+    let committed = client.committed_offsets(all_partitions(topic, count), METADATA_TIMEOUT)?;
+    let mut wanted = TopicPartitionList::new();
+    for element in committed.elements().iter().filter(|element| !matches!(element.offset(), Offset::Offset(_))) {
+        let start = match mapping.starting_position {
+            StartingPosition::AtTimestamp(ms) => Offset::Offset(ms),
+            StartingPosition::TrimHorizon | StartingPosition::Latest => Offset::End,
+        };
+        wanted.add_partition_offset(topic, element.partition(), start)?;
+    }
+    if wanted.count() == 0 {
+        return Ok(());
+    }
+    if matches!(mapping.starting_position, StartingPosition::AtTimestamp(_)) {
+        wanted = client.offsets_for_times(wanted, METADATA_TIMEOUT)?;
+    }
+    let mut start = TopicPartitionList::new();
+    for element in wanted.elements() {
+        let offset = match element.offset() {
+            Offset::Offset(offset) => offset,
+            _ => client.fetch_watermarks(topic, element.partition(), METADATA_TIMEOUT)?.1,
+        };
+        start.add_partition_offset(topic, element.partition(), Offset::Offset(offset))?;
+    }
+    client.commit(&start, CommitMode::Sync)
+}
+
+/// Records that the group has not committed, over all partitions.
+fn group_lag(mapping: &Mapping, brokers: &str) -> Result<i64, KafkaError> {
+    let topic = mapping.topic.as_str();
+    let client: BaseConsumer = kafka::client_config(mapping, brokers).create()?;
+    let metadata = client.fetch_metadata(Some(topic), METADATA_TIMEOUT)?;
+    let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+    let committed = client.committed_offsets(all_partitions(topic, count), METADATA_TIMEOUT)?;
+    let mut lag = 0;
+    for element in committed.elements() {
+        let (low, high) = client.fetch_watermarks(topic, element.partition(), METADATA_TIMEOUT)?;
+        let position = match element.offset() {
+            Offset::Offset(position) => position.max(low),
+            _ => low,
+        };
+        lag += (high - position).max(0);
+    }
+    Ok(lag)
+}

@@ -1,0 +1,207 @@
+//! What the commands print: text for people, one JSON object a line for programs.
+
+use std::io::Write;
+use std::sync::Mutex;
+
+use serde::Serialize;
+
+use crate::esm::metrics::Summary;
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A line of the output.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// Everything is running.
+    Ready(Ready),
+    /// One invocation.
+    Invocation(InvocationLine),
+    /// One record that needs no further delivery.
+    Record(RecordLine),
+    /// The end.
+    Summary(SummaryLine),
+}
+
+/// Everything is running: brokers answer, and every mapping is a member of its consumer group.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ready {
+    /// Always true.
+    pub ready: bool,
+    /// `host:port,...` of the brokers.
+    pub bootstrap_servers: String,
+    /// Topics that were created, or are polled.
+    pub topics: Vec<String>,
+    /// What the user should know about this cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// One invocation and what came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct InvocationLine {
+    /// `invocation`.
+    pub event: &'static str,
+    /// The function.
+    pub function: String,
+    /// Number of the batch in this process; retries and halves keep it.
+    pub batch: u64,
+    /// How often a part of this batch was sent, this time included.
+    pub attempt: u32,
+    /// Records sent.
+    pub records: usize,
+    /// Bytes of the event.
+    pub bytes: usize,
+    /// Partition and offsets, `orders-0@5..9`, comma separated.
+    pub offsets: String,
+    /// From request to answer.
+    pub duration_ms: u64,
+    /// `done`, `reported`, `function_error`, `timeout`, `malformed_answer`, `throttled`, `unreachable`.
+    pub outcome: &'static str,
+    /// Records that are delivered again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retried: usize,
+    /// Records that are given up.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub given_up: usize,
+    /// What is wrong, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// One record that needs no further delivery.
+#[derive(Debug, Clone, Serialize)]
+pub struct RecordLine {
+    /// `record`.
+    pub event: &'static str,
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// `done` or `dropped`.
+    pub outcome: &'static str,
+}
+
+/// The end and its counts.
+#[derive(Debug, Clone, Serialize)]
+pub struct SummaryLine {
+    /// `summary`.
+    pub event: &'static str,
+    /// Why it ended: `stopped`, `drained`, `records_reached`, `deadline`, `unreachable`.
+    pub end: &'static str,
+    /// The counts.
+    #[serde(flatten)]
+    pub counts: Summary,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// Writes lines to one stream, each whole and at once.
+pub struct Reporter {
+    format: Format,
+    colour: bool,
+    with_records: bool,
+    stream: Mutex<Box<dyn Write + Send>>,
+}
+
+impl Reporter {
+    /// A reporter; colours only ever go with [`Format::Text`].
+    pub fn new(format: Format, colour: bool, with_records: bool, stream: Box<dyn Write + Send>) -> Self {
+        Self { format, colour, with_records, stream: Mutex::new(stream) }
+    }
+
+    /// Whether a line for every finished record was asked for.
+    pub fn wants_records(&self) -> bool {
+        self.with_records
+    }
+
+    /// Writes a line. A reader that went away is no error: the work goes on.
+    pub fn line(&self, line: &Line) {
+        let text = match self.format {
+            // These types always serialise.
+            Format::Json => serde_json::to_string(line).unwrap_or_default(),
+            Format::Text => self.text(line),
+        };
+        let mut stream = self.stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _ = writeln!(stream, "{text}").and_then(|()| stream.flush());
+    }
+
+    fn text(&self, line: &Line) -> String {
+        match line {
+            Line::Ready(ready) => {
+                let note = ready.note.as_deref().map(|note| format!("\n{}", self.dim(note))).unwrap_or_default();
+                let topics = ready.topics.join(", ");
+                format!("{} {} (topics: {topics}){note}", self.good("ready"), ready.bootstrap_servers)
+            }
+            Line::Invocation(line) => self.invocation(line),
+            Line::Record(line) => {
+                let outcome = if line.outcome == "done" { self.good("done") } else { self.bad(line.outcome) };
+                format!("{}-{}@{} {outcome}", line.topic, line.partition, line.offset)
+            }
+            Line::Summary(line) => {
+                let counts = &line.counts;
+                format!(
+                    "{}: {} records polled, {} committed, {} dropped; {} invocations, {} failed",
+                    line.end,
+                    counts.polled_event_count,
+                    counts.committed_event_count,
+                    counts.dropped_event_count,
+                    counts.invocations,
+                    counts.invoke_error_count
+                )
+            }
+        }
+    }
+
+    fn invocation(&self, line: &InvocationLine) -> String {
+        let outcome = if line.outcome == "done" { self.good(line.outcome) } else { self.bad(line.outcome) };
+        let mut text = format!(
+            "{} {outcome} {} records {} ({} bytes, {} ms, attempt {})",
+            line.function, line.records, line.offsets, line.bytes, line.duration_ms, line.attempt
+        );
+        if line.retried > 0 {
+            text.push_str(&format!(", {} delivered again", line.retried));
+        }
+        if line.given_up > 0 {
+            text.push_str(&format!(", {} given up", line.given_up));
+        }
+        if let Some(detail) = &line.detail {
+            text.push_str(&format!("\n  {}", self.dim(detail)));
+        }
+        text
+    }
+
+    fn good(&self, text: &str) -> String {
+        self.painted(text, "32")
+    }
+
+    fn bad(&self, text: &str) -> String {
+        self.painted(text, "31")
+    }
+
+    fn dim(&self, text: &str) -> String {
+        self.painted(text, "2")
+    }
+
+    fn painted(&self, text: &str, code: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+impl std::fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reporter").field("format", &self.format).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,159 @@
+//! Records reach the function as they are in Kafka, and only finished ones are committed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use msk_local::esm::session::End;
+use serde_json::json;
+
+use super::function::{Function, Reply};
+use super::rig::{Rig, TOPIC, until, within};
+
+#[tokio::test]
+async fn every_record_is_delivered_once_in_order_and_committed() {
+    let rig = Rig::start(3);
+    for partition in 0..3 {
+        rig.produce(partition, 40).await;
+    }
+    let function = Function::start(|_, _| Reply::ok()).await;
+    assert_eq!(rig.drain(rig.mapping(&function, &json!({"BatchSize": 7}))).await, End::Drained);
+    for partition in 0..3 {
+        let seen: Vec<_> = function.batches().concat().into_iter().filter(|(p, _)| *p == partition).collect();
+        assert_eq!(seen, (0..40).map(|offset| (partition, offset)).collect::<Vec<_>>());
+    }
+    assert!(function.sizes().iter().all(|size| *size <= 7), "{:?}", function.sizes());
+    assert_eq!(rig.committed(3).await, [40, 40, 40]);
+    let counts = rig.counts();
+    assert_eq!((counts.polled_event_count, counts.committed_event_count, counts.dropped_event_count), (120, 120, 0));
+}
+
+#[tokio::test]
+async fn keys_values_and_headers_arrive_as_they_were_written() {
+    let rig = Rig::start(1);
+    let all_bytes: Vec<u8> = (0..=255).collect();
+    let headers: &[(&str, Option<&[u8]>)] = &[
+        ("all", Some(&all_bytes)),
+        ("empty", Some(b"")),
+        ("null", None),
+        ("repeated", Some(b"first")),
+        ("repeated", Some(b"second")),
+    ];
+    rig.send(0, Some(&all_bytes), Some(&all_bytes), headers).await;
+    rig.send(0, Some(b"tombstone"), None, &[]).await;
+    rig.send(0, Some(b""), Some(b""), &[]).await;
+    rig.send(0, None, Some(b"no key"), &[]).await;
+    let function = Function::start(|_, _| Reply::ok()).await;
+    assert_eq!(rig.drain(rig.mapping(&function, &json!({}))).await, End::Drained);
+    let records: Vec<_> =
+        function.invocations().iter().flat_map(|i| i.event.records().cloned().collect::<Vec<_>>()).collect();
+    let [full, tombstone, empty, no_key] = records.as_slice() else { panic!("{records:?}") };
+    assert_eq!(full.key().unwrap().as_deref(), Some(all_bytes.as_slice()));
+    assert_eq!(full.value().unwrap().as_deref(), Some(all_bytes.as_slice()));
+    let read: Vec<_> = full.headers().unwrap().iter().map(|h| (h.name.as_str(), h.value.as_deref())).collect();
+    assert_eq!(read, headers);
+    assert!(tombstone.is_tombstone());
+    assert_eq!(tombstone.key().unwrap().as_deref(), Some(b"tombstone".as_slice()));
+    assert!(!empty.is_tombstone());
+    assert_eq!(
+        (empty.key().unwrap().as_deref(), empty.value().unwrap().as_deref()),
+        (Some(b"".as_slice()), Some(b"".as_slice()))
+    );
+    assert_eq!(no_key.key().unwrap(), None);
+    assert!(records.iter().all(|record| record.timestamp_ms().is_some_and(|ms| ms > 1_600_000_000_000)));
+    // Java's bytes are signed, and so are AWS's header values.
+    let text = String::from_utf8(function.invocations()[0].body.to_vec()).unwrap();
+    assert!(text.contains("126,127,-128,-127"), "{text}");
+    assert!(
+        text.contains(r#""eventSource":"aws:kafka""#) && text.contains(&format!(r#""records":{{"{TOPIC}-0":["#)),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_new_record_reaches_the_function_within_two_seconds() {
+    let rig = Rig::start(6);
+    let function = Function::start(|_, _| Reply::ok()).await;
+    let session = rig.session(rig.mapping(&function, &json!({}))).await;
+    for partition in [5, 0, 3] {
+        let seen = function.invocations().len();
+        let sent = Instant::now();
+        rig.produce(partition, 1).await;
+        until("the invocation", || function.invocations().len() > seen).await;
+        let took = function.invocations()[seen].at - sent;
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    }
+    within(session.stop()).await;
+}
+
+#[tokio::test]
+async fn a_second_run_goes_on_where_the_first_one_stopped() {
+    let rig = Rig::start(2);
+    let function = Function::start(|_, _| Reply::ok()).await;
+    for round in 1..=2 {
+        rig.produce(0, 5).await;
+        assert_eq!(rig.drain(rig.mapping(&function, &json!({}))).await, End::Drained);
+        assert_eq!(function.batches().concat().len(), 5 * round);
+    }
+    assert_eq!(rig.committed(2).await, [10, -1]);
+}
+
+#[tokio::test]
+async fn latest_starts_behind_what_is_there_and_at_timestamp_in_the_middle() {
+    let rig = Rig::start(1);
+    rig.produce(0, 3).await;
+    let function = Function::start(|_, _| Reply::ok()).await;
+    let latest = rig.mapping(&function, &json!({"StartingPosition": "LATEST"}));
+    assert_eq!(rig.drain(latest.clone()).await, End::Drained);
+    assert_eq!(function.invocations().len(), 0);
+    // Written while nobody polls, after the starting position was fixed: not skipped.
+    rig.produce(0, 2).await;
+    assert_eq!(rig.drain(latest).await, End::Drained);
+    assert_eq!(function.batches().concat(), [(0, 3), (0, 4)]);
+}
+
+#[tokio::test]
+async fn a_stuck_partition_does_not_hold_up_another() {
+    let rig = Rig::start(2);
+    let stuck = Arc::new(AtomicBool::new(true));
+    let is_stuck = Arc::clone(&stuck);
+    let function = Function::start(move |_, invocation| {
+        let concerned = invocation.records.iter().any(|(partition, _)| *partition == 0);
+        if concerned && is_stuck.load(Ordering::SeqCst) { Reply::error() } else { Reply::ok() }
+    })
+    .await;
+    let members = json!({"BatchSize": 5, "Local": {"singlePartitionBatches": true}});
+    let session = rig.session(rig.mapping(&function, &members)).await;
+    rig.produce(0, 10).await;
+    rig.produce(1, 30).await;
+    rig.until_committed(&[-1, 30]).await;
+    stuck.store(false, Ordering::SeqCst);
+    rig.until_committed(&[10, 30]).await;
+    within(session.stop()).await;
+    let first_partition: Vec<_> = function.batches().into_iter().filter(|batch| batch[0].0 == 0).collect();
+    assert!(first_partition.len() > 2, "the stuck batch is tried again");
+    let first = &first_partition[0];
+    let repeats = first_partition.iter().take_while(|batch| *batch == first).count();
+    assert!(first_partition[repeats..].iter().all(|batch| batch[0].1 >= 5), "one batch in flight per partition");
+}
+
+#[tokio::test]
+async fn at_most_five_invocations_run_at_once_and_one_per_partition() {
+    let rig = Rig::start(8);
+    for partition in 0..8 {
+        rig.produce(partition, 4).await;
+    }
+    let slow = Duration::from_millis(150);
+    let function = Function::start(move |_, _| Reply::ok().after(slow)).await;
+    let members = json!({"BatchSize": 2, "Local": {"singlePartitionBatches": true}});
+    assert_eq!(rig.drain(rig.mapping(&function, &members)).await, End::Drained);
+    let invocations = function.invocations();
+    for invocation in &invocations {
+        let running: Vec<_> =
+            invocations.iter().filter(|other| other.at <= invocation.at && other.at + slow > invocation.at).collect();
+        assert!(running.len() <= 5, "{} at once", running.len());
+        let same = running.iter().filter(|other| other.records[0].0 == invocation.records[0].0).count();
+        assert_eq!(same, 1, "two batches of one partition in flight");
+    }
+    assert_eq!(rig.committed(8).await, [4; 8]);
+}

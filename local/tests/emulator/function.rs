@@ -1,0 +1,134 @@
+//! A scripted function behind an Invoke endpoint on a free port.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::routing::post;
+use msk_shared::event::MskEvent;
+use serde_json::json;
+
+/// What the function answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) function_error: bool,
+    pub(crate) body: String,
+    pub(crate) after: Duration,
+}
+
+impl Reply {
+    pub(crate) fn ok() -> Self {
+        Self::body("null")
+    }
+
+    pub(crate) fn body(body: impl Into<String>) -> Self {
+        Self { status: 200, function_error: false, body: body.into(), after: Duration::ZERO }
+    }
+
+    pub(crate) fn status(status: u16) -> Self {
+        Self { status, ..Self::body("") }
+    }
+
+    /// A function error as `cargo lambda watch` reports it.
+    pub(crate) fn error() -> Self {
+        Self { status: 500, ..Self::body(json!({"errorType": "Handler", "errorMessage": "broken"}).to_string()) }
+    }
+
+    /// These records failed.
+    pub(crate) fn failed(topic: &str, records: &[(i32, i64)]) -> Self {
+        let items: Vec<_> = records
+            .iter()
+            .map(|(partition, offset)| {
+                json!({"itemIdentifier": {"partition": format!("{topic}-{partition}"), "offset": offset}})
+            })
+            .collect();
+        Self::body(json!({"batchItemFailures": items}).to_string())
+    }
+
+    pub(crate) fn after(self, after: Duration) -> Self {
+        Self { after, ..self }
+    }
+}
+
+/// One invocation as the function saw it.
+#[derive(Debug, Clone)]
+pub(crate) struct Invocation {
+    /// Partition and offset of each record, in the event's order.
+    pub(crate) records: Vec<(i32, i64)>,
+    pub(crate) event: MskEvent,
+    pub(crate) body: Bytes,
+    pub(crate) at: Instant,
+}
+
+type Script = dyn Fn(usize, &Invocation) -> Reply + Send + Sync;
+
+/// The endpoint; it ends when this is dropped.
+pub(crate) struct Function {
+    pub(crate) url: String,
+    invocations: Arc<Mutex<Vec<Invocation>>>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Function {
+    /// `script` gets the number of the invocation, from 0, and what was sent.
+    pub(crate) async fn start(script: impl Fn(usize, &Invocation) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url =
+            format!("http://{}/2015-03-31/functions/{{FunctionName}}/invocations", listener.local_addr().unwrap());
+        let invocations = Arc::new(Mutex::new(Vec::new()));
+        let script: Arc<Script> = Arc::new(script);
+        let seen = Arc::clone(&invocations);
+        let handler = move |body: Bytes| answer(Arc::clone(&seen), Arc::clone(&script), body);
+        let app = Router::new().route("/2015-03-31/functions/consumer/invocations", post(handler));
+        let app = app.layer(axum::extract::DefaultBodyLimit::disable());
+        let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { url, invocations, server }
+    }
+
+    pub(crate) fn invocations(&self) -> Vec<Invocation> {
+        self.invocations.lock().unwrap().clone()
+    }
+
+    /// The records of each invocation.
+    pub(crate) fn batches(&self) -> Vec<Vec<(i32, i64)>> {
+        self.invocations().into_iter().map(|invocation| invocation.records).collect()
+    }
+
+    /// The number of records of each invocation.
+    pub(crate) fn sizes(&self) -> Vec<usize> {
+        self.batches().iter().map(Vec::len).collect()
+    }
+
+    /// How often each record was delivered.
+    pub(crate) fn deliveries_of(&self, record: (i32, i64)) -> usize {
+        self.batches().iter().flatten().filter(|seen| **seen == record).count()
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn answer(
+    seen: Arc<Mutex<Vec<Invocation>>>,
+    script: Arc<Script>,
+    body: Bytes,
+) -> (StatusCode, [(&'static str, &'static str); 1], String) {
+    let event = MskEvent::parse(body.clone()).unwrap();
+    let records = event.records().map(|record| (record.partition(), record.offset())).collect();
+    let invocation = Invocation { records, event, body, at: Instant::now() };
+    let reply = {
+        let mut seen = seen.lock().unwrap();
+        seen.push(invocation);
+        let number = seen.len() - 1;
+        script(number, &seen[number])
+    };
+    tokio::time::sleep(reply.after).await;
+    let header = if reply.function_error { ("x-amz-function-error", "Unhandled") } else { ("x-test", "") };
+    (StatusCode::from_u16(reply.status).unwrap(), [header], reply.body)
+}

@@ -1,0 +1,10 @@
+//! The emulator against embedded brokers and a scripted Invoke endpoint.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod function;
+mod rig;
+
+mod batching;
+mod delivery;
+mod failures;
+mod process;

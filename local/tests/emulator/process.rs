@@ -1,0 +1,227 @@
+//! The program as its user runs it: lines, signals, exit codes, and what a kill leaves behind.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use serde_json::{Value, json};
+
+use super::function::{Function, Reply};
+use super::rig::{PATIENCE, Rig, TOPIC, until};
+
+/// A running `msk-local --format json`; killed when this is dropped.
+struct Program {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Program {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_msk-local"))
+            .args(["--format", "json"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let (send, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = send.send(line);
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// The next line for which `wanted` holds.
+    fn line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let left = PATIENCE.saturating_sub(started.elapsed());
+            let line = match self.lines.recv_timeout(left) {
+                Ok(line) => serde_json::from_str::<Value>(&line).unwrap(),
+                Err(RecvTimeoutError::Timeout) => panic!("no such line in time"),
+                Err(RecvTimeoutError::Disconnected) => panic!("the program ended without such a line"),
+            };
+            if wanted(&line) {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    fn exit_code(&mut self) -> i32 {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap();
+            }
+            assert!(started.elapsed() < PATIENCE, "the program does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A mapping's file and its folder.
+fn config(rig: &Rig, url: &str, members: &Value) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mapping.json");
+    std::fs::write(&path, rig.document_text(url, members)).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_between_success_and_commit_redelivers_and_skips_nothing() {
+    let rig = Rig::start(2);
+    rig.produce(0, 4).await;
+    rig.produce(1, 4).await;
+    let function = Function::start(|_, _| Reply::ok()).await;
+    // With the classic protocol the killed member's partitions are free again after six seconds, with the other after 30.
+    let members = json!({"BatchSize": 3, "Local": {"kafkaOptions": {"group.protocol": "classic"}}});
+    let (_folder, path) = config(&rig, &function.url, &members);
+    // No commit succeeds until the program is dead.
+    let refused = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 10_000];
+    rig.brokers.fail_requests(RDKafkaApiKey::OffsetCommit, refused).unwrap();
+    let first = Program::start(&["esm", "run", &path]);
+    until("everything is delivered", || function.batches().concat().len() == 8).await;
+    first.line(|line| line["outcome"] == "done");
+    first.signal("-KILL");
+    drop(first);
+    rig.brokers.forgive_requests(RDKafkaApiKey::OffsetCommit).unwrap();
+    assert_eq!(rig.committed(2).await, [-1, -1]);
+    rig.produce(0, 1).await;
+    let _second = Program::start(&["esm", "run", &path]);
+    rig.until_committed(&[5, 4]).await;
+    for partition in 0..2 {
+        for offset in 0..4 {
+            assert!(function.deliveries_of((partition, offset)) >= 2, "{partition}@{offset}");
+        }
+    }
+    assert_eq!(function.deliveries_of((0, 4)), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn up_runs_brokers_and_mappings_until_it_is_asked_to_stop() {
+    let function = Function::start(|_, _| Reply::ok()).await;
+    let mut up = Program::start(&[
+        "up",
+        "--topics",
+        "orders:2,payments:1",
+        "--function",
+        "consumer",
+        "--invoke-url",
+        &function.url,
+        "--records",
+    ]);
+    let ready = up.line(|_| true);
+    assert_eq!(ready["ready"], true);
+    assert_eq!(ready["topics"], json!(["orders", "payments"]));
+    assert!(ready["note"].as_str().unwrap().contains("5 MiB"), "{ready}");
+    let servers = ready["bootstrap_servers"].as_str().unwrap();
+    let producer: FutureProducer = ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+    for topic in ["orders", "payments"] {
+        let sent = Instant::now();
+        producer.send(FutureRecord::to(topic).key("k").payload("v"), PATIENCE).await.unwrap();
+        let line = up.line(|line| line["event"] == "record");
+        assert_eq!((&line["topic"], &line["offset"], &line["outcome"]), (&json!(topic), &json!(0), &json!("done")));
+        assert!(sent.elapsed() < Duration::from_secs(2), "{:?}", sent.elapsed());
+    }
+    up.signal("-TERM");
+    let summary = up.line(|line| line["event"] == "summary");
+    assert_eq!((&summary["end"], &summary["CommittedEventCount"]), (&json!("stopped"), &json!(2)));
+    assert_eq!(up.exit_code(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drain_says_with_its_exit_code_how_it_went() {
+    let rig = Rig::start(1);
+    let always_fails = Function::start(|_, _| Reply::error()).await;
+    let works = Function::start(|_, _| Reply::ok()).await;
+    let cases: &[(&str, Value, &[&str], &str, i32)] = &[
+        (&always_fails.url, json!({}), &["--deadline", "1"], "deadline", 3),
+        ("http://127.0.0.1:9/", json!({}), &[], "unreachable", 5),
+        (
+            &always_fails.url,
+            json!({"MaximumRetryAttempts": 1, "BatchSize": 1}),
+            &["--max-records", "1"],
+            "records_reached",
+            4,
+        ),
+        (&works.url, json!({}), &[], "drained", 0),
+    ];
+    rig.produce(0, 5).await;
+    for (url, members, flags, end, code) in cases {
+        let (_folder, path) = config(&rig, url, members);
+        let mut drain = Program::start(&[&["esm", "drain", &path], *flags].concat());
+        assert_eq!(drain.line(|line| line["event"] == "summary")["end"], *end);
+        assert_eq!(drain.exit_code(), *code, "{end}");
+    }
+    assert_eq!(rig.committed(1).await, [5]);
+}
+
+#[tokio::test]
+async fn a_missing_topic_and_missing_brokers_are_errors_that_say_what_to_change() {
+    let rig = Rig::start(1);
+    let started = Instant::now();
+    let flags = ["--function", "consumer", "--bootstrap-servers"];
+    let servers = rig.brokers.bootstrap_servers();
+    let run = |topic: &str, servers: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_msk-local"))
+            .args(["esm", "run", "--topic", topic])
+            .args(flags)
+            .arg(servers)
+            .output()
+            .unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text) = run("missing", servers);
+    assert!(code == 1 && text.contains("topic `missing` does not exist"), "{code} {text}");
+    let (code, text) = run(TOPIC, "127.0.0.1:9");
+    assert!(code == 1 && text.contains("127.0.0.1:9 do not answer"), "{code} {text}");
+    assert!(started.elapsed() < PATIENCE);
+}
+
+#[test]
+fn every_problem_of_a_configuration_is_named_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mapping.json");
+    let document = json!({
+        "FunctionName": "", "Topics": ["a", "b"], "BatchSize": 0, "MaximumBatchingWindowInSeconds": 301,
+        "StartingPosition": "EARLIEST", "MaximumRetryAttempts": 10001, "MaximumRecordAgeInSeconds": 59,
+        "FunctionResponseTypes": ["Report"], "ParallelizationFactor": 2,
+    });
+    std::fs::write(&path, document.to_string()).unwrap();
+    let run = |flags: &[&str]| {
+        let program = env!("CARGO_BIN_EXE_msk-local");
+        let output = Command::new(program).args(["esm", "validate"]).arg(&path).args(flags).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text) = run(&[]);
+    assert_eq!(code, 1);
+    for member in document.as_object().unwrap().keys() {
+        assert!(text.contains(member.as_str()), "{member} is not named in: {text}");
+    }
+    assert!(text.contains("ProvisionedPollerConfig"), "{text}");
+    std::fs::write(&path, json!({"FunctionName": "f", "Topics": ["a"], "BatchSizes": 1}).to_string()).unwrap();
+    let (code, text) = run(&[]);
+    assert!(code == 1 && text.contains("unknown field `BatchSizes`") && text.contains("mapping.json"), "{text}");
+}

@@ -1,0 +1,217 @@
+//! Embedded brokers with one topic, a producer, and mappings made of JSON.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use msk_local::brokers::EmbeddedBrokers;
+use msk_local::esm::document::MappingDocument;
+use msk_local::esm::mapping::{Mapping, Strictness};
+use msk_local::esm::metrics::{Metrics, Summary};
+use msk_local::esm::session::{DrainLimits, End, Session};
+use msk_local::report::{Format, Reporter};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde_json::{Value, json};
+
+use super::function::Function;
+
+pub(crate) const TOPIC: &str = "orders";
+/// Long enough for a loaded machine with two cores; a test that needs it all is broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Rig {
+    pub(crate) brokers: EmbeddedBrokers,
+    producer: FutureProducer,
+    output: Output,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Rig {
+    pub(crate) fn start(partitions: i32) -> Self {
+        // RUST_LOG shows what the emulator does in between.
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_test_writer()
+            .try_init();
+        let brokers = EmbeddedBrokers::start(&[format!("{TOPIC}:{partitions}").parse().unwrap()]).unwrap();
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", brokers.bootstrap_servers())
+            .set("linger.ms", "0")
+            .set("message.max.bytes", "20000000")
+            .create()
+            .unwrap();
+        Self { brokers, producer, output: Output::default(), metrics: Arc::default() }
+    }
+
+    /// Writes `count` small records to a partition, one after the other.
+    pub(crate) async fn produce(&self, partition: i32, count: usize) {
+        for number in 0..count {
+            let value = format!("{{\"number\":{number}}}");
+            self.send(partition, Some(b"key"), Some(value.as_bytes()), &[]).await;
+        }
+    }
+
+    pub(crate) async fn send(
+        &self,
+        partition: i32,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[(&str, Option<&[u8]>)],
+    ) -> i64 {
+        let mut record = FutureRecord::<[u8], [u8]>::to(TOPIC).partition(partition);
+        record.key = key;
+        record.payload = value;
+        if !headers.is_empty() {
+            let mut owned = OwnedHeaders::new();
+            for (key, value) in headers {
+                owned = owned.insert(Header { key, value: *value });
+            }
+            record = record.headers(owned);
+        }
+        self.producer.send(record, PATIENCE).await.map_err(|(error, _)| error).unwrap().offset
+    }
+
+    /// A mapping of the topic to the function; `members` are written over quick defaults.
+    pub(crate) fn mapping(&self, function: &Function, members: &Value) -> Mapping {
+        self.mapping_to(&function.url, members)
+    }
+
+    pub(crate) fn mapping_to(&self, url: &str, members: &Value) -> Mapping {
+        Mapping::check(&self.document(url, members), Strictness::Strict).unwrap()
+    }
+
+    pub(crate) fn document(&self, url: &str, members: &Value) -> MappingDocument {
+        MappingDocument::from_json(&self.document_text(url, members), "test").unwrap()
+    }
+
+    pub(crate) fn document_text(&self, url: &str, members: &Value) -> String {
+        let mut document = json!({
+            "FunctionName": "consumer",
+            "Topics": [TOPIC],
+            "ProvisionedPollerConfig": {},
+            "Local": {
+                "invokeUrl": url,
+                "bootstrapServers": self.brokers.bootstrap_servers(),
+                "retryBackoffSeconds": 0.01,
+                "maxRetryBackoffSeconds": 0.05,
+                "functionTimeoutSeconds": 20,
+                "startupGraceSeconds": 0,
+                // Joins at once; the classic protocol's first rebalance takes three seconds.
+                "kafkaOptions": {"group.protocol": "consumer"},
+            },
+        });
+        merge(&mut document, members);
+        document.to_string()
+    }
+
+    pub(crate) async fn session(&self, mapping: Mapping) -> Session {
+        let reporter = Reporter::new(Format::Json, false, false, Box::new(self.output.clone()));
+        let mut session = Session::start(mapping, Arc::clone(&self.metrics), Arc::new(reporter)).await.unwrap();
+        within(session.joined()).await.unwrap();
+        session
+    }
+
+    /// Runs the mapping until the topic is drained.
+    pub(crate) async fn drain(&self, mapping: Mapping) -> End {
+        let mut session = self.session(mapping).await;
+        let limits = DrainLimits { deadline: Some(PATIENCE), records: None };
+        let end = session.drain(limits, std::future::pending()).await.unwrap();
+        within(session.stop()).await;
+        end
+    }
+
+    /// The lines that the emulator printed about its invocations.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        let text = self.output.0.lock().unwrap().clone();
+        String::from_utf8(text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub(crate) fn outcomes(&self) -> Vec<String> {
+        self.lines().iter().map(|line| line["outcome"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub(crate) fn counts(&self) -> Summary {
+        self.metrics.summary()
+    }
+
+    /// The committed position of each partition; -1 where there is none.
+    pub(crate) async fn committed(&self, partitions: i32) -> Vec<i64> {
+        let servers = self.brokers.bootstrap_servers().to_owned();
+        tokio::task::spawn_blocking(move || committed(&servers, partitions)).await.unwrap()
+    }
+
+    /// Waits until the committed positions are these.
+    pub(crate) async fn until_committed(&self, expected: &[i64]) {
+        let partitions = i32::try_from(expected.len()).unwrap();
+        let started = Instant::now();
+        loop {
+            let committed = self.committed(partitions).await;
+            if committed == expected {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "committed {committed:?}, not {expected:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn committed(servers: &str, partitions: i32) -> Vec<i64> {
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("group.id", format!("msk-local.consumer.{TOPIC}"))
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition(TOPIC, partition);
+    }
+    let found = client.committed_offsets(list, PATIENCE).unwrap();
+    let position = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset() {
+        Offset::Offset(position) => position,
+        _ => -1,
+    };
+    found.elements().iter().map(position).collect()
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                merge(into.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
+}
+
+/// A wait that ends.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("this should long be over")
+}
+
+/// Waits until the condition holds.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "{what} has not happened");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[derive(Clone, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
