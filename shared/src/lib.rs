@@ -6,6 +6,7 @@
 //! | [`limits`] | sizes and counts with their allowed ranges |
 //! | [`deadline`] | how much time an invocation has left |
 //! | [`env`] | environment variables, read once, every problem reported together |
+//! | [`messages`] | the sample messages as types |
 //! | [`event`] | the MSK event, its records, and the batch response |
 //! | [`telemetry`] | JSON logs and CloudWatch metrics |
 //! | [`kafka`] | (feature `kafka`) client configuration, MSK IAM tokens, the publisher |
@@ -16,5 +17,6 @@ pub mod event;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod limits;
+pub mod messages;
 pub mod names;
 pub mod telemetry;

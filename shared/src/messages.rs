@@ -1,0 +1,123 @@
+//! The sample messages, as types: what `events/schemas/*.json` say in JSON Schema. A place for your own.
+//!
+//! Members that a type does not know are ignored, so that a producer may add some without breaking older consumers.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+/// `orders.v1`: an order as the customer placed it. Key: `customer_id`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderPlaced {
+    /// Id of the order.
+    pub id: String,
+    /// Who ordered.
+    pub customer_id: String,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// What was ordered.
+    pub items: Vec<OrderItem>,
+    /// Sum to pay, in the currency's smallest unit.
+    pub total: u64,
+    /// When it was placed.
+    #[serde(with = "rfc3339")]
+    pub placed_at: OffsetDateTime,
+    /// What the customer wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// An article of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderItem {
+    /// Article.
+    pub sku: String,
+    /// How many.
+    pub quantity: u32,
+    /// Price of one, in the currency's smallest unit.
+    pub unit_price: u64,
+}
+
+/// `payments.v1`: a payment reached a new status. Key: `order_id`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentChanged {
+    /// Id of the payment.
+    pub id: String,
+    /// The order paid for.
+    pub order_id: String,
+    /// How it is paid.
+    pub method: PaymentMethod,
+    /// Amount, in the currency's smallest unit.
+    pub amount: u64,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// The new status.
+    pub status: PaymentStatus,
+    /// When it changed.
+    #[serde(with = "rfc3339")]
+    pub at: OffsetDateTime,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// How a payment is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentMethod {
+    /// Credit or debit card.
+    Card,
+    /// Bank transfer.
+    Transfer,
+    /// Stored balance.
+    Wallet,
+}
+
+/// Where a payment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentStatus {
+    /// The amount is reserved.
+    Authorized,
+    /// The amount was taken.
+    Captured,
+    /// The amount was given back.
+    Refunded,
+    /// It did not work.
+    Failed,
+}
+
+/// `audit.v1`: somebody did something. Key: `actor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Id of the entry.
+    pub id: String,
+    /// Who did it.
+    pub actor: String,
+    /// What was done: words joined by dots.
+    pub action: String,
+    /// What it was done to.
+    pub resource: String,
+    /// When.
+    #[serde(with = "rfc3339")]
+    pub at: OffsetDateTime,
+    /// Anything more.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub details: Map<String, Value>,
+}
+
+/// A time as RFC 3339 text.
+mod rfc3339 {
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+    use time::OffsetDateTime;
+    use time::format_description::well_known::Rfc3339;
+
+    pub(super) fn serialize<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&time.format(&Rfc3339).map_err(ser::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OffsetDateTime, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        OffsetDateTime::parse(&text, &Rfc3339).map_err(de::Error::custom)
+    }
+}
