@@ -107,14 +107,14 @@ run "producer_environment" {
       payments = {}
       internal = { produced = false }
     }
-    kafka_options = { "queue.buffering.max.messages" = "5000" }
+    kafka_options = { "metadata.max.age.ms" = "60000" }
   }
 
   assert {
     condition = aws_lambda_function.producer.environment[0].variables == tomap({
       KAFKA_BOOTSTRAP_SERVERS = aws_msk_cluster.this[0].bootstrap_brokers_sasl_iam
       KAFKA_AUTH              = "iam"
-      KAFKA_OPTIONS           = "{\"queue.buffering.max.messages\":\"5000\"}"
+      KAFKA_OPTIONS           = "{\"metadata.max.age.ms\":\"60000\"}"
       TOPICS                  = "{\"orders\":{\"formats\":[\"json\"],\"key\":\"required\",\"max_record_bytes\":65536},\"payments\":{}}"
       DEFAULT_TOPIC           = "orders"
       MAX_REQUEST_BYTES       = "4194304"

@@ -36,7 +36,7 @@ CHOICES = {
     "fixed_storage": {"storage": "{ autoscaling = false }"},
     "scram": {"client_authentication": "{ scram = true }"},
     "x86_64": {"function_architecture": '"x86_64"'},
-    "kafka_options": {"kafka_options": '{ "queue.buffering.max.messages" = "5000" }'},
+    "kafka_options": {"kafka_options": '{ "metadata.max.age.ms" = "60000" }'},
     "topics_with_policies": {
         "topics": '{ orders = { policy = { key = "required", max_record_bytes = 65536, formats = ["json", "cloudevents"] } }, '
         "payments = { partitions = 3 }, audit = { consumed = false }, inbound = { produced = false } }",
