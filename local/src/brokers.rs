@@ -15,8 +15,7 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 /// What a user must know before trusting these brokers with a claim.
-pub const LIMITS: &str =
-    "embedded brokers: memory only, at most 5 MiB kept per partition, leaders never move, no TLS, no authentication";
+pub const LIMITS: &str = "embedded brokers: memory only, at most 5 MiB kept per partition, leaders never move, no look-up by time (AT_TIMESTAMP), no TLS, no authentication";
 
 /// As many as MSK has over three availability zones.
 const BROKERS: i32 = 3;

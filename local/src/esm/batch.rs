@@ -259,3 +259,137 @@ struct Ready {
     records: usize,
     bytes: usize,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use msk_shared::event::{Header, TimestampType};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn waiting(size: usize, single_partition: bool) -> Waiting {
+        let batching = Batching { size, window: Duration::from_millis(500), single_partition };
+        Waiting::new(batching, Envelope::new("arn:aws:kafka:x", "127.0.0.1:9092"))
+    }
+
+    fn polled(partition: i32, offset: i64, header_bytes: usize, arrived: Instant) -> PolledRecord {
+        let header = Header { name: "h".to_owned(), value: Some(vec![200; header_bytes].into()) };
+        let record = Record::new("orders-eu", partition, offset)
+            .with_value(Some("v"))
+            .with_headers([header])
+            .with_timestamp(1_700_000_000_000, TimestampType::CreateTime);
+        PolledRecord::new(record, u64::try_from(offset).unwrap(), arrived)
+    }
+
+    fn offsets(taken: Option<Taken>) -> Vec<(i32, i64)> {
+        match taken {
+            Some(Taken::Batch(records)) => records.iter().map(|r| (r.record.partition(), r.record.offset())).collect(),
+            other => panic!("no batch: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_batch_is_due_when_it_is_full_or_its_window_is_over() {
+        let start = Instant::now();
+        let mut waiting = waiting(3, false);
+        assert_eq!(waiting.due(start), Due::Never);
+        waiting.push(polled(0, 1, 0, start));
+        waiting.push(polled(1, 1, 0, start + Duration::from_millis(100)));
+        let closes = start + Duration::from_millis(500);
+        assert_eq!(waiting.due(start + Duration::from_millis(499)), Due::At(closes));
+        assert_eq!(waiting.due(closes), Due::Now);
+        waiting.push(polled(1, 2, 0, start + Duration::from_millis(100)));
+        assert_eq!(waiting.due(start), Due::Now, "three records of two partitions");
+        assert_eq!(offsets(waiting.take()), [(0, 1), (1, 1), (1, 2)]);
+        assert!(waiting.is_empty());
+    }
+
+    #[test]
+    fn a_partition_with_a_batch_in_flight_waits_for_its_end() {
+        let start = Instant::now();
+        let mut waiting = waiting(2, false);
+        for offset in 0..4 {
+            waiting.push(polled(0, offset, 0, start));
+        }
+        assert_eq!(offsets(waiting.take()), [(0, 0), (0, 1)]);
+        assert_eq!(waiting.due(start + Duration::from_secs(9)), Due::Never);
+        waiting.push(polled(1, 7, 0, start));
+        assert_eq!(offsets(waiting.take()), [(1, 7)]);
+        waiting.release(0);
+        assert_eq!(offsets(waiting.take()), [(0, 2), (0, 3)]);
+    }
+
+    #[test]
+    fn without_shared_events_a_full_partition_goes_before_an_older_one() {
+        let start = Instant::now();
+        let mut waiting = waiting(2, true);
+        waiting.push(polled(0, 1, 0, start));
+        waiting.push(polled(1, 1, 0, start + Duration::from_millis(1)));
+        assert!(matches!(waiting.due(start), Due::At(_)));
+        waiting.push(polled(1, 2, 0, start + Duration::from_millis(2)));
+        assert_eq!(waiting.due(start), Due::Now);
+        assert_eq!(offsets(waiting.take()), [(1, 1), (1, 2)]);
+        assert_eq!(offsets(waiting.take()), [(0, 1)]);
+    }
+
+    #[test]
+    fn a_record_too_large_for_an_event_is_taken_alone() {
+        let start = Instant::now();
+        let mut waiting = waiting(100, false);
+        waiting.push(polled(0, 1, 0, start));
+        waiting.push(polled(0, 2, MAX_EVENT_BYTES / 4, start));
+        waiting.push(polled(0, 3, 0, start));
+        assert_eq!(waiting.due(start), Due::Now, "nothing more fits beside the first one");
+        assert_eq!(offsets(waiting.take()), [(0, 1)]);
+        waiting.release(0);
+        assert!(matches!(waiting.take(), Some(Taken::Oversize(record)) if record.record.offset() == 2));
+        waiting.release(0);
+        assert_eq!(offsets(waiting.take()), [(0, 3)]);
+    }
+
+    proptest! {
+        // Events of several megabytes are slow to write without optimisation.
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Whatever is waiting, events are within the limit, no batch is above its count, every record is taken once
+        /// and in its partition's order, and a batch ends only because its limit would be broken.
+        #[test]
+        fn batches_keep_their_limits_and_the_order(
+            records in prop::collection::vec((0..4_i32, prop::sample::select(vec![0_usize, 10, 700_000])), 1..25),
+            size in 1_usize..12,
+            single in any::<bool>(),
+        ) {
+            let start = Instant::now();
+            let mut waiting = waiting(size, single);
+            let envelope = waiting.envelope.clone();
+            for (offset, (partition, header)) in records.iter().enumerate() {
+                waiting.push(polled(*partition, offset as i64, *header, start));
+            }
+            let mut seen = Vec::new();
+            while let Some(taken) = waiting.take() {
+                let Taken::Batch(batch) = taken else { return Err(TestCaseError::fail("nothing here is oversize")) };
+                let event = envelope.event(batch.iter().map(|record| record.record.clone()));
+                let bytes = event.to_json(TOMBSTONES).len();
+                prop_assert!(bytes <= MAX_EVENT_BYTES);
+                prop_assert!(batch.len() <= size);
+                prop_assert!(!single || event.partitions.len() == 1);
+                let computed = batch.iter().fold((EventSize::of(&envelope), -1), |(mut size, partition), record| {
+                    size.add(record, record.record.partition() != partition);
+                    (size, record.record.partition())
+                });
+                prop_assert_eq!(computed.0.bytes, bytes, "the size is exact");
+                for partition in 0..4 {
+                    waiting.release(partition);
+                }
+                seen.extend(batch.iter().map(|record| (record.record.partition(), record.record.offset())));
+            }
+            prop_assert_eq!(seen.len(), records.len());
+            for partition in 0..4 {
+                let of: Vec<_> = seen.iter().filter(|(p, _)| *p == partition).collect();
+                prop_assert!(of.is_sorted(), "{:?}", of);
+            }
+        }
+    }
+}

@@ -222,22 +222,22 @@ fn backoff(policy: &FailurePolicy, failures_in_a_row: u32) -> Duration {
     doubled.min(policy.max_backoff).mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
-/// `orders-0@5..9,orders-3@7`: first and last offset of each partition.
+/// `orders-0@5..9,orders-0@12,orders-3@7`: the unbroken runs of offsets, in the batch's order.
 fn ranges(records: &[PolledRecord]) -> String {
-    let mut partitions: BTreeMap<i32, (i64, i64)> = BTreeMap::new();
+    let mut runs: Vec<(i32, i64, i64)> = Vec::new();
     for polled in records {
-        let offset = polled.record.offset();
-        partitions.entry(polled.record.partition()).or_insert((offset, offset)).1 = offset;
+        let (partition, offset) = (polled.record.partition(), polled.record.offset());
+        match runs.last_mut() {
+            Some((of, _, last)) if *of == partition && *last + 1 == offset => *last = offset,
+            _ => runs.push((partition, offset, offset)),
+        }
     }
     let topic = records.first().map(|polled| polled.record.topic()).unwrap_or_default();
-    let texts: Vec<_> = partitions
+    let texts: Vec<_> = runs
         .iter()
-        .map(|(partition, (first, last))| {
-            if first == last {
-                format!("{topic}-{partition}@{first}")
-            } else {
-                format!("{topic}-{partition}@{first}..{last}")
-            }
+        .map(|(partition, first, last)| {
+            let more = if first == last { String::new() } else { format!("..{last}") };
+            format!("{topic}-{partition}@{first}{more}")
         })
         .collect();
     texts.join(",")

@@ -99,7 +99,7 @@ async fn a_second_run_goes_on_where_the_first_one_stopped() {
 }
 
 #[tokio::test]
-async fn latest_starts_behind_what_is_there_and_at_timestamp_in_the_middle() {
+async fn latest_starts_behind_what_is_there_and_skips_nothing_after_that() {
     let rig = Rig::start(1);
     rig.produce(0, 3).await;
     let function = Function::start(|_, _| Reply::ok()).await;
@@ -110,6 +110,91 @@ async fn latest_starts_behind_what_is_there_and_at_timestamp_in_the_middle() {
     rig.produce(0, 2).await;
     assert_eq!(rig.drain(latest).await, End::Drained);
     assert_eq!(function.batches().concat(), [(0, 3), (0, 4)]);
+}
+
+#[tokio::test]
+async fn a_function_that_is_slow_to_recover_loses_nothing_that_waits() {
+    let rig = Rig::start(2);
+    let broken = Arc::new(AtomicBool::new(true));
+    let is_broken = Arc::clone(&broken);
+    let function =
+        Function::start(move |_, _| if is_broken.load(Ordering::SeqCst) { Reply::error() } else { Reply::ok() }).await;
+    // Two batches may wait: reading is stopped for both partitions, and goes on later.
+    let members = json!({"BatchSize": 4, "MaximumBatchingWindowInSeconds": 0});
+    let session = rig.session(rig.mapping(&function, &members)).await;
+    for partition in 0..2 {
+        rig.produce(partition, 60).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(rig.counts().polled_event_count < 60, "reading went on: {:?}", rig.counts());
+    broken.store(false, Ordering::SeqCst);
+    rig.until_committed(&[60, 60]).await;
+    within(session.stop()).await;
+    let mut seen: Vec<_> = function.batches().concat();
+    seen.dedup();
+    for partition in 0..2 {
+        let mut offsets: Vec<_> = seen.iter().filter(|(p, _)| *p == partition).map(|(_, offset)| *offset).collect();
+        offsets.sort_unstable();
+        offsets.dedup();
+        assert_eq!(offsets, (0..60).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn several_pollers_share_the_partitions_and_keep_their_order() {
+    let rig = Rig::start(5);
+    for partition in 0..5 {
+        rig.produce(partition, 20).await;
+    }
+    let function = Function::start(|_, _| Reply::ok()).await;
+    let members = json!({"ProvisionedPollerConfig": {"MinimumPollers": 3}, "BatchSize": 4});
+    assert_eq!(rig.drain(rig.mapping(&function, &members)).await, End::Drained);
+    rig.until_committed(&[20; 5]).await;
+    for partition in 0..5 {
+        let seen: Vec<_> = function.batches().concat().into_iter().filter(|(p, _)| *p == partition).collect();
+        let mut once = seen.clone();
+        once.dedup();
+        let firsts: Vec<_> =
+            (0..20).map(|offset| seen.iter().position(|r| *r == (partition, offset)).unwrap()).collect();
+        assert!(firsts.is_sorted(), "first deliveries of partition {partition} out of order: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_emulator_takes_over_partitions_and_nothing_is_lost() {
+    let rig = Rig::start(4);
+    let function = Function::start(|_, _| Reply::ok().after(Duration::from_millis(20))).await;
+    let mapping = rig.mapping(&function, &json!({"BatchSize": 5}));
+    let first = rig.session(mapping.clone()).await;
+    for partition in 0..4 {
+        rig.produce(partition, 30).await;
+    }
+    let second = rig.session(mapping).await;
+    for partition in 0..4 {
+        rig.produce(partition, 30).await;
+    }
+    rig.until_committed(&[60; 4]).await;
+    within(first.stop()).await;
+    for partition in 0..4 {
+        rig.produce(partition, 5).await;
+    }
+    rig.until_committed(&[65; 4]).await;
+    within(second.stop()).await;
+    let seen = function.batches().concat();
+    for record in (0..4).flat_map(|partition| (0..65).map(move |offset| (partition, offset))) {
+        assert!(seen.contains(&record), "{record:?} was never delivered");
+    }
+}
+
+#[tokio::test]
+async fn stopping_lets_invocations_in_flight_end_and_commits_them() {
+    let rig = Rig::start(1);
+    let function = Function::start(|_, _| Reply::ok().after(Duration::from_millis(500))).await;
+    let session = rig.session(rig.mapping(&function, &json!({"MaximumBatchingWindowInSeconds": 0}))).await;
+    rig.produce(0, 1).await;
+    until("the invocation", || !function.invocations().is_empty()).await;
+    within(session.stop()).await;
+    assert_eq!((function.sizes(), rig.committed(1).await), (vec![1], vec![1]));
 }
 
 #[tokio::test]
