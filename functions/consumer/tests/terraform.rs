@@ -1,5 +1,5 @@
 //! What Terraform renders for the consumer fits the consumer: `infra/tests/data/functions.json` holds the environment of
-//! every toggle, and `cargo xtask test infra` keeps it equal to the plans.
+//! every toggle, and `infra/tests/tools/rendered.py` compares it with the plans.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 #![cfg(feature = "dead-letter-kafka")]

@@ -1,5 +1,5 @@
 //! What Terraform renders for the producer fits the producer: `infra/tests/data/functions.json` holds the environment of
-//! every toggle and the API's routes, and `cargo xtask test infra` keeps it equal to the plans.
+//! every toggle and the API's routes, and `infra/tests/tools/rendered.py` compares it with the plans.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 

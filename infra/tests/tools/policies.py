@@ -192,7 +192,7 @@ def main():
     else:
         with open(target, encoding="utf-8") as file:
             if file.read() != text:
-                raise SystemExit(f"{target} differs: somebody's rights changed. If that is meant, write it anew:\n  cargo xtask test infra-render")
+                raise SystemExit(f"{target} differs: somebody's rights changed. If that is meant, write it anew: run this script again with --write")
     print(f"{len(plans)} plans, every rule holds in each")
 
 

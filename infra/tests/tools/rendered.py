@@ -61,7 +61,7 @@ def main():
     if len(routes) != 1:
         raise SystemExit("the plans disagree about the API's routes")
     document = {
-        "about": "Written by infra/tests/tools/rendered.py from the Terraform plans; `cargo xtask test infra` compares it.",
+        "about": "Written by infra/tests/tools/rendered.py from the Terraform plans.",
         "routes": list(routes.pop()),
         "producer": environments(runs, "producer"),
         "consumer": environments(runs, "consumer"),
@@ -73,7 +73,7 @@ def main():
     else:
         with open(target, encoding="utf-8") as file:
             if file.read() != text:
-                raise SystemExit(f"{target} differs from what Terraform renders now. If the change is meant, write it anew:\n  cargo xtask test infra-render")
+                raise SystemExit(f"{target} differs from what Terraform renders now. If the change is meant, write it anew: run this script again with --write")
     print(f"{len(runs)} plans: {len(document['producer'])} environments of the producer, {len(document['consumer'])} of the consumer, {len(document['routes'])} routes")
 
 
