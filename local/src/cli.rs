@@ -10,7 +10,7 @@ use msk_local::esm::document::{DocumentError, MappingDocument, OnFailure, Provis
 use msk_local::report::Format;
 
 const EXIT_CODES: &str = "Exit codes: 0 done (or stopped with Ctrl-C while it ran), 1 error, 2 wrong usage, \
-3 `drain` reached its deadline, 4 `drain` gave records up, 5 `drain` never reached the function, 130 `drain` was interrupted.";
+3 `drain` reached its deadline, 4 `drain` gave records up (dropped, or sent to the destination), 5 `drain` never reached the function, 130 `drain` was interrupted.";
 
 /// A laptop-sized MSK: embedded brokers and AWS's event source mapping.
 #[derive(Debug, Parser)]
@@ -144,9 +144,12 @@ pub(crate) struct MappingFlags {
     /// Halve a failed batch.
     #[arg(long)]
     bisect_batch_on_function_error: bool,
-    /// Where given-up records go (DestinationConfig.OnFailure).
-    #[arg(long, value_name = "ARN")]
+    /// Where given-up records go: kafka://TOPIC, or the ARN of a queue, topic or bucket (files, see --destination-folder).
+    #[arg(long, value_name = "DESTINATION")]
     on_failure_destination: Option<String>,
+    /// Folder for what would go to an ARN.
+    #[arg(long, value_name = "FOLDER")]
+    destination_folder: Option<PathBuf>,
     /// Provisioned mode with this many pollers.
     #[arg(long, value_name = "N")]
     minimum_pollers: Option<i64>,
@@ -251,6 +254,7 @@ impl MappingFlags {
         replace(&mut local.startup_grace_seconds, &self.startup_grace);
         replace(&mut local.retry_backoff_seconds, &self.retry_backoff);
         replace(&mut local.max_retry_backoff_seconds, &self.max_retry_backoff);
+        replace(&mut local.destination_folder, &self.destination_folder);
         replace(&mut local.partial_batch_semantics, &self.partial_batch_semantics);
         if self.single_partition_batches {
             local.single_partition_batches = Some(true);

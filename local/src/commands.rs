@@ -163,9 +163,13 @@ async fn drain(printer: &Printer, args: &DrainArgs) -> Result<ExitCode> {
             tracing::error!(url, "the function never answered; start it, or correct --invoke-url");
             ExitCode::from(UNREACHABLE)
         }
-        End::Drained | End::RecordsReached if metrics.dropped.get() > 0 => ExitCode::from(GAVE_UP),
+        End::Drained | End::RecordsReached if given_up(&metrics) > 0 => ExitCode::from(GAVE_UP),
         End::Drained | End::RecordsReached => ExitCode::SUCCESS,
     })
+}
+
+fn given_up(metrics: &Metrics) -> u64 {
+    metrics.dropped.get() + metrics.delivered_to_destination.get()
 }
 
 fn mapping_of(args: &MappingArgs) -> Result<Mapping> {

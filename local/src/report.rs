@@ -87,7 +87,7 @@ pub struct RecordLine {
     pub partition: i32,
     /// Offset.
     pub offset: i64,
-    /// `done` or `dropped`.
+    /// `done`, `dropped`, or `destination` when it was given up and delivered there.
     pub outcome: &'static str,
 }
 
@@ -153,10 +153,11 @@ impl Reporter {
             Line::Summary(line) => {
                 let counts = &line.counts;
                 format!(
-                    "{}: {} records polled, {} committed, {} dropped; {} invocations, {} failed",
+                    "{}: {} records polled, {} committed, {} sent to the destination, {} dropped; {} invocations, {} failed",
                     line.end,
                     counts.polled_event_count,
                     counts.committed_event_count,
+                    counts.on_failure_destination_delivered_event_count,
                     counts.dropped_event_count,
                     counts.invocations,
                     counts.invoke_error_count

@@ -6,7 +6,8 @@ use msk_shared::names::TopicName;
 
 use super::document::{LocalBlock, MappingDocument};
 use super::mapping::{
-    Batching, FailurePolicy, InvalidMapping, LocalSettings, PartialBatch, StartingPosition, Strictness,
+    Batching, DestinationTarget, FailurePolicy, InvalidMapping, LocalSettings, PartialBatch, StartingPosition,
+    Strictness,
 };
 
 const DEFAULT_INVOKE_URL: &str = "http://127.0.0.1:9000/2015-03-31/functions/{FunctionName}/invocations";
@@ -200,9 +201,6 @@ impl Problems {
                 "MaximumRecordAgeInSeconds: {age} is out of range; it must be -1 (no limit) or from 60 to 604800"
             ));
         }
-        if destination(document).is_some() {
-            self.error("DestinationConfig.OnFailure: destinations are not emulated; remove it");
-        }
         let without_limit = destination(document).map(|_| cap_with_destination);
         let block = &document.local;
         FailurePolicy {
@@ -219,6 +217,37 @@ impl Problems {
                 3600.0,
             ),
         }
+    }
+
+    pub(super) fn destination(
+        &mut self,
+        document: &MappingDocument,
+        source: Option<&TopicName>,
+    ) -> Option<DestinationTarget> {
+        let destination = destination(document)?;
+        if let Some(topic) = destination.strip_prefix("kafka://") {
+            let parsed = TopicName::parse(topic);
+            if let Err(problem) = &parsed {
+                self.error(format!("DestinationConfig.OnFailure.Destination: {problem}"));
+            }
+            let topic = parsed.ok()?;
+            if source == Some(&topic) {
+                self.error(
+                    "DestinationConfig.OnFailure.Destination: the topic is the mapping's own; it would never end",
+                );
+            }
+            return Some(DestinationTarget::Kafka(topic));
+        }
+        let service = destination.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(1));
+        if !matches!(service, Some("sqs" | "sns" | "s3")) {
+            self.error("DestinationConfig.OnFailure.Destination: must be kafka://<topic> or the ARN of a queue, topic or bucket (sqs, sns, s3)");
+            return None;
+        }
+        let Some(folder) = document.local.destination_folder.clone() else {
+            self.error("Local.destinationFolder: name a folder for what would go to the destination's ARN");
+            return None;
+        };
+        Some(DestinationTarget::Files { folder, with_payload: service == Some("s3") })
     }
 
     fn partial_batch(&mut self, document: &MappingDocument) -> Option<PartialBatch> {

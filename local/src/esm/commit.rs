@@ -1,6 +1,11 @@
-//! How far a partition may be committed: behind the last record of the unbroken run of finished records.
+//! How far a partition may be committed: behind the last record of the unbroken run of finished records; and the
+//! commits that are still to be made.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// Pause before a failed commit is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// The records of one partition that were polled and are not committed yet, in the order they were polled.
 ///
@@ -64,6 +69,79 @@ impl CommitTracker {
     }
 }
 
+/// Commits of one poller: one at a time; the next one takes everything that finished meanwhile.
+#[derive(Debug, Default)]
+pub struct CommitQueue {
+    waiting: BTreeMap<i32, Commit>,
+    /// The commit that was sent, if any.
+    sent: Option<BTreeMap<i32, Commit>>,
+    not_before: Option<Instant>,
+}
+
+impl CommitQueue {
+    /// The partition may be committed as far as this.
+    pub fn push(&mut self, partition: i32, commit: Commit) {
+        let waiting = self.waiting.entry(partition).or_insert(Commit { records: 0, ..commit });
+        waiting.position = commit.position;
+        waiting.records += commit.records;
+    }
+
+    /// The partition is no longer ours to commit.
+    pub fn forget(&mut self, partition: i32) {
+        self.waiting.remove(&partition);
+        if let Some(sent) = &mut self.sent {
+            sent.remove(&partition);
+        }
+    }
+
+    /// The positions to send now; nothing while a commit is under way or has just failed.
+    pub fn next(&mut self, now: Instant) -> Option<BTreeMap<i32, i64>> {
+        if self.not_before.is_some_and(|moment| moment > now) {
+            return None;
+        }
+        self.not_before = None;
+        if self.waiting.is_empty() || self.sent.is_some() {
+            return None;
+        }
+        let sent = self.sent.insert(std::mem::take(&mut self.waiting));
+        Some(positions(sent))
+    }
+
+    /// The commit under way succeeded; says how many records it covers.
+    pub fn succeeded(&mut self) -> u64 {
+        self.sent.take().unwrap_or_default().values().map(|commit| commit.records).sum()
+    }
+
+    /// The commit under way failed: its positions are sent again, or those that took their place.
+    pub fn failed(&mut self, now: Instant) {
+        for (partition, failed) in self.sent.take().unwrap_or_default() {
+            self.waiting.entry(partition).or_insert(Commit { records: 0, ..failed }).records += failed.records;
+        }
+        self.not_before = Some(now + RETRY_AFTER);
+    }
+
+    /// When [`Self::next`] is worth asking again although nothing new has finished.
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.not_before
+    }
+
+    /// Whether everything is committed.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.sent.is_none()
+    }
+
+    /// Everything that is not known to be committed: the positions, and how many records they cover.
+    pub fn take_all(&mut self) -> (BTreeMap<i32, i64>, u64) {
+        self.failed(Instant::now());
+        let all = std::mem::take(&mut self.waiting);
+        (positions(&all), all.values().map(|commit| commit.records).sum())
+    }
+}
+
+fn positions(commits: &BTreeMap<i32, Commit>) -> BTreeMap<i32, i64> {
+    commits.iter().map(|(partition, commit)| (*partition, commit.position)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -94,6 +172,25 @@ mod tests {
         assert!(tracker.finish(number));
         assert!(!tracker.finish(number), "twice");
         assert_eq!(tracker.take(), Some(Commit { position: 6, records: 1 }));
+    }
+
+    #[test]
+    fn one_commit_is_under_way_and_a_failed_one_is_repeated_with_what_finished_meanwhile() {
+        let now = Instant::now();
+        let mut queue = CommitQueue::default();
+        assert_eq!(queue.next(now), None);
+        queue.push(0, Commit { position: 3, records: 3 });
+        queue.push(1, Commit { position: 8, records: 1 });
+        assert_eq!(queue.next(now), Some(BTreeMap::from([(0, 3), (1, 8)])));
+        queue.push(0, Commit { position: 5, records: 2 });
+        assert_eq!(queue.next(now), None, "one at a time");
+        queue.failed(now);
+        assert_eq!(queue.next(now), None, "not at once");
+        let later = queue.retry_at().unwrap();
+        assert_eq!(queue.next(later), Some(BTreeMap::from([(0, 5), (1, 8)])));
+        queue.forget(1);
+        assert_eq!(queue.succeeded(), 5);
+        assert!(queue.is_empty());
     }
 
     proptest! {

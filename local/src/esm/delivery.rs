@@ -8,6 +8,7 @@ use rand::Rng;
 use tokio::sync::{mpsc, watch};
 
 use super::batch::{Envelope, PolledRecord, TOMBSTONES};
+use super::destination::{Condition, Destination, GivenUp, Response};
 use super::invoke::Invoker;
 use super::mapping::{FailurePolicy, Mapping};
 use super::metrics::Metrics;
@@ -52,6 +53,7 @@ pub(super) struct Courier {
     pub(super) invoker: Arc<Invoker>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) reporter: Arc<Reporter>,
+    pub(super) destination: Option<Arc<Destination>>,
     pub(super) ownership: Ownership,
     pub(super) progress: mpsc::UnboundedSender<Progress>,
     pub(super) stop: watch::Receiver<bool>,
@@ -77,17 +79,18 @@ impl Courier {
         let mut attempt = 0;
         while let Some(mut part) = parts.pop() {
             self.ownership.retain_owned(&mut part.records);
-            self.give_up_old(&mut part.records);
+            self.give_up_old(&mut part.records, attempt).await;
             if part.records.is_empty() {
                 continue;
             }
             attempt += 1;
             match self.send(batch, attempt, &part).await {
                 Step::Done => self.finish(part.records, "done"),
-                Step::GiveUp { positions, .. } => {
+                Step::GiveUp { positions, failure } => {
                     let (given_up, done) = pick(part.records, &positions);
                     self.finish(done, "done");
-                    self.give_up(given_up);
+                    let response = Response::of(&failure);
+                    self.give_up(given_up, Condition::RetriesExhausted, attempt, Some(response)).await;
                 }
                 Step::Split { at, .. } => {
                     let second = part.records.split_off(at);
@@ -174,13 +177,39 @@ impl Courier {
         let _ = self.progress.send(Progress::Finished(finished));
     }
 
-    /// No destination: the records are dropped, as AWS does, and counted.
-    pub(super) fn give_up(&self, records: Vec<PolledRecord>) {
-        self.metrics.dropped.add(records.len() as u64);
-        self.finish(records, "dropped");
+    /// A record that fits into no event.
+    pub(super) async fn give_up_oversize(self: Arc<Self>, record: PolledRecord) {
+        self.give_up(vec![record], Condition::PayloadTooLarge, 0, None).await;
+        let _ = self.progress.send(Progress::Over);
     }
 
-    fn give_up_old(&self, records: &mut Vec<PolledRecord>) {
+    /// To the destination, or dropped when there is none or it fails, as AWS does; counted either way.
+    async fn give_up(
+        &self,
+        records: Vec<PolledRecord>,
+        condition: Condition,
+        invoke_count: u32,
+        response: Option<Response>,
+    ) {
+        let count = records.len() as u64;
+        let given_up = GivenUp { records: &records, envelope: &self.envelope, condition, invoke_count, response };
+        let outcome = match &self.destination {
+            None => "dropped",
+            Some(destination) => match destination.deliver(&given_up).await {
+                Ok(()) => "destination",
+                Err(error) => {
+                    self.metrics.destination_errors.add(1);
+                    tracing::error!(%error, records = count, "the on-failure destination failed; the records are dropped");
+                    "dropped"
+                }
+            },
+        };
+        let counter = if outcome == "dropped" { &self.metrics.dropped } else { &self.metrics.delivered_to_destination };
+        counter.add(count);
+        self.finish(records, outcome);
+    }
+
+    async fn give_up_old(&self, records: &mut Vec<PolledRecord>, invoke_count: u32) {
         let Some(max_age) = self.mapping.failures.max_record_age else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let is_old = |record: &PolledRecord| {
@@ -192,7 +221,7 @@ impl Courier {
         if !old.is_empty() {
             let offsets = ranges(&old);
             tracing::warn!(offsets, max_age_s = max_age.as_secs(), "records are older than MaximumRecordAgeInSeconds");
-            self.give_up(old);
+            self.give_up(old, Condition::RecordAgeExceeded, invoke_count, None).await;
         }
     }
 

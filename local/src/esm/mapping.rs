@@ -4,6 +4,7 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/kafka-retry-configurations.html>.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use msk_shared::names::TopicName;
@@ -33,6 +34,8 @@ pub struct Mapping {
     pub batching: Batching,
     /// What happens when an invocation fails.
     pub failures: FailurePolicy,
+    /// Where records go that are given up.
+    pub destination: Option<DestinationTarget>,
     /// How many pollers read, at most one per partition.
     pub pollers: usize,
     /// Where and how this machine reaches brokers and function.
@@ -89,6 +92,20 @@ pub enum PartialBatch {
     Checkpoint,
 }
 
+/// Where records go that are given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DestinationTarget {
+    /// `kafka://<topic>`: really produced to, on the same cluster.
+    Kafka(TopicName),
+    /// An ARN of SQS, SNS or S3: a JSON file for each message, in this folder.
+    Files {
+        /// The folder; made when it does not exist.
+        folder: PathBuf,
+        /// Whether the document holds the event, as it does for S3.
+        with_payload: bool,
+    },
+}
+
 /// Where and how this machine reaches brokers and function.
 #[derive(Debug, Clone)]
 pub struct LocalSettings {
@@ -133,6 +150,7 @@ impl Mapping {
         let starting_position = problems.starting_position(document);
         let batching = problems.batching(document, DEFAULT_WINDOW);
         let failures = problems.failures(document, RETRIES_WITH_DESTINATION);
+        let destination = problems.destination(document, topic.as_ref());
         let pollers = problems.pollers(document);
         let consumer_group = problems.consumer_group(document, &function, topic.as_ref());
         let local = problems.local(document, &function);
@@ -150,6 +168,7 @@ impl Mapping {
             starting_position,
             batching,
             failures,
+            destination,
             pollers,
             local,
             warnings,

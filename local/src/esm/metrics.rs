@@ -13,8 +13,12 @@ pub struct Metrics {
     pub invoked: Counter,
     /// Records of failed invocations, or named in `batchItemFailures`.
     pub failed_invoke: Counter,
-    /// Records given up without a destination.
+    /// Records given up and delivered nowhere.
     pub dropped: Counter,
+    /// Records given up and delivered to the on-failure destination.
+    pub delivered_to_destination: Counter,
+    /// Failed deliveries to the on-failure destination.
+    pub destination_errors: Counter,
     /// Records covered by a commit.
     pub committed: Counter,
     /// Invocations.
@@ -52,6 +56,8 @@ pub struct Summary {
     pub invoked_event_count: u64,
     pub failed_invoke_event_count: u64,
     pub dropped_event_count: u64,
+    pub on_failure_destination_delivered_event_count: u64,
+    pub on_failure_destination_delivery_error_count: u64,
     pub committed_event_count: u64,
     pub invocations: u64,
     pub invoke_error_count: u64,
@@ -67,6 +73,8 @@ impl Metrics {
             invoked_event_count: self.invoked.get(),
             failed_invoke_event_count: self.failed_invoke.get(),
             dropped_event_count: self.dropped.get(),
+            on_failure_destination_delivered_event_count: self.delivered_to_destination.get(),
+            on_failure_destination_delivery_error_count: self.destination_errors.get(),
             committed_event_count: self.committed.get(),
             invocations: self.invocations.get(),
             invoke_error_count: self.invoke_errors.get(),

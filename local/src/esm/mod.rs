@@ -11,6 +11,7 @@
 //! | `poller`, `kafka` | a member of the consumer group |
 //! | [`batch`] | what waits, and when a batch is closed |
 //! | `delivery` | one batch from its first invocation to its end |
+//! | `destination` | where given-up records go |
 //! | [`invoke`] | the Invoke endpoints and their ways of reporting errors |
 //! | [`outcome`] | the failure algorithm, as a pure function |
 //! | [`commit`] | the highest contiguous finished offset |
@@ -20,6 +21,7 @@ pub mod batch;
 mod check;
 pub mod commit;
 mod delivery;
+mod destination;
 pub mod document;
 pub mod invoke;
 mod kafka;

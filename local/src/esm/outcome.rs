@@ -1,7 +1,7 @@
 //! What follows from an invocation: a pure function over the batch, its answer and the policy.
 //!
-//! The rules and the places where AWS's documentation is silent are in `docs/`: a split does not use up a retry; an
-//! answer that names failed records does; throttles and an unreachable endpoint do not.
+//! Where AWS's documentation is silent: a split uses up no retry (as AWS says of Kinesis), an answer that names failed
+//! records does; throttles and an unreachable endpoint do not.
 
 use std::collections::{BTreeMap, BTreeSet};
 

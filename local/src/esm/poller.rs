@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::batch::{Due, PolledRecord, Taken, Waiting};
-use super::commit::CommitTracker;
+use super::commit::{CommitQueue, CommitTracker};
 use super::delivery::{ASSIGNMENT_SHIFT, Courier, Progress};
 use super::kafka::{self, GroupConsumer, GroupEvent};
 
@@ -23,8 +23,6 @@ const MAX_IN_FLIGHT: usize = 5;
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// How long the last commit, and then leaving the group, may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause before a failed commit is tried again.
-const COMMIT_RETRY: Duration = Duration::from_millis(500);
 
 /// What others see of a poller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,13 +45,7 @@ struct Partition {
     at_end: bool,
 }
 
-/// A position that is to be committed, and how many records that covers.
-#[derive(Debug, Clone, Copy)]
-struct Position {
-    position: i64,
-    records: u64,
-}
-
+/// One member of the consumer group.
 pub(super) struct Poller {
     topic: Arc<str>,
     consumer: Arc<GroupConsumer>,
@@ -66,10 +58,7 @@ pub(super) struct Poller {
     batches: u64,
     assignments: u64,
     joined: bool,
-    to_commit: BTreeMap<i32, Position>,
-    being_committed: BTreeMap<i32, Position>,
-    committing: bool,
-    commit_not_before: Option<Instant>,
+    commits: CommitQueue,
     /// Results of commits come back among the group's events.
     own_events: mpsc::UnboundedSender<GroupEvent>,
     state: watch::Sender<PollerState>,
@@ -95,10 +84,7 @@ impl Poller {
             batches: 0,
             assignments: 0,
             joined: false,
-            to_commit: BTreeMap::new(),
-            being_committed: BTreeMap::new(),
-            committing: false,
-            commit_not_before: None,
+            commits: CommitQueue::default(),
             own_events,
             state,
         }
@@ -125,7 +111,7 @@ impl Poller {
                 }
                 Some(at)
             } else {
-                earliest(self.dispatch(), self.commit_not_before)
+                earliest(self.dispatch(), self.commits.retry_at())
             };
             let consumer = Arc::clone(&self.consumer);
             tokio::select! {
@@ -217,8 +203,7 @@ impl Poller {
             self.courier.ownership.lost(*number);
             self.partitions.remove(number);
             self.waiting.forget(*number);
-            self.to_commit.remove(number);
-            self.being_committed.remove(number);
+            self.commits.forget(*number);
         }
         tracing::info!(topic = %self.topic, ?partitions, "partitions revoked");
     }
@@ -244,9 +229,7 @@ impl Poller {
                 self.waiting.release(*number);
             }
             if let Some(commit) = partition.tracker.take() {
-                let position = self.to_commit.entry(*number).or_insert(Position { position: 0, records: 0 });
-                position.position = commit.position;
-                position.records += commit.records;
+                self.commits.push(*number, commit);
             }
         }
     }
@@ -286,23 +269,14 @@ impl Poller {
             record = %record.record.id(),
             event_bytes = record.json_bytes,
             limit_bytes = super::batch::MAX_EVENT_BYTES,
-            "MaximumPayloadSizeExceeded: the record is too large for an event and is dropped"
+            "MaximumPayloadSizeExceeded: the record is too large for an event"
         );
-        self.courier.give_up(vec![record]);
+        self.deliveries.spawn(Arc::clone(&self.courier).give_up_oversize(record));
     }
 
-    /// One commit at a time; the next one takes everything that finished meanwhile.
     fn commit(&mut self) {
-        let too_early = self.commit_not_before.is_some_and(|moment| moment > Instant::now());
-        if !too_early {
-            self.commit_not_before = None;
-        }
-        if self.to_commit.is_empty() || self.committing || too_early {
-            return;
-        }
-        self.being_committed = std::mem::take(&mut self.to_commit);
-        self.committing = true;
-        let (list, consumer) = (self.positions(&self.being_committed), Arc::clone(&self.consumer));
+        let Some(positions) = self.commits.next(Instant::now()) else { return };
+        let (list, consumer) = (kafka::offsets(&self.topic, &positions), Arc::clone(&self.consumer));
         let done = self.own_events.clone();
         // librdkafka reports an asynchronous commit only to a callback that the client library does not set.
         tokio::task::spawn_blocking(move || {
@@ -312,32 +286,15 @@ impl Poller {
         });
     }
 
-    fn positions(&self, of: &BTreeMap<i32, Position>) -> KafkaResult<TopicPartitionList> {
-        kafka::offsets(&self.topic, &of.iter().map(|(number, position)| (*number, position.position)).collect())
-    }
-
     fn on_committed(&mut self, result: KafkaResult<()>) {
         match result {
-            Ok(()) => {
-                let records =
-                    std::mem::take(&mut self.being_committed).values().map(|committed| committed.records).sum();
-                self.courier.metrics.committed.add(records);
-                self.committing = false;
-                self.commit_not_before = None;
+            Ok(()) => self.courier.metrics.committed.add(self.commits.succeeded()),
+            Err(error) => {
+                self.commits.failed(Instant::now());
+                self.courier.metrics.commit_errors.add(1);
+                tracing::warn!(%error, topic = %self.topic, "a commit failed; it is tried again");
             }
-            Err(error) => self.commit_failed(&error),
         }
-    }
-
-    fn commit_failed(&mut self, error: &KafkaError) {
-        self.committing = false;
-        self.courier.metrics.commit_errors.add(1);
-        tracing::warn!(%error, topic = %self.topic, "a commit failed; it is tried again");
-        for (number, failed) in std::mem::take(&mut self.being_committed) {
-            let next = self.to_commit.entry(number).or_insert(Position { position: failed.position, records: 0 });
-            next.records += failed.records;
-        }
-        self.commit_not_before = Some(Instant::now() + COMMIT_RETRY);
     }
 
     /// Stops reading partitions that have two batches waiting, and goes on when less than one is left.
@@ -361,10 +318,12 @@ impl Poller {
 
     fn publish(&self) {
         let delivered = self.waiting.is_empty() && self.deliveries.is_empty();
-        let committed = self.to_commit.is_empty() && !self.committing;
         let state = PollerState {
             joined: self.joined,
-            idle: self.joined && delivered && committed && self.partitions.values().all(|partition| partition.at_end),
+            idle: self.joined
+                && delivered
+                && self.commits.is_empty()
+                && self.partitions.values().all(|partition| partition.at_end),
             partitions: self.partitions.len(),
         };
         self.state.send_if_modified(|current| std::mem::replace(current, state) != state);
@@ -376,9 +335,8 @@ impl Poller {
         while let Ok(progress) = self.progress.try_recv() {
             self.on_progress(progress);
         }
-        let mut last = std::mem::take(&mut self.being_committed);
-        last.append(&mut self.to_commit);
-        let list = self.positions(&last);
+        let (last, records) = self.commits.take_all();
+        let list = kafka::offsets(&self.topic, &last);
         let (consumer, topic) = (Arc::clone(&self.consumer), Arc::clone(&self.topic));
         let metrics = Arc::clone(&self.courier.metrics);
         // Both calls block, and the consumer waits for the brokers when it is dropped.
@@ -386,7 +344,7 @@ impl Poller {
         let closing = tokio::task::spawn_blocking(move || {
             if !last.is_empty() {
                 match list.and_then(|list| consumer.commit(&list, CommitMode::Sync)) {
-                    Ok(()) => metrics.committed.add(last.values().map(|position| position.records).sum()),
+                    Ok(()) => metrics.committed.add(records),
                     Err(error) => {
                         metrics.commit_errors.add(1);
                         tracing::warn!(%error, %topic, "the last commit failed; its records will be delivered again");

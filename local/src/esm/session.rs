@@ -12,9 +12,10 @@ use tokio::time::Instant;
 
 use super::batch::Envelope;
 use super::delivery::{Courier, Ownership};
+use super::destination::Destination;
 use super::invoke::{Invoker, InvokerError};
 use super::kafka;
-use super::mapping::{Mapping, StartingPosition};
+use super::mapping::{DestinationTarget, Mapping, StartingPosition};
 use super::metrics::Metrics;
 use super::poller::{Poller, PollerState};
 use crate::report::Reporter;
@@ -31,7 +32,7 @@ pub enum SessionError {
     #[error("no brokers: give --bootstrap-servers HOST:PORT,... or Local.bootstrapServers")]
     NoBrokers,
     /// The brokers have no such topic.
-    #[error("topic `{topic}` does not exist on {brokers}: create it, or correct Topics")]
+    #[error("topic `{topic}` does not exist on {brokers}: create it, or correct Topics (or the destination)")]
     NoTopic {
         /// The topic.
         topic: String,
@@ -57,6 +58,9 @@ pub enum SessionError {
     /// The HTTP client cannot be made.
     #[error(transparent)]
     Invoker(#[from] InvokerError),
+    /// The on-failure destination cannot be used.
+    #[error("the on-failure destination cannot be used: {0}")]
+    Destination(String),
     /// A poller's task was cancelled or panicked.
     #[error("a poller ended unexpectedly")]
     Poller,
@@ -132,13 +136,27 @@ impl Session {
             bootstrap_servers: brokers,
             mapping,
         };
+        let destination = session.destination()?;
         for _ in 0..session.mapping.pollers.min(partition_count) {
-            session.start_poller(&reporter)?;
+            session.start_poller(&reporter, destination.clone())?;
         }
         Ok(session)
     }
 
-    fn start_poller(&mut self, reporter: &Arc<Reporter>) -> Result<(), SessionError> {
+    fn destination(&self) -> Result<Option<Arc<Destination>>, SessionError> {
+        let Some(target) = &self.mapping.destination else { return Ok(None) };
+        let config = kafka::client_config(&self.mapping, &self.bootstrap_servers);
+        match Destination::new(&self.mapping.function, target, &config) {
+            Ok(destination) => Ok(Some(Arc::new(destination))),
+            Err(error) => Err(SessionError::Destination(error.to_string())),
+        }
+    }
+
+    fn start_poller(
+        &mut self,
+        reporter: &Arc<Reporter>,
+        destination: Option<Arc<Destination>>,
+    ) -> Result<(), SessionError> {
         let (events, group_events) = mpsc::unbounded_channel();
         let (progress, progress_inbox) = mpsc::unbounded_channel();
         let (state, state_of_poller) = watch::channel(PollerState::default());
@@ -150,6 +168,7 @@ impl Session {
             invoker: Arc::clone(&self.invoker),
             metrics: Arc::clone(&self.metrics),
             reporter: Arc::clone(reporter),
+            destination,
             ownership: Ownership::default(),
             progress,
             stop: self.stop.subscribe(),
@@ -261,7 +280,10 @@ async fn prepare(mapping: Arc<Mapping>, brokers: String) -> Result<usize, Sessio
     let asked = tokio::task::spawn_blocking(move || {
         let failed = |source| SessionError::Brokers { brokers: brokers.clone(), source };
         let client: BaseConsumer = kafka::client_config(&mapping, &brokers).create().map_err(failed)?;
-        let count = partition_count(&client, &mapping, &brokers)?;
+        let count = partition_count(&client, mapping.topic.as_str(), &brokers)?;
+        if let Some(DestinationTarget::Kafka(topic)) = &mapping.destination {
+            partition_count(&client, topic.as_str(), &brokers)?;
+        }
         if mapping.starting_position != StartingPosition::TrimHorizon {
             commit_start(&client, &mapping, count).map_err(failed)?;
         }
@@ -270,8 +292,7 @@ async fn prepare(mapping: Arc<Mapping>, brokers: String) -> Result<usize, Sessio
     asked.await.map_err(|_| SessionError::Poller)?
 }
 
-fn partition_count(client: &BaseConsumer, mapping: &Mapping, brokers: &str) -> Result<usize, SessionError> {
-    let topic = mapping.topic.as_str();
+fn partition_count(client: &BaseConsumer, topic: &str, brokers: &str) -> Result<usize, SessionError> {
     let metadata = client
         .fetch_metadata(Some(topic), METADATA_TIMEOUT)
         .map_err(|source| SessionError::Brokers { brokers: brokers.to_owned(), source })?;

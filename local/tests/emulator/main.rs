@@ -6,5 +6,6 @@ mod rig;
 
 mod batching;
 mod delivery;
+mod destinations;
 mod failures;
 mod process;

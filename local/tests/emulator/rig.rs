@@ -12,7 +12,7 @@ use msk_local::esm::session::{DrainLimits, End, Session};
 use msk_local::report::{Format, Reporter};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
@@ -73,6 +73,25 @@ impl Rig {
             record = record.headers(owned);
         }
         self.producer.send(record, PATIENCE).await.map_err(|(error, _)| error).unwrap().offset
+    }
+
+    /// The values that a topic of one partition holds, with their keys.
+    pub(crate) async fn read(&self, topic: &str, count: usize) -> Vec<(Option<Vec<u8>>, Value)> {
+        let consumer: rdkafka::consumer::StreamConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.brokers.bootstrap_servers())
+            .set("group.id", "reader")
+            .create()
+            .unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+        consumer.assign(&list).unwrap();
+        let mut read = Vec::new();
+        while read.len() < count {
+            let message = within(consumer.recv()).await.unwrap();
+            let value = serde_json::from_slice(message.payload().unwrap()).unwrap();
+            read.push((message.key().map(<[u8]>::to_vec), value));
+        }
+        read
     }
 
     /// A mapping of the topic to the function; `members` are written over quick defaults.

@@ -1,0 +1,262 @@
+//! The on-failure destination: a Kafka topic, really produced to, or files in the place of SQS, SNS and S3.
+//!
+//! Documents: AWS Lambda developer guide, "Capturing discarded batches for Amazon MSK event sources".
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use msk_shared::event::Record;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::batch::{Envelope, PolledRecord, TOMBSTONES};
+use super::mapping::DestinationTarget;
+use super::outcome::Failure;
+
+/// How long a document may take to be confirmed by the brokers.
+const PRODUCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Documents hold a whole event, which may be as large as the largest event and more.
+const MAX_DOCUMENT_BYTES: &str = "16000000";
+
+/// Why records were given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    RetriesExhausted,
+    PayloadTooLarge,
+    RecordAgeExceeded,
+}
+
+/// What the function's last answer was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Response {
+    function_error: bool,
+}
+
+impl Response {
+    pub(super) fn of(failure: &Failure) -> Self {
+        Self { function_error: matches!(failure, Failure::FunctionError(_) | Failure::Timeout(_)) }
+    }
+}
+
+/// Records that are given up together.
+pub(super) struct GivenUp<'a> {
+    pub(super) records: &'a [PolledRecord],
+    pub(super) envelope: &'a Envelope,
+    pub(super) condition: Condition,
+    pub(super) invoke_count: u32,
+    pub(super) response: Option<Response>,
+}
+
+/// Where they go.
+pub(super) struct Destination {
+    function: String,
+    target: Target,
+}
+
+enum Target {
+    Kafka { topic: String, producer: FutureProducer },
+    Files { folder: PathBuf, with_payload: bool },
+}
+
+/// Why a document did not arrive.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DestinationError {
+    #[error("topic `{topic}`: {source}")]
+    Kafka { topic: String, source: KafkaError },
+    #[error("{path}: {source}")]
+    File { path: String, source: std::io::Error },
+    #[error("the document cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Destination {
+    pub(super) fn new(
+        function: &str,
+        target: &DestinationTarget,
+        client: &ClientConfig,
+    ) -> Result<Self, DestinationError> {
+        let target = match target {
+            DestinationTarget::Kafka(topic) => {
+                let topic = topic.to_string();
+                let producer =
+                    producer(client).map_err(|source| DestinationError::Kafka { topic: topic.clone(), source })?;
+                Target::Kafka { topic, producer }
+            }
+            DestinationTarget::Files { folder, with_payload } => {
+                Target::Files { folder: folder.clone(), with_payload: *with_payload }
+            }
+        };
+        Ok(Self { function: function.to_owned(), target })
+    }
+
+    pub(super) async fn deliver(&self, given_up: &GivenUp<'_>) -> Result<(), DestinationError> {
+        match &self.target {
+            Target::Kafka { topic, producer } => {
+                for record in given_up.records {
+                    self.produce(topic, producer, record, given_up).await?;
+                }
+                Ok(())
+            }
+            Target::Files { folder, with_payload } => {
+                let document = self.batch_document(given_up, *with_payload)?;
+                let folder = folder.clone();
+                let name = format!("{}-{}.json", timestamp().replace(':', "."), random_id());
+                tokio::task::spawn_blocking(move || write(&folder, &name, &document))
+                    .await
+                    .map_err(|panic| DestinationError::File { path: String::new(), source: panic.into() })?
+            }
+        }
+    }
+
+    /// One document a record, with the record's own key.
+    async fn produce(
+        &self,
+        topic: &str,
+        producer: &FutureProducer,
+        record: &PolledRecord,
+        given_up: &GivenUp<'_>,
+    ) -> Result<(), DestinationError> {
+        let document = serde_json::to_vec(&self.record_document(record, given_up)?)?;
+        let key = record.record.key().ok().flatten();
+        let mut message = FutureRecord::<[u8], [u8]>::to(topic).payload(&document);
+        message.key = key.as_deref();
+        let sent = producer.send(message, PRODUCE_TIMEOUT).await;
+        sent.map(drop).map_err(|(source, _)| DestinationError::Kafka { topic: topic.to_owned(), source })
+    }
+
+    fn record_document(&self, polled: &PolledRecord, given_up: &GivenUp<'_>) -> Result<Value, DestinationError> {
+        let record = &polled.record;
+        let payload = payload(given_up.envelope, [record.clone()]);
+        // AWS's page on Kafka destinations has a name of its own for this condition.
+        let mut document = self.context(given_up, "RetriesExhausted");
+        let info = json!({"offset": record.offset().to_string(), "timestamp": iso(record.timestamp_ms())});
+        document["KafkaBatchInfo"] = given_up.envelope.info(1, payload.len());
+        document["KafkaBatchInfo"]["recordInfo"] = info;
+        document["payload"] = serde_json::from_str(&payload)?;
+        Ok(document)
+    }
+
+    fn batch_document(&self, given_up: &GivenUp<'_>, with_payload: bool) -> Result<String, DestinationError> {
+        let records = given_up.records;
+        let payload = payload(given_up.envelope, records.iter().map(|polled| polled.record.clone()));
+        let mut document = self.context(given_up, "RetryAttemptsExhausted");
+        document["KafkaBatchInfo"] = given_up.envelope.info(records.len(), payload.len());
+        document["KafkaBatchInfo"]["recordsInfo"] = records_info(records);
+        if with_payload {
+            document["payload"] = json!(payload);
+        }
+        Ok(serde_json::to_string_pretty(&document)?)
+    }
+
+    fn context(&self, given_up: &GivenUp<'_>, exhausted: &str) -> Value {
+        let condition = match given_up.condition {
+            Condition::RetriesExhausted => exhausted,
+            Condition::PayloadTooLarge => "MaximumPayloadSizeExceeded",
+            Condition::RecordAgeExceeded => "RecordAgeExceeded",
+        };
+        let response = given_up.response.map(|response| {
+            json!({
+                "statusCode": 200,
+                "executedVersion": "$LATEST",
+                "functionError": response.function_error.then_some("Unhandled"),
+            })
+        });
+        json!({
+            "requestContext": {
+                "requestId": random_id(),
+                "functionArn": format!("arn:aws:lambda:us-east-1:123456789012:function:{}", self.function),
+                "condition": condition,
+                "approximateInvokeCount": given_up.invoke_count,
+            },
+            "responseContext": response,
+            "version": "1.0",
+            "timestamp": timestamp(),
+        })
+    }
+}
+
+impl Envelope {
+    fn info(&self, batch_size: usize, payload_size: usize) -> Value {
+        let event = self.event([]);
+        json!({
+            "batchSize": batch_size,
+            "eventSourceArn": event.event_source_arn,
+            "bootstrapServers": event.bootstrap_servers,
+            "payloadSize": payload_size,
+        })
+    }
+}
+
+fn producer(client: &ClientConfig) -> Result<FutureProducer, KafkaError> {
+    let mut config = client.clone();
+    config.remove("group.id").remove("group.protocol");
+    for name in CONSUMER_ONLY {
+        config.remove(name);
+    }
+    // Java's placement of keys, all replicas, no duplicates by retries.
+    config.set("partitioner", "murmur2_random").set("enable.idempotence", "true");
+    config.set("message.max.bytes", MAX_DOCUMENT_BYTES).set("linger.ms", "0").create()
+}
+
+/// Settings of the mapping's clients that a producer would warn about.
+const CONSUMER_ONLY: &[&str] = &[
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "enable.partition.eof",
+    "fetch.wait.max.ms",
+    "fetch.error.backoff.ms",
+    "fetch.queue.backoff.ms",
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+];
+
+fn payload(envelope: &Envelope, records: impl IntoIterator<Item = Record>) -> String {
+    // The encoder writes UTF-8 only.
+    String::from_utf8(envelope.event(records).to_json(TOMBSTONES)).unwrap_or_default()
+}
+
+/// First and last record of each partition.
+fn records_info(records: &[PolledRecord]) -> Value {
+    let mut partitions: BTreeMap<String, (&Record, &Record)> = BTreeMap::new();
+    for polled in records {
+        let record = &polled.record;
+        partitions.entry(record.id().partition_name()).or_insert((record, record)).1 = record;
+    }
+    let info = partitions.into_iter().map(|(name, (first, last))| {
+        let info = json!({
+            "firstRecordOffset": first.offset().to_string(),
+            "lastRecordOffset": last.offset().to_string(),
+            "firstRecordTimestamp": iso(first.timestamp_ms()),
+            "lastRecordTimestamp": iso(last.timestamp_ms()),
+        });
+        (name, info)
+    });
+    Value::Object(info.collect())
+}
+
+fn iso(timestamp_ms: Option<i64>) -> Option<String> {
+    let nanoseconds = i128::from(timestamp_ms?) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok()?.format(&Rfc3339).ok()
+}
+
+fn timestamp() -> String {
+    OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
+}
+
+/// In the shape of a UUID.
+fn random_id() -> String {
+    let [a, b, c, d] = rand::random::<[u32; 4]>();
+    format!("{a:08x}-{:04x}-4{:03x}-8{:03x}-{:04x}{d:08x}", b >> 16, b & 0xfff, c >> 20, c & 0xffff)
+}
+
+fn write(folder: &Path, name: &str, document: &str) -> Result<(), DestinationError> {
+    let path = folder.join(name);
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, document));
+    written.map_err(|source| DestinationError::File { path: path.display().to_string(), source })
+}
