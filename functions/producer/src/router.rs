@@ -105,7 +105,7 @@ async fn around<B: Backend>(State(app): State<Arc<App<B>>>, mut request: Request
         });
         let response = finish(response, &head, &info);
         let published = response.extensions().get::<Published>().copied();
-        app.metrics.line(&info.request_id, published, app.backend.stats()).emit();
+        app.metrics.line(&info.request_id, &head.method, published, app.backend.stats()).emit();
         log(&head, &response, published, started);
         response
     }

@@ -1,6 +1,6 @@
 //! The body of a request, bounded while it is read.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
@@ -20,10 +20,10 @@ pub(crate) async fn read(
     limit_bytes: usize,
     deadline: Deadline,
 ) -> Result<Bytes, Problem> {
-    let announced: Option<usize> =
-        headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    if let Some(announced) = announced.filter(|bytes| *bytes > limit_bytes) {
-        return Err(too_large(limit_bytes, announced));
+    let known = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let announced = || headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse::<usize>().ok();
+    if let Some(bytes) = known.or_else(announced).filter(|bytes| *bytes > limit_bytes) {
+        return Err(too_large(limit_bytes, bytes, ""));
     }
     let reading = collect(body, limit_bytes);
     match tokio::time::timeout_at(deadline.instant().into(), reading).await {
@@ -41,7 +41,7 @@ async fn collect(mut body: Body, limit_bytes: usize) -> Result<Bytes, Problem> {
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
         if length > limit_bytes {
-            return Err(too_large(limit_bytes, length));
+            return Err(too_large(limit_bytes, length, " or more"));
         }
         // On Lambda a body is one frame: it is not copied.
         match first.take() {
@@ -56,12 +56,10 @@ async fn collect(mut body: Body, limit_bytes: usize) -> Result<Bytes, Problem> {
     Ok(first.unwrap_or_else(|| rest.freeze()))
 }
 
-fn too_large(limit_bytes: usize, actual_bytes: usize) -> Problem {
-    Problem::new(
-        Kind::TooLarge,
-        format!("the request has {actual_bytes} bytes or more; the limit is {limit_bytes} bytes (MAX_REQUEST_BYTES)"),
-    )
-    .with_sizes(limit_bytes, actual_bytes)
+fn too_large(limit_bytes: usize, actual_bytes: usize, or_more: &str) -> Problem {
+    let detail =
+        format!("the request has {actual_bytes} bytes{or_more}; the limit is {limit_bytes} bytes (MAX_REQUEST_BYTES)");
+    Problem::new(Kind::TooLarge, detail).with_sizes(limit_bytes, actual_bytes)
 }
 
 #[cfg(test)]

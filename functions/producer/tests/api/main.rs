@@ -1,0 +1,22 @@
+//! The API as its callers see it.
+//!
+//! | Module | Shows |
+//! |---|---|
+//! | `bad_requests` | the answer to everything that is wrong with a request |
+//! | `good_requests` | what records a request becomes |
+//! | `answers` | the shapes of answers, statuses for every outcome (snapshots) |
+//! | `arbitrary` | property tests: nothing panics, nothing is a 5xx |
+//! | `cluster` | real publisher, embedded brokers, a second client that reads back |
+//! | `docs` | the page that problem documents point to |
+//! | `events` | the API Gateway events of `events/` |
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "figures are printed")]
+
+mod answers;
+mod arbitrary;
+mod bad_requests;
+mod cluster;
+mod docs;
+mod events;
+mod good_requests;
+mod support;
