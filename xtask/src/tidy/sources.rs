@@ -9,7 +9,8 @@ const MAX_LINES: usize = 400;
 const MAX_LINES_WITH_TESTS: usize = 600;
 
 /// Longer files, with the reason.
-const LONGER: &[(&str, &str)] = &[];
+const LONGER: &[(&str, &str)] =
+    &[("functions/producer/src/request/json.rs", "one reader of JSON: its parts share the cursor and the depth")];
 
 #[test]
 fn rust_files_stay_short() {

@@ -70,9 +70,7 @@ fn show(line: &Line) -> Option<String> {
     match value["event"].as_str() {
         Some("record") => Some(record(&value)),
         Some("invocation") if value["outcome"] != "done" => Some(invocation(&value)),
-        _ if matches!(value["level"].as_str(), Some("WARN" | "ERROR")) => {
-            log_line(&value)
-        }
+        _ if matches!(value["level"].as_str(), Some("WARN" | "ERROR")) => log_line(&value),
         _ => None,
     }
 }

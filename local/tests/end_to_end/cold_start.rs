@@ -1,0 +1,31 @@
+//! The first acknowledgement of a producer that has just been started.
+
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+
+use crate::rig::Rig;
+
+const RUNS: usize = 50;
+/// librdkafka's idempotent producer waits 500 ms for its producer id unless brokers are up when it is asked for. Below
+/// this that wait cannot have happened.
+const LONGEST: Duration = Duration::from_millis(450);
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "drives packaged functions: run `cargo xtask test e2e`"]
+async fn the_first_acknowledgement_of_a_cold_producer_comes_soon() {
+    let rig = Rig::start(&["orders:3"]).await;
+    let mut times = Vec::with_capacity(RUNS);
+    for run in 0..RUNS {
+        // From the start of the process, its init included, to the answer: the request waits for the function.
+        let started = Instant::now();
+        let _producer = rig.producer(&[]);
+        let (status, answer) = rig.post("/messages", "application/json", format!("{{\"run\":{run}}}")).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        times.push(started.elapsed());
+    }
+    times.sort_unstable();
+    let (median, longest) = (times[RUNS / 2], times[RUNS - 1]);
+    println!("first acknowledgement of a cold producer, {RUNS} runs: p50 {median:.0?}, maximum {longest:.0?}");
+    assert!(longest < LONGEST, "{times:?}");
+}

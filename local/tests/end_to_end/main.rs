@@ -1,0 +1,21 @@
+//! End to end on a laptop: HTTP through `cargo lambda watch` to the packaged producer, the embedded brokers, the event
+//! source mapping, the packaged consumer. Run by `cargo xtask test e2e`, which builds what is driven here.
+//!
+//! | Module | Shows |
+//! |---|---|
+//! | `delivery` | every acknowledged message is handled once and in order, and a second client reads back identical bytes |
+//! | `poison` | a record that cannot be handled goes to the dead letter and blocks nothing |
+//! | `redelivery` | a failed record comes again with the later ones of its partition, and no other does |
+//! | `outage` | all brokers down: a truthful answer in time; brokers back: the next request succeeds |
+//! | `cold_start` | the first acknowledgement of a cold producer comes without librdkafka's 500 ms timer |
+
+#![expect(clippy::print_stdout, reason = "measured figures belong into the tests' output")]
+
+mod cold_start;
+mod delivery;
+mod outage;
+mod poison;
+mod process;
+mod redelivery;
+mod rig;
+mod second_client;
