@@ -2,6 +2,7 @@
 //! The mock has no replication; loss is proven on real brokers by the crate `msk-e2e`.
 #![cfg(feature = "kafka")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "measured figures belong into the tests' output")]
 
 use std::time::{Duration, Instant};
 
@@ -90,7 +91,8 @@ fn read(cluster: &Cluster, partition: i32, count: usize) -> Vec<rdkafka::message
 async fn what_is_written_is_read_back_byte_by_byte() {
     let cluster = cluster();
     let publisher = publisher(&cluster, 22_000);
-    let cases: Vec<(Option<&[u8]>, Option<&[u8]>)> = vec![
+    type Part<'a> = Option<&'a [u8]>;
+    let cases: Vec<(Part<'_>, Part<'_>)> = vec![
         (None, None),
         (None, Some(b"")),
         (Some(b""), None),

@@ -29,7 +29,7 @@ pub struct BatchSettings {
     pub deadline_guard: Duration,
     /// What makes two records the same, best first.
     pub idempotency_keys: &'static [KeySource],
-    /// `CloudWatch` namespace (`METRICS_NAMESPACE`).
+    /// CloudWatch namespace (`METRICS_NAMESPACE`).
     pub metrics_namespace: String,
 }
 
@@ -96,7 +96,7 @@ impl Config {
     }
 }
 
-/// `CloudWatch` takes 1 to 255 characters of a namespace and these only (PutMetricData).
+/// CloudWatch takes 1 to 255 characters of a namespace and these only (`PutMetricData`).
 fn metrics_namespace(env: &mut EnvReader) -> Option<String> {
     let name = env.optional("METRICS_NAMESPACE")?.trim().to_owned();
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/#: ".contains(c);

@@ -32,6 +32,7 @@
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::sync::Arc;
 
 use msk_shared::event::{DecodeError, Message, Record};
 
@@ -41,6 +42,13 @@ use msk_shared::event::{DecodeError, Message, Record};
 pub trait RecordHandler: Send + Sync + 'static {
     /// Does what the record asks for and says how that went. A panic is caught and counts as [`Outcome::Poison`].
     fn handle(&self, record: &Record) -> impl Future<Output = Outcome> + Send;
+}
+
+/// A handler that is shared with others, such as a test that looks at its effects.
+impl<H: RecordHandler> RecordHandler for Arc<H> {
+    fn handle(&self, record: &Record) -> impl Future<Output = Outcome> + Send {
+        H::handle(self, record)
+    }
 }
 
 /// How handling a record went.

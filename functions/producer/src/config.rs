@@ -139,7 +139,7 @@ fn default_topic(env: &mut EnvReader, topics: Option<&Topics>) -> Option<TopicNa
     }
 }
 
-/// CloudWatch takes 1 to 255 characters of a namespace and these only (PutMetricData).
+/// CloudWatch takes 1 to 255 characters of a namespace and these only (`PutMetricData`).
 fn metrics_namespace(env: &mut EnvReader) -> String {
     let Some(name) = env.optional("METRICS_NAMESPACE") else { return "msk-ha-cluster".to_owned() };
     let name = name.trim().to_owned();

@@ -9,6 +9,7 @@
 //! | `outage` | all brokers down: a truthful answer in time; brokers back: the next request succeeds |
 //! | `cold_start` | the first acknowledgement of a cold producer comes without librdkafka's 500 ms timer |
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "measured figures belong into the tests' output")]
 
 mod cold_start;

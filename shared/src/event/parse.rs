@@ -1,20 +1,23 @@
 //! Reads an event: one pass over its text, which the records then share.
 
-use std::fmt;
-use std::sync::{Arc, LazyLock};
+mod headers;
+mod members;
 
-use base64::Engine;
-use base64::engine::{DecodePaddingMode, GeneralPurposeConfig, Simd};
+use std::fmt;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::record::{Field, Headers};
+use self::members::{field, number, plain_text, schema, text, timestamp_type, unparsed_headers};
 use super::{
-    FieldError, Header, MSK_EVENT_SOURCE, MskEvent, PartitionRecords, Record, RecordFault, SELF_MANAGED_EVENT_SOURCE,
-    SchemaMetadata, TimestampType,
+    MSK_EVENT_SOURCE, MskEvent, PartitionRecords, Record, RecordFault, SELF_MANAGED_EVENT_SOURCE, TimestampType,
 };
+
+pub(super) use self::headers::headers;
+pub(super) use self::members::base64;
 
 /// Why a body is no MSK event. Never holds its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -382,162 +385,4 @@ fn checked(mut record: Record) -> Record {
         None
     };
     record
-}
-
-fn timestamp_type(raw: &RawValue) -> TimestampType {
-    match plain_text(raw) {
-        Some("LOG_APPEND_TIME") => TimestampType::LogAppendTime,
-        Some("NO_TIMESTAMP_TYPE") => TimestampType::NoTimestamp,
-        _ => TimestampType::CreateTime,
-    }
-}
-
-fn field(source: &Bytes, raw: &RawValue) -> Field {
-    let json = raw.get();
-    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(inner) => Field::Base64(slice(source, inner)),
-        None if json == "null" => Field::Null,
-        None => Field::Odd(slice(source, json)),
-    }
-}
-
-fn unparsed_headers(source: &Bytes, raw: &RawValue) -> Headers {
-    match raw.get() {
-        "null" | "[]" => Headers::default(),
-        json => Headers { text: slice(source, json), ..Headers::default() },
-    }
-}
-
-/// The part of `source` that `text` is; a copy if it is none.
-fn slice(source: &Bytes, text: &str) -> Bytes {
-    let start = (text.as_ptr() as usize).wrapping_sub(source.as_ptr() as usize);
-    match start.checked_add(text.len()) {
-        Some(end) if end <= source.len() => source.slice(start..end),
-        _ => Bytes::copy_from_slice(text.as_bytes()),
-    }
-}
-
-/// The text of a JSON string without escapes.
-fn plain_text(raw: &RawValue) -> Option<&str> {
-    raw.get().strip_prefix('"')?.strip_suffix('"').filter(|inner| !inner.contains('\\'))
-}
-
-fn text(raw: &RawValue) -> Option<String> {
-    serde_json::from_str(raw.get()).ok()
-}
-
-/// A whole number, also as text (`"15"`) or with a fraction of zero.
-fn number(raw: &RawValue) -> Option<i64> {
-    /// Above it a float no longer holds every whole number.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    let json = raw.get().trim_matches('"');
-    json.parse().ok().or_else(|| {
-        let float: f64 = json.parse().ok()?;
-        (float.fract() == 0.0 && float.abs() <= EXACT).then_some(float as i64)
-    })
-}
-
-fn schema(raw: &RawValue) -> Option<Box<SchemaMetadata>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Members<'a> {
-        #[serde(borrow)]
-        data_format: &'a RawValue,
-        #[serde(borrow)]
-        schema_id: &'a RawValue,
-    }
-
-    let members: Members<'_> = serde_json::from_str(raw.get()).ok()?;
-    let schema_id = text(members.schema_id).or_else(|| number(members.schema_id).map(|id| id.to_string()))?;
-    Some(Box::new(SchemaMetadata { data_format: text(members.data_format)?, schema_id }))
-}
-
-/// Decodes what stands between the quotes of a JSON string.
-pub(super) fn base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
-    static ENGINE: LazyLock<Simd> = LazyLock::new(|| {
-        Simd::standard(GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent))
-    });
-    ENGINE.decode(text).or_else(|error| {
-        // Some JSON writers escape the `/` of the alphabet.
-        match unescaped(text) {
-            Some(plain) => ENGINE.decode(plain),
-            None => Err(error),
-        }
-    })
-}
-
-fn unescaped(text: &[u8]) -> Option<String> {
-    if !text.contains(&b'\\') {
-        return None;
-    }
-    let mut json = Vec::with_capacity(text.len() + 2);
-    json.push(b'"');
-    json.extend_from_slice(text);
-    json.push(b'"');
-    serde_json::from_slice(&json).ok()
-}
-
-/// Reads the JSON text of a record's headers.
-pub(super) fn headers(json: &[u8]) -> Result<Vec<Header>, FieldError> {
-    serde_json::from_slice::<HeaderList>(json)
-        .map(|list| list.0)
-        // Its own message may quote the text.
-        .map_err(|error| FieldError::Headers(format!("wrong at character {}", error.column())))
-}
-
-/// A list of objects, or one object.
-struct HeaderList(Vec<Header>);
-
-impl<'de> Deserialize<'de> for HeaderList {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-
-        impl<'de> Visitor<'de> for List {
-            type Value = Vec<Header>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of headers")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<Header>, A::Error> {
-                let mut headers = Vec::new();
-                while let Some(HeaderObject(more)) = items.next_element()? {
-                    headers.extend(more);
-                }
-                Ok(headers)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Vec<Header>, A::Error> {
-                let mut headers = Vec::new();
-                while let Some((name, value)) = members.next_entry::<String, Option<Vec<HeaderByte>>>()? {
-                    let value = value.map(|bytes| bytes.into_iter().map(|byte| byte.0).collect::<Vec<u8>>().into());
-                    headers.push(Header { name, value });
-                }
-                Ok(headers)
-            }
-        }
-
-        deserializer.deserialize_any(List).map(Self)
-    }
-}
-
-struct HeaderObject(Vec<Header>);
-
-impl<'de> Deserialize<'de> for HeaderObject {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        HeaderList::deserialize(deserializer).map(|list| Self(list.0))
-    }
-}
-
-/// A byte as a number from -128 (Java's `byte`) to 255.
-struct HeaderByte(u8);
-
-impl<'de> Deserialize<'de> for HeaderByte {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = i16::deserialize(deserializer)?;
-        u8::try_from(number)
-            .or_else(|_| i8::try_from(number).map(i8::cast_unsigned))
-            .map(Self)
-            .map_err(|_| serde::de::Error::custom("not a byte"))
-    }
 }

@@ -39,13 +39,15 @@ impl KafkaPublisher {
         let again: Vec<usize> = (0..reports.len()).filter(|index| may_be_resent(&reports[*index])).collect();
         // A record must not overtake an earlier one of the same request whose fate is unknown.
         let unknown = |report: &Report| matches!(report.result, Err(f) if f.persisted == Persisted::Unknown);
-        if !again.is_empty() && !reports.iter().any(unknown) && deadline.remaining() >= MIN_REMAINING {
-            if let Ok(client) = self.admit(deadline).await {
-                let records: Vec<OutboundRecord> = again.iter().map(|index| records[*index].clone()).collect();
-                let resent = self.send_once(&client, &records, deadline).await;
-                for (index, report) in again.into_iter().zip(resent) {
-                    reports[index] = report;
-                }
+        if !again.is_empty()
+            && !reports.iter().any(unknown)
+            && deadline.remaining() >= MIN_REMAINING
+            && let Ok(client) = self.admit(deadline).await
+        {
+            let records: Vec<OutboundRecord> = again.iter().map(|index| records[*index].clone()).collect();
+            let resent = self.send_once(&client, &records, deadline).await;
+            for (index, report) in again.into_iter().zip(resent) {
+                reports[index] = report;
             }
         }
         reports.into_iter().map(|report| report.result).collect()

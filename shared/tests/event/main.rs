@@ -1,6 +1,12 @@
 //! The event model: what it reads, what it writes, how answers are judged.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failing test may panic, and figures are printed"
+)]
 
 mod decoding;
 mod judgement;

@@ -6,6 +6,7 @@ mod letter;
 mod target;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use msk_shared::deadline::Deadline;
 use msk_shared::names::TopicNameError;
@@ -54,7 +55,18 @@ impl DeadLetter for NoDeadLetter {
     }
 }
 
-/// Either dead letter, or none.
+/// A dead letter that is shared with others.
+impl<D: DeadLetter> DeadLetter for Arc<D> {
+    fn send(
+        &self,
+        letter: &Letter<'_>,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<(), DeadLetterError>> + Send {
+        D::send(self, letter, deadline)
+    }
+}
+
+/// A dead letter, or none.
 impl<D: DeadLetter> DeadLetter for Option<D> {
     async fn send(&self, letter: &Letter<'_>, deadline: Deadline) -> Result<(), DeadLetterError> {
         match self {

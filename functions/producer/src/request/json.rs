@@ -407,6 +407,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    #[expect(clippy::ptr_arg, reason = "a name that was borrowed from the body is kept without a copy")]
     fn is_duplicate(&mut self, name: &Cow<'a, str>, first: usize, many: &mut Option<HashSet<Cow<'a, str>>>) -> bool {
         if let Some(names) = many {
             return !names.insert(name.clone());
