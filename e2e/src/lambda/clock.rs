@@ -1,21 +1,20 @@
 //! A wall clock that can be moved while the monotonic one goes on as it does: what a function sees after a freeze,
 //! where the time it slept through is on the calendar and on no timer.
 //!
-//! Done by `libfaketime`, preloaded into the function: the function itself is the one that is shipped.
+//! Done by a small preloaded library (`e2e/c/clock.c`): the function itself is the one that is shipped.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use crate::{
-    error::{Result, RigError, file_error},
+    error::{Result, file_error},
     folder::{TempFolder, target_dir},
+    kafka::distribution::run,
 };
-
-const LIBRARY: &str = "libfaketime.so.1";
-const INSTALL: &str = "install libfaketime (Debian: `apt-get install libfaketime`)";
 
 /// The wall clock of one function.
 #[derive(Debug)]
@@ -29,10 +28,11 @@ impl WallClock {
     ///
     /// # Errors
     ///
-    /// [`RigError::MissingTool`] when `libfaketime` is not installed and cannot be fetched.
+    /// [`crate::RigError::MissingTool`] without a C compiler.
     pub fn new() -> Result<Self> {
-        let clock = Self { library: find_library()?, folder: TempFolder::new()? };
-        clock.set_offset_ms(0)?;
+        let clock = Self { library: library()?, folder: TempFolder::new()? };
+        let file = clock.file();
+        fs::write(&file, 0_i64.to_ne_bytes()).map_err(file_error(&file))?;
         Ok(clock)
     }
 
@@ -40,57 +40,46 @@ impl WallClock {
     ///
     /// # Errors
     ///
-    /// [`RigError::File`] when the file it stands in cannot be written.
+    /// [`crate::RigError::File`] when the file it stands in cannot be written.
     pub fn set_offset_ms(&self, offset_ms: i64) -> Result<()> {
-        let (path, new) = (self.file(), self.folder.path().join("offset.new"));
-        let sign = if offset_ms < 0 { '-' } else { '+' };
-        let text = format!("{sign}{}.{:03}\n", offset_ms.unsigned_abs() / 1_000, offset_ms.unsigned_abs() % 1_000);
-        fs::write(&new, text).map_err(file_error(&new))?;
-        fs::rename(&new, &path).map_err(file_error(&path))
+        // In place: the function has mapped this very file. Eight aligned bytes are written at once.
+        let path = self.file();
+        let file = File::options().write(true).open(&path).map_err(file_error(&path))?;
+        file.write_all_at(&offset_ms.to_ne_bytes(), 0).map_err(file_error(&path))
     }
 
     /// The variables that make a process see this clock.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let set = |name: &str, value: String| (name.to_owned(), value);
         vec![
-            set("LD_PRELOAD", self.library.display().to_string()),
-            set("FAKETIME_TIMESTAMP_FILE", self.file().display().to_string()),
-            // A jump must be seen at the first look after a thaw.
-            set("FAKETIME_NO_CACHE", "1".to_owned()),
-            set("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-            // Files and folders keep their own times.
-            set("NO_FAKE_STAT", "1".to_owned()),
+            ("LD_PRELOAD".to_owned(), self.library.display().to_string()),
+            ("MSK_E2E_CLOCK".to_owned(), self.file().display().to_string()),
         ]
     }
 
     fn file(&self) -> PathBuf {
-        self.folder.path().join("offset")
+        self.folder.path().join("offset-ms")
     }
 }
 
-/// Where Debian puts it, or a copy in the target folder that is unpacked from Debian's package on first use.
-fn find_library() -> Result<PathBuf> {
-    let own = target_dir().join("tools/libfaketime");
-    for root in [Path::new("/"), &own] {
-        if let Some(found) = library_below(root) {
-            return Ok(found);
-        }
+/// Compiles the library into the target folder when its source is newer than what is there.
+fn library() -> Result<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("c/clock.c");
+    let folder = target_dir().join("e2e");
+    fs::create_dir_all(&folder).map_err(file_error(&folder))?;
+    let lock_path = folder.join("clock.lock");
+    let lock = File::create(&lock_path).map_err(file_error(&lock_path))?;
+    lock.lock().map_err(file_error(&lock_path))?;
+    let (made, copy) = (folder.join("clock.so"), folder.join("clock.c"));
+    let text = fs::read(&source).map_err(file_error(&source))?;
+    if made.exists() && fs::read(&copy).is_ok_and(|old| old == text) {
+        return Ok(made);
     }
-    unpack_package(&own)?;
-    library_below(&own).ok_or(RigError::MissingTool { tool: LIBRARY, install: INSTALL })
-}
-
-fn library_below(root: &Path) -> Option<PathBuf> {
-    let machines = fs::read_dir(root.join("usr/lib")).ok()?;
-    machines.flatten().map(|machine| machine.path().join("faketime").join(LIBRARY)).find(|path| path.exists())
-}
-
-fn unpack_package(into: &Path) -> Result<()> {
-    fs::create_dir_all(into).map_err(file_error(into))?;
-    let script = "apt-get download -q libfaketime && dpkg-deb -x libfaketime_*.deb . && rm -f libfaketime_*.deb";
-    let unpacked = Command::new("sh").args(["-c", script]).current_dir(into).stdout(Stdio::null()).status();
-    match unpacked {
-        Ok(status) if status.success() => Ok(()),
-        _ => Err(RigError::MissingTool { tool: LIBRARY, install: INSTALL }),
-    }
+    let new = folder.join("clock.so.new");
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&new).arg(&source).arg("-ldl");
+    run(&mut cc, "cc", "install a C compiler (Debian: `apt-get install gcc`)")?;
+    // Renamed into place: a running function keeps the library it has loaded.
+    fs::rename(&new, &made).map_err(file_error(&made))?;
+    fs::write(&copy, &text).map_err(file_error(&copy))?;
+    Ok(made)
 }

@@ -63,13 +63,13 @@ pub(crate) async fn deadlines(stage: &Stage) -> anyhow::Result<String> {
     let environments = producers(&cluster, &topic, CLIENTS * 2, &[]).await?;
     let load = Load::new(&topic);
     let each = stage.choose(200, 1_000) / environments.len();
-    // Half of the time the brokers are silent: only the function's own clock ends a request then.
+    // Most of the time the brokers are silent: only the function's own clock ends a request then.
     let weather = async {
         loop {
             cluster.proxies().for_each(|proxy| proxy.set(Faults { blackhole: true, ..Faults::default() }));
-            tokio::time::sleep(Duration::from_secs(4)).await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
             cluster.proxies().for_each(|proxy| proxy.set(Faults::default()));
-            tokio::time::sleep(Duration::from_secs(4)).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
         }
     };
     let clients = join_all(environments.iter().enumerate().map(|(number, environment)| {
@@ -78,6 +78,7 @@ pub(crate) async fn deadlines(stage: &Stage) -> anyhow::Result<String> {
             for _ in 0..each {
                 let limit = Duration::from_millis(rand::rng().random_range(500..30_000));
                 load.send_within(environment, number, limit).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
         }
     }));

@@ -14,6 +14,19 @@ use crate::stage::{CLIENTS, Stage, ensure_all_succeeded, producer, producers, to
 
 const MINUTE_MS: i64 = 60_000;
 
+/// How far the calendar moves while frozen, and what became of the connections meanwhile. A way that was forgotten
+/// (stranded) takes minutes without traffic; brokers and load balancers reset at any time.
+const NIGHTS: [(i64, Option<Cut>); 8] = [
+    (0, None),
+    (0, Some(Cut::Reset)),
+    (6 * MINUTE_MS, None),
+    (6 * MINUTE_MS, Some(Cut::Strand)),
+    (20 * MINUTE_MS, Some(Cut::Reset)),
+    (20 * MINUTE_MS, Some(Cut::Strand)),
+    (120 * MINUTE_MS, None),
+    (120 * MINUTE_MS, Some(Cut::Strand)),
+];
+
 pub(crate) async fn freeze_and_thaw(stage: &Stage) -> anyhow::Result<String> {
     let cluster = stage.cluster().await?;
     let topic = topic(&cluster, "r10").await?;
@@ -23,16 +36,14 @@ pub(crate) async fn freeze_and_thaw(stage: &Stage) -> anyhow::Result<String> {
     ensure!(load.send(&environment, 0, 1).await.is_success(), "{}", load.summary());
     let mut slowest = Duration::ZERO;
     let cycles = stage.choose(30, 1_000);
-    // How far the calendar moves while frozen, and what became of the connections meanwhile.
-    let jumps = [0, 6 * MINUTE_MS, 20 * MINUTE_MS, 120 * MINUTE_MS];
-    let cuts = [None, Some(Cut::Strand), Some(Cut::Reset)];
     for cycle in 0..cycles {
+        let (jump_ms, cut) = NIGHTS[cycle % NIGHTS.len()];
         environment.freeze().await?;
         tokio::time::sleep(Duration::from_millis(100)).await;
-        environment.advance_clock_ms(jumps[cycle % jumps.len()])?;
+        environment.advance_clock_ms(jump_ms)?;
         // The brokers live on the same calendar.
         cluster.iam().set_clock_offset_ms(environment.clock_offset_ms())?;
-        if let Some(cut) = cuts[cycle % cuts.len()] {
+        if let Some(cut) = cut {
             cluster.proxies().for_each(|proxy| proxy.cut(cut));
         }
         let first = load.send(&environment, 0, 1).await;
@@ -55,10 +66,21 @@ pub(crate) async fn no_zombies(stage: &Stage) -> anyhow::Result<String> {
     let environments = producers(&cluster, &topic, CLIENTS + 1, &[("DELIVERY_TIMEOUT_MS", "1500")]).await?;
     let load = Load::new(&topic);
     let rounds = stage.choose(50, 500) / environments.len();
-    for _ in 0..rounds {
-        cluster.proxies().for_each(|proxy| proxy.set(Faults { blackhole: true, ..Faults::default() }));
+    for round in 0..rounds {
+        // Records that were sent and not answered, and records that never left the process.
+        let fault = if round % 2 == 0 {
+            Faults { blackhole: true, ..Faults::default() }
+        } else {
+            Faults { refuse: true, ..Faults::default() }
+        };
+        for proxy in cluster.proxies() {
+            proxy.set(fault.clone());
+            if fault.refuse {
+                proxy.cut(Cut::Reset);
+            }
+        }
         let timed_out = join_all(environments.iter().enumerate().map(|(number, one)| load.send(one, number, 1))).await;
-        ensure!(timed_out.iter().all(|answer| !answer.is_success()), "a 2xx through a blackhole: {}", load.summary());
+        ensure!(timed_out.iter().all(|answer| !answer.is_success()), "a 2xx without brokers: {}", load.summary());
         for environment in &environments {
             environment.freeze().await?;
         }
@@ -71,6 +93,7 @@ pub(crate) async fn no_zombies(stage: &Stage) -> anyhow::Result<String> {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let summary = load.summary();
     ensure!(summary.failures.is_empty(), "a request had no answer: {summary}");
+    ensure!(summary.with_persisted("no") > 0, "nothing was answered `no`: {summary}");
     let figures = verdict(&cluster, &topic, &load).await?;
     Ok(format!("{rounds} rounds of {}; {figures}", environments.len()))
 }

@@ -48,7 +48,7 @@ record IamToken(String principal, String accessKey, long signedAtMs, long expire
         var key = settings.key(scope[0]);
         check(key != null, "access_key", "the access key is unknown");
         checkSessionToken(key, parameters.get("X-Amz-Security-Token"));
-        var signature = SigV4.signature(uri.getHost(), parameters, key.secret(), scope, parameters.get("X-Amz-Date"));
+        var signature = SigV4.signature(uri, parameters, key.secret(), scope, parameters.get("X-Amz-Date"));
         check(SigV4.equal(signature, parameters.get("X-Amz-Signature")), "signature", "the signature does not match");
         return new IamToken(key.principal(), scope[0], signedAtMs, expiresAtMs);
     }
@@ -127,8 +127,8 @@ record IamToken(String principal, String accessKey, long signedAtMs, long expire
         if (key.sessionToken() == null) {
             check(given == null, "session_token", "a session token with a long-lived access key");
         } else {
-            check(given != null, "session_token", "temporary credentials without their session token");
-            check(SigV4.equal(key.sessionToken(), given), "session_token", "the session token is not the access key's");
+            var equal = given != null && SigV4.equal(key.sessionToken(), given);
+            check(equal, "session_token", "the session token is missing or not the access key's");
         }
     }
 

@@ -1,5 +1,6 @@
 package msk.e2e;
 
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.security.MessageDigest;
@@ -14,15 +15,15 @@ import javax.crypto.spec.SecretKeySpec;
 final class SigV4 {
     private SigV4() {}
 
-    /** The signature of the query {@code parameters} (decoded) of {@code https://host/}. */
-    static String signature(String host, Map<String, String> parameters, String secret, String[] scope, String date) {
+    /** The signature of a GET request to {@code uri}, whose decoded query is {@code parameters}. */
+    static String signature(URI uri, Map<String, String> parameters, String secret, String[] scope, String date) {
         var signed = new TreeMap<>(parameters);
         signed.remove("X-Amz-Signature");
         signed.remove("User-Agent");
         var query = signed.entrySet().stream()
                 .map(entry -> encode(entry.getKey()) + "=" + encode(entry.getValue()))
                 .collect(Collectors.joining("&"));
-        var request = String.join("\n", "GET", "/", query, "host:" + host, "", "host", hex(sha256("")));
+        var request = String.join("\n", "GET", uri.getRawPath(), query, "host:" + uri.getHost(), "", "host", hex(sha256("")));
         var scopeText = String.join("/", scope[1], scope[2], scope[3], scope[4]);
         var toSign = String.join("\n", "AWS4-HMAC-SHA256", date, scopeText, hex(sha256(request)));
         var key = ("AWS4" + secret).getBytes(StandardCharsets.UTF_8);
