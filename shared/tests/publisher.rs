@@ -145,23 +145,15 @@ async fn a_dead_cluster_is_answered_in_time_and_a_returned_one_is_used_at_once()
         let failure = results[0].unwrap_err();
         assert!(failure.cause.retriable(), "{failure:?}");
         slowest = slowest.max(took);
-        assert!(took < Duration::from_secs(7), "attempt {attempt} took {took:?}");
+        assert!(took < Duration::from_secs(4), "delivery timeout 3 s: attempt {attempt} took {took:?}");
         if attempt >= 4 {
             assert!(took < Duration::from_secs(1), "after several failures it must fail fast, took {took:?}");
             assert_eq!(failure.persisted, Persisted::No);
         }
     }
     brokers(&cluster, true);
-    let until = Instant::now() + Duration::from_secs(10);
-    loop {
-        let result = publisher.publish(vec![record("k", "v")], soon()).await.remove(0);
-        match result {
-            Ok(_) => break,
-            Err(failure) => {
-                assert!(Instant::now() < until, "still failing 10 s after the brokers returned: {failure:?}")
-            }
-        }
-    }
+    let result = publisher.publish(vec![record("k", "v")], soon()).await.remove(0);
+    assert!(result.is_ok(), "the next request after the brokers returned: {result:?}");
     println!("slowest answer while down: {slowest:?}");
 }
 

@@ -17,7 +17,7 @@ use crate::names::TopicName;
 /// How long a request waits for a cluster that was not seen before, or was lost.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 /// The same once several requests in a row have failed: fail fast.
-pub(super) const CONNECT_OPEN: Duration = Duration::from_millis(700);
+pub(super) const CONNECT_OPEN: Duration = Duration::from_millis(800);
 
 impl KafkaPublisher {
     /// The client for one request: replaced when it cannot be trusted, connected when it was not.
@@ -31,7 +31,8 @@ impl KafkaPublisher {
         if client.context().is_connected() && client.context().has_producer_id() && !self.0.guard.is_open() {
             return Ok(client);
         }
-        let bound = if self.0.guard.is_open() { CONNECT_OPEN } else { CONNECT };
+        let patience = CONNECT.min(self.0.settings.delivery_timeout());
+        let bound = if self.0.guard.is_open() { CONNECT_OPEN } else { patience };
         client.connect(&self.0.settings.topics, bound.min(deadline.remaining_less(RESERVE))).await?;
         Ok(client)
     }

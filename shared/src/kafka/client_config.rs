@@ -128,7 +128,7 @@ pub(super) fn producer(settings: &PublisherSettings) -> ClientConfig {
         config.set(*name, *value);
     }
     config.set("client.id", &settings.client_id);
-    config.set("message.timeout.ms", settings.delivery_timeout.get().to_string());
+    config.set("message.timeout.ms", settings.message_timeout().as_millis().to_string());
     connection(&mut config, &settings.kafka);
     for (name, value) in &settings.kafka.options {
         config.set(name, value);

@@ -14,8 +14,11 @@ use super::token::TokenSource;
 const FREEZE: Duration = Duration::from_secs(5 * 60);
 /// Failed requests in a row after which the client is replaced and further requests fail fast.
 const FAILURES: u32 = 3;
-/// Youngest age at which failures replace a client: MSK limits new connections, so no storm of new clients.
-const MIN_AGE: Duration = Duration::from_secs(5);
+/// Youngest age at which failures replace a client that cannot connect. A new one tries at once, where the old one waits up
+/// to 3 s between tries: so the first request after an outage succeeds.
+const MIN_AGE: Duration = Duration::from_secs(1);
+/// The same when the cluster refuses our credentials: MSK limits new connections, and trying again soon changes nothing.
+const MIN_AGE_REFUSED: Duration = Duration::from_secs(5);
 
 /// Why a client is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +67,8 @@ impl Guard {
         if sabotage::is_on(Sabotage::NoRebuild) {
             return None;
         }
-        let old_enough = client.age() >= MIN_AGE;
+        let refused = client.context().trouble() == Some(FailureCause::Authentication);
+        let old_enough = client.age() >= if refused { MIN_AGE_REFUSED } else { MIN_AGE };
         let last = self.last_activity_ms.load(Ordering::Relaxed);
         let gap_ms = now_ms().abs_diff(last);
         if client.is_retired() {

@@ -28,6 +28,8 @@ pub type DeliveryTimeout = Bounded<1000, 22_000>;
 pub(super) const MIN_REMAINING: Duration = Duration::from_secs(2);
 /// Kept back from the deadline while waiting for acknowledgements: enough to take records back and to answer.
 pub(super) const RESERVE: Duration = Duration::from_millis(1500);
+/// librdkafka looks for timed-out messages once a second, so its verdict may come this much later.
+pub(super) const TIMEOUT_SCAN: Duration = Duration::from_millis(1000);
 /// How old metadata may be when a partition is checked.
 pub(super) const METADATA_AGE: Duration = Duration::from_secs(60);
 
@@ -49,6 +51,17 @@ impl PublisherSettings {
     pub fn new(kafka: KafkaSettings, client_id: &str) -> Self {
         let delivery_timeout = DeliveryTimeout::literal::<22_000>();
         Self { kafka, delivery_timeout, client_id: client_id.to_owned(), topics: Vec::new() }
+    }
+
+    /// [`Self::delivery_timeout`] as a duration.
+    pub(super) fn delivery_timeout(&self) -> Duration {
+        Duration::from_millis(self.delivery_timeout.get() as u64)
+    }
+
+    /// When librdkafka gives a record up: earlier than the delivery timeout, because it looks only once a second.
+    pub(super) fn message_timeout(&self) -> Duration {
+        let timeout = self.delivery_timeout();
+        timeout.saturating_sub(TIMEOUT_SCAN).max(timeout.mul_f64(0.7))
     }
 }
 

@@ -9,13 +9,13 @@ use super::admission::CONNECT;
 use super::client::{Client, Pending};
 use super::context::Report;
 use super::failure::{FailureCause, Persisted, PublishFailure};
-use super::publisher::{KafkaPublisher, MIN_REMAINING, RESERVE};
+use super::publisher::{KafkaPublisher, MIN_REMAINING, RESERVE, TIMEOUT_SCAN};
 use super::record::OutboundRecord;
 use super::sabotage::{self, Sabotage};
 use crate::deadline::Deadline;
 
-/// librdkafka looks for timed-out messages once a second, so its verdict may come this much later.
-const TIMEOUT_SCAN: Duration = Duration::from_millis(1200);
+/// On top of the time in which librdkafka's own verdict is due.
+const SLACK: Duration = Duration::from_millis(200);
 /// How long the reports of purged records may take.
 const PURGE_REPORTS: Duration = Duration::from_millis(800);
 
@@ -66,7 +66,8 @@ impl KafkaPublisher {
 
     /// When waiting ends.
     fn cutoff(&self, deadline: Deadline) -> Instant {
-        let timeout = Duration::from_millis(self.0.settings.delivery_timeout.get() as u64) + TIMEOUT_SCAN;
+        let settings = &self.0.settings;
+        let timeout = settings.delivery_timeout().max(settings.message_timeout() + TIMEOUT_SCAN) + SLACK;
         if sabotage::is_on(Sabotage::NoAdmission) {
             return Instant::now() + timeout;
         }
