@@ -37,9 +37,6 @@ pub(crate) struct Scripted {
     started: Mutex<Vec<String>>,
     busy: AtomicUsize,
     most_busy: AtomicUsize,
-    /// Records until the environment crashes; 0 is never.
-    until_crash: AtomicUsize,
-    crash: tokio::sync::Notify,
 }
 
 impl Scripted {
@@ -54,16 +51,6 @@ impl Scripted {
 
     pub(crate) fn plan(&self, id: &str, acts: &[Act]) {
         self.plan.lock().unwrap().insert(id.to_owned(), acts.iter().rev().copied().collect());
-    }
-
-    /// Lets the environment crash at the start of the given record from now on, counted from 1; with 0 never.
-    pub(crate) fn crash_at(&self, record: usize) {
-        self.until_crash.store(record, SeqCst);
-    }
-
-    /// Ends when the environment crashes.
-    pub(crate) async fn crashed(&self) {
-        self.crash.notified().await;
     }
 
     /// Records whose effect happened, in that order.
@@ -92,10 +79,6 @@ impl Scripted {
 
 impl RecordHandler for Scripted {
     async fn handle(&self, record: &Record) -> Outcome {
-        if self.until_crash.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) == Ok(1) {
-            self.crash.notify_one();
-            std::future::pending::<()>().await;
-        }
         let id = record.id().to_string();
         self.started.lock().unwrap().push(id.clone());
         self.most_busy.fetch_max(self.busy.fetch_add(1, SeqCst) + 1, SeqCst);
