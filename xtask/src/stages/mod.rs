@@ -52,11 +52,11 @@ pub(crate) const STAGES: &[Stage] = &[
         run: end_to_end::run,
     },
     Stage {
-        name: "ha",
-        does: "the functions on real Kafka while brokers die (crate e2e)",
+        name: "rig",
+        does: "the rig's own tests: real brokers, fault proxy, token verifier, history checker, Lambda host",
         needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
         on_demand: false,
-        run: basic::ha,
+        run: basic::rig,
     },
     Stage {
         name: "infra",
@@ -71,6 +71,13 @@ pub(crate) const STAGES: &[Stage] = &[
         needs: &[needs::PYTHON_VENV],
         on_demand: false,
         run: basic::deny,
+    },
+    Stage {
+        name: "ha",
+        does: "the functions on real Kafka while brokers die, networks fail and functions freeze (12 min)",
+        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
+        on_demand: true,
+        run: basic::ha,
     },
     Stage {
         name: "monitoring",
