@@ -5,14 +5,14 @@ use std::time::Duration;
 use anyhow::ensure;
 use msk_e2e::{
     kafka::{
-        Cluster, KafkaVersion,
+        Cluster,
         cluster::{BROKERS, BrokerId},
     },
     load::{Load, Plan},
     summary::{Answer, Summary},
 };
 
-use crate::stage::{CLIENTS, LIMIT, Stage, ensure_all_succeeded, producers, topic, verdict};
+use crate::stage::{CLIENTS, Kind, LIMIT, Stage, ensure_all_succeeded, producers, topic, verdict};
 
 /// A dead broker's session ends after 9 s; election, metadata and one retry follow.
 const LONGEST_STALL: Duration = Duration::from_secs(15);
@@ -21,15 +21,15 @@ const LONGEST_STALL: Duration = Duration::from_secs(15);
 const STEADY: Plan = Plan { records: 1, pause: Duration::from_millis(20), requests: u64::MAX, retry: false };
 
 pub(crate) async fn healthy(stage: &Stage) -> anyhow::Result<String> {
-    healthy_on(stage, KafkaVersion::V3_9).await
+    healthy_on(stage, Kind::Kafka3).await
 }
 
 pub(crate) async fn healthy_on_kafka_4(stage: &Stage) -> anyhow::Result<String> {
-    healthy_on(stage, KafkaVersion::V4).await
+    healthy_on(stage, Kind::Kafka4).await
 }
 
-async fn healthy_on(stage: &Stage, version: KafkaVersion) -> anyhow::Result<String> {
-    let cluster = stage.cluster_of(version).await?;
+async fn healthy_on(stage: &Stage, kind: Kind) -> anyhow::Result<String> {
+    let cluster = stage.cluster_of(kind).await?;
     let topic = topic(&cluster, "r1").await?;
     let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
     let load = Load::new(&topic);
@@ -43,15 +43,15 @@ async fn healthy_on(stage: &Stage, version: KafkaVersion) -> anyhow::Result<Stri
 }
 
 pub(crate) async fn kill_the_leader(stage: &Stage) -> anyhow::Result<String> {
-    kill_the_leader_on(stage, KafkaVersion::V3_9, stage.choose(3, 20)).await
+    kill_the_leader_on(stage, Kind::Kafka3, stage.choose(3, 20)).await
 }
 
 pub(crate) async fn kill_the_leader_on_kafka_4(stage: &Stage) -> anyhow::Result<String> {
-    kill_the_leader_on(stage, KafkaVersion::V4, stage.choose(2, 20)).await
+    kill_the_leader_on(stage, Kind::Kafka4, stage.choose(2, 20)).await
 }
 
-async fn kill_the_leader_on(stage: &Stage, version: KafkaVersion, times: usize) -> anyhow::Result<String> {
-    let cluster = stage.cluster_of(version).await?;
+async fn kill_the_leader_on(stage: &Stage, kind: Kind, times: usize) -> anyhow::Result<String> {
+    let cluster = stage.cluster_of(kind).await?;
     let topic = topic(&cluster, "r2").await?;
     let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
     let load = Load::new(&topic);
@@ -160,7 +160,7 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
     Ok(format!("during the outage: {}; recovery {recovery:.1?}; in all: {figures}", Summary::of(&during)))
 }
 
-async fn wait_for_another_leader(cluster: &Cluster, topic: &str, dead: BrokerId) -> anyhow::Result<()> {
+pub(crate) async fn wait_for_another_leader(cluster: &Cluster, topic: &str, dead: BrokerId) -> anyhow::Result<()> {
     let replaced = |partition: &msk_e2e::kafka::admin::Partition| partition.leader.is_some_and(|leader| leader != dead);
     Ok(cluster.admin().wait_partitions("another leader", topic, LIMIT, replaced).await?)
 }

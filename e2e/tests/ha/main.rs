@@ -8,6 +8,8 @@
 
 mod availability;
 mod clients;
+mod consuming;
+mod credentials;
 mod faults;
 mod freezing;
 mod security;
@@ -43,13 +45,18 @@ const SCENARIOS: &[Scenario] = scenarios! {
     "R6" "resets and lost responses" faults::lost_responses;
     "R7" "partitions" faults::partitions;
     "R8" "random faults" faults::random_faults;
+    "R9" "retries with an idempotency key" consuming::retries;
     "R10" "freeze and thaw" freezing::freeze_and_thaw;
     "R11" "no write after a no" freezing::no_zombies;
     "R14" "cold starts at once" clients::cold_starts;
     "R16" "fatal errors" faults::fatal_errors;
     "R17" "deadlines" clients::deadlines;
+    "C1" "duplicates, overlaps, crash" consuming::redelivery;
+    "C2" "poison" consuming::poison;
+    "C4" "dead letter down" consuming::dead_letter_down;
     "S4" "TLS refusals" security::tls_refusals;
     "S5" "missing permissions" security::missing_permissions;
+    "R12" "tokens and keys that end" credentials::short_lives;
     "K4-R1" "healthy, Kafka 4" availability::healthy_on_kafka_4;
     "K4-R2" "kill the leader, Kafka 4" availability::kill_the_leader_on_kafka_4;
 };

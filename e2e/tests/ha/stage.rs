@@ -23,9 +23,32 @@ pub(crate) const PARTITIONS: i32 = 6;
 /// Function environments of a usual load.
 pub(crate) const CLIENTS: usize = 4;
 
+/// The clusters that scenarios run on, one at a time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Kafka 3.9 as it comes.
+    Kafka3,
+    /// Kafka 3.9 that asks for a new token every 15 s on an open connection.
+    Kafka3Reauthenticating,
+    /// Kafka 4 as it comes.
+    Kafka4,
+}
+
+impl Kind {
+    fn options(self) -> ClusterOptions {
+        let version = if self == Self::Kafka4 { KafkaVersion::V4 } else { KafkaVersion::V3_9 };
+        let mut options = ClusterOptions { version, proxied: vec![Listener::Iam], ..ClusterOptions::default() };
+        if self == Self::Kafka3Reauthenticating {
+            let limit = "listener.name.iam.oauthbearer.connections.max.reauth.ms";
+            options.properties.push((limit.to_owned(), "15000".to_owned()));
+        }
+        options
+    }
+}
+
 /// The clusters that run.
 pub(crate) struct Stage {
-    current: Mutex<Option<(KafkaVersion, Arc<Cluster>)>>,
+    current: Mutex<Option<(Kind, Arc<Cluster>)>>,
     full: bool,
 }
 
@@ -39,25 +62,24 @@ impl Stage {
         if self.full { full } else { fast }
     }
 
-    /// The cluster of this release; one of another release ends first, for memory and cores.
-    pub(crate) async fn cluster_of(&self, version: KafkaVersion) -> anyhow::Result<Arc<Cluster>> {
+    /// The cluster of this kind; one of another kind ends first, for memory and cores.
+    pub(crate) async fn cluster_of(&self, kind: Kind) -> anyhow::Result<Arc<Cluster>> {
         let mut current = self.current.lock().await;
         if let Some((running, cluster)) = current.as_ref()
-            && *running == version
+            && *running == kind
         {
             return Ok(Arc::clone(cluster));
         }
         *current = None;
-        let options = ClusterOptions { version, proxied: vec![Listener::Iam], ..ClusterOptions::default() };
-        let cluster = Arc::new(Cluster::start(&options).await?);
+        let cluster = Arc::new(Cluster::start(&kind.options()).await?);
         cluster.iam().set_policy(iam::PRODUCER_ROLE, iam::producer_policy(&["*"]))?;
-        *current = Some((version, Arc::clone(&cluster)));
+        *current = Some((kind, Arc::clone(&cluster)));
         Ok(cluster)
     }
 
     /// The cluster most scenarios run on.
     pub(crate) async fn cluster(&self) -> anyhow::Result<Arc<Cluster>> {
-        self.cluster_of(KafkaVersion::V3_9).await
+        self.cluster_of(Kind::Kafka3).await
     }
 
     /// Brings the running cluster back to health, whatever a scenario, perhaps a failed one, has left.
