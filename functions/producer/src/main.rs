@@ -57,14 +57,15 @@ async fn ready(started: Instant) -> anyhow::Result<(Router, KafkaPublisher)> {
 }
 
 async fn serve_http(address: std::net::SocketAddr, started: Instant) -> anyhow::Result<()> {
-    // First, so that a busy port is told at once.
+    let stop = server::stop_signal();
+    // Before the cluster is asked, so that a busy port is told at once.
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}: choose another with --http"))?;
     let (router, publisher) = ready(started).await?;
     // With port 0 only this line knows the port.
     tracing::info!(address = listener.local_addr()?.to_string(), "listening");
-    server::serve(listener, router, server::stop_signal()).await?;
+    server::serve(listener, router, stop).await?;
     publisher.shutdown(FLUSH).await;
     Ok(())
 }
@@ -87,8 +88,9 @@ async fn flush_on_sigterm(publisher: Arc<KafkaPublisher>) {
     }));
     if registered.await.is_err() {
         tracing::warn!("no extension could be registered: SIGTERM is handled without one");
+        let stop = server::stop_signal();
         tokio::spawn(async move {
-            server::stop_signal().await;
+            stop.await;
             publisher.shutdown(FLUSH_ON_LAMBDA).await;
             std::process::exit(0);
         });

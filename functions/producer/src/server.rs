@@ -32,17 +32,21 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
     Ok(())
 }
 
-/// Ready at SIGTERM or SIGINT.
-pub async fn stop_signal() {
+/// Ready at SIGTERM or SIGINT. The handlers are there as soon as this returns, so call it before anything is served: a
+/// signal that comes before its handler ends the process at once. Needs a tokio runtime.
+pub fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+    let handlers = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        match handlers {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
             }
+            // Without handlers the signals end the process, as they do by default.
+            _ => std::future::pending().await,
         }
-        // Without handlers the signals end the process, as they do by default.
-        _ => std::future::pending().await,
     }
 }
