@@ -159,7 +159,7 @@ pub(crate) async fn redelivery(stage: &Stage) -> anyhow::Result<String> {
             // Some start too early, some come again at once, and some long after.
             let from = if rng.random_bool(0.2) { at.saturating_sub(rng.random_range(1..BATCH)) } else { at };
             let to = (at + rng.random_range(1..=BATCH)).min(records.len());
-            let mut batches = vec![from..to];
+            let mut batches: Vec<_> = std::iter::once(from..to).collect();
             if rng.random_bool(0.1) {
                 batches.push(from..to);
             }
