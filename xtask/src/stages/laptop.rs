@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(15);
 /// Starts `up`, runs the line that it prints, waits for the record's line, and stops it with Ctrl-C.
 pub(super) fn run() -> Result<()> {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(this_program()?);
     command.args(["up", "--port", &port.to_string()]).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut laptop = Supervised::spawn("cargo xtask up", &mut command)?;
     let lines = lines_of(&mut laptop)?;
@@ -57,9 +58,15 @@ fn try_it(lines: &Receiver<String>) -> Result<()> {
     refuses_a_second_one()
 }
 
+/// The running program, even after cargo has put a newer one in its place: `current_exe` would name a deleted file.
+fn this_program() -> Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    Ok(if running.exists() { running.to_path_buf() } else { std::env::current_exe()? })
+}
+
 /// A second `up` says who runs, and ends.
 fn refuses_a_second_one() -> Result<()> {
-    let output = Command::new(std::env::current_exe()?).arg("up").stdin(Stdio::null()).output()?;
+    let output = Command::new(this_program()?).arg("up").stdin(Stdio::null()).output()?;
     let text = String::from_utf8_lossy(&output.stderr);
     ensure!(!output.status.success() && text.contains("already runs"), "a second `up` said: {text}");
     Ok(())
