@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use super::{
     admin::Admin,
-    config::{BrokerPorts, Common},
+    config::{self, BrokerPorts, Common},
     distribution::{Distribution, KafkaVersion},
     iam::{AccessKey, IamFiles, PRODUCER_ROLE},
     layout::{self, Layout},
@@ -68,7 +68,7 @@ pub struct Cluster {
     authority: Authority,
     client: Identity,
     folder: TempFolder,
-    _ports: Ports,
+    ports: Vec<Ports>,
 }
 
 impl Cluster {
@@ -112,7 +112,7 @@ impl Cluster {
             authority,
             client,
             folder,
-            _ports: ports,
+            ports: vec![ports],
         };
         cluster.start_all().await?;
         Ok(cluster)
@@ -261,6 +261,31 @@ impl Cluster {
         self.broker(id)?.start()
     }
 
+    /// Restarts every broker behind another port of `listener`; the old ports are closed. What a client sees when MSK
+    /// replaces all brokers.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Invalid`] when the listener has no proxies, otherwise as the restart of a broker.
+    pub async fn move_brokers(&mut self, listener: Listener) -> Result<()> {
+        let new = Ports::take(BROKERS.len())?;
+        for (&id, &port) in BROKERS.iter().zip(new.as_slice()) {
+            self.proxy(id, listener)?;
+            self.terminate(id).await?;
+            let Some(ports) = self.broker_ports.get_mut(&id) else { continue };
+            ports.advertised.insert(listener, port);
+            let path = self.brokers[&id].properties();
+            let old = fs::read_to_string(path).map_err(file_error(path))?;
+            layout::write(path, &config::readvertise(&old, ports))?;
+            self.proxies.insert((id, listener), start_proxy(listener, ports, &self.authority).await?);
+        }
+        self.ports.push(new);
+        for id in BROKERS {
+            self.restart(id)?;
+        }
+        self.wait_ready(START_LIMIT).await
+    }
+
     /// Whether the broker's process is there (paused counts).
     ///
     /// # Errors
@@ -325,20 +350,23 @@ async fn start_proxies(
 ) -> Result<BTreeMap<(BrokerId, Listener), Proxy>> {
     let mut proxies = BTreeMap::new();
     for (&id, ports) in ports {
-        for (&listener, &advertised) in
-            ports.advertised.iter().filter(|(listener, port)| ports.bound[listener] != **port)
-        {
-            let wire = match listener {
-                Listener::Plaintext => Wire::Kafka,
-                Listener::Iam | Listener::Scram => {
-                    Wire::KafkaInTls(Tls::new(&authority.server(&BROKER_NAMES, Validity::Current)?, authority)?)
-                }
-                // The client's certificate cannot be shown to the broker by anyone else.
-                Listener::MutualTls => Wire::Bytes,
-            };
-            let broker = (Ipv4Addr::LOCALHOST, ports.bound[&listener]).into();
-            proxies.insert((id, listener), Proxy::start(advertised, broker, wire).await?);
+        let proxied = |listener: &Listener| ports.bound[listener] != ports.advertised[listener];
+        for listener in Listener::ALL.into_iter().filter(proxied) {
+            proxies.insert((id, listener), start_proxy(listener, ports, authority).await?);
         }
     }
     Ok(proxies)
+}
+
+async fn start_proxy(listener: Listener, ports: &BrokerPorts, authority: &Authority) -> Result<Proxy> {
+    let wire = match listener {
+        Listener::Plaintext => Wire::Kafka,
+        Listener::Iam | Listener::Scram => {
+            Wire::KafkaInTls(Tls::new(&authority.server(&BROKER_NAMES, Validity::Current)?, authority)?)
+        }
+        // The client's certificate cannot be shown to the broker by anyone else.
+        Listener::MutualTls => Wire::Bytes,
+    };
+    let broker = (Ipv4Addr::LOCALHOST, ports.bound[&listener]).into();
+    Proxy::start(ports.advertised[&listener], broker, wire).await
 }

@@ -55,7 +55,7 @@ pub(super) fn broker(common: &Common<'_>, id: BrokerId, ports: &BrokerPorts, dat
     add("process.roles", "broker");
     add("broker.rack", &format!("az{id}"));
     add("listeners", &listeners(ports.internal, &ports.bound));
-    add("advertised.listeners", &listeners(ports.internal, &ports.advertised));
+    add(ADVERTISED, &listeners(ports.internal, &ports.advertised));
     add("inter.broker.listener.name", "INTERNAL");
     add("listener.security.protocol.map", &protocol_map());
     // PEM files need no keystore tool and no password.
@@ -105,6 +105,15 @@ fn shared(common: &Common<'_>, id: u16, data: &Path) -> String {
     add("num.network.threads", "2");
     add("num.io.threads", "4");
     properties
+}
+
+const ADVERTISED: &str = "advertised.listeners";
+
+/// The same properties with the advertised ports of `ports`.
+pub(super) fn readvertise(properties: &str, ports: &BrokerPorts) -> String {
+    let new = format!("{ADVERTISED}={}", listeners(ports.internal, &ports.advertised));
+    let lines = properties.lines().map(|line| if line.starts_with(ADVERTISED) { new.as_str() } else { line });
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 fn listeners(internal: u16, ports: &BTreeMap<Listener, u16>) -> String {

@@ -117,11 +117,18 @@ impl Connection {
         let mut own_cut = self.own_cut.subscribe();
         let (from_client, to_client) = tokio::io::split(client);
         let (from_server, to_server) = tokio::io::split(server);
+        let to_broker = self.one_way(from_client, to_server, Direction::ToBroker, frames);
+        let to_client = self.one_way(from_server, to_client, Direction::ToClient, frames);
         let both = async {
-            tokio::try_join!(
-                self.one_way(from_client, to_server, Direction::ToBroker, frames),
-                self.one_way(from_server, to_client, Direction::ToClient, frames),
-            )
+            if frames {
+                // Kafka has no use for half a connection, and TLS takes records after its own farewell for an attack.
+                tokio::select! {
+                    ended = to_broker => ended,
+                    ended = to_client => ended,
+                }
+            } else {
+                tokio::try_join!(to_broker, to_client).map(drop)
+            }
         };
         tokio::select! {
             // An error is a reset by one side, which the other gets to see as one.
@@ -137,7 +144,7 @@ impl Connection {
         W: AsyncWrite + Unpin,
     {
         let (sender, receiver) = mpsc::channel(UNDER_WAY);
-        tokio::try_join!(self.read(from, sender, direction, frames), self.write(to, receiver))?;
+        tokio::try_join!(self.read(from, sender, direction, frames), self.write(to, receiver, frames))?;
         Ok(())
     }
 
@@ -159,7 +166,10 @@ impl Connection {
         Ok(())
     }
 
-    async fn write<W: AsyncWrite + Unpin>(&self, mut to: W, mut receiver: mpsc::Receiver<Chunk>) -> io::Result<()> {
+    async fn write<W>(&self, mut to: W, mut receiver: mpsc::Receiver<Chunk>, frames: bool) -> io::Result<()>
+    where
+        W: AsyncWrite + Unpin,
+    {
         while let Some((read_at, chunk)) = receiver.recv().await {
             let faults = self.wait_for_open_way().await;
             tokio::time::sleep_until((read_at + faults.delay).into()).await;
@@ -170,8 +180,10 @@ impl Connection {
             }
         }
         self.wait_for_open_way().await;
-        // The other side may be gone already: nothing is lost by not telling it.
-        let _ = to.shutdown().await;
+        if !frames {
+            // The other side may be gone already: nothing is lost by not telling it.
+            let _ = to.shutdown().await;
+        }
         Ok(())
     }
 

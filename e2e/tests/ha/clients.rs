@@ -1,17 +1,25 @@
 //! Many environments at once, and little time.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 use anyhow::ensure;
 use futures_util::future::join_all;
 use msk_e2e::{
+    functions,
+    kafka::{Cluster, Listener, cluster::BROKERS, iam},
     lambda::{Environment, FunctionOptions},
-    load::Load,
-    proxy::Faults,
+    load::{Load, Plan},
+    proxy::{Faults, Proxy, Wire},
 };
 use rand::Rng as _;
 
-use crate::stage::{CLIENTS, Stage, producer, producers, topic, verdict};
+use crate::{
+    availability::recovery,
+    stage::{CLIENTS, Kind, Stage, producer, producers, topic, verdict},
+};
 
 /// API Gateway's deadline is 30 s; the answer must leave this much earlier than the function's.
 const MARGIN: Duration = Duration::from_millis(300);
@@ -92,4 +100,50 @@ pub(crate) async fn deadlines(stage: &Stage) -> anyhow::Result<String> {
     ensure!(summary.least_remaining >= MARGIN, "only {:?} before the deadline: {summary}", summary.least_remaining);
     let figures = verdict(&cluster, &topic, &load).await?;
     Ok(format!("least time left at an answer {:.0?}; {figures}", summary.least_remaining))
+}
+
+pub(crate) async fn moved_brokers(stage: &Stage) -> anyhow::Result<String> {
+    // A cluster of its own: the shared one keeps its addresses.
+    let mut cluster = Cluster::start(&Kind::Kafka3.options()).await?;
+    cluster.iam().set_policy(iam::PRODUCER_ROLE, iam::producer_policy(&["*"]))?;
+    let topic = topic(&cluster, "r15").await?;
+    // The bootstrap names stay; what stands behind them moves.
+    let mut names = Vec::new();
+    for address in addresses(&cluster)? {
+        names.push(Proxy::start(0, address, Wire::Bytes).await?);
+    }
+    let bootstrap: Vec<String> = names.iter().map(|name| format!("127.0.0.1:{}", name.port())).collect();
+    let more = [("KAFKA_BOOTSTRAP_SERVERS", bootstrap.join(","))];
+    let options = producer(&cluster, &topic, &more.each_ref().map(|(name, value)| (*name, value.as_str())));
+    let environments = functions::start(&options, 2).await?;
+    let load = Load::new(&topic);
+    let mut slowest = Duration::ZERO;
+    let times = stage.choose(1, 10);
+    for _ in 0..times {
+        let plan = Plan { pause: Duration::from_millis(50), ..Plan::default() };
+        let moved = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            cluster.move_brokers(Listener::Iam).await?;
+            for (name, address) in names.iter().zip(addresses(&cluster)?) {
+                name.redirect(address);
+            }
+            let back = load.now();
+            tokio::time::sleep(Duration::from_secs(17)).await;
+            anyhow::Ok(back)
+        };
+        let back = load.run_until(&environments, plan, moved).await?;
+        let after = load.answers_since(back);
+        ensure!(after.iter().any(msk_e2e::summary::Answer::is_success), "no 2xx after the move: {}", load.summary());
+        slowest = slowest.max(recovery(&load.answers(), back)?);
+    }
+    ensure!(slowest <= Duration::from_secs(15), "2xx again only {slowest:.1?} after the move");
+    ensure!(environments.iter().all(|environment| !environment.has_ended()), "a process ended");
+    let figures = verdict(&cluster, &topic, &load).await?;
+    Ok(format!("{times} moves; slowest recovery {slowest:.1?}, same processes; {figures}"))
+}
+
+/// Where the brokers' IAM listeners are reached now.
+fn addresses(cluster: &Cluster) -> anyhow::Result<Vec<std::net::SocketAddr>> {
+    let ports = BROKERS.iter().map(|&id| Ok(cluster.proxy(id, Listener::Iam)?.port()));
+    ports.map(|port: anyhow::Result<u16>| Ok((Ipv4Addr::LOCALHOST, port?).into())).collect()
 }

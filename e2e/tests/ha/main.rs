@@ -49,11 +49,13 @@ const SCENARIOS: &[Scenario] = scenarios! {
     "R10" "freeze and thaw" freezing::freeze_and_thaw;
     "R11" "no write after a no" freezing::no_zombies;
     "R14" "cold starts at once" clients::cold_starts;
+    "R15" "every broker at a new address" clients::moved_brokers;
     "R16" "fatal errors" faults::fatal_errors;
     "R17" "deadlines" clients::deadlines;
     "C1" "duplicates, overlaps, crash" consuming::redelivery;
     "C2" "poison" consuming::poison;
     "C4" "dead letter down" consuming::dead_letter_down;
+    "S3" "secrets and control characters" security::clean_logs;
     "S4" "TLS refusals" security::tls_refusals;
     "S5" "missing permissions" security::missing_permissions;
     "R12" "tokens and keys that end" credentials::short_lives;

@@ -10,10 +10,12 @@ use msk_e2e::{
         cluster::BROKERS,
         iam::{self, Statement},
     },
-    lambda::Environment,
+    lambda::{Environment, HttpEvent},
     load::Load,
     proxy::{Proxy, Wire, tls::Tls},
 };
+
+use serde_json::json;
 
 use crate::stage::{Stage, producer, topic};
 
@@ -99,4 +101,55 @@ pub(crate) async fn missing_permissions(stage: &Stage) -> anyhow::Result<String>
         figures.push(format!("without {missing}: 503 after {:.1?}", answer.duration));
     }
     Ok(figures.join(", "))
+}
+
+/// Text that a log must not show, wherever it was put in.
+const CANARY: &str = "canary-7f3a9c";
+
+pub(crate) async fn clean_logs(stage: &Stage) -> anyhow::Result<String> {
+    let cluster = stage.cluster().await?;
+    let topic = topic(&cluster, "s3").await?;
+    let environment = Environment::start(&producer(&cluster, &topic, &[])).await?;
+    let mut answers = 0;
+    let hostile = ["\r\n{\"level\":\"INFO\"}", "\u{1b}[31m", "\0", "\u{202e}\u{2066}", "\u{85}\u{2028}"];
+    let long = "x".repeat(1 << 20);
+    for text in hostile.iter().copied().chain([long.as_str()]) {
+        for event in events_with(&format!("{CANARY}{text}"), &topic) {
+            let invocation = environment.invoke(&event.build()).await;
+            ensure!(invocation.is_ok(), "no answer: {:?}", invocation.err());
+            answers += 1;
+        }
+    }
+    let log = environment.log();
+    let broken = log.lines().find(|line| serde_json::from_str::<serde_json::Value>(line).is_err());
+    ensure!(broken.is_none(), "a line is no JSON: {broken:?}");
+    let key = cluster.key();
+    let secrets = [Some(CANARY), Some(key.secret.as_str()), key.session_token.as_deref(), Some("aHR0cHM6Ly9rYWZrYS")];
+    for (number, secret) in secrets.into_iter().flatten().enumerate() {
+        let told =
+            log.lines().find(|line| line.contains(secret)).map(|line| line.chars().take(600).collect::<String>());
+        ensure!(told.is_none(), "secret {number} is in the log: {told:?}");
+    }
+    ensure!(!log.chars().any(|c| c == '\u{1b}' || c == '\0' || c == '\u{202e}'), "a control character is in the log");
+    ensure!(log.contains("\"request\""), "nothing was logged at all");
+    Ok(format!("{answers} requests with hostile text, {} log lines, all JSON, no secret in any", log.lines().count()))
+}
+
+/// Requests with `text` in every place a caller can fill.
+fn events_with(text: &str, topic: &str) -> Vec<HttpEvent> {
+    let json = "application/vnd.kafka.json.v2+json";
+    let records = |records: serde_json::Value| HttpEvent::post_records(topic, &json!({ "records": records }));
+    vec![
+        records(json!([{"key": text, "value": text}])),
+        records(json!([{"value": {text: text}, "headers": [{"key": "h", "value_utf8": text}]}])),
+        records(json!([{"value": 1, text: 1}])),
+        records(json!([{"value": 1, "partition": text}])),
+        records(json!([{"value": 1}])).header("idempotency-key", text).header("traceparent", text),
+        records(json!([{"value": 1}])).header("x-any", text).header("user-agent", text),
+        HttpEvent::new("POST", &format!("/topics/{text}")).header("content-type", json).text("{\"records\":[]}"),
+        HttpEvent::new("POST", &format!("/topics/{topic}")).header("content-type", text).text(text),
+        HttpEvent::new("POST", &format!("/topics/{topic}")).header("content-type", json).text(text),
+        HttpEvent::new("GET", &format!("/{text}")),
+        HttpEvent::new(text, "/healthz"),
+    ]
 }

@@ -35,7 +35,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn options(self) -> ClusterOptions {
+    pub(crate) fn options(self) -> ClusterOptions {
         let version = if self == Self::Kafka4 { KafkaVersion::V4 } else { KafkaVersion::V3_9 };
         let mut options = ClusterOptions { version, proxied: vec![Listener::Iam], ..ClusterOptions::default() };
         if self == Self::Kafka3Reauthenticating {
