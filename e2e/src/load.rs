@@ -53,6 +53,7 @@ pub struct Load {
 
 /// The messages of one request.
 struct Request {
+    client: usize,
     ids: Vec<String>,
     key: String,
     event: Value,
@@ -152,7 +153,7 @@ impl Load {
         let event = HttpEvent::post_records(&self.topic, &json!({ "records": values }));
         // One key for a message, whatever else changes: what the consumer tells repetitions by.
         let event = event.header("idempotency-key", &ids[0]).build();
-        Request { ids, key, event }
+        Request { client, ids, key, event }
     }
 
     async fn attempt(&self, environment: &Environment, request: &Request, limit: Option<Duration>) -> Answer {
@@ -164,7 +165,8 @@ impl Load {
             None => environment.invoke(&request.event).await,
         };
         let answered = self.history.tick();
-        let body = self.read(result, sent_at, start.elapsed());
+        let mut body = self.read(result, sent_at, start.elapsed());
+        body.0.client = request.client;
         for (index, id) in request.ids.iter().enumerate() {
             self.history.record(Attempt {
                 id: id.clone(),
@@ -181,15 +183,7 @@ impl Load {
 
     /// The answer in figures, and its document.
     fn read(&self, result: Result<Invocation, InvocationError>, sent_at: Duration, took: Duration) -> (Answer, Value) {
-        let mut answer = Answer {
-            sent_at,
-            duration: took,
-            remaining: Duration::ZERO,
-            status: 0,
-            retriable: None,
-            persisted: None,
-            failure: None,
-        };
+        let mut answer = Answer { sent_at, duration: took, ..Answer::default() };
         let invocation = match result {
             Ok(invocation) => invocation,
             Err(error) => {

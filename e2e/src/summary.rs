@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 /// What one request was answered.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
+    /// Which client of the load asked.
+    pub client: usize,
     /// When it was sent, from the load's start.
     pub sent_at: Duration,
     /// How long the answer took.

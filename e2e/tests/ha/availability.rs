@@ -1,13 +1,15 @@
 //! Brokers that die, restart, stop and come back.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::ensure;
+use futures_util::future::join_all;
 use msk_e2e::{
     kafka::{
         Cluster,
         cluster::{BROKERS, BrokerId},
     },
+    lambda::Environment,
     load::{Load, Plan},
     summary::{Answer, Summary},
 };
@@ -16,6 +18,9 @@ use crate::stage::{CLIENTS, Kind, LIMIT, Stage, ensure_all_succeeded, producers,
 
 /// A dead broker's session ends after 9 s; election, metadata and one retry follow.
 const LONGEST_STALL: Duration = Duration::from_secs(15);
+
+/// Traffic after a fault, before each environment's last request.
+pub(crate) const SETTLING: Duration = Duration::from_secs(4);
 
 /// Steady traffic that leaves the cores to the brokers.
 const STEADY: Plan = Plan { records: 1, pause: Duration::from_millis(20), requests: u64::MAX, retry: false };
@@ -47,7 +52,7 @@ pub(crate) async fn kill_the_leader(stage: &Stage) -> anyhow::Result<String> {
 }
 
 pub(crate) async fn kill_the_leader_on_kafka_4(stage: &Stage) -> anyhow::Result<String> {
-    kill_the_leader_on(stage, Kind::Kafka4, stage.choose(2, 20)).await
+    kill_the_leader_on(stage, Kind::Kafka4, stage.choose(1, 20)).await
 }
 
 async fn kill_the_leader_on(stage: &Stage, kind: Kind, times: usize) -> anyhow::Result<String> {
@@ -142,11 +147,11 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
         }
         cluster.admin().wait_in_sync(&topic, 2, LIMIT).await?;
         let back = load.now();
-        // Every client must come back by itself.
-        tokio::time::sleep(LONGEST_STALL + Duration::from_secs(2)).await;
+        tokio::time::sleep(SETTLING).await;
         anyhow::Ok((from, to, back))
     };
     let (from, to, back) = load.run_until(&environments, STEADY, outage).await?;
+    last_requests(&load, &environments).await;
     let answers = load.answers();
     let during = answered_between(&answers, from, to);
     ensure!(!during.is_empty() && during.iter().all(|answer| !answer.is_success()), "2xx: {}", Summary::of(&during));
@@ -177,11 +182,21 @@ fn answered_between(answers: &[Answer], from: Duration, to: Duration) -> Vec<Ans
     answers.iter().filter(within).cloned().collect()
 }
 
-/// How long after `back` the last failed answer came.
+/// One more request through each environment, so that one that has not recovered is noticed.
+pub(crate) async fn last_requests(load: &Load, environments: &[Environment]) {
+    join_all(environments.iter().enumerate().map(|(number, one)| load.send(one, number, 1))).await;
+}
+
+/// How long after `back` the last failed answer came; an environment whose last answer is a failure has not recovered.
 pub(crate) fn recovery(answers: &[Answer], back: Duration) -> anyhow::Result<Duration> {
     let ended = |answer: &Answer| answer.sent_at + answer.duration;
     let after = || answers.iter().filter(|answer| ended(answer) > back);
     ensure!(after().any(Answer::is_success), "no 2xx after the fault: {}", Summary::of(answers));
+    let clients = answers.iter().map(|answer| answer.client).collect::<BTreeSet<_>>();
+    for client in clients {
+        let last = answers.iter().filter(|answer| answer.client == client).max_by_key(|answer| answer.sent_at);
+        ensure!(last.is_some_and(Answer::is_success), "client {client} has not recovered: {last:?}");
+    }
     let last_failure = after().filter(|answer| !answer.is_success()).map(ended).max().unwrap_or(back);
     let first_success = after().filter(|answer| answer.is_success()).map(ended).min().unwrap_or(back);
     Ok(last_failure.max(first_success).saturating_sub(back))

@@ -17,7 +17,7 @@ use msk_e2e::{
 use rand::Rng as _;
 
 use crate::{
-    availability::recovery,
+    availability::{SETTLING, last_requests, recovery},
     stage::{CLIENTS, Kind, Stage, producer, producers, topic, verdict},
 };
 
@@ -86,7 +86,7 @@ pub(crate) async fn deadlines(stage: &Stage) -> anyhow::Result<String> {
             for _ in 0..each {
                 let limit = Duration::from_millis(rand::rng().random_range(500..30_000));
                 load.send_within(environment, number, limit).await;
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
             }
         }
     }));
@@ -128,10 +128,11 @@ pub(crate) async fn moved_brokers(stage: &Stage) -> anyhow::Result<String> {
                 name.redirect(address);
             }
             let back = load.now();
-            tokio::time::sleep(Duration::from_secs(17)).await;
+            tokio::time::sleep(SETTLING).await;
             anyhow::Ok(back)
         };
         let back = load.run_until(&environments, plan, moved).await?;
+        last_requests(&load, &environments).await;
         let after = load.answers_since(back);
         ensure!(after.iter().any(msk_e2e::summary::Answer::is_success), "no 2xx after the move: {}", load.summary());
         slowest = slowest.max(recovery(&load.answers(), back)?);

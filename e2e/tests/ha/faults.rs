@@ -12,7 +12,7 @@ use msk_e2e::{
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 
 use crate::{
-    availability::recovery,
+    availability::{SETTLING, last_requests, recovery},
     stage::{CLIENTS, LIMIT, Stage, ensure_all_succeeded, producers, topic, verdict},
 };
 
@@ -30,13 +30,13 @@ pub(crate) async fn lost_responses(stage: &Stage) -> anyhow::Result<String> {
     let topic = topic(&cluster, "r6").await?;
     let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
     let load = Load::new(&topic);
-    let lose = Loss { every: 20, cut: Cut::Reset };
+    let lose = Loss { every: 40, cut: Cut::Reset };
     set_all(&cluster, &Faults { lose_produce_responses: Some(lose), ..Faults::default() });
     let plan = Plan { requests: stage.choose(1_000, 10_000) / CLIENTS as u64, ..Plan::default() };
     load.run(&environments, plan).await;
     set_all(&cluster, &Faults::default());
     let lost: u64 = cluster.proxies().map(|proxy| proxy.stats().produce_responses_lost).sum();
-    ensure!(lost >= 20, "only {lost} responses were lost");
+    ensure!(lost >= 15, "only {lost} responses were lost");
     ensure_all_succeeded(&load)?;
     Ok(format!("{lost} produce responses lost; {}", verdict(&cluster, &topic, &load).await?))
 }
@@ -61,11 +61,12 @@ pub(crate) async fn partitions(stage: &Stage) -> anyhow::Result<String> {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             set_all(&cluster, &Faults::default());
             let back = load.now();
-            tokio::time::sleep(Duration::from_secs(12)).await;
+            tokio::time::sleep(SETTLING).await;
             anyhow::Ok((from, back))
         };
         let plan = Plan { pause: Duration::from_millis(20), ..Plan::default() };
         let (from, back) = load.run_until(&environments, plan, fault).await?;
+        last_requests(&load, &environments).await;
         let answers = load.answers();
         let recovery = recovery(&answers, back)?;
         ensure!(recovery <= Duration::from_secs(10), "{what}: 2xx again only after {recovery:.1?}");

@@ -48,6 +48,7 @@ const SCENARIOS: &[Scenario] = scenarios! {
     "R9" "retries with an idempotency key" consuming::retries;
     "R10" "freeze and thaw" freezing::freeze_and_thaw;
     "R11" "no write after a no" freezing::no_zombies;
+    "R13" "forged tokens at the brokers" security::forged_tokens;
     "R14" "cold starts at once" clients::cold_starts;
     "R15" "every broker at a new address" clients::moved_brokers;
     "R16" "fatal errors" faults::fatal_errors;
@@ -60,6 +61,7 @@ const SCENARIOS: &[Scenario] = scenarios! {
     "S5" "missing permissions" security::missing_permissions;
     "R12" "tokens and keys that end" credentials::short_lives;
     "K4-R1" "healthy, Kafka 4" availability::healthy_on_kafka_4;
+    "K4-R13" "forged tokens at the brokers, Kafka 4" security::forged_tokens_on_kafka_4;
     "K4-R2" "kill the leader, Kafka 4" availability::kill_the_leader_on_kafka_4;
 };
 

@@ -1,10 +1,15 @@
 //! What must be refused, and how the function tells of it.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use msk_e2e::{
     certs::{Authority, BROKER_NAMES, Identity, Validity},
+    client,
     kafka::{
         Cluster, Listener,
         cluster::BROKERS,
@@ -13,11 +18,18 @@ use msk_e2e::{
     lambda::{Environment, HttpEvent},
     load::Load,
     proxy::{Proxy, Wire, tls::Tls},
+    token::{TokenDraft, forged},
+};
+use rdkafka::{
+    ClientContext,
+    client::OAuthToken,
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::{BaseProducer, Producer as _, ProducerContext},
 };
 
 use serde_json::json;
 
-use crate::stage::{Stage, producer, topic};
+use crate::stage::{Kind, Stage, producer, topic};
 
 /// A refusal must be told within this.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
@@ -152,4 +164,91 @@ fn events_with(text: &str, topic: &str) -> Vec<HttpEvent> {
         HttpEvent::new("GET", &format!("/{text}")),
         HttpEvent::new(text, "/healthz"),
     ]
+}
+
+pub(crate) async fn forged_tokens(stage: &Stage) -> anyhow::Result<String> {
+    forged_tokens_on(stage, Kind::Kafka3).await
+}
+
+pub(crate) async fn forged_tokens_on_kafka_4(stage: &Stage) -> anyhow::Result<String> {
+    forged_tokens_on(stage, Kind::Kafka4).await
+}
+
+/// Shows each token to a broker, which must refuse it and log the rule.
+async fn forged_tokens_on(stage: &Stage, kind: Kind) -> anyhow::Result<String> {
+    let cluster = stage.cluster_of(kind).await?;
+    let now = time::OffsetDateTime::now_utc();
+    let genuine = TokenDraft::genuine(cluster.key(), now, 900).token();
+    ensure!(connects(&cluster, &genuine).await?, "the genuine token was refused");
+    let forged = forged::all(cluster.key(), now);
+    // Text outside of base64url does not even fit into the SASL message.
+    let sendable =
+        |token: &str| !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b));
+    let mut rules = BTreeSet::new();
+    let mut shown = 0;
+    for forged in forged.iter().filter(|forged| sendable(&forged.token)) {
+        let before = refusals(&cluster, forged.rule)?;
+        ensure!(!connects(&cluster, &forged.token).await?, "accepted: {}", forged.name);
+        ensure!(refusals(&cluster, forged.rule)? > before, "{} was not refused by {}", forged.name, forged.rule);
+        rules.insert(forged.rule);
+        shown += 1;
+    }
+    Ok(format!("{shown} forged tokens refused by {} rules, each named in the broker's log", rules.len()))
+}
+
+/// How often the brokers have named this rule.
+fn refusals(cluster: &Cluster, rule: &str) -> anyhow::Result<usize> {
+    let line = format!("MSK IAM token refused: rule={rule} ");
+    Ok(BROKERS.map(|id| cluster.log(id)).into_iter().collect::<Result<Vec<_>, _>>()?.concat().matches(&line).count())
+}
+
+/// Whether a client with this very token gets through to a broker.
+async fn connects(cluster: &Cluster, token: &str) -> anyhow::Result<bool> {
+    let bootstrap = format!("127.0.0.1:{}", cluster.bound_port(BROKERS[0], Listener::Iam)?);
+    let mut settings = client::settings(cluster, Listener::Iam);
+    settings.set("bootstrap.servers", bootstrap).set("log_level", "0").set("reconnect.backoff.ms", "10000");
+    let verdict = Arc::new(Mutex::new(None));
+    let context = OneToken { token: token.to_owned(), verdict: Arc::clone(&verdict) };
+    let client: BaseProducer<OneToken> = settings.create_with_context(context)?;
+    let asked = tokio::task::spawn_blocking(move || {
+        let start = Instant::now();
+        while start.elapsed() < TOLD_WITHIN {
+            client.poll(Duration::from_millis(20));
+            if client.client().fetch_metadata(None, Duration::from_millis(100)).is_ok() {
+                return Some(true);
+            }
+            if let Some(verdict) = *verdict.lock().unwrap_or_else(PoisonError::into_inner) {
+                return Some(verdict);
+            }
+        }
+        None
+    });
+    asked.await?.context("the broker neither took nor refused the token")
+}
+
+/// Hands out one token and remembers that it was refused.
+struct OneToken {
+    token: String,
+    verdict: Arc<Mutex<Option<bool>>>,
+}
+
+impl ClientContext for OneToken {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        let lifetime_ms = (time::OffsetDateTime::now_utc().unix_timestamp() + 900) * 1_000;
+        Ok(OAuthToken { token: self.token.clone(), principal_name: "kafka-cluster".to_owned(), lifetime_ms })
+    }
+
+    fn error(&self, error: KafkaError, _reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
+            *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(false);
+        }
+    }
+}
+
+impl ProducerContext for OneToken {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &rdkafka::producer::DeliveryResult<'_>, (): ()) {}
 }
