@@ -8,7 +8,7 @@ locals {
   broker_ids         = [for index in range(local.broker_count) : tostring(index + 1)]
   cluster_dimensions = { "Cluster Name" = local.cluster_name }
 
-  alarms = merge(
+  alarm_rows = merge(
     merge([for key, row in local.broker_rows : {
       for id in local.broker_ids : "${key}-broker-${id}" => merge(row, {
         namespace = "AWS/Kafka", dimensions = merge(local.cluster_dimensions, { "Broker ID" = id }, try(row.dimensions, {})), subject = "broker ${id} of ${local.cluster_name}"
@@ -48,6 +48,14 @@ locals {
     }]...),
   )
 
+  # With what the resource below asks of each row. Conditions such as can(...) stand here, where they are evaluated once.
+  alarms = { for key, row in local.alarm_rows : key => merge({ math = null, anomaly = null, metric = null, stat = null, period = null }, row, {
+    is_plain      = !can(row.math) && !can(row.anomaly)
+    is_percentile = can(regex("^p[0-9]", row.stat))
+  }) }
+  # Terraform evaluates for_each anew for every instance: a table there would make plans slow by the square of its rows.
+  alarm_keys = { for key in keys(local.alarms) : key => key }
+
   comparison_operators = {
     ">"       = "GreaterThanThreshold"
     ">="      = "GreaterThanOrEqualToThreshold"
@@ -63,46 +71,46 @@ locals {
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {
-  for_each = local.alarms
+  for_each = local.alarm_keys
 
   alarm_name        = "${local.name}-${each.key}"
-  alarm_description = "[${each.value.severity}] ${each.value.subject}: ${each.value.about} Runbook: ${var.runbook_url}#${each.value.runbook}"
+  alarm_description = "[${local.alarms[each.key].severity}] ${local.alarms[each.key].subject}: ${local.alarms[each.key].about} Runbook: ${var.runbook_url}#${local.alarms[each.key].runbook}"
 
-  comparison_operator = local.comparison_operators[each.value.operator]
-  threshold           = each.value.threshold
-  threshold_metric_id = can(each.value.anomaly) ? "band" : null
-  evaluation_periods  = each.value.periods
-  datapoints_to_alarm = each.value.periods
-  treat_missing_data  = each.value.if_silent
+  comparison_operator = local.comparison_operators[local.alarms[each.key].operator]
+  threshold           = local.alarms[each.key].threshold
+  threshold_metric_id = local.alarms[each.key].anomaly == null ? null : "band"
+  evaluation_periods  = local.alarms[each.key].periods
+  datapoints_to_alarm = local.alarms[each.key].periods
+  treat_missing_data  = local.alarms[each.key].if_silent
 
   # A plain metric ...
-  namespace          = can(each.value.math) || can(each.value.anomaly) ? null : each.value.namespace
-  metric_name        = can(each.value.math) || can(each.value.anomaly) ? null : each.value.metric
-  dimensions         = can(each.value.math) || can(each.value.anomaly) ? null : each.value.dimensions
-  period             = can(each.value.math) || can(each.value.anomaly) ? null : each.value.period
-  statistic          = can(each.value.math) || can(each.value.anomaly) || can(regex("^p[0-9]", each.value.stat)) ? null : each.value.stat
-  extended_statistic = can(regex("^p[0-9]", each.value.stat)) ? each.value.stat : null
+  namespace          = local.alarms[each.key].is_plain ? local.alarms[each.key].namespace : null
+  metric_name        = local.alarms[each.key].is_plain ? local.alarms[each.key].metric : null
+  dimensions         = local.alarms[each.key].is_plain ? local.alarms[each.key].dimensions : null
+  period             = local.alarms[each.key].is_plain ? local.alarms[each.key].period : null
+  statistic          = local.alarms[each.key].is_plain && !local.alarms[each.key].is_percentile ? local.alarms[each.key].stat : null
+  extended_statistic = local.alarms[each.key].is_percentile ? local.alarms[each.key].stat : null
 
   # ... or a sum of some ...
   dynamic "metric_query" {
-    for_each = can(each.value.math) ? each.value.math.metrics : {}
+    for_each = local.alarms[each.key].math == null ? {} : local.alarms[each.key].math.metrics
 
     content {
       id          = metric_query.key
       return_data = false
 
       metric {
-        namespace   = each.value.namespace
+        namespace   = local.alarms[each.key].namespace
         metric_name = metric_query.value
-        dimensions  = each.value.dimensions
-        period      = each.value.math.period
-        stat        = each.value.math.stat
+        dimensions  = local.alarms[each.key].dimensions
+        period      = local.alarms[each.key].math.period
+        stat        = local.alarms[each.key].math.stat
       }
     }
   }
 
   dynamic "metric_query" {
-    for_each = can(each.value.math) ? [each.value.math.expression] : []
+    for_each = local.alarms[each.key].math == null ? [] : [local.alarms[each.key].math.expression]
 
     content {
       id          = "result"
@@ -114,24 +122,24 @@ resource "aws_cloudwatch_metric_alarm" "this" {
 
   # ... or one that is compared with its own past.
   dynamic "metric_query" {
-    for_each = can(each.value.anomaly) ? [each.value] : []
+    for_each = local.alarms[each.key].anomaly == null ? [] : [local.alarms[each.key]]
 
     content {
       id          = "observed"
       return_data = true
 
       metric {
-        namespace   = each.value.namespace
-        metric_name = each.value.metric
-        dimensions  = each.value.dimensions
-        period      = each.value.period
-        stat        = each.value.stat
+        namespace   = local.alarms[each.key].namespace
+        metric_name = local.alarms[each.key].metric
+        dimensions  = local.alarms[each.key].dimensions
+        period      = local.alarms[each.key].period
+        stat        = local.alarms[each.key].stat
       }
     }
   }
 
   dynamic "metric_query" {
-    for_each = can(each.value.anomaly) ? [each.value.anomaly] : []
+    for_each = local.alarms[each.key].anomaly == null ? [] : [local.alarms[each.key].anomaly]
 
     content {
       id          = "band"
@@ -142,8 +150,8 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   }
 
   actions_enabled = true
-  alarm_actions   = local.alarm_targets[each.value.severity]
-  ok_actions      = local.alarm_targets[each.value.severity]
+  alarm_actions   = local.alarm_targets[local.alarms[each.key].severity]
+  ok_actions      = local.alarm_targets[local.alarms[each.key].severity]
 }
 
 # ----------------------------------------------------------------------------
