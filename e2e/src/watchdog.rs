@@ -78,6 +78,9 @@ fn tell(line: &str) {
 fn start() -> Option<Mutex<ChildStdin>> {
     let mut child = Command::new("sh")
         .args(["-c", SCRIPT])
+        // Whoever ends all processes that carry a variable of ours must not end the one that cleans up after them.
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -3,12 +3,12 @@
 //! The cluster lives on its own thread, as its handle may not change threads; orders reach it over a channel.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use msk_shared::names::{TopicName, TopicNameError};
+use msk_shared::names::TopicName;
+use msk_shared::topic_spec::TopicSpec;
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -21,47 +21,9 @@ pub const LIMITS: &str = "embedded brokers: memory only, at most 5 MiB kept per 
 const BROKERS: i32 = 3;
 /// Every topic of an MSK cluster of this project has three replicas.
 const REPLICATION_FACTOR: i32 = 3;
-const DEFAULT_PARTITIONS: i32 = 3;
-/// The mock cluster keeps a thread's worth of state per partition; a laptop needs no more.
-const MAX_PARTITIONS: i32 = 1000;
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 type Order = Box<dyn FnOnce(&Cluster) + Send>;
-
-/// A topic to create: `NAME` or `NAME:PARTITIONS`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicSpec {
-    /// The topic's name.
-    pub name: TopicName,
-    /// How many partitions it has; 3 unless said.
-    pub partitions: i32,
-}
-
-/// Why a text is no [`TopicSpec`].
-#[derive(Debug, thiserror::Error)]
-pub enum TopicSpecError {
-    /// The name breaks Kafka's rules.
-    #[error(transparent)]
-    Name(#[from] TopicNameError),
-    /// The count is no number from 1 to 1000.
-    #[error("the number of partitions after `:` must be a whole number from 1 to {MAX_PARTITIONS}, as in `orders:6`")]
-    Partitions,
-}
-
-impl FromStr for TopicSpec {
-    type Err = TopicSpecError;
-
-    fn from_str(text: &str) -> Result<Self, TopicSpecError> {
-        let (name, partitions) = match text.split_once(':') {
-            None => (text, DEFAULT_PARTITIONS),
-            Some((name, count)) => (name, count.parse().map_err(|_| TopicSpecError::Partitions)?),
-        };
-        if !(1..=MAX_PARTITIONS).contains(&partitions) {
-            return Err(TopicSpecError::Partitions);
-        }
-        Ok(Self { name: TopicName::parse(name)?, partitions })
-    }
-}
 
 /// Why the brokers could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -237,16 +199,6 @@ impl fmt::Debug for EmbeddedBrokers {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_topic_may_say_how_many_partitions_it_has() {
-        let spec: TopicSpec = "orders:6".parse().unwrap();
-        assert_eq!((spec.name.as_str(), spec.partitions), ("orders", 6));
-        assert_eq!("orders".parse::<TopicSpec>().unwrap().partitions, 3);
-        for text in ["orders:0", "orders:1001", "orders:six", "orders:", "orders:1:2", "or ders:1", ""] {
-            assert!(text.parse::<TopicSpec>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn three_brokers_start_on_loopback_and_an_unknown_broker_is_an_error() {

@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use msk_local::brokers::TopicSpec;
 use msk_local::esm::document::{DocumentError, MappingDocument, OnFailure, ProvisionedPollerConfig};
 use msk_local::report::Format;
+use msk_shared::topic_spec::TopicSpec;
 
 const EXIT_CODES: &str = "Exit codes: 0 done (or stopped with Ctrl-C while it ran), 1 error, 2 wrong usage, \
 3 `drain` reached its deadline, 4 `drain` gave records up (dropped, or sent to the destination), 5 `drain` never reached the function, 130 `drain` was interrupted.";

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use msk_local::brokers::{self, EmbeddedBrokers, TopicSpec};
+use msk_local::brokers::{self, EmbeddedBrokers};
 use msk_local::esm::document::MappingDocument;
 use msk_local::esm::mapping::{Mapping, Strictness};
 use msk_local::esm::metrics::Metrics;
 use msk_local::esm::session::{DrainLimits, End, Session};
 use msk_local::report::{Format, Line, Ready, Reporter, SummaryLine};
 use msk_shared::event::{MskEvent, Verdict, judge};
+use msk_shared::topic_spec::TopicSpec;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;

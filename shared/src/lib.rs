@@ -3,6 +3,7 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`names`] | topic names: a value that exists is valid |
+//! | [`topic_spec`] | a topic to create, as command lines say it |
 //! | [`limits`] | sizes and counts with their allowed ranges |
 //! | [`deadline`] | how much time an invocation has left |
 //! | [`env`] | environment variables, read once, every problem reported together |
@@ -20,3 +21,4 @@ pub mod limits;
 pub mod messages;
 pub mod names;
 pub mod telemetry;
+pub mod topic_spec;

@@ -55,7 +55,7 @@ impl Distribution {
     ///
     /// [`RigError::MissingTool`] says what to install; [`RigError::Command`] holds Maven's or javac's own words.
     pub fn fetch(version: KafkaVersion) -> Result<Self> {
-        let root = folder::target_dir().join("kafka");
+        let root = root();
         fs::create_dir_all(&root).map_err(file_error(&root))?;
         let lock_path = root.join(format!("{version}.lock"));
         let lock = File::create(&lock_path).map_err(file_error(&lock_path))?;
@@ -63,6 +63,15 @@ impl Distribution {
         let jars = fetch_jars(version, &root)?;
         let classes = compile(version, &root, &jars)?;
         Ok(Self { version, jars, classes })
+    }
+
+    /// Whether the jars are on this machine already.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::File`] when this repository's list of jars cannot be read.
+    pub fn is_fetched(version: KafkaVersion) -> Result<bool> {
+        up_to_date(&jars_dir(version), &[pom(version)])
     }
 
     /// The release.
@@ -84,14 +93,27 @@ impl Distribution {
     }
 }
 
+fn root() -> PathBuf {
+    folder::target_dir().join("kafka")
+}
+
+fn jars_dir(version: KafkaVersion) -> PathBuf {
+    root().join(version.as_str())
+}
+
+/// The pinned dependencies.
+fn pom(version: KafkaVersion) -> PathBuf {
+    source_dir().join("kafka").join(version.as_str()).join("pom.xml")
+}
+
 fn source_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
 /// `dependency:copy-dependencies` into a folder that gets its final name only when complete.
 fn fetch_jars(version: KafkaVersion, root: &Path) -> Result<PathBuf> {
-    let pom = source_dir().join("kafka").join(version.as_str()).join("pom.xml");
-    let jars = root.join(version.as_str());
+    let pom = pom(version);
+    let jars = jars_dir(version);
     if up_to_date(&jars, std::slice::from_ref(&pom))? {
         return Ok(jars);
     }

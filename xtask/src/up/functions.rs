@@ -1,12 +1,11 @@
 //! The two functions under `cargo lambda watch`.
 
 use std::process::Stdio;
-use std::sync::mpsc::{Receiver, Sender};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use super::lines::{self, Line, Printer};
 use super::{Options, TICK, http};
 use crate::process::Supervised;
 use crate::stop;
@@ -18,48 +17,27 @@ const WARM_PATIENCE: Duration = Duration::from_secs(120);
 const EMPTY_BATCH: &str = r#"{"eventSource":"aws:kafka","records":{}}"#;
 
 /// Starts `cargo lambda watch`. It serves the HTTP API on `options.port` of 127.0.0.1 only.
-pub(super) fn start(
-    cargo_lambda: &CargoLambda,
-    options: &Options,
-    bootstrap_servers: &str,
-    lines: &Sender<Line>,
-) -> Result<Supervised> {
+pub(super) fn start(cargo_lambda: &CargoLambda, options: &Options, bootstrap_servers: &str) -> Result<Supervised> {
     let mut command = cargo_lambda.command("watch");
     command.args(["--invoke-address", "127.0.0.1", "--invoke-port", &options.port.to_string(), "--disable-cors"]);
     command.env("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).env("TOPICS", options.topic_names().join(","));
     // The mapping asks for partial batch responses, as infra/ configures the real one.
     command.env("ESM_PARTIAL_BATCH", "true");
-    if options.bootstrap_servers.is_none() {
+    if options.starts_brokers() {
         command.env("KAFKA_AUTH", "none").env("DEAD_LETTER", "kafka:{topic}.dlq");
     } else if std::env::var_os("KAFKA_AUTH").is_none() {
         command.env("KAFKA_AUTH", "none");
     }
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut watch = Supervised::spawn("cargo lambda watch", &mut command)?;
-    lines::forward(&mut watch, lines)?;
-    Ok(watch)
+    Supervised::spawn("cargo lambda watch", &mut command)
 }
 
-/// `watch` starts a function when it is first invoked: invokes both, and waits until both answer.
-pub(super) fn warm(port: u16, watch: &mut Supervised, lines: &Receiver<Line>, printer: &mut Printer) -> Result<()> {
-    println!("starting the functions ...");
-    let consumer = std::thread::spawn(move || warm_one(port, "consumer", consumer_answers));
-    let producer = std::thread::spawn(move || warm_one(port, "producer", producer_answers));
-    while !(consumer.is_finished() && producer.is_finished()) {
-        stop::check()?;
-        while let Ok(line) = lines.recv_timeout(TICK) {
-            printer.print(&line);
-        }
-        if let Some(status) = watch.ended() {
-            bail!("cargo lambda watch ended with {status}; its words are above");
-        }
-    }
-    for thread in [consumer, producer] {
-        if let Err(message) = thread.join().unwrap_or_else(|_| Err("its thread panicked".to_owned())) {
-            bail!("{message}");
-        }
-    }
-    Ok(())
+/// Invokes both functions, each on a thread of its own, until they answer as they should.
+pub(super) fn warm(port: u16) -> [JoinHandle<Result<(), String>>; 2] {
+    [
+        std::thread::spawn(move || warm_one(port, "consumer", consumer_answers)),
+        std::thread::spawn(move || warm_one(port, "producer", producer_answers)),
+    ]
 }
 
 /// Repeats the first invocation until the function answers as it should.

@@ -1,25 +1,25 @@
-//! The brokers and the event source mapping: one `msk-local up` process.
+//! The brokers and the event source mapping: `msk-local`, and before it `msk-e2e-brokers` when they shall be real ones.
 
-use std::process::Stdio;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
-
-use super::lines::{self, Line, Printer};
-use super::{Options, TICK, dev_binary};
-use crate::process::Supervised;
-use crate::stop;
+use super::lines::Line;
+use super::{Options, dev_binary};
 
 /// Joining the consumer groups takes 3 s by Kafka's own rules; a cluster of the user's may take its time.
-const READY_PATIENCE: Duration = Duration::from_secs(60);
+const MAPPING_PATIENCE: Duration = Duration::from_secs(60);
+/// The first time Maven fetches the jars.
+const REAL_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
-/// The running process.
-pub(super) struct Brokers {
-    pub(super) process: Supervised,
+/// A process that prints a line when it is ready.
+pub(super) struct Server {
+    pub(super) name: &'static str,
+    pub(super) command: Command,
+    /// How long it may take.
+    pub(super) patience: Duration,
 }
 
-/// What the process says once the brokers answer and the mapping polls.
+/// The ready line.
 #[derive(Debug, serde::Deserialize)]
 pub(super) struct Ready {
     pub(super) bootstrap_servers: String,
@@ -27,8 +27,18 @@ pub(super) struct Ready {
     pub(super) note: Option<String>,
 }
 
-/// Starts `msk-local up`.
-pub(super) fn start(options: &Options, lines: &Sender<Line>) -> Result<Brokers> {
+/// Three Apache Kafka brokers with the topics and their dead-letter topics.
+pub(super) fn real(options: &Options) -> Server {
+    let topics = [options.topics.join(","), dead_letter_topics(&options.topics)].join(",");
+    let mut command = dev_binary("msk-e2e-brokers");
+    command.args(["--topics", &topics]);
+    // A pipe that nothing is written to: when this process is killed it closes, and the brokers end.
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Server { name: "msk-e2e-brokers", command, patience: REAL_PATIENCE }
+}
+
+/// The event source mapping, and embedded brokers when there are no `bootstrap_servers`.
+pub(super) fn mapping(options: &Options, bootstrap_servers: Option<&str>) -> Server {
     let mut command = dev_binary("msk-local");
     command.args(["--format", "json", "up", "--topics", &options.topics.join(",")]);
     // The mapping asks for partial batch responses, as infra/ configures the real one.
@@ -36,7 +46,7 @@ pub(super) fn start(options: &Options, lines: &Sender<Line>) -> Result<Brokers> 
     let port = options.port;
     command
         .args(["--invoke-url", &format!("http://127.0.0.1:{port}/2015-03-31/functions/{{FunctionName}}/invocations")]);
-    match &options.bootstrap_servers {
+    match bootstrap_servers {
         Some(servers) => command.args(["--bootstrap-servers", servers]),
         None => command.args(["--other-topics", &dead_letter_topics(&options.topics)]),
     };
@@ -44,9 +54,7 @@ pub(super) fn start(options: &Options, lines: &Sender<Line>) -> Result<Brokers> 
         command.args(["--kafka-option", option]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = Supervised::spawn("msk-local", &mut command)?;
-    lines::forward(&mut process, lines)?;
-    Ok(Brokers { process })
+    Server { name: "msk-local", command, patience: MAPPING_PATIENCE }
 }
 
 fn dead_letter_topics(topics: &[String]) -> String {
@@ -58,28 +66,12 @@ pub(super) fn name(topic: &str) -> &str {
     topic.split_once(':').map_or(topic, |(name, _)| name)
 }
 
-impl Brokers {
-    /// Waits for the ready line.
-    pub(super) fn ready(&mut self, lines: &Receiver<Line>, printer: &mut Printer) -> Result<Ready> {
-        let deadline = Instant::now() + READY_PATIENCE;
-        while Instant::now() < deadline {
-            stop::check()?;
-            match lines.recv_timeout(TICK) {
-                Ok(line) => {
-                    printer.print(&line);
-                    if let Ok(ready) = serde_json::from_str(&line.text) {
-                        return Ok(ready);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    if let Some(status) = self.process.ended() {
-                        bail!("msk-local ended with {status} before its brokers were ready; its words are above");
-                    }
-                }
-            }
-        }
-        bail!("msk-local did not say within {} s that its brokers are ready", READY_PATIENCE.as_secs())
+/// The ready line, when `line` is it and the process `from` wrote it.
+pub(super) fn ready_line(line: &Line, from: &str) -> Option<Ready> {
+    if line.source != from {
+        return None;
     }
+    serde_json::from_str(&line.text).ok()
 }
 
 #[cfg(test)]
@@ -94,9 +86,11 @@ mod tests {
 
     #[test]
     fn the_ready_line_is_told_from_others() {
-        let ready: Ready =
-            serde_json::from_str(r#"{"ready":true,"bootstrap_servers":"127.0.0.1:1","topics":[]}"#).unwrap();
+        let line = |text: &str| Line { source: "msk-local", text: text.to_owned() };
+        let text = r#"{"ready":true,"bootstrap_servers":"127.0.0.1:1","topics":[]}"#;
+        let ready = ready_line(&line(text), "msk-local").unwrap();
         assert_eq!((ready.bootstrap_servers.as_str(), ready.note), ("127.0.0.1:1", None));
-        assert!(serde_json::from_str::<Ready>(r#"{"event":"record","topic":"orders"}"#).is_err());
+        assert!(ready_line(&line(text), "msk-e2e-brokers").is_none());
+        assert!(ready_line(&line(r#"{"event":"record","topic":"orders"}"#), "msk-local").is_none());
     }
 }

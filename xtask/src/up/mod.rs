@@ -9,9 +9,10 @@ mod session;
 pub(crate) use session::running_id;
 
 use std::fs::File;
+use std::path::Path;
 use std::process::Command;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::sleep;
+use std::sync::mpsc;
+use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -21,6 +22,7 @@ use crate::process::{self, Supervised};
 use crate::stop;
 use crate::tools::CargoLambda;
 use crate::{needs, workspace};
+use kafka::Ready;
 use lines::{Line, Printer};
 
 /// How often the main loop looks whether a child ended or the user wants to stop.
@@ -54,26 +56,31 @@ impl Options {
     fn topic_names(&self) -> Vec<&str> {
         self.topics.iter().map(|topic| kafka::name(topic)).collect()
     }
+
+    /// The brokers are started here, and not somebody else's.
+    fn starts_brokers(&self) -> bool {
+        self.bootstrap_servers.is_none()
+    }
+
+    /// What the machine must have.
+    fn needs(&self) -> impl Iterator<Item = needs::Need> {
+        let real = [needs::JAVA, needs::MAVEN].into_iter().filter(|_| self.kafka == Kafka::Real);
+        [needs::NATIVE_BUILD, needs::PYTHON_VENV].into_iter().chain(real)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Kafka {
-    /// Three brokers in one process: in memory, for trying things out.
+    /// Three brokers in one process: in memory, there in a second.
     Embedded,
-    /// Three Apache Kafka brokers (not built yet).
+    /// Three Apache Kafka brokers and a controller: replicated, leaders move. Needs Java 17 and Maven, and 2 GB.
     Real,
 }
 
 /// Starts everything, prints a line per consumed record, and ends when the user says so.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if options.kafka == Kafka::Real {
-        bail!(
-            "`--kafka real` is not built yet. Use the embedded brokers (the default), or a cluster of your own: \
-             `cargo xtask up --bootstrap-servers host:9092`"
-        );
-    }
     stop::listen()?;
-    for need in [needs::NATIVE_BUILD, needs::PYTHON_VENV] {
+    for need in options.needs() {
         if let Some(problem) = (need.problem)() {
             bail!("{} is needed: {problem}. To install: {}", need.name, need.install);
         }
@@ -91,73 +98,139 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
 }
 
+/// Everything that runs, in the order in which it was started.
+struct Laptop {
+    children: Vec<Supervised>,
+    sender: mpsc::Sender<Line>,
+    lines: mpsc::Receiver<Line>,
+    printer: Printer,
+}
+
 fn start_and_serve(options: &Options) -> Result<()> {
     let started = Instant::now();
     let cargo_lambda = CargoLambda::for_watch()?;
     stop::check()?;
-    build()?;
+    build(options.kafka)?;
     let log_path = session::state_dir()?.join("up.log");
     let log = File::create(&log_path).with_context(|| format!("cannot create {}", log_path.display()))?;
     let (sender, lines) = mpsc::channel();
-    let mut printer = Printer::new(log);
+    let mut laptop = Laptop { children: Vec::new(), sender, lines, printer: Printer::new(log) };
+    let result = laptop.start(options, &cargo_lambda).and_then(|brokers| {
+        announce(options, &brokers, started.elapsed(), &log_path);
+        laptop.serve()
+    });
+    laptop.stop();
+    result
+}
 
-    let mut kafka = kafka::start(options, &sender)?;
-    println!("starting the brokers and the event source mapping ...");
-    let brokers = kafka.ready(&lines, &mut printer)?;
-    let mut watch = functions::start(&cargo_lambda, options, &brokers.bootstrap_servers, &sender)?;
-    functions::warm(options.port, &mut watch, &lines, &mut printer)?;
-
-    let shown_log = log_path.strip_prefix(workspace::root()).unwrap_or(&log_path);
-    println!("\nready in {:.1} s", started.elapsed().as_secs_f64());
+/// What runs where, and the line to try.
+fn announce(options: &Options, brokers: &Ready, took: Duration, log_path: &Path) {
+    println!("\nready in {:.1} s", took.as_secs_f64());
     println!("  brokers   {}", brokers.bootstrap_servers);
     if let Some(note) = &brokers.note {
         println!("            {note}");
     }
     println!("  API       http://127.0.0.1:{}  (topics: {})", options.port, options.topic_names().join(", "));
     println!("  consumer  fed by the local event source mapping; edit functions/ and it reloads");
-    println!("  log       {}", shown_log.display());
+    println!("  log       {}", log_path.strip_prefix(workspace::root()).unwrap_or(log_path).display());
     println!("\nTry it (Ctrl-C stops everything):\n\n  {}\n", functions::curl(options.port));
-    let result = serve(&mut [&mut kafka.process, &mut watch], &lines, &mut printer);
-    stop_both(&mut kafka.process, &mut watch);
-    result
 }
 
-/// Prints what happens until the user stops it or a child ends.
-fn serve(children: &mut [&mut Supervised], lines: &mpsc::Receiver<Line>, printer: &mut Printer) -> Result<()> {
-    loop {
-        stop::check()?;
-        match lines.recv_timeout(TICK) {
-            Ok(line) => printer.print(&line),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => sleep(TICK),
+impl Laptop {
+    /// Starts the brokers, the event source mapping and the functions, and waits until they are ready.
+    fn start(&mut self, options: &Options, cargo_lambda: &CargoLambda) -> Result<Ready> {
+        let real = match options.kafka {
+            Kafka::Real => Some(self.start_until_ready(kafka::real(options))?),
+            Kafka::Embedded => None,
+        };
+        let servers = real.as_ref().map(|ready| &ready.bootstrap_servers).or(options.bootstrap_servers.as_ref());
+        match servers {
+            Some(_) => println!("starting the event source mapping ..."),
+            None => println!("starting the brokers and the event source mapping ..."),
         }
-        for child in &mut *children {
-            if let Some(status) = child.ended() {
-                while let Ok(line) = lines.recv_timeout(TICK) {
-                    printer.print(&line);
-                }
-                stop::check()?;
-                bail!("{} ended by itself with {status}; its last lines are above", child.name());
+        let mapping = self.start_until_ready(kafka::mapping(options, servers.map(String::as_str)))?;
+        let brokers = real.unwrap_or(mapping);
+        println!("starting the functions ...");
+        let mut watch = functions::start(cargo_lambda, options, &brokers.bootstrap_servers)?;
+        lines::forward(&mut watch, &self.sender)?;
+        self.children.push(watch);
+        self.warm(options.port)?;
+        Ok(brokers)
+    }
+
+    fn start_until_ready(&mut self, mut server: kafka::Server) -> Result<Ready> {
+        let mut process = Supervised::spawn(server.name, &mut server.command)?;
+        lines::forward(&mut process, &self.sender)?;
+        self.children.push(process);
+        let deadline = Instant::now() + server.patience;
+        while Instant::now() < deadline {
+            if let Some(line) = self.next_line()?
+                && let Some(ready) = kafka::ready_line(&line, server.name)
+            {
+                return Ok(ready);
             }
+        }
+        bail!("{} did not say within {} s that its brokers are ready", server.name, server.patience.as_secs())
+    }
+
+    /// `watch` starts a function when it is first invoked: waits until both have answered.
+    fn warm(&mut self, port: u16) -> Result<()> {
+        let functions = functions::warm(port);
+        while !functions.iter().all(JoinHandle::is_finished) {
+            self.next_line()?;
+        }
+        for function in functions {
+            if let Err(message) = function.join().unwrap_or_else(|_| Err("its thread panicked".to_owned())) {
+                bail!("{message}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints what happens until the user stops it or a child ends.
+    fn serve(&mut self) -> Result<()> {
+        loop {
+            self.next_line()?;
+        }
+    }
+
+    /// The next line, printed already, if one comes within a tick. An error once the user wants to stop, or a child has
+    /// ended.
+    fn next_line(&mut self) -> Result<Option<Line>> {
+        stop::check()?;
+        if let Ok(line) = self.lines.recv_timeout(TICK) {
+            self.printer.print(&line);
+            return Ok(Some(line));
+        }
+        // After its last line.
+        let ended = self.children.iter_mut().find_map(|child| Some((child.name(), child.ended()?)));
+        if let Some((name, status)) = ended {
+            stop::check()?;
+            bail!("{name} ended by itself with {status}; its last lines are above");
+        }
+        Ok(None)
+    }
+
+    /// The functions first, so that the mapping's last answers and the producer's flush still find brokers.
+    fn stop(&mut self) {
+        let deadline = Instant::now() + STOP_PATIENCE;
+        for child in self.children.iter_mut().rev() {
+            // As Ctrl-C at the terminal would, had they been in its group.
+            child.signal(Signal::SIGINT);
+            child.wait_or_kill(deadline);
         }
     }
 }
 
-/// The functions first, so that the mapping's last answers and the producer's flush still find brokers.
-fn stop_both(kafka: &mut Supervised, watch: &mut Supervised) {
-    let deadline = Instant::now() + STOP_PATIENCE;
-    watch.signal(Signal::SIGINT);
-    watch.wait_or_kill(deadline);
-    kafka.signal(Signal::SIGTERM);
-    kafka.wait_or_kill(deadline);
-}
-
 /// Builds what `up` runs. The selection of packages is that of `cargo run --bin ...` at the root, which `cargo lambda
 /// watch` uses: the same features, so nothing is compiled twice.
-fn build() -> Result<()> {
+fn build(kafka: Kafka) -> Result<()> {
     fetch_crates()?;
     let mut cargo =
         process::cargo(&["build", "--locked", "--bin", "producer", "--bin", "consumer", "--bin", "msk-local"]);
+    if kafka == Kafka::Real {
+        cargo.args(["--bin", "msk-e2e-brokers"]);
+    }
     println!("building the functions and the local brokers (the first time takes minutes: librdkafka is compiled) ...");
     let status = wait_for_end(Supervised::spawn("cargo build", &mut cargo)?)?;
     if !status.success() {

@@ -1,0 +1,116 @@
+//! Three Apache Kafka brokers and a controller for `cargo xtask up --kafka real`.
+//!
+//! Prints one JSON line when the topics are there, and ends on Ctrl-C, on SIGTERM, and when standard input closes: the
+//! kernel closes it whatever the parent dies of.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the ready line, and progress beside it")]
+
+use std::{convert::Infallible, io, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use futures_util::future::try_join_all;
+use msk_e2e::kafka::{Cluster, ClusterOptions, KafkaVersion, Listener, cluster::BROKERS, distribution::Distribution};
+use msk_shared::topic_spec::TopicSpec;
+use serde_json::json;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
+
+/// How often is looked whether a broker has ended.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Three Apache Kafka brokers and a controller, without TLS, until Ctrl-C or the end of standard input.
+#[derive(Debug, Parser)]
+#[command(name = "msk-e2e-brokers")]
+struct Cli {
+    /// Topics to create, `NAME` or `NAME:PARTITIONS`, comma separated.
+    #[arg(long, value_delimiter = ',', value_name = "TOPICS", required = true)]
+    topics: Vec<TopicSpec>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = tokio::select! {
+        stopped = stopped() => stopped,
+        Err(error) = serve(&cli.topics) => Err(error),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(topics: &[TopicSpec]) -> Result<Infallible> {
+    let version = KafkaVersion::V3_9;
+    if !Distribution::is_fetched(version)? {
+        eprintln!("fetching Apache Kafka {version} from Maven Central (once) ...");
+    }
+    Distribution::fetch(version)
+        .context("cannot get Apache Kafka. The first run needs the network; after it, none is needed")?;
+    eprintln!("starting three Apache Kafka {version} brokers and a controller (about 10 s) ...");
+    let cluster = Cluster::start(&ClusterOptions { version, ..ClusterOptions::default() }).await?;
+    let admin = cluster.admin();
+    try_join_all(topics.iter().map(|topic| admin.create_topic(topic.name.as_str(), topic.partitions, &[]))).await?;
+    println!("{}", ready(&cluster, version, topics));
+    report_ends(&cluster).await
+}
+
+fn ready(cluster: &Cluster, version: KafkaVersion, topics: &[TopicSpec]) -> serde_json::Value {
+    let ids = cluster.process_ids();
+    // The controller comes first.
+    let brokers = ids.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    json!({
+        "ready": true,
+        "bootstrap_servers": cluster.bootstrap(Listener::Plaintext),
+        "topics": topics.iter().map(|topic| topic.name.as_str()).collect::<Vec<_>>(),
+        "note": format!(
+            "Apache Kafka {version}: three brokers (processes {brokers}) and a controller; replication factor 3, two \
+             in-sync replicas needed, no TLS, no authentication; data in {}, gone at the end",
+            cluster.folder().display()
+        ),
+    })
+}
+
+/// Says it when a broker has ended. The others go on: to kill one and see what happens is what this cluster is for.
+async fn report_ends(cluster: &Cluster) -> Result<Infallible> {
+    let mut running = BROKERS.to_vec();
+    let mut look = tokio::time::interval(LOOK_INTERVAL);
+    loop {
+        look.tick().await;
+        let mut still = Vec::with_capacity(running.len());
+        for id in running {
+            if cluster.is_running(id)? {
+                still.push(id);
+            } else {
+                eprintln!("broker {id} has ended");
+            }
+        }
+        anyhow::ensure!(!still.is_empty(), "every broker has ended");
+        running = still;
+    }
+}
+
+/// Returns when it is time to end.
+async fn stopped() -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (closed, input_closed) = oneshot::channel();
+    // Its read blocks, so it has a thread of its own, which ends with the process.
+    std::thread::spawn(move || {
+        // An error of standard input is its end too.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        closed.send(())
+    });
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = input_closed => {}
+    }
+    Ok(())
+}

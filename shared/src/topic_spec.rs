@@ -1,0 +1,59 @@
+//! A topic to create, as the command lines say it.
+
+use std::str::FromStr;
+
+use crate::names::{TopicName, TopicNameError};
+
+const DEFAULT_PARTITIONS: i32 = 3;
+/// A laptop's cluster needs no more, and each partition costs it something.
+const MAX_PARTITIONS: i32 = 1000;
+
+/// A topic to create: `NAME` or `NAME:PARTITIONS`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// The topic's name.
+    pub name: TopicName,
+    /// How many partitions it has; 3 unless said.
+    pub partitions: i32,
+}
+
+/// Why a text is no [`TopicSpec`].
+#[derive(Debug, thiserror::Error)]
+pub enum TopicSpecError {
+    /// The name breaks Kafka's rules.
+    #[error(transparent)]
+    Name(#[from] TopicNameError),
+    /// The count is no number from 1 to 1000.
+    #[error("the number of partitions after `:` must be a whole number from 1 to {MAX_PARTITIONS}, as in `orders:6`")]
+    Partitions,
+}
+
+impl FromStr for TopicSpec {
+    type Err = TopicSpecError;
+
+    fn from_str(text: &str) -> Result<Self, TopicSpecError> {
+        let (name, partitions) = match text.split_once(':') {
+            None => (text, DEFAULT_PARTITIONS),
+            Some((name, count)) => (name, count.parse().map_err(|_| TopicSpecError::Partitions)?),
+        };
+        if !(1..=MAX_PARTITIONS).contains(&partitions) {
+            return Err(TopicSpecError::Partitions);
+        }
+        Ok(Self { name: TopicName::parse(name)?, partitions })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_may_say_how_many_partitions_it_has() {
+        let spec: TopicSpec = "orders:6".parse().unwrap();
+        assert_eq!((spec.name.as_str(), spec.partitions), ("orders", 6));
+        assert_eq!("orders".parse::<TopicSpec>().unwrap().partitions, 3);
+        for text in ["orders:0", "orders:1001", "orders:six", "orders:", "orders:1:2", "or ders:1", ""] {
+            assert!(text.parse::<TopicSpec>().is_err(), "{text}");
+        }
+    }
+}
