@@ -8,18 +8,13 @@ const MAX_LINES: usize = 400;
 /// With its unit tests.
 const MAX_LINES_WITH_TESTS: usize = 600;
 
-/// Longer files, with the reason.
-const LONGER: &[(&str, &str)] =
-    &[("functions/producer/src/request/json.rs", "one reader of JSON: its parts share the cursor and the depth")];
-
 #[test]
 fn rust_files_stay_short() {
     let too_long = texts("rs").into_iter().filter_map(|(path, text)| {
         let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
         let with_tests = text.lines().count();
-        let excused = LONGER.iter().any(|(longer, _)| path.ends_with(longer));
         let fits = lines <= MAX_LINES && with_tests <= MAX_LINES_WITH_TESTS;
-        (!fits && !excused).then(|| {
+        (!fits).then(|| {
             format!(
                 "{}: {lines} lines and {} of tests; at most {MAX_LINES}, {MAX_LINES_WITH_TESTS} together: look for the \
                  second idea in it",
