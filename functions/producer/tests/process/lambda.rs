@@ -1,8 +1,9 @@
 //! The function under the Lambda Runtime API.
 
+use msk_test_host::{Extensions, Host};
 use serde_json::{Value, json};
 
-use crate::support::{Host, brokers, producer, producer_of, sample};
+use crate::support::{brokers, producer, producer_of, sample};
 
 fn answered(body: &Value) -> Value {
     serde_json::from_str(body["body"].as_str().unwrap()).unwrap()
@@ -11,7 +12,7 @@ fn answered(body: &Value) -> Value {
 #[test]
 fn events_are_answered_and_a_sigterm_ends_it_cleanly() {
     let brokers = brokers();
-    let host = Host::start(true);
+    let host = Host::start(Extensions::Served);
     let mut process = host.function(producer_of(&brokers));
     for name in ["records-text", "records-base64"] {
         let posted = host.invoke(sample(name));
@@ -35,7 +36,7 @@ fn events_are_answered_and_a_sigterm_ends_it_cleanly() {
 #[test]
 fn a_host_without_extensions_serves_it_all_the_same() {
     let brokers = brokers();
-    let host = Host::start(false);
+    let host = Host::start(Extensions::Missing);
     let mut process = host.function(producer_of(&brokers));
     assert_eq!(host.invoke(sample("message-text")).body["statusCode"], 200);
     process.terminate();
@@ -44,7 +45,7 @@ fn a_host_without_extensions_serves_it_all_the_same() {
 
 #[test]
 fn a_cluster_that_is_down_does_not_fail_init() {
-    let host = Host::start(true);
+    let host = Host::start(Extensions::Served);
     let mut command = producer();
     command.envs([("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"), ("KAFKA_AUTH", "none"), ("TOPICS", "orders")]);
     let process = host.function(command);

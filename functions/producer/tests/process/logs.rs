@@ -2,9 +2,10 @@
 
 use std::process::Stdio;
 
+use msk_test_host::Process;
 use serde_json::Value;
 
-use crate::support::{Process, brokers, exchange, producer_of};
+use crate::support::{brokers, exchange, producer_of};
 
 const CANARY: &str = "c4n4ry-7f";
 

@@ -3,9 +3,10 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use msk_test_host::{PATIENCE, Process};
 use serde_json::json;
 
-use crate::support::{Brokers, PATIENCE, Process, answer, brokers, exchange, post, producer_of};
+use crate::support::{Brokers, answer, brokers, exchange, post, producer_of};
 
 /// A server on a port of its own, and its address.
 fn server(brokers: &Brokers) -> (Process, String) {
