@@ -1,5 +1,7 @@
 //! The product's functions with the environment that the infrastructure gives them, aimed at a cluster of the rig.
 
+use std::path::Path;
+
 use crate::{
     error::Result,
     kafka::{
@@ -22,6 +24,22 @@ pub fn consumer(cluster: &Cluster, listener: Listener, dead_letter: Option<&str>
     variables.push(("ESM_PARTIAL_BATCH".to_owned(), "true".to_owned()));
     variables.extend(dead_letter.map(|topic| ("DEAD_LETTER".to_owned(), format!("kafka:{topic}"))));
     FunctionOptions::new(FunctionOptions::workspace_binary("consumer"), variables)
+}
+
+/// The consumer with an idempotency store in the file `store`, which fails while the same with the extension `down` exists.
+pub fn consumer_with_store(cluster: &Cluster, listener: Listener, store: &Path) -> FunctionOptions {
+    let mut options = consumer(cluster, listener, None);
+    options.binary = FunctionOptions::workspace_binary("examples/file_store");
+    options.variables.push(("STORE_FILE".to_owned(), store.display().to_string()));
+    options
+}
+
+/// A producer that breaks a promise: `switch` is a name in `shared/src/kafka/sabotage.rs`.
+#[must_use]
+pub fn sabotaged(mut producer: FunctionOptions, switch: &str) -> FunctionOptions {
+    producer.binary = FunctionOptions::workspace_binary("examples/sabotaged_producer");
+    producer.variables.push(("SABOTAGE".to_owned(), switch.to_owned()));
+    producer
 }
 
 /// Starts `count` environments one after the other: two cores cannot do more at once without measuring themselves.

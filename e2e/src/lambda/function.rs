@@ -49,10 +49,11 @@ impl FunctionOptions {
         Self { binary: binary.into(), variables, timeout: Duration::from_secs(28), movable_clock: false }
     }
 
-    /// A binary of this workspace: `MSK_E2E_PROFILE` (default `debug`) chooses the target folder's subfolder.
+    /// A binary of this workspace: the packaged one that `MSK_E2E_PRODUCER` or `MSK_E2E_CONSUMER` names, else that of the
+    /// development profile. Examples, which only tests run, always are of that profile.
     pub fn workspace_binary(name: &str) -> PathBuf {
-        let profile = std::env::var("MSK_E2E_PROFILE").unwrap_or_else(|_| "debug".to_owned());
-        crate::folder::target_dir().join(profile).join(name)
+        let packaged = std::env::var_os(format!("MSK_E2E_{}", name.to_uppercase()));
+        packaged.map_or_else(|| crate::folder::target_dir().join("debug").join(name), PathBuf::from)
     }
 }
 

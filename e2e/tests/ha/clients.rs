@@ -27,6 +27,38 @@ const MARGIN: Duration = Duration::from_millis(300);
 /// MSK's limits of new connections a second and broker: most sizes, and `t3.small`.
 const LIMITS: [usize; 2] = [100, 4];
 
+/// librdkafka's idempotent producer waits 500 ms for its producer id unless brokers are up when it is asked for.
+const PENALTY: Duration = Duration::from_millis(450);
+
+/// From the start of the process to the acknowledgement of its first record, one cold start after the other.
+pub(crate) async fn first_acknowledgement(stage: &Stage) -> anyhow::Result<String> {
+    let cluster = stage.cluster().await?;
+    let topic = topic(&cluster, "f1").await?;
+    let options = producer(&cluster, &topic, &[]);
+    let load = Load::new(&topic);
+    let count = stage.choose(20, 100);
+    let (mut inits, mut requests, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..count {
+        let environment = Environment::start(&options).await?;
+        let answer = load.send(&environment, 0, 1).await;
+        ensure!(answer.is_success(), "{answer:?}");
+        inits.push(environment.init_duration());
+        requests.push(answer.duration);
+        whole.push(environment.init_duration() + answer.duration);
+    }
+    let [init, request, whole] = [inits, requests, whole].map(|mut times: Vec<Duration>| {
+        times.sort_unstable();
+        (times[count / 2], times[count - 1])
+    });
+    // The median, because a busy machine delays single starts; with the penalty every one would be above.
+    ensure!(whole.0 < PENALTY, "p50 {:.0?}: the wait for the producer id is back", whole.0);
+    Ok(format!(
+        "{count} cold starts, TLS and IAM; process start to acknowledgement: p50 {:.0?}, maximum {:.0?}; \
+         of these init: p50 {:.0?}, maximum {:.0?}; request: p50 {:.0?}, maximum {:.0?}",
+        whole.0, whole.1, init.0, init.1, request.0, request.1
+    ))
+}
+
 pub(crate) async fn cold_starts(stage: &Stage) -> anyhow::Result<String> {
     let cluster = stage.cluster().await?;
     let count = stage.choose(50, 200);

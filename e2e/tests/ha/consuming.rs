@@ -8,7 +8,9 @@ use std::{
 use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
 use msk_e2e::{
-    client, functions,
+    client,
+    folder::TempFolder,
+    functions,
     kafka::{Cluster, Listener},
     lambda::{Environment, msk_event::msk_event},
     load::{Load, Plan},
@@ -195,7 +197,8 @@ async fn crash(
 ) -> anyhow::Result<String> {
     let records: Vec<StoredRecord> = partitions.values().flatten().cloned().collect();
     let event = msk_event(topic, &records);
-    let options = functions::consumer(cluster, Listener::Iam, None);
+    let folder = TempFolder::new()?;
+    let options = functions::consumer_with_store(cluster, Listener::Iam, &folder.path().join("store"));
     let first = Environment::start(&options).await?;
     let killed = async {
         let some =
@@ -207,15 +210,19 @@ async fn crash(
     let (invoked, killed) = tokio::join!(first.invoke(&event), killed);
     killed?;
     ensure!(invoked.is_err(), "the batch was done before the kill");
-    let before = effects(&first.log(), topic).len();
+    let before = effects(&first.log(), topic);
     let second = Environment::start(&options).await?;
     let failed = deliver(&second, &event).await?;
     ensure!(failed.is_empty(), "{} records failed after the crash", failed.len());
-    let after: BTreeSet<Place> = effects(&second.log(), topic).into_iter().collect();
-    ensure!(after.len() == records.len(), "{} of {} records after the crash", after.len(), records.len());
+    let after = effects(&second.log(), topic);
+    let distinct = before.iter().chain(&after).collect::<BTreeSet<_>>().len();
+    ensure!(distinct == records.len(), "{distinct} of {} records had an effect", records.len());
+    // One lane for each partition, and in each at most one record between its effect and its entry in the store.
+    let twice = before.len() + after.len() - distinct;
+    ensure!(twice <= partitions.len(), "{twice} effects happened twice, with {} lanes", partitions.len());
+    let before = before.len();
     Ok(format!(
-        "killed after {before} of {} effects: none lost (without a durable store those happen again)",
-        records.len()
+        "killed after {before} of {distinct} effects: none lost, {twice} (under way at the kill) happened twice"
     ))
 }
 
@@ -299,6 +306,31 @@ pub(crate) async fn dead_letter_down(stage: &Stage) -> anyhow::Result<String> {
         "{} of 20 reported while it was down, the rest done; {tries} deliveries after, one letter",
         failed.len()
     ))
+}
+
+/// Without its store nothing is handled; with it again each record is, once.
+pub(crate) async fn store_down(stage: &Stage) -> anyhow::Result<String> {
+    let cluster = stage.cluster().await?;
+    let topic = topic(&cluster, "c4").await?;
+    write_messages(&cluster, &topic, (0..200).map(message).collect()).await?;
+    let records = log_reader::read_topic(&cluster, &topic).await?;
+    let event = msk_event(&topic, &records);
+    let folder = TempFolder::new()?;
+    let store = folder.path().join("store");
+    let consumer = Environment::start(&functions::consumer_with_store(&cluster, Listener::Iam, &store)).await?;
+    std::fs::write(store.with_extension("down"), "")?;
+    let failed = deliver(&consumer, &event).await?;
+    ensure!(failed.len() == records.len(), "{} of {} were reported", failed.len(), records.len());
+    ensure!(effects(&consumer.log(), &topic).is_empty(), "a record was handled that could not be claimed");
+    std::fs::remove_file(store.with_extension("down"))?;
+    for _ in 0..2 {
+        let failed = deliver(&consumer, &event).await?;
+        ensure!(failed.is_empty(), "{} records failed with the store back", failed.len());
+    }
+    let effects = effects(&consumer.log(), &topic);
+    let distinct = effects.iter().collect::<BTreeSet<_>>().len();
+    ensure!(distinct == records.len() && effects.len() == distinct, "{} effects of {distinct} records", effects.len());
+    Ok(format!("all {distinct} reported while it was down, none handled; then each had one effect, in two deliveries"))
 }
 
 /// The dead letters of a topic: whose they are, and why.

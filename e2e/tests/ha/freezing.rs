@@ -60,6 +60,31 @@ pub(crate) async fn freeze_and_thaw(stage: &Stage) -> anyhow::Result<String> {
     Ok(format!("{cycles} cycles, clock moved {moved} min; slowest first answer {slowest:.2?}; {figures}"))
 }
 
+/// Longer than a token lives, and than anything on the way keeps a silent connection.
+const REAL_FREEZE: Duration = Duration::from_secs(16 * 60);
+
+/// Five environments that really are frozen for as long, at the same time.
+pub(crate) async fn real_freezes(stage: &Stage) -> anyhow::Result<String> {
+    let cluster = stage.cluster().await?;
+    let topic = topic(&cluster, "r10").await?;
+    let environments = producers(&cluster, &topic, 5, &[]).await?;
+    let load = Load::new(&topic);
+    for (number, environment) in environments.iter().enumerate() {
+        ensure!(load.send(environment, number, 1).await.is_success(), "{}", load.summary());
+        environment.freeze().await?;
+    }
+    tokio::time::sleep(REAL_FREEZE).await;
+    let mut slowest = Duration::ZERO;
+    for (number, environment) in environments.iter().enumerate() {
+        let first = load.send(environment, number, 1).await;
+        ensure!(first.is_success(), "environment {number}: {first:?}\n{}", tail(&environment.log()));
+        slowest = slowest.max(first.duration);
+    }
+    ensure!(slowest <= Duration::from_secs(3), "the first answer after a thaw took {slowest:.2?}");
+    let figures = verdict(&cluster, &topic, &load).await?;
+    Ok(format!("5 environments frozen for {REAL_FREEZE:?}; slowest first answer {slowest:.2?}; {figures}"))
+}
+
 pub(crate) async fn no_zombies(stage: &Stage) -> anyhow::Result<String> {
     let cluster = stage.cluster().await?;
     let topic = topic(&cluster, "r11").await?;

@@ -1,7 +1,7 @@
 //! What the functions promise, on real Kafka while it breaks: the scenarios of `docs/reliability.md`.
 //!
-//! `cargo test -p msk-e2e --test ha` runs the fast column, with `MSK_E2E_FULL=1` the full one; a word after `--`
-//! chooses scenarios (`-- R2`). Scenarios run one after the other: most share one cluster, and two cores carry four
+//! `cargo xtask test ha` runs the fast column on the packaged functions, `cargo xtask ha --full` the full one; words choose
+//! scenarios (`cargo xtask ha R2 R6`). `cargo xtask test sabotage` runs those that must notice a broken promise. Scenarios run one after the other: most share one cluster, and two cores carry four
 //! JVMs and the functions. Figures are printed and collected in `target/ha/`.
 
 #![allow(clippy::print_stdout, clippy::panic, reason = "a test prints its figures and fails by panicking")]
@@ -12,7 +12,9 @@ mod consuming;
 mod credentials;
 mod faults;
 mod freezing;
+mod sabotage;
 mod security;
+mod soak;
 mod stage;
 
 use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Instant};
@@ -37,6 +39,7 @@ macro_rules! scenarios {
 }
 
 const SCENARIOS: &[Scenario] = scenarios! {
+    "F1" "first acknowledgement" clients::first_acknowledgement;
     "R1" "healthy" availability::healthy;
     "R2" "kill the leader" availability::kill_the_leader;
     "R3" "rolling restart" availability::rolling_restart;
@@ -56,6 +59,7 @@ const SCENARIOS: &[Scenario] = scenarios! {
     "C1" "duplicates, overlaps, crash" consuming::redelivery;
     "C2" "poison" consuming::poison;
     "C4" "dead letter down" consuming::dead_letter_down;
+    "C4-store" "idempotency store down" consuming::store_down;
     "S3" "secrets and control characters" security::clean_logs;
     "S4" "TLS refusals" security::tls_refusals;
     "S5" "missing permissions" security::missing_permissions;
@@ -63,6 +67,22 @@ const SCENARIOS: &[Scenario] = scenarios! {
     "K4-R1" "healthy, Kafka 4" availability::healthy_on_kafka_4;
     "K4-R13" "forged tokens at the brokers, Kafka 4" security::forged_tokens_on_kafka_4;
     "K4-R2" "kill the leader, Kafka 4" availability::kill_the_leader_on_kafka_4;
+};
+
+/// Only in the full column, for they take most of an hour.
+const LONG: &[Scenario] = scenarios! {
+    "R10-real" "frozen for 16 minutes" freezing::real_freezes;
+    "R18" "soak" soak::soak;
+};
+
+/// Run when asked for (`--ignored`): with a promise broken the scenario must fail.
+const SABOTAGE: &[Scenario] = scenarios! {
+    "X-acks" "acks=1 is noticed" sabotage::leader_alone;
+    "X-idempotence" "idempotence off is noticed" sabotage::no_idempotence;
+    "X-rebuild" "a client that is never replaced is noticed" sabotage::no_rebuild;
+    "X-admission" "no admission by deadline is noticed" sabotage::no_admission;
+    "X-loss" "a planted loss is noticed" sabotage::planted_loss;
+    "X-proxy" "a proxy that passes everything is noticed" sabotage::blind_proxy;
 };
 
 fn main() -> ExitCode {
@@ -73,17 +93,34 @@ fn main() -> ExitCode {
     };
     let runtime = Arc::new(runtime);
     let stage = Arc::new(Stage::new());
-    let trials = SCENARIOS
-        .iter()
-        .map(|scenario| {
-            let (runtime, stage) = (Arc::clone(&runtime), Arc::clone(&stage));
-            Trial::test(format!("{} {}", scenario.id, scenario.name), move || run(scenario, &runtime, &stage))
-        })
-        .collect();
+    let chosen = match chosen() {
+        Ok(chosen) => chosen,
+        Err(error) => panic!("{error}"),
+    };
+    let long: &[Scenario] = if stage.is_full() || !chosen.is_empty() { LONG } else { &[] };
+    let is_chosen = |scenario: &&Scenario| chosen.is_empty() || chosen.iter().any(|id| id == scenario.id);
+    let trial = |scenario: &'static Scenario| {
+        let (runtime, stage) = (Arc::clone(&runtime), Arc::clone(&stage));
+        Trial::test(format!("{} {}", scenario.id, scenario.name), move || run(scenario, &runtime, &stage))
+    };
+    let column = SCENARIOS.iter().chain(long).filter(is_chosen).map(trial);
+    let sabotage = SABOTAGE.iter().filter(is_chosen).map(|scenario| trial(scenario).with_ignored_flag(true));
+    let trials = column.chain(sabotage).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     // The clusters end on the runtime they live on.
     runtime.block_on(async { stage.end().await });
     conclusion.exit_code()
+}
+
+/// The ids in `MSK_E2E_SCENARIOS`, comma-separated; all scenarios when there is none.
+fn chosen() -> anyhow::Result<Vec<String>> {
+    let text = std::env::var("MSK_E2E_SCENARIOS").unwrap_or_default();
+    let ids: Vec<String> = text.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect();
+    let known: Vec<&str> = SCENARIOS.iter().chain(LONG).chain(SABOTAGE).map(|scenario| scenario.id).collect();
+    if let Some(unknown) = ids.iter().find(|id| !known.contains(&id.as_str())) {
+        anyhow::bail!("no scenario {unknown:?}; there are {}", known.join(", "));
+    }
+    Ok(ids)
 }
 
 fn run(scenario: &Scenario, runtime: &tokio::runtime::Runtime, stage: &Stage) -> Result<(), Failed> {

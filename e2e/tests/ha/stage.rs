@@ -14,6 +14,8 @@ use msk_e2e::{
 };
 use tokio::sync::Mutex;
 
+use crate::sabotage;
+
 /// Elections, restarts and catching up: each takes seconds, and two cores are shared with everything else.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
@@ -55,6 +57,11 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new() -> Self {
         Self { current: Mutex::default(), full: std::env::var("MSK_E2E_FULL").is_ok_and(|full| full == "1") }
+    }
+
+    /// Whether the full column is asked for.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
     }
 
     /// The figure of the column that is asked for.
@@ -117,6 +124,9 @@ pub(crate) async fn topic(cluster: &Cluster, name: &str) -> anyhow::Result<Strin
 /// The producer as deployed, for one topic, with more variables.
 pub(crate) fn producer(cluster: &Cluster, topic: &str, more: &[(&str, &str)]) -> FunctionOptions {
     let mut options = functions::producer(cluster, Listener::Iam, topic);
+    if let Some(switch) = sabotage::of_producer() {
+        options = functions::sabotaged(options, switch);
+    }
     options.variables.extend(more.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
     options
 }
@@ -134,7 +144,8 @@ pub(crate) async fn producers(
 /// Reads the log and holds it against the history; answers the figures.
 pub(crate) async fn verdict(cluster: &Cluster, topic: &str, load: &Load) -> anyhow::Result<String> {
     cluster.admin().wait_in_sync(topic, 2, LIMIT).await?;
-    let log = log_reader::find_messages(cluster, topic).await?;
+    let mut log = log_reader::find_messages(cluster, topic).await?;
+    sabotage::plant_loss(&mut log);
     let verdict = load.history.check(&log);
     let figures = format!("{}; {verdict}", load.summary());
     ensure!(verdict.is_valid(), "the history is not valid: {figures}; {verdict:?}");

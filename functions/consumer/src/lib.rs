@@ -31,4 +31,4 @@ pub mod runtime;
 pub use batch::{BatchProcessor, Invocation, InvocationError};
 pub use config::{BatchSettings, Config};
 pub use handler::{DefaultHandler, Outcome, RecordHandler};
-pub use runtime::run;
+pub use runtime::{run, run_with};

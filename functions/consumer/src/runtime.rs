@@ -39,6 +39,14 @@ pub enum RunError {
 /// # Errors
 /// [`RunError`]
 pub async fn run(handler: impl RecordHandler) -> Result<(), RunError> {
+    run_with(handler, MemoryStore::default()).await
+}
+
+/// As [`run`], with a store of your own: one that spans environments finds what another of them has done.
+///
+/// # Errors
+/// [`RunError`]
+pub async fn run_with(handler: impl RecordHandler, store: impl IdempotencyStore) -> Result<(), RunError> {
     let mut env = EnvReader::from_process();
     init_logs(env.parsed("LOG_LEVEL").unwrap_or_default());
     let config = Config::from_env(EnvReader::from_process())?;
@@ -53,7 +61,7 @@ pub async fn run(handler: impl RecordHandler) -> Result<(), RunError> {
         "consumer starts"
     );
     let dead_letter = connect(config.dead_letter).await?;
-    serve(BatchProcessor::new(handler, dead_letter, MemoryStore::default(), config.batch)).await
+    serve(BatchProcessor::new(handler, dead_letter, store, config.batch)).await
 }
 
 /// Answers invocations with `processor` until Lambda ends the process.

@@ -2,7 +2,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`cli`], [`start`], [`app`] | command line, start, the state that requests share |
+//! | [`process`], [`cli`], [`start`], [`app`] | the process, its command line, its start, the state that requests share |
 //! | [`config`], [`topics`] | the environment contract; topics and their policies |
 //! | [`lambda`], `event_guard` | the function: API Gateway event in, checked, answer out |
 //! | [`server`] | the same as a plain HTTP server |
@@ -21,6 +21,7 @@ mod event_guard;
 pub mod lambda;
 mod metrics;
 pub mod problem;
+pub mod process;
 mod request;
 pub mod router;
 mod routes;

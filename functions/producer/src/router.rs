@@ -155,12 +155,18 @@ fn single(published: Published) -> http::Extensions {
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// A method as the log shows it: any other is the caller's text, of any length.
+fn method_name(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+}
+
 /// One line per request: what and how long, never bodies, keys or paths, which are the caller's text.
 fn log(head: &Head, response: &Response, published: Option<Published>, started: Instant) {
     let done = published.unwrap_or_default();
     let duration_ms = (started.elapsed().as_secs_f64() * 100_000.0).round() / 100.0;
     tracing::info!(
-        method = head.method.as_str(),
+        method = method_name(&head.method),
         route = head.route.as_ref().map_or("none", MatchedPath::as_str),
         status = response.status().as_u16(),
         records = done.records,

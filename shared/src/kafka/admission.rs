@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::failure::{FailureCause, PublishFailure};
@@ -11,6 +11,7 @@ use super::guard::ReplaceReason;
 use super::partitions::partition_of;
 use super::publisher::{KafkaPublisher, METADATA_AGE, RESERVE};
 use super::record::OutboundRecord;
+use super::token::TokenSource;
 use crate::deadline::Deadline;
 use crate::names::TopicName;
 
@@ -19,22 +20,56 @@ pub(super) const CONNECT: Duration = Duration::from_secs(5);
 /// The same once several requests in a row have failed: fail fast.
 pub(super) const CONNECT_OPEN: Duration = Duration::from_millis(800);
 
+/// Pause between two questions to a source of tokens that fails.
+const TOKEN_PAUSE: Duration = Duration::from_millis(300);
+
+/// Asks for a token until there is one or the time is over.
+async fn token_in_hand(tokens: &TokenSource, until: Instant) -> Result<(), PublishFailure> {
+    const REFUSED: PublishFailure = PublishFailure::not_sent(FailureCause::Authentication);
+    loop {
+        let source = tokens.clone();
+        // Its questions block.
+        let asked = tokio::task::spawn_blocking(move || source.token());
+        match tokio::time::timeout_at(until.into(), asked).await {
+            Ok(Ok(Ok(_))) => return Ok(()),
+            Ok(Ok(Err(error))) => tracing::warn!(error = %error, "no MSK IAM token"),
+            Ok(Err(_)) | Err(_) => return Err(REFUSED),
+        }
+        if until.saturating_duration_since(Instant::now()) <= TOKEN_PAUSE {
+            return Err(REFUSED);
+        }
+        tokio::time::sleep(TOKEN_PAUSE).await;
+    }
+}
+
 impl KafkaPublisher {
     /// The client for one request: replaced when it cannot be trusted, connected when it was not.
     pub(super) async fn admit(&self, deadline: Deadline) -> Result<Arc<Client>, PublishFailure> {
-        let client = self.client();
-        let tokens = self.0.settings.kafka.tokens.as_ref();
-        let client = match self.0.guard.why_replace(&client, tokens) {
-            Some(reason) => self.replace(client, reason).await?,
-            None => client,
-        };
+        let patience = CONNECT.min(self.0.settings.delivery_timeout());
+        let bound = if self.0.guard.is_open() { CONNECT_OPEN } else { patience };
+        let until = Instant::now() + bound.min(deadline.remaining_less(RESERVE));
+        let client = self.trusted(until).await?;
         if client.context().is_connected() && client.context().has_producer_id() && !self.0.guard.is_open() {
             return Ok(client);
         }
-        let patience = CONNECT.min(self.0.settings.delivery_timeout());
-        let bound = if self.0.guard.is_open() { CONNECT_OPEN } else { patience };
-        client.connect(&self.0.settings.topics, bound.min(deadline.remaining_less(RESERVE))).await?;
+        client.connect(&self.0.settings.topics, until.saturating_duration_since(Instant::now())).await?;
         Ok(client)
+    }
+
+    /// The client, or a new one in its place when it cannot be trusted. A new one starts with a token in hand: librdkafka waits
+    /// 10 s after a failed request for one.
+    pub(super) async fn trusted(&self, until: Instant) -> Result<Arc<Client>, PublishFailure> {
+        let client = self.client();
+        let tokens = self.0.settings.kafka.tokens.as_ref();
+        if let Some(tokens) = tokens
+            && (tokens.has_expired() || client.context().token_failed())
+        {
+            token_in_hand(tokens, until).await?;
+        }
+        match self.0.guard.why_replace(&client, tokens) {
+            Some(reason) => self.replace(client, reason).await,
+            None => Ok(client),
+        }
     }
 
     /// Puts a new client in the old one's place. The old one ends when its last request has answered.

@@ -28,6 +28,8 @@ pub(super) struct Context {
     connected: AtomicBool,
     /// The idempotent producer has its id.
     producer_id: AtomicBool,
+    /// The client asked for a token and got none: it asks again only 10 s later.
+    token_failed: AtomicBool,
     auth_failures: AtomicU64,
     /// The newest failure of a connection, while nothing has succeeded since.
     trouble: Mutex<Option<(FailureCause, Instant)>>,
@@ -39,6 +41,7 @@ impl Context {
             tokens,
             connected: AtomicBool::new(false),
             producer_id: AtomicBool::new(false),
+            token_failed: AtomicBool::new(false),
             auth_failures: AtomicU64::new(0),
             trouble: Mutex::new(None),
         }
@@ -58,6 +61,11 @@ impl Context {
         self.producer_id.load(Ordering::Acquire)
             || sabotage::is_on(Sabotage::AcksOne)
             || sabotage::is_on(Sabotage::NoIdempotence)
+    }
+
+    /// Whether the client is left without a token until librdkafka's timer asks for one again.
+    pub(super) fn token_failed(&self) -> bool {
+        self.token_failed.load(Ordering::Acquire)
     }
 
     pub(super) fn auth_failures(&self) -> u64 {
@@ -131,7 +139,9 @@ impl ClientContext for Context {
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         let Some(tokens) = &self.tokens else { return Err("no token source".into()) };
-        match tokens.token() {
+        let token = tokens.token();
+        self.token_failed.store(token.is_err(), Ordering::Release);
+        match token {
             Ok(token) => Ok(OAuthToken {
                 token: token.expose().to_owned(),
                 principal_name: "kafka-cluster".to_owned(),

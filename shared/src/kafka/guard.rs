@@ -31,6 +31,8 @@ pub(super) enum ReplaceReason {
     Frozen,
     /// Its token has ended.
     TokenExpired,
+    /// It asked for a token when none could be had.
+    TokenFailed,
     /// Several requests in a row failed.
     Failures,
 }
@@ -42,6 +44,7 @@ impl ReplaceReason {
             Self::Purged => "purged",
             Self::Frozen => "frozen",
             Self::TokenExpired => "token_expired",
+            Self::TokenFailed => "token_failed",
             Self::Failures => "failures",
         }
     }
@@ -79,6 +82,8 @@ impl Guard {
             Some(ReplaceReason::Frozen)
         } else if last > 0 && tokens.is_some_and(TokenSource::has_expired) {
             Some(ReplaceReason::TokenExpired)
+        } else if client.context().token_failed() {
+            Some(ReplaceReason::TokenFailed)
         } else if self.is_open() && old_enough {
             Some(ReplaceReason::Failures)
         } else {

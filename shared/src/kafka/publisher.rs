@@ -132,10 +132,9 @@ impl KafkaPublisher {
     /// Connects, authenticates, fetches metadata and acquires the producer id, at most for `bound`.
     pub async fn warm_up(&self, bound: Duration) -> WarmUp {
         let started = Instant::now();
-        let client = self.client();
-        let connected = client.connect(&self.0.settings.topics, bound).await;
+        let connected = self.warm_client(started + bound).await;
         let mut missing_topics = Vec::new();
-        if connected.is_ok() {
+        if let Ok(client) = &connected {
             for topic in &self.0.settings.topics {
                 let left = bound.saturating_sub(started.elapsed());
                 let count = client.partition_count(topic, METADATA_AGE, left).await;
@@ -151,6 +150,12 @@ impl KafkaPublisher {
             duration: started.elapsed(),
             missing_topics,
         }
+    }
+
+    async fn warm_client(&self, until: Instant) -> Result<Arc<Client>, PublishFailure> {
+        let client = self.trusted(until).await?;
+        client.connect(&self.0.settings.topics, until.saturating_duration_since(Instant::now())).await?;
+        Ok(client)
     }
 
     /// Counters since the start.

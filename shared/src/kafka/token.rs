@@ -86,7 +86,10 @@ pub struct TokenSource(Arc<Inner>);
 struct Inner {
     region: Region,
     credentials: CredentialsSource,
+    /// Held only for moments, also by async threads.
     last: Mutex<Option<MskToken>>,
+    /// Held while a source is asked, so that it is asked once.
+    asking: Mutex<()>,
     refreshes: AtomicU64,
 }
 
@@ -117,7 +120,8 @@ impl TokenSource {
     }
 
     fn new(region: Region, credentials: CredentialsSource) -> Self {
-        Self(Arc::new(Inner { region, credentials, last: Mutex::new(None), refreshes: AtomicU64::new(0) }))
+        let (last, asking) = (Mutex::new(None), Mutex::new(()));
+        Self(Arc::new(Inner { region, credentials, last, asking, refreshes: AtomicU64::new(0) }))
     }
 
     /// A source with fixed credentials, for tests and tools.
@@ -132,31 +136,33 @@ impl TokenSource {
     /// # Errors
     /// [`TokenError`] when no valid token can be had.
     pub fn token(&self) -> Result<MskToken, TokenError> {
-        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = SystemTime::now();
-        if let Some(token) = last.as_ref().filter(|token| token.is_fresh(now)) {
+        let _one_at_a_time = self.0.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.last();
+        if let Some(token) = last.as_ref().filter(|token| token.is_fresh(SystemTime::now())) {
             return Ok(token.clone());
         }
         match self.sign_with_retries() {
             Ok(token) => {
                 self.0.refreshes.fetch_add(1, Ordering::Relaxed);
-                *last = Some(token.clone());
+                *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
                 Ok(token)
             }
-            Err(error) => match last.as_ref().filter(|token| token.left(now) > Duration::from_secs(1)) {
-                Some(token) => {
-                    tracing::warn!(error = %error, left_ms = token.left(now).as_millis() as u64, "token refresh failed; the last token still holds");
-                    Ok(token.clone())
-                }
-                None => Err(error),
-            },
+            Err(error) => {
+                let left = last.as_ref().map_or(Duration::ZERO, |token| token.left(SystemTime::now()));
+                let Some(token) = last.filter(|_| left > Duration::from_secs(1)) else { return Err(error) };
+                tracing::warn!(error = %error, left_ms = left.as_millis() as u64, "token refresh failed; the last token still holds");
+                Ok(token)
+            }
         }
     }
 
-    /// Whether a token was signed and has ended: whoever holds it cannot connect again.
+    fn last(&self) -> Option<MskToken> {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether there is no token, or it has ended: nobody can connect with it. Never blocks.
     pub fn has_expired(&self) -> bool {
-        let last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().is_none_or(|token| token.left(SystemTime::now()).is_zero())
+        self.last().is_none_or(|token| token.left(SystemTime::now()).is_zero())
     }
 
     /// How many tokens were signed.

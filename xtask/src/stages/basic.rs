@@ -4,11 +4,11 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::binaries;
+use super::{binaries, ha, laptop};
 use crate::{process, tools, workspace};
 
-/// The crate whose tests start real brokers.
-const RIG: &str = "msk-e2e";
+/// The crate whose tests start real brokers; its scenarios have stages of their own.
+const RIG: &str = ha::SCENARIOS.0;
 
 pub(super) fn fmt() -> Result<()> {
     process::run(&mut process::cargo(&["fmt", "--all", "--check"]))
@@ -31,20 +31,13 @@ pub(super) fn unit() -> Result<()> {
     ran.and(documented)
 }
 
-/// The scenarios on real Kafka have a stage of their own.
-const SCENARIOS: &str = "ha";
-
-/// The rig's own tests: brokers, proxy, verifier, history checker, Lambda host.
+/// The rig's own tests: brokers, proxy, verifier, history checker, Lambda host. Then `cargo xtask up` on its brokers.
 pub(super) fn rig() -> Result<()> {
     let binaries = binaries::build()?;
-    let of_rig = |binary: &&binaries::Binary| !binary.is_example && binary.package == RIG && binary.target != SCENARIOS;
-    binaries::run_all(binaries.iter().filter(of_rig))
-}
-
-/// The scenarios on real Kafka.
-pub(super) fn ha() -> Result<()> {
-    let binaries = binaries::build()?;
-    binaries::run_all(binaries.iter().filter(|binary| binary.package == RIG && binary.target == SCENARIOS))
+    let of_rig =
+        |binary: &&binaries::Binary| !binary.is_example && binary.package == RIG && binary.target != ha::SCENARIOS.1;
+    binaries::run_all(binaries.iter().filter(of_rig))?;
+    laptop::run_on_real_brokers()
 }
 
 /// Advisories need the internet; the GitHub workflow checks them.

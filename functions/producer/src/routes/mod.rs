@@ -77,7 +77,11 @@ fn log_failures(results: &[PublishResult]) {
                 tracing::error!(cause, records, "deployment fault: a topic of TOPICS is missing on the cluster");
             }
             FailureCause::TopicAuthorization => {
-                tracing::error!(cause, records, "permission missing: kafka-cluster:WriteData on the topic");
+                tracing::error!(
+                    cause,
+                    records,
+                    "permission missing: kafka-cluster:WriteData or kafka-cluster:DescribeTopic on the topic"
+                );
             }
             FailureCause::ClusterAuthorization => {
                 tracing::error!(

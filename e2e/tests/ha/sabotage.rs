@@ -1,0 +1,113 @@
+//! Scenarios that must fail: each runs with one promise broken, or with a blind part of the rig, and its complaint is what
+//! is looked for. A check that cannot fail is none.
+
+use std::future::Future;
+
+use anyhow::{bail, ensure};
+use msk_e2e::history::Found;
+
+use crate::{availability, clients, faults, stage::Stage};
+
+/// What is broken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    /// The producer, by a switch of `shared/src/kafka/sabotage.rs`.
+    Producer(&'static str),
+    /// The final read: one record of the log is overlooked.
+    LogReader,
+    /// The proxy: it passes everything.
+    Proxy,
+}
+
+tokio::task_local! {
+    static BROKEN: Broken;
+}
+
+fn broken() -> Option<Broken> {
+    BROKEN.try_with(|broken| *broken).ok()
+}
+
+/// The switch that the producer is to be started with.
+pub(crate) fn of_producer() -> Option<&'static str> {
+    match broken() {
+        Some(Broken::Producer(switch)) => Some(switch),
+        _ => None,
+    }
+}
+
+/// Whether faults are not to be set.
+pub(crate) fn proxy_passes_everything() -> bool {
+    broken() == Some(Broken::Proxy)
+}
+
+/// Overlooks a record, when that is what is broken.
+pub(crate) fn plant_loss(log: &mut Vec<Found>) {
+    if broken() == Some(Broken::LogReader) {
+        log.pop();
+    }
+}
+
+/// The scenario's complaint, which must be the right one.
+async fn caught(
+    what: Broken,
+    is_right: impl Fn(&str) -> bool,
+    scenario: impl Future<Output = anyhow::Result<String>>,
+) -> anyhow::Result<String> {
+    match BROKEN.scope(what, scenario).await {
+        Ok(figures) => bail!("not noticed: {figures}"),
+        Err(error) => {
+            let complaint = format!("{error:#}");
+            ensure!(is_right(&complaint), "another complaint than expected: {complaint}");
+            Ok(format!("noticed: {}", complaint.chars().take(300).collect::<String>()))
+        }
+    }
+}
+
+/// With `acks=1` nobody asks for in-sync replicas: with two of three brokers down it still says 2xx.
+pub(crate) async fn leader_alone(stage: &Stage) -> anyhow::Result<String> {
+    caught(
+        Broken::Producer("acks-one"),
+        |complaint| complaint.starts_with("2xx: "),
+        availability::two_brokers_down(stage),
+    )
+    .await
+}
+
+fn duplicated(complaint: &str) -> bool {
+    complaint.contains(" duplicated, ") && !complaint.contains(" 0 duplicated, ")
+}
+
+/// Without sequence numbers a lost response becomes a duplicate.
+pub(crate) async fn no_idempotence(stage: &Stage) -> anyhow::Result<String> {
+    caught(Broken::Producer("no-idempotence"), duplicated, faults::lost_responses(stage)).await
+}
+
+/// A client that had a fatal error never writes again.
+pub(crate) async fn no_rebuild(stage: &Stage) -> anyhow::Result<String> {
+    caught(
+        Broken::Producer("no-rebuild"),
+        |complaint| complaint.starts_with("after fatal error"),
+        faults::fatal_errors(stage),
+    )
+    .await
+}
+
+/// A request that is let in whatever time is left is answered too late, or never.
+pub(crate) async fn no_admission(stage: &Stage) -> anyhow::Result<String> {
+    caught(
+        Broken::Producer("no-admission"),
+        |complaint| complaint.starts_with("a request had no answer"),
+        clients::deadlines(stage),
+    )
+    .await
+}
+
+/// A log that misses a record is a loss.
+pub(crate) async fn planted_loss(stage: &Stage) -> anyhow::Result<String> {
+    caught(Broken::LogReader, |complaint| complaint.contains("; 1 lost,"), faults::lost_responses(stage)).await
+}
+
+/// A proxy that loses nothing tests nothing.
+pub(crate) async fn blind_proxy(stage: &Stage) -> anyhow::Result<String> {
+    caught(Broken::Proxy, |complaint| complaint.ends_with("responses were lost"), faults::lost_responses(stage)).await
+}

@@ -1,0 +1,93 @@
+//! The default handler with an idempotency store that outlives the process: done keys stand in the file `STORE_FILE`, one a
+//! line, as they would in a table. While a file of that name with the extension `down` exists, the store fails. The scenarios on
+//! real brokers kill this process in the middle of a batch and take its store away.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use msk_consumer::DefaultHandler;
+use msk_consumer::idempotency::{Claim, IdempotencyKey, IdempotencyStore, StoreError};
+
+/// Done keys in a file; claims in memory alone, so that those of a killed process are free at once.
+struct FileStore {
+    path: PathBuf,
+    down: PathBuf,
+    state: Mutex<State>,
+}
+
+struct State {
+    file: File,
+    done: HashSet<String>,
+    claimed: HashSet<String>,
+}
+
+impl FileStore {
+    fn open(path: PathBuf) -> std::io::Result<Self> {
+        let file = File::options().create(true).append(true).open(&path)?;
+        // A kill can leave a line without its end: that key was not acknowledged as done.
+        let text = fs::read_to_string(&path)?;
+        let done = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect();
+        let down = path.with_extension("down");
+        Ok(Self { path, down, state: Mutex::new(State { file, done, claimed: HashSet::new() }) })
+    }
+
+    fn with_state<T>(&self, act: impl FnOnce(&mut State) -> std::io::Result<T>) -> Result<T, StoreError> {
+        if self.down.exists() {
+            return Err(StoreError("it is down".to_owned()));
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        act(&mut state).map_err(|error| StoreError(format!("{}: {error}", self.path.display())))
+    }
+}
+
+impl IdempotencyStore for FileStore {
+    async fn claim(&self, key: &IdempotencyKey, _lease: Duration) -> Result<Claim, StoreError> {
+        self.with_state(|state| {
+            Ok(if state.done.contains(key.as_str()) {
+                Claim::Done
+            } else if state.claimed.insert(key.to_string()) {
+                Claim::Free
+            } else {
+                Claim::InProgress
+            })
+        })
+    }
+
+    async fn complete(&self, key: &IdempotencyKey) -> Result<(), StoreError> {
+        self.with_state(|state| {
+            state.file.write_all(format!("{key}\n").as_bytes())?;
+            state.claimed.remove(key.as_str());
+            state.done.insert(key.to_string());
+            Ok(())
+        })
+    }
+
+    async fn release(&self, key: &IdempotencyKey) -> Result<(), StoreError> {
+        self.with_state(|state| {
+            state.claimed.remove(key.as_str());
+            Ok(())
+        })
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error, "the consumer cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), String> {
+    let path = std::env::var_os("STORE_FILE").ok_or("STORE_FILE is missing: the file of the idempotency store")?;
+    let store = FileStore::open(path.into()).map_err(|error| format!("STORE_FILE: {error}"))?;
+    msk_consumer::run_with(DefaultHandler, store).await.map_err(|error| error.to_string())
+}

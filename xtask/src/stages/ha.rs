@@ -1,0 +1,87 @@
+//! Stages `ha` and `sabotage`, and `cargo xtask ha`: the scenarios of docs/reliability.md on real Apache Kafka.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::binaries;
+use crate::package::{self, Architecture};
+use crate::{needs, process, workspace};
+
+/// The crate and the test target of the scenarios.
+pub(super) const SCENARIOS: (&str, &str) = ("msk-e2e", "ha");
+/// The variable that breaks promises in builds with the feature `sabotage`: a binary that reads it holds its name.
+const SWITCH: &[u8] = b"SABOTAGE";
+/// The producer of such a build.
+const SABOTAGED: &str = "sabotaged_producer";
+
+/// Options of `cargo xtask ha`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The full column of docs/reliability.md: more faults for longer, some hours in all.
+    #[arg(long)]
+    full: bool,
+    /// Scenarios by their ids, such as `R2`; all when none is named.
+    scenarios: Vec<String>,
+}
+
+/// Runs scenarios of either column.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    for need in [needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN] {
+        if let Some(problem) = (need.problem)() {
+            bail!("{} is needed: {problem}. To install: {}", need.name, need.install);
+        }
+    }
+    let mut scenarios = scenarios()?;
+    if options.full {
+        scenarios.env("MSK_E2E_FULL", "1");
+    }
+    process::run(scenarios.env("MSK_E2E_SCENARIOS", options.scenarios.join(",")))
+}
+
+/// Stage `ha`: the fast column.
+pub(super) fn fast() -> Result<()> {
+    process::run(&mut scenarios()?)
+}
+
+/// The scenarios' program, aimed at the packaged functions.
+fn scenarios() -> Result<Command> {
+    let [producer, consumer] = packaged()?;
+    let binaries = binaries::build()?;
+    let wanted = |binary: &&binaries::Binary| (binary.package.as_str(), binary.target.as_str()) == SCENARIOS;
+    let mut command = binaries.iter().find(wanted).context("cargo built no scenarios")?.command();
+    command.env("MSK_E2E_PRODUCER", producer).env("MSK_E2E_CONSUMER", consumer);
+    Ok(command)
+}
+
+/// What the zips hold, producer and consumer.
+fn packaged() -> Result<[PathBuf; 2]> {
+    let folder = workspace::target_dir().join("xtask").join("packaged");
+    package::build(Architecture::host(), &folder)?;
+    Ok([package::unpack(&folder, "producer")?, package::unpack(&folder, "consumer")?])
+}
+
+/// Stage `sabotage`: with a promise broken, the scenario that tests it fails; and no package can break one.
+pub(super) fn sabotage() -> Result<()> {
+    for binary in packaged()? {
+        ensure!(!holds_switch(&binary)?, "{} was built with the feature `sabotage`", binary.display());
+    }
+    process::run(&mut process::cargo(&[
+        "build",
+        "--workspace",
+        "--locked",
+        "--example",
+        SABOTAGED,
+        "--features",
+        "msk-producer/sabotage",
+    ]))?;
+    let sabotaged = workspace::target_dir().join("debug").join("examples").join(SABOTAGED);
+    ensure!(holds_switch(&sabotaged)?, "{} has no switches: the check above would see none", sabotaged.display());
+    process::run(scenarios()?.arg("--ignored"))
+}
+
+fn holds_switch(binary: &PathBuf) -> Result<bool> {
+    let bytes = std::fs::read(binary).with_context(|| format!("cannot read {}", binary.display()))?;
+    Ok(bytes.windows(SWITCH.len()).any(|window| window == SWITCH))
+}
