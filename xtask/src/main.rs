@@ -6,6 +6,7 @@
 //! | [`test`] | runs the stages and prints the table at the end |
 //! | [`stages`] | the table of stages, and one module for each bigger stage |
 //! | [`package`] | the deployable zips |
+//! | [`deploy_check`] | what is missing before `terraform apply` |
 //! | [`needs`] | what a machine must have, how to see that it is there, how to install it |
 //! | [`tools`] | pinned tools from package registries, kept under `target/tools` |
 //! | [`process`] | child processes that never outlive their parent |
@@ -14,6 +15,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user on both streams")]
 
+mod deploy_check;
 mod needs;
 mod package;
 mod process;
@@ -46,6 +48,7 @@ enum Command {
     Test(test::Options),
     /// Build the deployable zips: `target/lambda/<function>/bootstrap.zip`.
     Package(package::Options),
+    DeployCheck(deploy_check::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Package(options) => package::run(&options),
+        Command::DeployCheck(options) => deploy_check::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

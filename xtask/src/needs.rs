@@ -99,7 +99,7 @@ fn java_major(line: &str) -> Option<u32> {
 }
 
 /// `Terraform v1.9.8` is (1, 9).
-fn terraform_version(line: &str) -> Option<(u32, u32)> {
+pub(crate) fn terraform_version(line: &str) -> Option<(u32, u32)> {
     let mut parts = line.strip_prefix("Terraform v")?.split(['.', '-']);
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }

@@ -12,7 +12,7 @@ use crate::{needs, process, workspace};
 pub(crate) const FUNCTIONS: [&str; 2] = ["producer", "consumer"];
 
 /// A zip past this size starts noticeably later, and says that something was linked that should not be.
-const LARGEST_ZIP_BYTES: u64 = 5_000_000;
+pub(crate) const LARGEST_ZIP_BYTES: u64 = 5_000_000;
 
 /// Options of `cargo xtask package`.
 #[derive(Debug, clap::Args)]
@@ -33,6 +33,22 @@ impl Architecture {
     /// That of this machine.
     pub(crate) fn host() -> Self {
         if cfg!(target_arch = "aarch64") { Self::Arm64 } else { Self::X86_64 }
+    }
+
+    /// As the variable `function_architecture` and Lambda call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// The command that builds for it.
+    pub(crate) fn package_command(self) -> &'static str {
+        match self {
+            Self::X86_64 => "cargo xtask package",
+            Self::Arm64 => "cargo xtask package --arm64",
+        }
     }
 
     fn target(self) -> &'static str {
@@ -95,8 +111,23 @@ pub(crate) fn build(architecture: Architecture, folder: &Path) -> Result<()> {
 }
 
 /// Where [`build`] puts a function's zip.
-fn zip(folder: &Path, function: &str) -> PathBuf {
+pub(crate) fn zip(folder: &Path, function: &str) -> PathBuf {
     folder.join(function).join("bootstrap.zip")
+}
+
+/// The processor that a zip's `bootstrap` is for, read from the header of the program itself.
+pub(crate) fn architecture_of(zip: &Path) -> Result<Architecture> {
+    const FIRST_BYTES: &str = "import sys, zipfile\n\
+        with zipfile.ZipFile(sys.argv[1]).open('bootstrap') as program: print(program.read(20).hex())";
+    let header = process::capture(Command::new("python3").args(["-c", FIRST_BYTES]).arg(zip))
+        .map_err(|_| anyhow::anyhow!("is no zip with a file `bootstrap` in it, or python3 is missing"))?;
+    // ELF, 64 bit, little endian; bytes 18 and 19 name the machine: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+    let header = header.trim();
+    match (header.starts_with("7f454c460201"), header.get(36..40)) {
+        (true, Some("3e00")) => Ok(Architecture::X86_64),
+        (true, Some("b700")) => Ok(Architecture::Arm64),
+        _ => bail!("holds a `bootstrap` that is no 64-bit Linux program for x86_64 or arm64"),
+    }
 }
 
 /// Unpacks a function's zip beside it, as Lambda does, and returns the binary.

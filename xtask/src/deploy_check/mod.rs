@@ -1,0 +1,100 @@
+//! `cargo xtask deploy-check`: what is missing before `terraform apply`, on one screen.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`settings`] | the variables' values, as Terraform will see them |
+//! | [`machine`] | the environment and the programs of this machine |
+//! | [`zips`] | the functions' zips: there, for the right processor, newer than the sources, small enough |
+//! | [`account`] | Terraform, its state, credentials, region |
+//! | [`quotas`] | what the deployment takes of the account's quotas, and how to look |
+//! | [`report`] | the lines and how they are printed |
+
+mod account;
+pub(crate) mod machine;
+mod quotas;
+mod report;
+pub(crate) mod settings;
+mod zips;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::workspace;
+use machine::Machine;
+use report::{Line, Status};
+use settings::Settings;
+
+/// Look what is missing before `terraform apply`: zips, settings, Terraform, credentials, quotas.
+///
+/// The exit code is 0 when no line says `missing`. Nothing is changed, nothing is created, and no secret is printed. With
+/// the AWS command line installed it asks AWS one question, `aws sts get-caller-identity`, for ten seconds at most;
+/// `--offline` leaves that out.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// Folder of the Terraform configuration.
+    #[arg(long, value_name = "FOLDER")]
+    infra: Option<PathBuf>,
+    /// A file of variables that you will give to `terraform apply` with the same option; repeatable.
+    #[arg(long, value_name = "FILE")]
+    var_file: Vec<PathBuf>,
+    /// Do not ask AWS who the credentials belong to.
+    #[arg(long)]
+    offline: bool,
+}
+
+const EXAMPLES: &str = "\
+Every line of the answer begins with one of three words:
+  ok       nothing to do
+  missing  `terraform apply` would fail, or deploy what you do not want; below it stands what to do
+  look     only you can tell; below it stands where to look
+
+Examples:
+  cargo xtask deploy-check
+      before every deployment with infra/terraform.tfvars
+  cargo xtask deploy-check --var-file infra/examples/dev.tfvars
+      for the cheap profile; then: terraform apply -var-file=examples/dev.tfvars
+  cargo xtask deploy-check --offline && terraform -chdir=infra plan
+      in a script: goes on only when nothing is missing
+
+The whole way is in docs/02_TERRAFORM_DEPLOY.md.";
+
+/// Prints the lines; an error when something is missing.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let infra = options.infra.clone().unwrap_or_else(|| workspace::root().join("infra"));
+    let lines = check(&workspace::root(), &infra, &options.var_file, options.offline, &Machine::this());
+    print!("{}", report::render(&lines));
+    match lines.iter().filter(|line| line.status() == Status::Missing).count() {
+        0 => {
+            println!("\nNothing is missing. Next: cd infra && terraform init && terraform plan");
+            Ok(())
+        }
+        1 => bail!("one thing is missing; do what stands below it and run this again"),
+        count => bail!("{count} things are missing; do what stands below them and run this again"),
+    }
+}
+
+/// Every line, in the order in which a user would put things right.
+fn check(root: &Path, infra: &Path, var_files: &[PathBuf], offline: bool, machine: &Machine) -> Vec<Line> {
+    let mut lines = vec![account::terraform(machine, infra)];
+    match Settings::read(infra, var_files, machine) {
+        Ok(settings) => {
+            lines.extend(settings::lines(&settings, root, infra));
+            lines.extend(zips::lines(root, infra, &settings));
+            lines.push(account::credentials(machine, offline));
+            lines.push(account::region(machine, &settings));
+            lines.push(account::state(infra));
+            lines.extend(quotas::lines(&settings));
+        }
+        Err(error) => {
+            lines.push(
+                Line::missing("settings", format!("{error:#}")).with("correct the file; nothing else was checked"),
+            );
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;

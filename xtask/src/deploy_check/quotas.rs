@@ -1,0 +1,81 @@
+//! What the deployment takes of the account's quotas, with the commands to look. The quotas themselves differ from
+//! account to account, so every line is a `look`.
+
+use serde_json::Value;
+
+use super::report::Line;
+use super::settings::{Settings, whole_number};
+
+/// Zones, and so private subnets and, without `single_nat_gateway`, NAT gateways.
+const ZONES: u64 = 3;
+/// What Lambda keeps for functions that reserve nothing.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html>
+const UNRESERVED: u64 = 100;
+/// Partitions of a topic that says nothing else: the default in `infra/variables.tf`.
+pub(super) const PARTITIONS: u64 = 6;
+
+/// The most that the producer and the consumer reserve, from MSK's connection limits: `infra/locals.tf` has the formula.
+pub(super) const CONCURRENCY: (u64, u64) = (150, 50);
+/// The same on `kafka.t3.small`.
+pub(super) const CONCURRENCY_BURSTABLE: (u64, u64) = (6, 2);
+
+pub(super) fn lines(settings: &Settings) -> Vec<Line> {
+    let own_network = settings.value("existing_network").is_none();
+    let mut lines = vec![concurrency(settings)];
+    if settings.value("existing_cluster").is_none() {
+        let brokers = settings.number("broker_count");
+        let line = Line::look("MSK brokers", format!("{brokers} more; an account has 90 at first"));
+        lines.push(
+            line.with("aws kafka list-clusters-v2 --query 'sum(ClusterInfoList[].Provisioned.NumberOfBrokerNodes)'"),
+        );
+    }
+    if own_network {
+        let line = Line::look("VPCs", "1 more; a region has 5 at first");
+        lines.push(line.with("aws ec2 describe-vpcs --query 'length(Vpcs)'"));
+    }
+    if own_network && !settings.flag("use_vpc_endpoints") {
+        let gateways = if settings.flag("single_nat_gateway") { 1 } else { ZONES };
+        let line = Line::look("addresses", format!("{gateways} Elastic IP more for NAT; a region has 5 at first"));
+        lines.push(line.with("aws ec2 describe-addresses --query 'length(Addresses)'"));
+    }
+    lines
+}
+
+fn concurrency(settings: &Settings) -> Line {
+    let (producer, consumer) = reserved(settings);
+    let subject = "concurrency";
+    if producer + consumer == 0 {
+        return Line::ok(subject, "the functions reserve none");
+    }
+    let needed = producer + consumer + UNRESERVED;
+    let says = format!(
+        "Lambda: {producer} + {consumer} reserved + {UNRESERVED} that must stay free = {needed}; a new account may have 10"
+    );
+    Line::look(subject, says)
+        .with("aws lambda get-account-settings --query AccountLimit.UnreservedConcurrentExecutions")
+        .with("smaller? reserved_concurrency = -1 in producer and consumer, until AWS has raised it")
+}
+
+/// Reserved executions of producer and consumer, as `infra/app.tf` computes them.
+pub(super) fn reserved(settings: &Settings) -> (u64, u64) {
+    let burstable = settings.text("broker_instance_type").starts_with("kafka.t3.");
+    let (producer, most) = if burstable { CONCURRENCY_BURSTABLE } else { CONCURRENCY };
+    let derived = consumed_partitions(settings).clamp(1, most);
+    (chosen(settings, "producer").unwrap_or(producer), chosen(settings, "consumer").unwrap_or(derived))
+}
+
+/// What a function's object says about it; -1 reserves none.
+fn chosen(settings: &Settings, function: &str) -> Option<u64> {
+    let value = settings.member(function, "reserved_concurrency")?;
+    Some(whole_number(value).unwrap_or(0))
+}
+
+fn consumed_partitions(settings: &Settings) -> u64 {
+    let topics = settings.value("topics").and_then(Value::as_object);
+    let consumed = topics
+        .into_iter()
+        .flatten()
+        .map(|(_, topic)| topic)
+        .filter(|topic| topic.get("consumed") != Some(&Value::Bool(false)));
+    consumed.map(|topic| topic.get("partitions").and_then(whole_number).unwrap_or(PARTITIONS)).sum()
+}

@@ -1,0 +1,371 @@
+//! The checks on made-up folders, with made-up programs in place of `terraform` and `aws`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::process;
+
+/// What no report may show.
+const SECRETS: [&str; 4] = ["canary-secret", "canary-session", "AKIACANARY", "canary-token"];
+const GOOD: &str = "region = \"eu-west-1\"\nalarm_emails = [\"oncall@msk.test\"]\n";
+
+/// Zips, by machine: to write one takes Python a moment, and many tests want the same.
+static MADE: OnceLock<TempDir> = OnceLock::new();
+
+/// A workspace with the real variables, sources, programs, and a home folder.
+struct Place {
+    folder: TempDir,
+    environment: Vec<(String, String)>,
+}
+
+impl Place {
+    /// One in which nothing is missing.
+    fn complete() -> Self {
+        let place = Self::empty();
+        place.write("infra/terraform.tfvars", GOOD);
+        place.zip("producer", 0xb7);
+        place.zip("consumer", 0xb7);
+        place.program("terraform", "echo 'Terraform v1.11.4'");
+        place.program("aws", "echo 123456789012");
+        place
+    }
+
+    fn empty() -> Self {
+        let place = Self { folder: TempDir::new().unwrap(), environment: Vec::new() };
+        for file in ["variables.tf", "variables-app.tf", "versions.tf"] {
+            let text = fs::read_to_string(workspace::root().join("infra").join(file)).unwrap();
+            place.write(&format!("infra/{file}"), &text);
+        }
+        for file in
+            ["Cargo.toml", "shared/src/lib.rs", "functions/producer/src/main.rs", "functions/consumer/src/main.rs"]
+        {
+            let hour_ago = SystemTime::now() - Duration::from_hours(1);
+            fs::File::options().write(true).open(place.write(file, "")).unwrap().set_modified(hour_ago).unwrap();
+        }
+        let (programs, home) = (place.path("bin"), place.path("home"));
+        place
+            .set("PATH", &format!("{}:/usr/bin:/bin", programs.display()))
+            .set("HOME", &home.display().to_string())
+            .set("AWS_REGION", "eu-west-1")
+            .set("AWS_ACCESS_KEY_ID", "AKIACANARY")
+            .set("AWS_SECRET_ACCESS_KEY", "canary-secret")
+            .set("AWS_SESSION_TOKEN", "canary-session")
+    }
+
+    fn set(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn unset(mut self, prefix: &str) -> Self {
+        self.environment.retain(|(name, _)| !name.starts_with(prefix));
+        self
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.folder.path().join(below)
+    }
+
+    fn write(&self, below: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(below);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn program(&self, name: &str, script: &str) {
+        let path = self.write(&format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+
+    /// A zip whose `bootstrap` is an ELF header for one machine.
+    fn zip(&self, function: &str, machine: u8) {
+        let made = MADE.get_or_init(|| TempDir::new().unwrap()).path().join(machine.to_string());
+        if !made.join("bootstrap.zip").is_file() {
+            fs::create_dir_all(&made).unwrap();
+            let mut header = b"\x7fELF\x02\x01\x01".to_vec();
+            header.resize(64, 0);
+            (header[16], header[18]) = (3, machine);
+            // Another test may make the same one at the same time.
+            let own = TempDir::new_in(&made).unwrap();
+            let (program, zip) = (own.path().join("bootstrap"), own.path().join("bootstrap.zip"));
+            fs::write(&program, header).unwrap();
+            process::capture(Command::new("python3").args(["-m", "zipfile", "-c"]).arg(&zip).arg(program)).unwrap();
+            fs::rename(zip, made.join("bootstrap.zip")).unwrap();
+        }
+        let zip = fs::read(made.join("bootstrap.zip")).unwrap();
+        self.write(&format!("target/lambda/{function}/bootstrap.zip"), zip);
+    }
+
+    fn report(&self) -> String {
+        self.report_with(&[], false)
+    }
+
+    fn report_with(&self, var_files: &[PathBuf], offline: bool) -> String {
+        let machine = Machine { environment: self.environment.iter().cloned().collect() };
+        let lines = check(self.folder.path(), &self.path("infra"), var_files, offline, &machine);
+        let report = report::render(&lines);
+        for secret in SECRETS {
+            assert!(!report.contains(secret), "{secret} in:\n{report}");
+        }
+        report
+    }
+}
+
+/// The subjects of the lines that say `missing`.
+fn missing(report: &str) -> Vec<&str> {
+    report
+        .lines()
+        .filter_map(|line| line.strip_prefix("missing  "))
+        .filter_map(|line| line.split("  ").next())
+        .collect()
+}
+
+#[track_caller]
+fn assert_says(report: &str, line: &str) {
+    let squeezed: Vec<String> =
+        report.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert!(squeezed.iter().any(|found| found.contains(line)), "{line:?} is not in:\n{report}");
+}
+
+#[test]
+fn a_complete_place_misses_nothing_and_fits_on_a_screen() {
+    let report = Place::complete().report();
+    assert_eq!(missing(&report), Vec::<&str>::new(), "{report}");
+    assert!(report.lines().count() <= 24, "{report}");
+    assert_says(&report, "ok Terraform 1.11.4");
+    assert_says(&report, "ok producer zip 0.0 MB, arm64, newer than the sources");
+    assert_says(&report, "ok credentials from AWS_ACCESS_KEY_ID, account 123456789012");
+    assert_says(&report, "ok region eu-west-1");
+}
+
+#[test]
+fn an_empty_place_misses_everything_and_says_what_to_do() {
+    let place = Place::empty().unset("AWS_").set("PATH", "/nowhere");
+    let report = place.report();
+    let all = ["Terraform", "settings", "alarms", "producer zip", "consumer zip", "credentials"];
+    assert_eq!(missing(&report).iter().map(|subject| subject.trim()).collect::<Vec<_>>(), all, "{report}");
+    assert_says(&report, "> cargo xtask package --arm64");
+    assert_says(&report, "terraform.tfvars.example");
+    assert!(report.lines().count() <= 30, "{report}");
+}
+
+#[test]
+fn a_zip_for_the_other_processor_is_missing() {
+    let place = Place::complete();
+    place.zip("consumer", 0x3e);
+    let report = place.report();
+    assert_eq!(missing(&report), ["consumer zip"]);
+    assert_says(&report, "built for x86_64, and function_architecture is arm64");
+
+    place.write("infra/terraform.tfvars", format!("{GOOD}function_architecture = \"x86_64\""));
+    assert_eq!(missing(&place.report()), ["producer zip"]);
+}
+
+#[test]
+fn a_zip_older_than_a_source_names_that_source() {
+    let place = Place::complete();
+    let later = SystemTime::now() + Duration::from_secs(60);
+    let touch = |file| fs::File::options().write(true).open(place.path(file)).unwrap().set_modified(later).unwrap();
+    touch("functions/consumer/src/main.rs");
+    assert_says(&place.report(), "missing consumer zip 0.0 MB, arm64, older than functions/consumer/src/main.rs");
+    touch("shared/src/lib.rs");
+    assert_eq!(missing(&place.report()), ["producer zip", "consumer zip"]);
+}
+
+#[test]
+fn tests_and_pages_make_no_zip_old() {
+    let place = Place::complete();
+    for file in ["functions/producer/tests/api.rs", "shared/README.md"] {
+        let later = SystemTime::now() + Duration::from_secs(60);
+        fs::File::options().write(true).open(place.write(file, "")).unwrap().set_modified(later).unwrap();
+    }
+    assert_eq!(missing(&place.report()), Vec::<&str>::new());
+}
+
+#[test]
+fn what_is_no_zip_is_missing() {
+    let place = Place::complete();
+    place.write("target/lambda/producer/bootstrap.zip", "not a zip");
+    let report = place.report();
+    assert_eq!(missing(&report), ["producer zip"]);
+    assert_says(&report, "is no zip with a file `bootstrap` in it");
+    place.zip("producer", 0x08);
+    assert_says(&place.report(), "no 64-bit Linux program for x86_64 or arm64");
+}
+
+#[test]
+fn an_example_value_left_over_is_missing() {
+    let place = Place::complete();
+    place.write(
+        "infra/terraform.tfvars",
+        "region = \"eu-west-1\"\nalarm_emails = [\"you@example.com\"]\nallowed_cidrs = [\"203.0.113.7/32\"]",
+    );
+    assert_says(&place.report(), "missing settings an example's value is left in alarm_emails, allowed_cidrs");
+}
+
+#[test]
+fn alarms_for_nobody_must_be_said() {
+    let place = Place::complete();
+    place.write("infra/terraform.tfvars", "region = \"eu-west-1\"");
+    assert_eq!(missing(&place.report()), ["alarms"]);
+    place.write("infra/terraform.tfvars", "region = \"eu-west-1\"\nalarm_emails = []");
+    let report = place.report();
+    assert_eq!(missing(&report), Vec::<&str>::new());
+    assert_says(&report, "look alarms alarm_emails is empty");
+}
+
+#[test]
+fn later_files_win_as_in_terraform() {
+    let place = Place::complete().set("TF_VAR_broker_count", "12").set("TF_VAR_region", "us-west-2");
+    assert_says(&place.report(), "look MSK brokers 12 more");
+    assert_says(&place.report(), "ok region eu-west-1");
+    place.write("infra/a.auto.tfvars", "broker_count = 6");
+    assert_says(&place.report(), "look MSK brokers 6 more");
+    let file = place.write("infra/examples/large.tfvars.json", r#"{"broker_count": 9}"#);
+    assert_says(&place.report_with(&[file], false), "look MSK brokers 9 more");
+}
+
+#[test]
+fn a_misspelt_variable_is_named() {
+    let place = Place::complete();
+    place.write("infra/terraform.tfvars", "regoin = \"eu-west-1\"");
+    let report = place.report();
+    assert_eq!(missing(&report), ["settings"]);
+    assert_says(&report, "terraform.tfvars sets regoin, and there is no such variable");
+    place.write("infra/terraform.tfvars", "region = ");
+    assert_eq!(missing(&place.report()), ["settings"]);
+}
+
+#[test]
+fn an_old_terraform_is_missing() {
+    let place = Place::complete();
+    place.program("terraform", "echo 'Terraform v1.8.5'");
+    assert_says(&place.report(), "missing Terraform `terraform version` says \"Terraform v1.8.5\", and 1.9 is needed");
+}
+
+#[test]
+fn the_oldest_terraform_is_that_of_the_configuration() {
+    let text = fs::read_to_string(workspace::root().join("infra/versions.tf")).unwrap();
+    let (major, minor) = account::OLDEST_TERRAFORM;
+    assert!(text.contains(&format!("required_version = \">= {major}.{minor}\"")), "{text}");
+}
+
+#[test]
+fn refused_credentials_are_missing_and_their_error_is_not_repeated() {
+    let place = Place::complete();
+    place.program("aws", "echo 'An error occurred (ExpiredToken) when calling: canary-token' >&2; exit 254");
+    let report = place.report();
+    assert_eq!(missing(&report), ["credentials"]);
+    assert_says(&report, "from AWS_ACCESS_KEY_ID; AWS does not take them (ExpiredToken)");
+    place.program("aws", "echo canary-token");
+    assert_eq!(missing(&place.report()), ["credentials"]);
+}
+
+#[test]
+fn without_the_aws_command_line_nobody_knows() {
+    let place = Place::complete();
+    fs::remove_file(place.path("bin/aws")).unwrap();
+    let path = place.path("bin").display().to_string();
+    let report = place.set("PATH", &path).report();
+    assert_eq!(missing(&report), Vec::<&str>::new(), "{report}");
+    assert_says(&report, "look credentials from AWS_ACCESS_KEY_ID; without the AWS command line");
+}
+
+#[test]
+fn offline_asks_nobody() {
+    let place = Place::complete();
+    place.program("aws", "touch \"$HOME/../asked\"; echo 123456789012");
+    fs::create_dir_all(place.path("home")).unwrap();
+    assert_says(&place.report_with(&[], true), "look credentials from AWS_ACCESS_KEY_ID; not asked");
+    assert!(!place.path("asked").exists());
+    place.report();
+    assert!(place.path("asked").exists());
+}
+
+#[test]
+fn profiles_are_found_by_name() {
+    let place = Place::complete().unset("AWS_ACCESS").unset("AWS_SE").set("AWS_PROFILE", "work");
+    place.write("home/.aws/config", "[default]\nregion = x\n[profile work]\nsso_session = canary-token\nregion = y\n");
+    assert_says(&place.report_with(&[], true), "profile work (IAM Identity Center; run aws sso login first)");
+    place.write("home/.aws/sso/cache/token.json", "{}");
+    assert_says(&place.report_with(&[], true), "look credentials from profile work (IAM Identity Center); not asked");
+    place.write(
+        "home/.aws/credentials",
+        "[work]\naws_access_key_id = AKIACANARY\naws_secret_access_key = canary-secret\n",
+    );
+    assert_says(&place.report_with(&[], true), "look credentials from profile work; not asked");
+
+    let other = place.set("AWS_PROFILE", "other");
+    assert_eq!(missing(&other.report_with(&[], true)), ["credentials"]);
+}
+
+#[test]
+fn another_region_in_the_shell_is_said() {
+    let report = Place::complete().set("AWS_REGION", "us-east-1").report();
+    assert_says(&report, "look region eu-west-1, but your shell's is us-east-1");
+    assert_says(&report, "> export AWS_REGION=eu-west-1");
+}
+
+#[test]
+fn a_backend_is_seen_in_any_file() {
+    let place = Place::complete();
+    assert_says(&place.report(), "look state kept in a file on this machine");
+    place.write("infra/backend.tf", "terraform {\n  backend \"s3\" {\n    bucket = \"b\"\n  }\n}\n");
+    assert_says(&place.report(), "ok state kept in backend s3");
+}
+
+#[test]
+fn quotas_follow_from_the_settings() {
+    let place = Place::complete();
+    let report = place.report();
+    assert_says(&report, "Lambda: 150 + 6 reserved + 100 that must stay free = 256");
+    assert_says(&report, "look addresses 3 Elastic IP more");
+
+    let topics =
+        "topics = { orders = { partitions = 12 }, audit = { consumed = false }, b = {} }\nsingle_nat_gateway = true\n";
+    place.write("infra/terraform.tfvars", format!("{GOOD}{topics}producer = {{ reserved_concurrency = 20 }}"));
+    let report = place.report();
+    assert_says(&report, "Lambda: 20 + 18 reserved");
+    assert_says(&report, "look addresses 1 Elastic IP more");
+
+    place.write(
+        "infra/terraform.tfvars",
+        format!("{GOOD}broker_instance_type = \"kafka.t3.small\"\nuse_vpc_endpoints = true"),
+    );
+    let report = place.report();
+    assert_says(&report, "Lambda: 6 + 2 reserved");
+    assert!(!report.contains("Elastic IP"), "{report}");
+
+    let none = "producer = { reserved_concurrency = -1 }\nconsumer = { reserved_concurrency = -1 }";
+    place.write("infra/terraform.tfvars", format!("{GOOD}{none}"));
+    assert_says(&place.report(), "ok concurrency the functions reserve none");
+}
+
+/// Terraform computes these figures; here they are repeated, and this keeps both the same.
+#[test]
+fn the_figures_are_those_of_the_configuration() {
+    let text = |file: &str| fs::read_to_string(workspace::root().join("infra").join(file)).unwrap();
+    let ((producer, consumer), (small, smallest)) = (quotas::CONCURRENCY, quotas::CONCURRENCY_BURSTABLE);
+    let sentence = format!("{producer} and {consumer} (t3.small: {small} and {smallest})");
+    assert!(text("locals.tf").contains(&sentence), "infra/locals.tf does not say {sentence:?}");
+    let default = format!("partitions = optional(number, {})", quotas::PARTITIONS);
+    assert!(text("variables.tf").contains(&default), "infra/variables.tf does not say {default:?}");
+}
+
+/// docs/02_TERRAFORM_DEPLOY.md shows what a newcomer sees first.
+#[test]
+fn the_guide_shows_the_report_of_an_unprepared_place() {
+    let place = Place::empty().unset("AWS_");
+    place.program("terraform", "echo 'Terraform v1.11.4'");
+    let report = place.report_with(&[], true);
+    let guide = fs::read_to_string(workspace::root().join("docs/02_TERRAFORM_DEPLOY.md")).unwrap();
+    assert!(guide.contains(&report), "docs/02_TERRAFORM_DEPLOY.md must show:\n{report}");
+}

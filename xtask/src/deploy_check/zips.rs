@@ -1,0 +1,93 @@
+//! The functions' zips: there, for the right processor, newer than the sources, small enough.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::report::Line;
+use super::settings::Settings;
+use crate::package::{self, Architecture, FUNCTIONS};
+
+/// Lambda's limit for a zip that is uploaded with the function.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const LARGEST_UPLOAD_BYTES: u64 = 50 * 1024 * 1024;
+
+/// What every function is built from, beside its own folder.
+const COMMON_SOURCES: [&str; 5] = ["Cargo.toml", "Cargo.lock", ".cargo", "build-support", "shared"];
+/// What is in those folders and in no zip.
+const NOT_BUILT: [&str; 3] = ["tests", "target", "examples"];
+
+pub(super) fn lines(root: &Path, infra: &Path, settings: &Settings) -> Vec<Line> {
+    let directory = infra.join(settings.text("function_zip_directory"));
+    FUNCTIONS.iter().map(|function| line(root, &directory, function, settings.architecture())).collect()
+}
+
+fn line(root: &Path, directory: &Path, function: &str, wanted: Architecture) -> Line {
+    let subject = format!("{function} zip");
+    let zip = package::zip(directory, function);
+    let Ok(file) = std::fs::metadata(&zip) else {
+        let zip = plain(&zip);
+        let shown = zip.strip_prefix(root).unwrap_or(&zip).display();
+        return Line::missing(subject, format!("{shown} is not there")).with(wanted.package_command());
+    };
+    let found = match package::architecture_of(&zip) {
+        Ok(found) => found,
+        Err(error) => return Line::missing(subject, format!("{error:#}")).with(wanted.package_command()),
+    };
+    if found != wanted {
+        let says = format!("built for {}, and function_architecture is {}", found.name(), wanted.name());
+        let line = Line::missing(subject, says).with(wanted.package_command());
+        return line.with(format!("or function_architecture = \"{}\" in terraform.tfvars", found.name()));
+    }
+    let size = format!("{:.1} MB, {}", file.len() as f64 / 1e6, found.name());
+    if file.len() > LARGEST_UPLOAD_BYTES {
+        return Line::missing(subject, format!("{size}: Lambda takes 50 MiB")).with("cargo tree says what was linked");
+    }
+    if let (Some((source, changed)), Ok(built)) = (newest_source(root, function), file.modified())
+        && changed > built
+    {
+        let source = source.strip_prefix(root).unwrap_or(&source).display().to_string();
+        return Line::missing(subject, format!("{size}, older than {source}")).with(wanted.package_command());
+    }
+    if file.len() > package::LARGEST_ZIP_BYTES {
+        let says = format!("{size}: larger than this project's zips are ({} bytes)", package::LARGEST_ZIP_BYTES);
+        return Line::look(subject, says).with("cargo tree says what was linked; a larger zip starts later");
+    }
+    Line::ok(subject, format!("{size}, newer than the sources"))
+}
+
+/// The path without `..`, as far as that can be said without looking at links.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir if plain.file_name().is_some() => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+/// The source that changed last.
+fn newest_source(root: &Path, function: &str) -> Option<(PathBuf, SystemTime)> {
+    let own = root.join("functions").join(function);
+    let mut folders: Vec<PathBuf> = COMMON_SOURCES.iter().map(|source| root.join(source)).chain([own]).collect();
+    let mut newest: Option<(PathBuf, SystemTime)> = None;
+    while let Some(path) = folders.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+            folders.extend(entries.map(|entry| entry.path()).filter(|path| is_built(path)));
+        } else if let Ok(changed) = std::fs::metadata(&path).and_then(|file| file.modified())
+            && newest.as_ref().is_none_or(|(_, latest)| changed > *latest)
+        {
+            newest = Some((path, changed));
+        }
+    }
+    newest
+}
+
+fn is_built(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    path.extension().is_none_or(|extension| extension != "md") && !NOT_BUILT.iter().any(|skipped| name == *skipped)
+}
