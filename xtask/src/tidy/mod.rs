@@ -1,6 +1,8 @@
 //! The repository's own rules, as tests: they run with `cargo xtask test unit`.
 
+mod guides;
 mod links;
+mod quoted;
 mod sources;
 
 use std::path::PathBuf;
@@ -23,6 +25,11 @@ fn texts(extension: &str) -> Vec<(PathBuf, String)> {
     wanted
         .filter_map(|path| Some((path.clone(), std::fs::read_to_string(workspace::root().join(path)).ok()?)))
         .collect()
+}
+
+/// The text of one file of the repository.
+fn read(path: &str) -> String {
+    std::fs::read_to_string(workspace::root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// Fails with every problem at once.
