@@ -46,6 +46,8 @@ enum Command {
     Up(up::Options),
     /// Run everything a change must pass, or only the stages named.
     Test(test::Options),
+    /// Run the scenarios on real Kafka in which brokers die, or only those named; `--full` for the long column.
+    Ha(stages::ha::Options),
     /// Build the deployable zips: `target/lambda/<function>/bootstrap.zip`.
     Package(package::Options),
     DeployCheck(deploy_check::Options),
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Up(options) => up::run(&options),
         Command::Test(options) => test::run(&options),
+        Command::Ha(options) => stages::ha::run(&options),
         Command::Package(options) => package::run(&options),
         Command::DeployCheck(options) => deploy_check::run(&options),
     };

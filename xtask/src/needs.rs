@@ -1,5 +1,6 @@
 //! What a machine must have, how to see that it is there, and how to install it.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// One prerequisite.
@@ -70,6 +71,28 @@ pub(crate) const PROMETHEUS: Need = Need {
             .find_map(|program| not_runnable(program, &["--version"]))
     },
     install: "apt-get install prometheus prometheus-node-exporter",
+};
+
+/// Runs programs for arm64.
+pub(crate) const QEMU_PROGRAM: &str = "qemu-aarch64";
+/// Where Debian puts arm64's C libraries, the loader among them.
+pub(crate) const ARM64_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
+
+/// What runs arm64 programs; nothing on an arm64 machine.
+pub(crate) const QEMU: Need = Need {
+    name: "qemu and the C libraries of arm64",
+    problem: || {
+        if cfg!(target_arch = "aarch64") {
+            return None;
+        }
+        let library = |name: &str| {
+            let path = Path::new(ARM64_LIBRARIES).join("lib").join(name);
+            (!path.exists()).then(|| format!("no {}", path.display()))
+        };
+        not_runnable(QEMU_PROGRAM, &["--version"])
+            .or_else(|| ["ld-linux-aarch64.so.1", "libgcc_s.so.1"].into_iter().find_map(library))
+    },
+    install: "apt-get install qemu-user libc6-arm64-cross libgcc-s1-arm64-cross",
 };
 
 /// `None` when the program starts and ends with 0, else what is wrong.

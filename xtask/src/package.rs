@@ -154,7 +154,7 @@ fn check_target(architecture: Architecture) -> Result<()> {
     process::capture(Command::new("rustup").args(["target", "add", target])).with_context(|| {
         format!(
             "Rust's standard library for {target} is missing and `rustup target add {target}` did not bring it. \
-             Without rustup, install your distribution's package of it"
+             Ways without rustup: docs/05_TESTING.md, \"The functions for arm64\""
         )
     })?;
     Ok(())

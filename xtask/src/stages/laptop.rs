@@ -1,5 +1,6 @@
-//! Part of stage `e2e`: `cargo xtask up` as a newcomer uses it.
+//! Part of stages `e2e` and `rig`: `cargo xtask up` as a newcomer uses it.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -18,44 +19,152 @@ use crate::up;
 const READY_PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// From the answer to the line of the consumed record.
 const CONSUMED_PATIENCE: Duration = Duration::from_secs(2);
-/// From Ctrl-C to the end.
-const STOP_PATIENCE: Duration = Duration::from_secs(15);
+/// From Ctrl-C to the end: functions, mapping and brokers have 5 s each.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a refusal may take: the longest creates a virtual environment first.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Starts `up`, runs the line that it prints, waits for the record's line, and stops it with Ctrl-C.
+/// What `up` says of the processes that a killed one left behind.
+const LEFTOVERS_ENDED: &str = "was killed and left processes behind; ended them";
+
+/// `up` with embedded brokers, and what it says when it cannot start.
 pub(super) fn run() -> Result<()> {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-    let mut command = Command::new(this_program()?);
-    command.args(["up", "--port", &port.to_string()]).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut laptop = Supervised::spawn("cargo xtask up", &mut command)?;
-    let lines = lines_of(&mut laptop)?;
-    let tried = try_it(&lines).and_then(|()| up::running_id().context("`up` wrote down no run id"));
-    laptop.signal(Signal::SIGINT);
-    laptop.wait_or_kill(Instant::now() + STOP_PATIENCE);
-    let run_id = tried?;
-    ensure!(laptop.ended().is_some_and(|status| status.success()), "`up` ended with {:?}", laptop.ended());
-    let left = process::sweep(&run_id, Duration::ZERO);
-    ensure!(left.is_empty(), "Ctrl-C left processes behind: {left:?}");
-    ensure!(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok(), "port {port} is still in use");
+    refuses_a_busy_port()?;
+    needs_the_network_once()?;
+    let mut laptop = Laptop::start(&[], free_port()?)?;
+    laptop.try_it()?;
+    refuses_a_second_one()?;
+    let killed = laptop.kill()?;
+    // On the same port, which the killed one's functions still hold.
+    let mut next = Laptop::start(&[], killed.port)?;
+    ensure!(next.said(LEFTOVERS_ENDED), "`up` after a killed one did not say that it ended its leftovers");
+    ensure!(process::sweep(&killed.run_id, Duration::ZERO).is_empty(), "processes of the killed `up` were left");
+    next.try_it()?;
+    next.stop()
+}
+
+/// `up` with Apache Kafka brokers: the same loop, stopped and killed.
+pub(super) fn run_on_real_brokers() -> Result<()> {
+    let real = ["--kafka", "real"];
+    let mut laptop = Laptop::start(&real, free_port()?)?;
+    ensure!(laptop.said("three brokers (processes"), "`up` did not say what its brokers are");
+    laptop.try_it()?;
+    laptop.stop()?;
+    // Four JVMs and their data are too much to wait for the next `up`: they end with the one that was killed.
+    let killed = Laptop::start(&real, free_port()?)?.kill()?;
+    let deadline = Instant::now() + STOP_PATIENCE;
+    while !data_folders(&killed.folder)?.is_empty() {
+        ensure!(Instant::now() < deadline, "a killed `up` left its brokers' data behind");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let left = process::sweep(&killed.run_id, STOP_PATIENCE);
+    ensure!(left.values().all(|name| name != "java"), "a killed `up` left brokers behind: {left:?}");
     Ok(())
 }
 
-/// The line that `up` prints works, and its record is consumed.
-fn try_it(lines: &Receiver<String>) -> Result<()> {
-    let curl = wait_for(lines, READY_PATIENCE, |line| line.trim_start().starts_with("curl "))
-        .context("`cargo xtask up` printed no curl line")?;
-    let answer = process::capture(Command::new("sh").args(["-c", curl.trim()]))?;
-    let answered = Instant::now();
-    let answer: Value = serde_json::from_str(&answer).with_context(|| format!("the answer is no JSON: {answer}"))?;
-    let (topic, partition, offset) =
-        (answer["topic"].as_str(), answer["partition"].as_i64(), answer["offset"].as_i64());
-    let (Some(topic), Some(partition), Some(offset)) = (topic, partition, offset) else {
-        bail!("the answer names no place: {answer}");
-    };
-    let place = format!("{topic}  partition {partition}  offset {offset}");
-    wait_for(lines, CONSUMED_PATIENCE, |line| line.contains(&place))
-        .with_context(|| format!("no line for {place} within {CONSUMED_PATIENCE:?}"))?;
-    println!("the record's line came {:.0?} after its acknowledgement", answered.elapsed());
-    refuses_a_second_one()
+/// What is known of an `up` that was killed.
+struct Killed {
+    run_id: String,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+/// A running `up`.
+struct Laptop {
+    process: Supervised,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+    curl: String,
+    port: u16,
+    /// Where it and its children put temporary files.
+    folder: tempfile::TempDir,
+}
+
+impl Laptop {
+    /// Starts `up` and waits for the line to try.
+    fn start(arguments: &[&str], port: u16) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut command = up(&["--port", &port.to_string()])?;
+        command.args(arguments).env("TMPDIR", folder.path()).stdout(Stdio::piped());
+        let mut process = Supervised::spawn("cargo xtask up", &mut command)?;
+        let lines = lines_of(&mut process)?;
+        let mut laptop = Self { process, lines, seen: Vec::new(), curl: String::new(), port, folder };
+        laptop.curl = laptop
+            .wait_for(READY_PATIENCE, |line| line.trim_start().starts_with("curl "))
+            .context("`cargo xtask up` printed no curl line")?;
+        Ok(laptop)
+    }
+
+    /// The line that `up` prints works, and its record is consumed.
+    fn try_it(&mut self) -> Result<()> {
+        let answer = process::capture(Command::new("sh").args(["-c", self.curl.trim()]))?;
+        let answered = Instant::now();
+        let answer: Value =
+            serde_json::from_str(&answer).with_context(|| format!("the answer is no JSON: {answer}"))?;
+        let (topic, partition, offset) =
+            (answer["topic"].as_str(), answer["partition"].as_i64(), answer["offset"].as_i64());
+        let (Some(topic), Some(partition), Some(offset)) = (topic, partition, offset) else {
+            bail!("the answer names no place: {answer}");
+        };
+        let place = format!("{topic}  partition {partition}  offset {offset}");
+        self.wait_for(CONSUMED_PATIENCE, |line| line.contains(&place))
+            .with_context(|| format!("no line for {place} within {CONSUMED_PATIENCE:?}"))?;
+        println!("the record's line came {:.0?} after its acknowledgement", answered.elapsed());
+        Ok(())
+    }
+
+    /// Ctrl-C: it ends well and leaves nothing behind.
+    fn stop(mut self) -> Result<()> {
+        let run_id = up::running_id().context("`up` wrote down no run id")?;
+        self.process.signal(Signal::SIGINT);
+        self.process.wait_or_kill(Instant::now() + STOP_PATIENCE);
+        let status = self.process.ended();
+        ensure!(status.is_some_and(|status| status.success()), "`up` ended with {status:?}");
+        let left = process::sweep(&run_id, Duration::ZERO);
+        ensure!(left.is_empty(), "Ctrl-C left processes behind: {left:?}");
+        ensure!(TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).is_ok(), "port {} is still in use", self.port);
+        let left = data_folders(&self.folder)?;
+        ensure!(left.is_empty(), "Ctrl-C left folders behind: {left:?}");
+        Ok(())
+    }
+
+    /// SIGKILL.
+    fn kill(mut self) -> Result<Killed> {
+        let run_id = up::running_id().context("`up` wrote down no run id")?;
+        self.process.signal(Signal::SIGKILL);
+        self.process.wait_or_kill(Instant::now() + STOP_PATIENCE);
+        Ok(Killed { run_id, port: self.port, folder: self.folder })
+    }
+
+    /// The first line that is wanted; `None` when it does not come in time, or `up` ended.
+    fn wait_for(&mut self, patience: Duration, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let line = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()?;
+            self.seen.push(line.clone());
+            if wanted(&line) {
+                return Some(line);
+            }
+        }
+    }
+
+    /// Whether a line so far had these words.
+    fn said(&self, words: &str) -> bool {
+        self.seen.iter().any(|line| line.contains(words))
+    }
+}
+
+/// The folders with brokers' data.
+fn data_folders(parent: &tempfile::TempDir) -> Result<Vec<OsString>> {
+    let names = std::fs::read_dir(parent.path())?.flatten().map(|entry| entry.file_name());
+    Ok(names.filter(|name| name.to_string_lossy().starts_with("msk-e2e-")).collect())
+}
+
+/// `cargo xtask up`, without cargo before it.
+fn up(arguments: &[&str]) -> Result<Command> {
+    let mut command = Command::new(this_program()?);
+    command.arg("up").args(arguments).stdin(Stdio::null());
+    Ok(command)
 }
 
 /// The running program, even after cargo has put a newer one in its place: `current_exe` would name a deleted file.
@@ -64,11 +173,60 @@ fn this_program() -> Result<PathBuf> {
     Ok(if running.exists() { running.to_path_buf() } else { std::env::current_exe()? })
 }
 
-/// A second `up` says who runs, and ends.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// `up` says who runs already, and ends.
 fn refuses_a_second_one() -> Result<()> {
-    let output = Command::new(this_program()?).arg("up").stdin(Stdio::null()).output()?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    ensure!(!output.status.success() && text.contains("already runs"), "a second `up` said: {text}");
+    refused(&mut up(&[])?, &["already runs", "Ctrl-C"])
+}
+
+/// `up` names a port that is in use, and the way out.
+fn refuses_a_busy_port() -> Result<()> {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = taken.local_addr()?.port().to_string();
+    refused(&mut up(&["--port", &port])?, &[&format!("port {port} is in use"), "--port"])
+}
+
+/// The first run fetches tools and crates; where it cannot, it says so.
+fn needs_the_network_once() -> Result<()> {
+    let empty = tempfile::tempdir()?;
+    // Nothing listens on port 1 of loopback.
+    let mut without_tools = up(&["--port", &free_port()?.to_string()])?;
+    without_tools.env("CARGO_TARGET_DIR", empty.path()).env("PATH", path_without("cargo-lambda")?);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PIP_")) {
+        without_tools.env_remove(name);
+    }
+    without_tools.env("PIP_CONFIG_FILE", "/dev/null").env("PIP_INDEX_URL", "http://127.0.0.1:1/simple");
+    refused(&mut without_tools, &["cannot install cargo-lambda", "The first run needs the network"])?;
+
+    let mut without_crates = up(&["--port", &free_port()?.to_string()])?;
+    without_crates.env("CARGO_HOME", empty.path()).env("CARGO_HTTP_PROXY", "127.0.0.1:1").env("CARGO_NET_RETRY", "0");
+    refused(&mut without_crates, &["cannot download the crates", "The first run needs the network"])
+}
+
+/// The `PATH` without the folders that have this program.
+fn path_without(program: &str) -> Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).filter(|folder| !folder.join(program).exists());
+    std::env::join_paths(folders).context("the PATH holds a folder that cannot be joined")
+}
+
+/// The command ends by itself, not well, and its error has these words.
+fn refused(command: &mut Command, words: &[&str]) -> Result<()> {
+    let started = Instant::now();
+    let mut process = Supervised::spawn("cargo xtask up", command.stdout(Stdio::null()).stderr(Stdio::piped()))?;
+    let stderr = process.child().stderr.take().context("standard error is a pipe")?;
+    // In a thread, for a child that does not end holds the pipe open.
+    let reader = std::thread::spawn(move || std::io::read_to_string(stderr));
+    process.wait_or_kill(started + REFUSAL_PATIENCE);
+    let status = process.ended().context("it has ended")?;
+    let text = reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
+    ensure!(status.code() == Some(1), "`up` ended with {status} after {:.1?}, and said: {text}", started.elapsed());
+    let missing = words.iter().find(|words| !text.contains(**words));
+    ensure!(missing.is_none(), "`up` did not say {missing:?}, but: {text}");
+    println!("refused in {:.1?}: {}", started.elapsed(), text.trim());
     Ok(())
 }
 
@@ -85,15 +243,4 @@ fn lines_of(laptop: &mut Supervised) -> Result<Receiver<String>> {
         }
     });
     Ok(lines)
-}
-
-/// The first line that is wanted; `None` when it does not come in time, or `up` ended.
-fn wait_for(lines: &Receiver<String>, patience: Duration, wanted: impl Fn(&str) -> bool) -> Option<String> {
-    let deadline = Instant::now() + patience;
-    loop {
-        let line = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()?;
-        if wanted(&line) {
-            return Some(line);
-        }
-    }
 }

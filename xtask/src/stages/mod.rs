@@ -1,9 +1,11 @@
 //! The table of stages. A stage is a name, what it does, what it needs, and a function; `cargo xtask test` runs them in
 //! the order of the table.
 
+mod arm64;
 mod basic;
 mod binaries;
 mod end_to_end;
+pub(crate) mod ha;
 mod infra;
 mod laptop;
 mod monitoring;
@@ -53,10 +55,24 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "rig",
-        does: "the rig's own tests: real brokers, fault proxy, token verifier, history checker, Lambda host",
+        does: "the rig's own tests: real brokers, proxy, token verifier, history checker; then `up --kafka real`",
         needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
         on_demand: false,
         run: basic::rig,
+    },
+    Stage {
+        name: "ha",
+        does: "the functions on real Kafka while brokers die, networks fail and functions freeze (12 min)",
+        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
+        on_demand: false,
+        run: ha::fast,
+    },
+    Stage {
+        name: "sabotage",
+        does: "with a promise broken, the scenario that tests it fails",
+        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
+        on_demand: false,
+        run: ha::sabotage,
     },
     Stage {
         name: "infra",
@@ -73,11 +89,11 @@ pub(crate) const STAGES: &[Stage] = &[
         run: basic::deny,
     },
     Stage {
-        name: "ha",
-        does: "the functions on real Kafka while brokers die, networks fail and functions freeze (12 min)",
-        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
+        name: "arm64",
+        does: "the functions packaged for arm64 answer invocations, under qemu on another processor",
+        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::QEMU],
         on_demand: true,
-        run: basic::ha,
+        run: arm64::run,
     },
     Stage {
         name: "monitoring",

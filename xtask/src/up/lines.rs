@@ -98,11 +98,18 @@ fn invocation(line: &Value) -> String {
     shown
 }
 
+/// Warnings of every healthy start.
+const HEALTHY_WARNINGS: [&str; 2] = [
+    // `cargo lambda watch` always sets this variable; running one request at a time is what it wants.
+    "AWS_LAMBDA_MAX_CONCURRENCY",
+    // A new Apache Kafka broker says so to its first idempotent producer, once.
+    "Coordinator load in progress: retrying",
+];
+
 /// `WARN  record sent to the dead letter  reason=undecodable  record=orders-2@2`.
 fn log_line(line: &Value) -> Option<String> {
     let message = line["message"].as_str().unwrap_or_default();
-    // `cargo lambda watch` always sets this variable; running one request at a time is what it wants.
-    if message.starts_with("AWS_LAMBDA_MAX_CONCURRENCY") {
+    if HEALTHY_WARNINGS.iter().any(|words| message.contains(words)) {
         return None;
     }
     let mut shown = format!("{}  {message}", line["level"].as_str().unwrap_or_default());
@@ -174,6 +181,8 @@ mod tests {
             "span":{"record":"orders-2@2","request_id":"1","name":"record"}}"#;
         assert_eq!(shown(line).unwrap(), "WARN  dead letter  reason=undecodable  record=orders-2@2");
         assert_eq!(shown(r#"{"level":"WARN","message":"AWS_LAMBDA_MAX_CONCURRENCY is set"}"#), None);
+        let line = r#"{"level":"WARN","message":"no PID from broker 1: Coordinator load in progress: retrying"}"#;
+        assert_eq!(shown(line), None);
     }
 
     #[test]

@@ -27,16 +27,16 @@ use lines::{Line, Printer};
 
 /// How often the main loop looks whether a child ended or the user wants to stop.
 const TICK: Duration = Duration::from_millis(100);
-/// How long the children have to end by themselves.
+/// How long each child has to end by itself.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Options of `cargo xtask up`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Port of the HTTP API, on 127.0.0.1.
-    #[arg(long, default_value_t = 9000)]
+    #[arg(long, default_value_t = 9000, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
-    /// Which brokers to start.
+    /// Which brokers to start; all of their data is gone at the end.
     #[arg(long, value_enum, default_value = "embedded", conflicts_with = "bootstrap_servers")]
     kafka: Kafka,
     /// A cluster of yours, `host:port,...`, and no brokers here. `KAFKA_*` and `DEAD_LETTER` are passed on to the
@@ -213,11 +213,10 @@ impl Laptop {
 
     /// The functions first, so that the mapping's last answers and the producer's flush still find brokers.
     fn stop(&mut self) {
-        let deadline = Instant::now() + STOP_PATIENCE;
         for child in self.children.iter_mut().rev() {
             // As Ctrl-C at the terminal would, had they been in its group.
             child.signal(Signal::SIGINT);
-            child.wait_or_kill(deadline);
+            child.wait_or_kill(Instant::now() + STOP_PATIENCE);
         }
     }
 }
