@@ -12,7 +12,8 @@ use super::report::Line;
 use crate::package::Architecture;
 
 /// Parts of values that only examples have: RFC 2606's names, RFC 5737's addresses, the documentation's account.
-const PLACEHOLDERS: [&str; 6] = ["@example.", ".example.com", "//example.", "203.0.113.", "192.0.2.", ":123456789012:"];
+const PLACEHOLDERS: [&str; 6] =
+    ["@example.", ".example.com", "//example.", "com/example/", "203.0.113.", ":123456789012:"];
 
 /// What is set, and what is not.
 #[derive(Debug)]

@@ -360,7 +360,7 @@ fn the_figures_are_those_of_the_configuration() {
     assert!(text("variables.tf").contains(&default), "infra/variables.tf does not say {default:?}");
 }
 
-/// docs/02_TERRAFORM_DEPLOY.md shows what a newcomer sees first.
+/// `docs/02_TERRAFORM_DEPLOY.md` shows what a newcomer sees first.
 #[test]
 fn the_guide_shows_the_report_of_an_unprepared_place() {
     let place = Place::empty().unset("AWS_");
