@@ -79,8 +79,29 @@ variable "producer" {
   }
 
   validation {
-    condition     = var.producer.max_request_bytes <= 4500000
-    error_message = "producer.max_request_bytes must be at most 4500000: Lambda takes 6 MB, and the gateway sends binary bodies as base64 (a third longer)."
+    condition     = var.producer.max_request_bytes >= 1024 && var.producer.max_request_bytes <= 4500000 && floor(var.producer.max_request_bytes) == var.producer.max_request_bytes
+    error_message = "producer.max_request_bytes must be a whole number from 1024 to 4500000: Lambda takes 6 MB, and the gateway sends binary bodies as base64 (a third longer)."
+  }
+
+  validation {
+    condition     = var.producer.max_records >= 1 && var.producer.max_records <= 10000 && floor(var.producer.max_records) == var.producer.max_records
+    error_message = "producer.max_records must be a whole number from 1 to 10000."
+  }
+
+  validation {
+    condition     = var.producer.max_record_bytes >= 1 && var.producer.max_record_bytes <= 6291456 && floor(var.producer.max_record_bytes) == var.producer.max_record_bytes
+    error_message = "producer.max_record_bytes must be a whole number from 1 to 6291456 (6 MiB)."
+  }
+
+  validation {
+    condition     = var.producer.provisioned_concurrency >= 0 && floor(var.producer.provisioned_concurrency) == var.producer.provisioned_concurrency
+    error_message = "producer.provisioned_concurrency must be 0 (none) or a whole number."
+  }
+
+  # Lambda refuses to keep warm more than a function may run.
+  validation {
+    condition     = coalesce(var.producer.reserved_concurrency, local.producer_concurrency_limit) == -1 || var.producer.provisioned_concurrency <= coalesce(var.producer.reserved_concurrency, local.producer_concurrency_limit)
+    error_message = "producer.provisioned_concurrency must not exceed producer.reserved_concurrency (null: ${local.producer_concurrency_limit}, what this cluster's connection limits allow)."
   }
 
   validation {
@@ -142,8 +163,8 @@ variable "consumer" {
   }
 
   validation {
-    condition     = var.consumer.concurrency >= 1 && var.consumer.concurrency <= 1000
-    error_message = "consumer.concurrency must be from 1 to 1000."
+    condition     = var.consumer.concurrency >= 1 && var.consumer.concurrency <= 1000 && floor(var.consumer.concurrency) == var.consumer.concurrency
+    error_message = "consumer.concurrency must be a whole number from 1 to 1000."
   }
 
   validation {

@@ -325,7 +325,7 @@ variable "server_properties" {
 # ----------------------------------------------------------------------------
 
 variable "topics" {
-  description = "Topics by name. produced: callers of the API may write it; consumed: the consumer gets it, and a dead-letter topic is made beside it. config: Kafka topic settings. policy: the producer's rules for it (key, schema, max_record_bytes, formats, compression)."
+  description = "Topics by name. produced: callers of the API may write it; consumed: the consumer gets it, and a dead-letter topic is made beside it. config: Kafka topic settings. policy: the producer's rules for it: key (required or optional), max_record_bytes, formats; schema and compression are not supported yet."
   type = map(object({
     partitions = optional(number, 6)
     produced   = optional(bool, true)
@@ -360,6 +360,21 @@ variable "topics" {
   validation {
     condition     = alltrue([for topic in values(var.topics) : length(setintersection(keys(topic.config), ["min.insync.replicas", "unclean.leader.election.enable"])) == 0])
     error_message = "topics: config must not set min.insync.replicas or unclean.leader.election.enable: both follow from the cluster's settings."
+  }
+
+  # What the producer's own parser refuses, said before anything is deployed (functions/producer/src/topics.rs).
+  validation {
+    condition     = alltrue([for topic in values(var.topics) : topic.policy.schema == null && topic.policy.compression == null])
+    error_message = "topics: policy.schema and policy.compression are not supported yet: remove them."
+  }
+
+  validation {
+    condition = alltrue([for topic in values(var.topics) :
+      contains(["required", "optional"], coalesce(topic.policy.key, "optional")) &&
+      try(length(topic.policy.formats) > 0 && length(setsubtract(topic.policy.formats, ["json", "binary", "text", "cloudevents", "ndjson", "raw"])) == 0, topic.policy.formats == null) &&
+      try(topic.policy.max_record_bytes >= 1 && topic.policy.max_record_bytes <= 6291456 && floor(topic.policy.max_record_bytes) == topic.policy.max_record_bytes, topic.policy.max_record_bytes == null)
+    ])
+    error_message = "topics: policy.key is required or optional; policy.formats lists some of json, binary, text, cloudevents, ndjson, raw; policy.max_record_bytes is a whole number from 1 to 6291456."
   }
 }
 
