@@ -1,13 +1,24 @@
 #!/usr/bin/env python3
-"""Writes matrix.tftest.hcl: one plan for every combination of the toggles, and one for each further choice.
+"""Prepares one plan for every combination of the toggles, one for each further choice, and one for each example.
 
-Usage: matrix.py FILE
+Usage: matrix.py INFRA-FOLDER FOLDER
 
-`terraform test -verbose -filter=FILE` then plans them all; rendered.py reads back what render.tf put out.
+FOLDER gets a copy of the configuration without its provider block, a root that calls the copy once for each plan, and
+tests/part-N.tftest.hcl. `terraform test -verbose -filter=tests/part-N.tftest.hcl` then plans them; render.tf puts out
+what rendered.py and policies.py read. Several plans in one run share what a run costs by itself: starting the provider
+and reading its schema take longer than the plan.
 """
 
 import itertools
+import pathlib
+import re
+import shutil
 import sys
+
+# More in one run is slower again: Terraform's graph grows.
+PLANS_A_RUN = 8
+# Files that can run side by side.
+PARTS = 4
 
 # Every combination of these is planned.
 TOGGLES = {
@@ -57,8 +68,26 @@ CHOICES = {
     "canary": {"producer": '{ canary = { version = "1", weight = 0.9 } }'},
     "provisioned_concurrency": {"producer": "{ provisioned_concurrency = 2 }"},
     "debug_logs": {"log_level": '"debug"'},
+    "trace_logs": {"log_level": '"trace"'},
     "another_name": {"name": '"orders-prod"'},
     "kafka_4_1": {"kafka_version": '"4.1.x.kraft"'},
+    "every_format": {
+        "topics": '{ orders = { policy = { key = "optional", formats = ["json", "binary", "text", "cloudevents", "ndjson", "raw"] } } }',
+    },
+    "four_copies": {"broker_count": "6", "replication_factor": "4", "min_insync_replicas": "3"},
+    "other_broker_settings": {"server_properties": '{ "log.retention.hours" = "72", "num.partitions" = "12" }'},
+    "another_network": {"vpc_cidr": '"172.20.0.0/20"', "region": '"eu-central-1"', "availability_zones": '["eu-central-1a", "eu-central-1b", "eu-central-1c"]'},
+    "boundary_and_tags": {"permissions_boundary_arn": '"arn:aws:iam::123456789012:policy/boundary"', "tags": '{ Owner = "team" }', "log_retention_days": "30"},
+    "alarms_as_wanted": {
+        "alarm_emails": '["oncall@example.com"]',
+        "paging_topic_arns": '["arn:aws:sns:us-east-1:123456789012:pager"]',
+        "runbook_url": '"https://example.com/runbooks"',
+        "consumer_lag_limits": "{ time_lag_seconds = 60 }",
+        "alarm_limits": "{ cpu_percent = 70 }",
+    },
+    "controllers_scraped": {"kraft_controller_endpoints": '["c-10001.msk.kafka.us-east-1.amazonaws.com"]', "scrape_interval_seconds": "30"},
+    "prometheus_image": {"metrics_backend": '"bastion"', "bastion_prometheus_image": '"123456789012.dkr.ecr.us-east-1.amazonaws.com/prometheus:v3"', "bastion": '{ instance_type = "t3.small" }'},
+    "grafana_for_a_group": {"enable_managed_grafana": "true", "grafana": '{ authentication_providers = ["SAML"], admin_group_ids = ["g-1"] }'},
     "finest_metrics": {"enhanced_monitoring": '"PER_TOPIC_PER_PARTITION"'},
     "custom_domain": {
         "api": '{ domain = { name = "publish.example.com", certificate_arn = '
@@ -71,26 +100,69 @@ CHOICES = {
     },
 }
 
-HEAD = """# Written by tests/tools/matrix.py.
-
+MOCK = """
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
 }
+"""
 
-variables {
-  function_zip_directory = "./tests/fixtures/lambda"
+ROOT = """# Written by tests/tools/matrix.py.
+
+terraform {
+  required_providers {
+    aws = {
+      source = "hashicorp/aws"
+    }
+    terraform = {
+      source = "terraform.io/builtin/terraform"
+    }
+  }
+}
+
+variable "plans" {
+  type = any
+}
+
+variable "examples" {
+  type    = map(string)
+  default = {}
+}
+
+locals {
+  plans = merge(var.plans, { for name, path in var.examples : name => provider::terraform::decode_tfvars(file(path)) })
+}
+
+module "plan" {
+  source   = "./config"
+  for_each = local.plans
+%(arguments)s}
+
+output "rendered" {
+  value = base64encode(jsonencode({ for name, plan in module.plan : name => plan.rendered }))
+}
+
+# Terraform drops what it does not know; an example with a misspelt setting would mislead.
+output "unknown" {
+  value = flatten([for name, plan in local.plans : concat(
+    [for key in keys(plan) : "${name}: ${key}" if !contains(keys(module.plan[name].inputs), key)],
+    [for key, value in plan : [for member in try(keys(value), []) : "${name}: ${key}.${member}" if !try(contains(keys(module.plan[name].inputs[key]), member), true)]],
+    [for topic, value in try(plan.topics, {}) : [for member in keys(value) : "${name}: topics.${member}" if !contains(keys(module.plan[name].inputs.topics[topic]), member)]],
+  )])
 }
 """
 
-SUBNETS = "".join(
-    f"""
-  override_data {{
-    target = data.aws_subnet.existing["subnet-{letter}"]
-    values = {{ availability_zone = "us-east-1{letter}" }}
-  }}"""
-    for letter in "abc"
-)
+ASSERTS = """
+  assert {
+    condition     = length(output.unknown) == 0
+    error_message = "These settings do not exist: ${join(", ", output.unknown)}."
+  }
+"""
+
+
+def variables(infra):
+    """The names of all variables."""
+    return [name for file in sorted(infra.glob("variables*.tf")) for name in re.findall(r'^variable "([^"]+)"', file.read_text(encoding="utf-8"), re.M)]
 
 
 def combinations():
@@ -98,25 +170,84 @@ def combinations():
     for values in itertools.product(*TOGGLES.values()):
         chosen = dict(zip(TOGGLES, values))
         name = "__".join(value.strip('"').lower() if value[0] == '"' else f"{toggle}_{value}" for toggle, value in chosen.items())
-        variables = {**chosen, **AUTHORIZATION[chosen["authorization"]]}
-        del variables["authorization"]
-        yield name, variables
+        settings = {**chosen, **AUTHORIZATION[chosen["authorization"]]}
+        del settings["authorization"]
+        yield name, settings
 
 
-def run_block(name, variables):
-    """One plan as a test run."""
-    lines = "".join(f"\n    {key} = {value}" for key, value in variables.items())
-    subnets = SUBNETS if "existing_network" in variables else ""
-    return f'\nrun "{name}" {{\n  command = plan\n\n  variables {{{lines}\n  }}\n{subnets}\n}}\n'
+def every_line(example):
+    """The example with each `#name = value` line switched on; where a setting then stands twice, the last one counts."""
+    lines = [re.sub(r"^#(?=[a-z_]+ *=)", "", line) for line in example.splitlines()]
+    names = [match.group(1) if (match := re.match(r"([a-z_]+) *=", line)) else None for line in lines]
+    return "\n".join(line for number, line in enumerate(lines) if names[number] is None or names[number] not in names[number + 1 :]) + "\n"
+
+
+def examples(infra, folder):
+    """Writes the examples as files that Terraform can decode; yields name and path."""
+    template = (infra / "terraform.tfvars.example").read_text(encoding="utf-8")
+    texts = {"tfvars": template, "tfvars_every_line": every_line(template)}
+    texts |= {file.stem: file.read_text(encoding="utf-8") for file in sorted((infra / "examples").glob("*.tfvars"))}
+    (folder / "examples").mkdir()
+    for name, text in texts.items():
+        (folder / "examples" / f"{name}.tfvars").write_text(text, encoding="utf-8")
+        yield f"example_{name}", f"./examples/{name}.tfvars"
+
+
+def write_root(infra, folder, names):
+    """The copy of the configuration and the root that calls it."""
+    config = folder / "config"
+    shutil.copytree(infra, config, ignore=shutil.ignore_patterns(".terraform*", "grafana", "examples"))
+    versions, count = re.subn(r'^provider "aws" \{.*?^\}\n', "", (config / "versions.tf").read_text(encoding="utf-8"), flags=re.M | re.S)
+    if count != 1:
+        raise SystemExit("versions.tf must hold the one provider block")
+    (config / "versions.tf").write_text(versions, encoding="utf-8")
+    inputs = "".join(f"    {name} = var.{name}\n" for name in names)
+    render = (infra / "tests/tools/render.tf").read_text(encoding="utf-8")
+    (config / "render.tf").write_text(f'{render}\noutput "inputs" {{\n  value = {{\n{inputs}  }}\n}}\n', encoding="utf-8")
+    # The zips of the fixtures: a plan reads their hashes.
+    defaults = {name: '"./config/tests/fixtures/lambda"' if name == "function_zip_directory" else "null" for name in names}
+    arguments = "".join(f"  {name} = try(each.value.{name}, {default})\n" for name, default in defaults.items())
+    (folder / "main.tf").write_text(ROOT % {"arguments": arguments}, encoding="utf-8")
+    shutil.copytree(infra / "tests/mocks", folder / "tests/mocks")
+
+
+def run_block(name, plans, paths):
+    """Some plans as one test run."""
+    settings = "".join(f"      {plan} = {{ {', '.join(f'{key} = {value}' for key, value in chosen.items())} }}\n" for plan, chosen in plans.items())
+    files = "".join(f'      {plan} = "{path}"\n' for plan, path in paths.items())
+    zones = "".join(
+        f"""
+  override_data {{
+    target = module.plan["{plan}"].data.aws_subnet.existing["subnet-{letter}"]
+    values = {{ availability_zone = "us-east-1{letter}" }}
+  }}
+"""
+        for plan, chosen in plans.items()
+        if "existing_network" in chosen
+        for letter in "abc"
+    )
+    return f'\nrun "{name}" {{\n  command = plan\n\n  variables {{\n    plans = {{\n{settings}    }}\n    examples = {{\n{files}    }}\n  }}\n{zones}{ASSERTS}}}\n'
+
+
+def write(infra, folder):
+    """Writes everything; returns what was written in words."""
+    names = variables(infra)
+    folder.mkdir(parents=True)
+    write_root(infra, folder, names)
+    plans = {**CHOICES, **dict(combinations())}
+    paths = dict(examples(infra, folder))
+    never = set(names) - {key for chosen in plans.values() for key in chosen} - {"function_zip_directory"}
+    if never:
+        raise SystemExit(f"no plan sets {', '.join(sorted(never))}: add a choice to matrix.py")
+    groups = [dict(list(plans.items())[start : start + PLANS_A_RUN]) for start in range(0, len(plans), PLANS_A_RUN)]
+    runs = [run_block("examples", {}, paths), *(run_block(f"plans_{number}", group, {}) for number, group in enumerate(groups, 1))]
+    for part in range(PARTS):
+        (folder / "tests" / f"part-{part + 1}.tftest.hcl").write_text(MOCK + "".join(runs[part::PARTS]), encoding="utf-8")
+    return f"{len(plans) + len(paths)} plans in {len(runs)} runs: {len(plans) - len(CHOICES)} combinations, {len(CHOICES)} choices, {len(paths)} examples"
 
 
 def main():
-    runs = [*CHOICES.items(), *combinations()]
-    with open(sys.argv[1], "w", encoding="utf-8") as file:
-        file.write(HEAD)
-        for name, variables in runs:
-            file.write(run_block(name, variables))
-    print(f"{len(runs)} plans")
+    print(write(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])))
 
 
 if __name__ == "__main__":

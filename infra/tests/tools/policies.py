@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Evaluates the rendered IAM policies of every plan, and prints who may do what.
 
-Usage: policies.py TEST-OUTPUT TABLE-FILE [--write]
+Usage: policies.py FOLDER-OF-TEST-OUTPUTS TABLE-FILE [--write]
 
 The rules below must hold in every plan; the table of the plan `topics_with_policies` is kept in TABLE-FILE, so that a
 change of anybody's rights shows in a review. Evaluation follows IAM: an explicit Deny wins, then any Allow, else no.
@@ -89,7 +89,7 @@ class Plan:
         # https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
         name = self.rendered["producer_environment"]["METRICS_NAMESPACE"]
         parts = self.cluster.split(":")
-        return {"lambda:SourceFunctionArn": f"arn:{parts[1]}:lambda:{parts[3]}:{parts[4]}:function:{name}-{function}"}
+        return {"lambda:SourceFunctionArn": f"arn:{parts[1]}:lambda:{self.rendered['region']}:{parts[4]}:function:{name}-{function}"}
 
 
 def may(plan, role, action, resource, context=None):

@@ -1,8 +1,8 @@
-# Copied beside the configuration for the matrix: one output with what the other tools judge, encoded so that Terraform
-# prints it on one line.
+# Copied beside the configuration for the matrix: one output with what the other tools judge.
 
 output "rendered" {
-  value = base64encode(jsonencode({
+  value = {
+    region          = var.region
     cluster_arn     = local.cluster_arn
     produced_topics = sort(keys(local.produced_topics))
     consumed_topics = sort(keys(local.consumed_topics))
@@ -21,5 +21,5 @@ output "rendered" {
       flow_log = aws_iam_role_policy.flow_log[*].policy
       grafana  = aws_iam_role_policy.grafana[*].policy
     } : role => [for policy in policies : jsondecode(policy)] }
-  }))
+  }
 }

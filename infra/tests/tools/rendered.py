@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads what render.tf put out in `terraform test -verbose`, and keeps the part that the Rust tests need.
 
-Usage: rendered.py TEST-OUTPUT JSON-FILE [--write]
+Usage: rendered.py FOLDER-OF-TEST-OUTPUTS JSON-FILE [--write]
 
 JSON-FILE holds the API's routes and every distinct environment of the functions over all plans; tests of the functions
 read it, feed the environments to their configuration parsers and compare the routes with the router. Without --write
@@ -10,27 +10,39 @@ the file must already be right.
 
 import base64
 import json
+import pathlib
 import re
 import sys
+
+import matrix
 
 RUN = re.compile(r'^  run "([^"]+)"\.\.\. (\w+)')
 RENDERED = re.compile(r'^\s*\+ rendered\s+= "([A-Za-z0-9+/=]+)"')
 
 
-def read(path):
-    """Run name -> what was rendered. A run that did not pass is an error."""
-    runs, name = {}, None
-    with open(path, encoding="utf-8") as lines:
-        for line in lines:
+def read(folder):
+    """Plan name -> what was rendered, from the outputs of all parts. A run that did not pass is an error."""
+    plans = {}
+    for path in sorted(pathlib.Path(folder).glob("*.txt")):
+        found, name = {}, None
+        for line in path.read_text(encoding="utf-8").splitlines():
             if match := RUN.match(line):
                 name, result = match.groups()
                 if result != "pass":
-                    raise SystemExit(f"the plan {name!r} ended with {result}")
+                    raise SystemExit(f"{path.name}: the run {name!r} ended with {result}")
             elif (match := RENDERED.match(line)) and name is not None:
-                runs[name] = json.loads(base64.b64decode(match.group(1)))
-    if not runs:
-        raise SystemExit(f"{path} holds no rendered plan; was `terraform test` run with -verbose?")
-    return runs
+                found |= json.loads(base64.b64decode(match.group(1)))
+        if not found:
+            raise SystemExit(f"{path} holds no rendered plan; was `terraform test` run with -verbose?")
+        plans |= found
+    if not plans:
+        raise SystemExit(f"{folder} holds no output of `terraform test`")
+    # In the order of matrix.py, so that what is read does not depend on the parts.
+    order = [*matrix.CHOICES, *(name for name, _ in matrix.combinations())]
+    missing = [name for name in order if name not in plans]
+    if missing:
+        raise SystemExit(f"these plans are missing: {', '.join(missing)}")
+    return {name: plans[name] for name in [*order, *sorted(set(plans) - set(order))]}
 
 
 def environments(runs, function):

@@ -1,59 +1,116 @@
-//! Stage `infra`: the Terraform configuration, proven without AWS. Every test mocks its providers, so nothing is created.
+//! Stages `infra` and `infra-mutations`: the Terraform configuration, proven without AWS. Every test mocks its providers,
+//! so nothing is created.
 //!
 //! Terraform works in a copy, so that no `.terraform` folder is left in the tree. Where the providers come from is
 //! Terraform's own matter: the registry, or what `TF_CLI_CONFIG_FILE` names.
 
-use std::path::Path;
+mod jobs;
+
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
+use tempfile::TempDir;
 
+use self::jobs::Job;
 use crate::{process, tools, workspace};
 
 /// What the tests read: the configuration, the runbooks that alarms link, the metrics that functions write.
 const READ_BY_TESTS: [&str; 3] = ["infra", "docs", "functions"];
-/// The configuration, and the one that fills Grafana after it.
-const STACKS: [&str; 2] = ["infra", "infra/grafana"];
+/// Plans in one run of the matrix, as `matrix.py` writes them: what a run of it costs compared with others.
+const PLANS_A_RUN: usize = 8;
 
 /// Runs stage `infra`.
 pub(super) fn run() -> Result<()> {
+    let copy = copy()?;
+    let infra = copy.path().join("infra");
+    let matrix = copy.path().join("matrix");
+    let outputs = copy.path().join("outputs");
+    std::fs::create_dir(&outputs).with_context(|| format!("cannot create {}", outputs.display()))?;
+
+    process::run(&mut terraform(&infra, &["fmt", "-check", "-diff", "-recursive"]))?;
+    process::run(&mut tool(&infra, "static.py", &[&infra]))?;
+    process::run(&mut tool(&infra, "tests_of_tools.py", &[]))?;
+    process::run(&mut tool(&infra, "matrix.py", &[&infra, &matrix]))?;
+    let grafana = infra.join("grafana");
+    for folder in [&infra, &grafana, &matrix] {
+        process::run(&mut terraform(folder, &["init", "-backend=false", "-input=false", "-no-color"]))?;
+    }
+
+    let mut jobs = vec![security(&infra)?];
+    for folder in [&infra, &grafana] {
+        jobs.push(Job::new(0, format!("{} is valid", name(folder)), terraform(folder, &["validate", "-no-color"])));
+        jobs.extend(tests(folder, 1, &[], None)?);
+    }
+    jobs.extend(tests(&matrix, PLANS_A_RUN, &["-verbose"], Some(&outputs))?);
+    jobs::run_side_by_side(jobs)?;
+
+    let data = workspace::root().join("infra/tests/data");
+    process::run(&mut tool(&infra, "rendered.py", &[&outputs, &data.join("functions.json")]))?;
+    process::run(&mut tool(&infra, "policies.py", &[&outputs, &data.join("who-may-do-what.md")]))
+}
+
+/// Runs stage `infra-mutations`: breaks the configuration in one way after another, and each must break its test.
+pub(super) fn mutations() -> Result<()> {
+    let copy = copy()?;
+    let infra = copy.path().join("infra");
+    process::run(&mut tool(&infra, "mutations.py", &[copy.path()]))
+}
+
+/// The files that the tests read, in a folder of their own.
+fn copy() -> Result<TempDir> {
     let copy = tempfile::tempdir().context("no temporary folder for a copy of the configuration")?;
     for folder in READ_BY_TESTS {
         let source = workspace::root().join(folder);
         process::run(Command::new("cp").args(["-R", "--"]).arg(source).arg(copy.path()))?;
     }
-    let infra = copy.path().join("infra");
-    terraform(&infra, &["fmt", "-check", "-diff", "-recursive"])?;
-    tool(&infra, "static.py", &[])?;
-    for stack in STACKS {
-        let folder = copy.path().join(stack);
-        println!("\n--- {stack}");
-        terraform(&folder, &["init", "-backend=false", "-input=false", "-no-color"])?;
-        terraform(&folder, &["validate", "-no-color"])?;
-        terraform(&folder, &["test", "-no-color"])?;
-    }
-    security(&infra)
+    Ok(copy)
 }
 
-fn terraform(folder: &Path, arguments: &[&str]) -> Result<()> {
+/// One job for each test file of a folder. `weight` is what one run costs, compared with others.
+fn tests(folder: &Path, weight: usize, options: &[&str], outputs: Option<&Path>) -> Result<Vec<Job>> {
+    let entries =
+        std::fs::read_dir(folder.join("tests")).with_context(|| format!("no tests in {}", folder.display()))?;
+    let mut jobs = Vec::new();
+    for entry in entries {
+        let file = entry?.path();
+        let Some(test) = file.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".tftest.hcl"))
+        else {
+            continue;
+        };
+        let runs = std::fs::read_to_string(&file)?.lines().filter(|line| line.starts_with("run \"")).count();
+        let mut command = terraform(folder, &["test", "-no-color"]);
+        command.args(options).arg(format!("-filter=tests/{test}"));
+        let mut job = Job::new(runs * weight, format!("{}: {test}, {runs} runs", name(folder)), command);
+        job.output = outputs.map(|outputs| outputs.join(test).with_extension("txt"));
+        jobs.push(job);
+    }
+    Ok(jobs)
+}
+
+fn name(folder: &Path) -> String {
+    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn terraform(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("terraform");
     // The provider's schema is large: collecting garbage less often saves a third of the time.
     command.args(arguments).current_dir(folder).env("GOGC", "400").stdin(Stdio::null());
-    process::run(&mut command)
+    command
 }
 
-/// Runs a script of `infra/tests/tools` on the configuration.
-fn tool(infra: &Path, script: &str, arguments: &[&str]) -> Result<()> {
+/// A script of `infra/tests/tools`.
+fn tool(infra: &Path, script: &str, arguments: &[&Path]) -> Command {
     let mut command = Command::new("python3");
-    command.arg(infra.join("tests/tools").join(script)).arg(infra).args(arguments).stdin(Stdio::null());
-    process::run(&mut command)
+    // -B: no __pycache__ beside the scripts.
+    command.arg("-B").arg(infra.join("tests/tools").join(script)).args(arguments).stdin(Stdio::null());
+    command
 }
 
 /// checkov: every finding has its reason, and every reason its finding.
-fn security(infra: &Path) -> Result<()> {
-    let checkov = tools::CHECKOV.bin()?.join("checkov");
-    let tests = infra.join("tests");
-    let mut command = Command::new("python3");
-    command.arg(tests.join("tools/security.py")).arg(checkov).arg(infra).arg(tests.join("data/checkov-skips.json"));
-    process::run(command.stdin(Stdio::null()))
+fn security(infra: &Path) -> Result<Job> {
+    let checkov: PathBuf = tools::CHECKOV.bin()?.join("checkov");
+    let skips = infra.join("tests/data/checkov-skips.json");
+    // First: it is one long process.
+    Ok(Job::new(usize::MAX, "checkov".to_owned(), tool(infra, "security.py", &[&checkov, infra, &skips])))
 }

@@ -77,10 +77,17 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "infra",
-        does: "Terraform: format, validation, tests with mocked providers, checkov",
+        does: "Terraform: format, validation, tests with mocked providers, every toggle planned, policies, checkov",
         needs: &[needs::TERRAFORM, needs::PYTHON_VENV],
         on_demand: false,
         run: infra::run,
+    },
+    Stage {
+        name: "infra-mutations",
+        does: "the Terraform configuration broken in one way after another: each must break its test",
+        needs: &[needs::TERRAFORM, needs::PYTHON_VENV],
+        on_demand: true,
+        run: infra::mutations,
     },
     Stage {
         name: "guides",

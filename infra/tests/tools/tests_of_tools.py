@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""Tests of the tools themselves: a check that cannot find anything would pass for ever.
+
+Usage: tests_of_tools.py
+"""
+
+import pathlib
+import shutil
+import tempfile
+import unittest
+
+import matrix
+import policies
+import static
+
+INFRA = pathlib.Path(__file__).resolve().parents[2]
+MOCKED = """mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+run "one" {
+  command = plan
+}
+"""
+
+
+class TestsOfStatic(unittest.TestCase):
+    """What static.py must find."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.infra = pathlib.Path(folder.name) / "infra"
+        shutil.copytree(INFRA, self.infra, ignore=shutil.ignore_patterns(".terraform*"))
+
+    def problems(self):
+        return "\n".join(static.problems(self.infra))
+
+    def write_test(self, text, stack="."):
+        (self.infra / stack / "tests/added.tftest.hcl").write_text(text, encoding="utf-8")
+
+    def test_the_configuration_as_it_is_has_no_problem(self):
+        self.assertEqual(self.problems(), "")
+        self.write_test(MOCKED)
+        self.assertEqual(self.problems(), "")
+
+    def test_a_test_file_without_a_mock_is_found(self):
+        self.write_test('run "one" {\n  command = plan\n}\n')
+        self.assertIn("added.tftest.hcl: no mock_provider aws", self.problems())
+
+    def test_a_mock_in_a_comment_is_no_mock(self):
+        self.write_test('# mock_provider "aws" {}\n/*\nmock_provider "aws" {\n}\n*/\nrun "one" {\n  command = plan\n}\n')
+        self.assertIn("added.tftest.hcl: no mock_provider aws", self.problems())
+
+    def test_a_mock_of_another_provider_is_not_enough(self):
+        self.write_test(MOCKED.replace('"aws"', '"random"'))
+        self.assertIn("added.tftest.hcl: no mock_provider aws", self.problems())
+
+    def test_a_mock_under_an_alias_is_not_enough(self):
+        self.write_test(MOCKED.replace('mock_provider "aws" {', 'mock_provider "aws" {\n  alias = "other"'))
+        self.assertIn("must take ./tests/mocks", self.problems())
+
+    def test_a_run_that_applies_is_found(self):
+        self.write_test(MOCKED.replace("plan\n}\n", "apply\n}\n", 2))
+        self.assertIn("run 'one' does not say command = plan", self.problems())
+
+    def test_a_run_without_a_command_is_found(self):
+        self.write_test(MOCKED.replace('run "one" {\n  command = plan\n}', 'run "one" {\n}\n'))
+        self.assertIn("run 'one' does not say command = plan", self.problems())
+
+    def test_a_real_provider_in_a_test_is_found(self):
+        self.write_test(MOCKED + 'provider "aws" {\n}\n')
+        self.assertIn("a real provider block", self.problems())
+
+    def test_a_run_with_providers_of_its_own_is_found(self):
+        self.write_test(MOCKED.replace("command = plan", "command = plan\n\n  providers = {\n    aws = aws.real\n  }"))
+        self.assertIn("run 'one' chooses its providers", self.problems())
+
+    def test_two_runs_of_one_name_are_found(self):
+        self.write_test(MOCKED + 'run "one" {\n  command = plan\n}\n')
+        self.assertIn("two runs are named 'one'", self.problems())
+
+    def test_a_test_in_another_form_is_found(self):
+        (self.infra / "tests/added.tftest.json").write_text("{}", encoding="utf-8")
+        self.assertIn("added.tftest.json", self.problems())
+
+    def test_a_test_outside_the_folders_that_are_checked_is_found(self):
+        (self.infra / "added.tftest.hcl").write_text('run "one" {\n}\n', encoding="utf-8")
+        self.assertIn("added.tftest.hcl", self.problems())
+
+    def test_grafana_is_checked_too(self):
+        self.write_test('run "one" {\n  command = plan\n}\n', "grafana")
+        self.assertIn("added.tftest.hcl: no mock_provider grafana", self.problems())
+
+    def test_a_cluster_without_protection_is_found(self):
+        file = self.infra / "main.tf"
+        file.write_text(file.read_text(encoding="utf-8").replace("prevent_destroy = true", "prevent_destroy = false"), encoding="utf-8")
+        self.assertIn("aws_msk_cluster.this lacks prevent_destroy", self.problems())
+
+    def test_a_fixed_partition_is_found(self):
+        (self.infra / "added.tf").write_text('locals {\n  arn = "arn:aws:s3:::bucket"\n}\n', encoding="utf-8")
+        self.assertIn("added.tf:2: an ARN with a fixed partition", self.problems())
+
+
+class TestsOfPolicies(unittest.TestCase):
+    """IAM's rules as policies.py applies them."""
+
+    def allowed(self, *statements, action="kafka-cluster:WriteData", resource="topic/orders", context=None):
+        return policies.allowed([{"Statement": list(statements)}], action, resource, context)
+
+    def test_nothing_is_allowed_by_default(self):
+        self.assertFalse(self.allowed())
+
+    def test_stars_match_and_case_of_actions_does_not_matter(self):
+        self.assertTrue(self.allowed({"Effect": "Allow", "Action": "KAFKA-cluster:Write*", "Resource": "topic/o?ders"}))
+        self.assertFalse(self.allowed({"Effect": "Allow", "Action": "kafka-cluster:Read*", "Resource": "*"}))
+        self.assertFalse(self.allowed({"Effect": "Allow", "Action": "*", "Resource": "topic/[o]rders"}))
+
+    def test_a_deny_wins_in_whatever_order(self):
+        allow, deny = {"Effect": "Allow", "Action": "*", "Resource": "*"}, {"Effect": "Deny", "Action": "kafka-cluster:*", "Resource": "*"}
+        self.assertFalse(self.allowed(allow, deny))
+        self.assertFalse(self.allowed(deny, allow))
+
+    def test_a_condition_must_hold(self):
+        statement = {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"aws:SourceAccount": "1"}}}
+        self.assertFalse(self.allowed(statement))
+        self.assertTrue(self.allowed(statement, context={"aws:SourceAccount": "1"}))
+
+    def test_what_is_not_understood_is_an_error(self):
+        for statement in ({"Effect": "Allow", "NotAction": "x", "Resource": "*"}, {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"Bool": {"x": "true"}}}):
+            with self.assertRaises(SystemExit):
+                self.allowed(statement)
+
+
+class TestsOfMatrix(unittest.TestCase):
+    """What matrix.py plans."""
+
+    def test_every_combination_is_there_once(self):
+        names = [name for name, _ in matrix.combinations()]
+        self.assertEqual(len(names), 2 * 2 * 3 * 2 * 2 * 3)
+        self.assertEqual(len(set(names)), len(names))
+
+    def test_its_own_test_files_are_mocked_too(self):
+        with tempfile.TemporaryDirectory() as folder:
+            matrix.write(INFRA, pathlib.Path(folder) / "matrix")
+            self.assertEqual(len(list(pathlib.Path(folder).glob("matrix/tests/*.tftest.hcl"))), matrix.PARTS)
+            self.assertEqual(list(static.tests_mock(pathlib.Path(folder) / "matrix")), [])
+
+    def test_every_line_of_the_example_is_switched_on(self):
+        self.assertEqual(matrix.every_line("# prose = text\na = 1\n#a = 2\n#b = 3\n"), "# prose = text\na = 2\nb = 3\n")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=0)

@@ -1,0 +1,98 @@
+//! Commands that do not depend on each other, run side by side, one for each processor.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{available_parallelism, scope};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+/// More would need more memory than time is won: Terraform holds the provider's schema, about 1 GB.
+const AT_ONCE: usize = 4;
+
+/// One command.
+pub(super) struct Job {
+    /// How long it takes, compared with others: long ones start first, so that no processor idles at the end.
+    weight: usize,
+    /// For the progress lines.
+    name: String,
+    command: Command,
+    /// Where its standard output is kept.
+    pub(super) output: Option<PathBuf>,
+}
+
+impl Job {
+    pub(super) fn new(weight: usize, name: String, command: Command) -> Self {
+        Self { weight, name, command, output: None }
+    }
+
+    fn run(&mut self) -> Result<Output> {
+        let output = self.command.output().with_context(|| format!("cannot start {}", self.name))?;
+        if let Some(path) = &self.output {
+            std::fs::write(path, &output.stdout).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(output)
+    }
+}
+
+/// Runs all of them, whatever fails, with a line for each as it ends; the output of one that failed is shown.
+///
+/// # Errors
+/// Names the jobs that failed.
+pub(super) fn run_side_by_side(mut jobs: Vec<Job>) -> Result<()> {
+    jobs.sort_by_key(|job| job.weight);
+    let total = jobs.len();
+    let workers = available_parallelism().map_or(1, usize::from).min(AT_ONCE);
+    println!("{total} jobs, {workers} at once");
+    let waiting = Mutex::new(jobs);
+    // Also keeps the lines of two workers apart.
+    let ended: Mutex<(usize, Vec<String>)> = Mutex::new((0, Vec::new()));
+    scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(mut job) = take(&waiting) {
+                    let started = Instant::now();
+                    let result = job.run();
+                    let seconds = started.elapsed().as_secs_f64();
+                    let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+                    ended.0 += 1;
+                    if !report(&format!("[{}/{total}] {}", ended.0, job.name), seconds, &result) {
+                        ended.1.push(job.name);
+                    }
+                }
+            });
+        }
+    });
+    let (_, failed) = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !failed.is_empty() {
+        bail!("{} of {total} failed: {}", failed.len(), failed.join("; "));
+    }
+    Ok(())
+}
+
+/// The heaviest that waits.
+fn take(waiting: &Mutex<Vec<Job>>) -> Option<Job> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).pop()
+}
+
+/// Prints how a job ended; true when it passed.
+fn report(name: &str, seconds: f64, result: &Result<Output>) -> bool {
+    match result {
+        Ok(output) if output.status.success() => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            println!("{name}: {last} ({seconds:.1} s)");
+            true
+        }
+        Ok(output) => {
+            println!("{name}: FAILED ({seconds:.1} s)");
+            println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            false
+        }
+        Err(error) => {
+            println!("{name}: FAILED: {error:#}");
+            false
+        }
+    }
+}
