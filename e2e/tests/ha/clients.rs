@@ -24,6 +24,12 @@ use crate::{
 /// API Gateway's deadline is 30 s; the answer must leave this much earlier than the function's.
 const MARGIN: Duration = Duration::from_millis(300);
 
+/// With less than 2 s left a request is answered `no`, and nothing is enqueued; some of it has passed when the function looks.
+const TOO_LATE: Duration = Duration::from_millis(1_900);
+
+/// How long the brokers say nothing.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// MSK's limits of new connections a second and broker: most sizes, and `t3.small`.
 const LIMITS: [usize; 2] = [100, 4];
 
@@ -102,12 +108,12 @@ pub(crate) async fn deadlines(stage: &Stage) -> anyhow::Result<String> {
     let topic = topic(&cluster, "r17").await?;
     let environments = producers(&cluster, &topic, CLIENTS * 2, &[]).await?;
     let load = Load::new(&topic);
-    let each = stage.choose(200, 1_000) / environments.len();
+    let each = stage.choose(200, 1_000_usize).div_ceil(environments.len());
     // Most of the time the brokers are silent: only the function's own clock ends a request then.
     let weather = async {
         loop {
             cluster.proxies().for_each(|proxy| proxy.set(Faults { blackhole: true, ..Faults::default() }));
-            tokio::time::sleep(Duration::from_secs(5)).await;
+            tokio::time::sleep(SILENCE).await;
             cluster.proxies().for_each(|proxy| proxy.set(Faults::default()));
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
@@ -116,7 +122,9 @@ pub(crate) async fn deadlines(stage: &Stage) -> anyhow::Result<String> {
         let load = &load;
         async move {
             for _ in 0..each {
-                let limit = Duration::from_millis(rand::rng().random_range(500..30_000));
+                // Most deadlines lie within the silence, where they matter.
+                let longest = if rand::rng().random_bool(0.75) { SILENCE } else { Duration::from_secs(30) };
+                let limit = Duration::from_millis(rand::rng().random_range(500..longest.as_millis() as u64));
                 load.send_within(environment, number, limit).await;
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
@@ -129,7 +137,13 @@ pub(crate) async fn deadlines(stage: &Stage) -> anyhow::Result<String> {
     cluster.proxies().for_each(|proxy| proxy.set(Faults::default()));
     let summary = load.summary();
     ensure!(summary.failures.is_empty(), "a request had no answer: {summary}");
+    let let_in = load
+        .answers()
+        .into_iter()
+        .find(|answer| answer.remaining + answer.duration < TOO_LATE && answer.persisted.as_deref() != Some("no"));
+    ensure!(let_in.is_none(), "a request was let in too late: {let_in:?}");
     ensure!(summary.least_remaining >= MARGIN, "only {:?} before the deadline: {summary}", summary.least_remaining);
+    ensure!(summary.with_persisted("unknown") > 0, "no deadline ended a request: {summary}");
     let figures = verdict(&cluster, &topic, &load).await?;
     Ok(format!("least time left at an answer {:.0?}; {figures}", summary.least_remaining))
 }

@@ -35,11 +35,14 @@ pub(crate) async fn lost_responses(stage: &Stage) -> anyhow::Result<String> {
     let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
     let load = Load::new(&topic);
     let lose = Loss { every: 40, cut: Cut::Reset };
+    // Proxies count from the cluster's start, over all scenarios.
+    let lost = || cluster.proxies().map(|proxy| proxy.stats().produce_responses_lost).sum::<u64>();
+    let before = lost();
     set_all(&cluster, &Faults { lose_produce_responses: Some(lose), ..Faults::default() });
     let plan = Plan { requests: stage.choose(1_000, 10_000) / CLIENTS as u64, ..Plan::default() };
     load.run(&environments, plan).await;
     set_all(&cluster, &Faults::default());
-    let lost: u64 = cluster.proxies().map(|proxy| proxy.stats().produce_responses_lost).sum();
+    let lost = lost() - before;
     ensure!(lost >= 15, "only {lost} responses were lost");
     ensure_all_succeeded(&load)?;
     Ok(format!("{lost} produce responses lost; {}", verdict(&cluster, &topic, &load).await?))
@@ -187,6 +190,8 @@ pub(crate) async fn fatal_errors(stage: &Stage) -> anyhow::Result<String> {
     let lie = Falsehood { every: 1, error_code: OUT_OF_ORDER };
     let mut slowest = Duration::ZERO;
     let times = stage.choose(20, 100);
+    let falsified = || cluster.proxies().map(|proxy| proxy.stats().produce_responses_falsified).sum::<u64>();
+    let before = falsified();
     for number in 0..times {
         set_all(&cluster, &Faults { falsify_produce_responses: Some(lie), ..Faults::default() });
         let fatal = load.send(environment, 0, 1).await;
@@ -197,7 +202,7 @@ pub(crate) async fn fatal_errors(stage: &Stage) -> anyhow::Result<String> {
         slowest = slowest.max(next.duration);
     }
     ensure!(slowest <= Duration::from_secs(5), "a request after a fatal error took {slowest:.1?}");
-    let falsified: u64 = cluster.proxies().map(|proxy| proxy.stats().produce_responses_falsified).sum();
+    let falsified = falsified() - before;
     ensure!(falsified >= times, "only {falsified} responses were falsified");
     ensure!(environment.log().contains("\"fatal"), "librdkafka took none of them for fatal");
     // Old clients are dropped off the request path: wait for the last one.
