@@ -157,7 +157,7 @@ fn every_alarm_named_in_a_guide_is_one() {
         });
         for name in italics {
             let snake = name.replace('-', "_");
-            if !table.contains(&format!("{name} = {{")) && !table.contains(&format!("\"{snake}\"")) {
+            if !table.contains(&format!(" {name} = {{")) && !table.contains(&format!("\"{snake}\"")) {
                 problems.push(format!("{}: *{name}* is no row of infra/alarms_table.tf", path.display()));
             }
         }
