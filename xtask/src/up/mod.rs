@@ -230,7 +230,7 @@ fn build(kafka: Kafka) -> Result<()> {
     if kafka == Kafka::Real {
         cargo.args(["--bin", "msk-e2e-brokers"]);
     }
-    println!("building the functions and the local brokers (the first time takes minutes: librdkafka is compiled) ...");
+    println!("building what runs here (the first time takes minutes: librdkafka is compiled) ...");
     let status = wait_for_end(Supervised::spawn("cargo build", &mut cargo)?)?;
     if !status.success() {
         bail!("the build failed; the messages above say why");
