@@ -131,7 +131,7 @@ resource "aws_lambda_provisioned_concurrency_config" "producer" {
 # ----------------------------------------------------------------------------
 
 locals {
-  # The producer's router has the same table; tests/routes.py prints this one for the comparison.
+  # The producer's router has the same table: a test of the producer compares them (functions/producer/tests/terraform.rs).
   api_routes = toset([
     "POST /topics/{topic}",
     "POST /topics/{topic}/partitions/{partition}",
