@@ -54,11 +54,15 @@ pub(super) fn state(infra: &Path) -> Line {
     }
 }
 
-/// Where credentials come from, and whether AWS takes them.
-pub(super) fn credentials(machine: &Machine, offline: bool) -> Line {
-    let subject = "credentials";
-    let source = source(machine);
+/// Where credentials come from, and whether AWS takes them; true when it does.
+pub(super) fn credentials(machine: &Machine, offline: bool) -> (Line, bool) {
     let answer = if offline { None } else { Some(identity(machine)) };
+    let work = matches!(answer, Some(Answer::Text(_)));
+    (judge(source(machine), answer), work)
+}
+
+fn judge(source: Option<String>, answer: Option<Answer>) -> Line {
+    let subject = "credentials";
     let how = "aws configure sso, or export AWS_PROFILE, or AWS_ACCESS_KEY_ID and its companions";
     match (source, answer) {
         (source, Some(Answer::Text(text))) => {
@@ -85,12 +89,16 @@ pub(super) fn credentials(machine: &Machine, offline: bool) -> Line {
 
 /// Whose the credentials are: an account number, or an error on standard error.
 fn identity(machine: &Machine) -> Answer {
-    let limits = ["--cli-connect-timeout", "5", "--cli-read-timeout", "5"];
-    let question = ["sts", "get-caller-identity", "--query", "Account", "--output", "text"];
-    match machine.ask("aws", &[question.as_slice(), limits.as_slice()].concat(), AWS_PATIENCE) {
+    match ask_aws(machine, &["sts", "get-caller-identity", "--query", "Account"]) {
         Answer::Text(text) if !is_account(text.trim()) => Answer::Refused(String::new()),
         answer => answer,
     }
+}
+
+/// One question to AWS through its command line, answered as plain text.
+pub(super) fn ask_aws(machine: &Machine, question: &[&str]) -> Answer {
+    let limits = ["--output", "text", "--cli-connect-timeout", "5", "--cli-read-timeout", "5"];
+    machine.ask("aws", &[question, limits.as_slice()].concat(), AWS_PATIENCE)
 }
 
 fn is_account(text: &str) -> bool {

@@ -28,8 +28,8 @@ use settings::Settings;
 /// Look what is missing before `terraform apply`: zips, settings, Terraform, credentials, quotas.
 ///
 /// The exit code is 0 when no line says `missing`. Nothing is changed, nothing is created, and no secret is printed. With
-/// the AWS command line installed it asks AWS one question, `aws sts get-caller-identity`, for ten seconds at most;
-/// `--offline` leaves that out.
+/// the AWS command line installed it asks AWS two questions, `aws sts get-caller-identity` and
+/// `aws lambda get-account-settings`, for ten seconds each at most; `--offline` leaves that out.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Options {
@@ -39,7 +39,7 @@ pub(crate) struct Options {
     /// A file of variables that you will give to `terraform apply` with the same option; repeatable.
     #[arg(long, value_name = "FILE")]
     var_file: Vec<PathBuf>,
-    /// Do not ask AWS who the credentials belong to.
+    /// Do not ask AWS anything.
     #[arg(long)]
     offline: bool,
 }
@@ -82,10 +82,12 @@ fn check(root: &Path, infra: &Path, var_files: &[PathBuf], offline: bool, machin
         Ok(settings) => {
             lines.extend(settings::lines(&settings, root, infra));
             lines.extend(zips::lines(root, infra, &settings));
-            lines.push(account::credentials(machine, offline));
+            let (credentials, they_work) = account::credentials(machine, offline);
+            lines.push(credentials);
             lines.push(account::region(machine, &settings));
             lines.push(account::state(infra));
-            lines.extend(quotas::lines(&settings));
+            let free = they_work.then(|| quotas::free_executions(machine, settings.text("region"))).flatten();
+            lines.extend(quotas::lines(&settings, free));
         }
         Err(error) => {
             lines.push(

@@ -1,8 +1,10 @@
 //! What the deployment takes of the account's quotas, with the commands to look. The quotas themselves differ from
-//! account to account, so every line is a `look`.
+//! account to account, so a line is a `look`, unless AWS itself has said that there is enough.
 
 use serde_json::Value;
 
+use super::account::ask_aws;
+use super::machine::{Answer, Machine};
 use super::report::Line;
 use super::settings::{Settings, whole_number};
 
@@ -11,6 +13,8 @@ const ZONES: u64 = 3;
 /// What Lambda keeps for functions that reserve nothing.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html>
 const UNRESERVED: u64 = 100;
+/// Where `aws lambda get-account-settings` says it.
+const FREE_EXECUTIONS: &str = "AccountLimit.UnreservedConcurrentExecutions";
 /// Partitions of a topic that says nothing else: the default in `infra/variables.tf`.
 pub(super) const PARTITIONS: u64 = 6;
 
@@ -19,9 +23,19 @@ pub(super) const CONCURRENCY: (u64, u64) = (150, 50);
 /// The same on `kafka.t3.small`.
 pub(super) const CONCURRENCY_BURSTABLE: (u64, u64) = (6, 2);
 
-pub(super) fn lines(settings: &Settings) -> Vec<Line> {
+/// Executions that no function of the account has reserved. What this deployment itself has reserved before is not among
+/// them, so too few are not proof that something is missing.
+pub(super) fn free_executions(machine: &Machine, region: &str) -> Option<u64> {
+    let question = ["lambda", "get-account-settings", "--region", region];
+    match ask_aws(machine, &[&question, ["--query", FREE_EXECUTIONS].as_slice()].concat()) {
+        Answer::Text(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+pub(super) fn lines(settings: &Settings, free: Option<u64>) -> Vec<Line> {
     let own_network = settings.value("existing_network").is_none();
-    let mut lines = vec![concurrency(settings)];
+    let mut lines = vec![concurrency(settings, free)];
     if settings.value("existing_cluster").is_none() {
         let brokers = settings.number("broker_count");
         let line = Line::look("MSK brokers", format!("{brokers} more; an account has 90 at first"));
@@ -41,19 +55,21 @@ pub(super) fn lines(settings: &Settings) -> Vec<Line> {
     lines
 }
 
-fn concurrency(settings: &Settings) -> Line {
+fn concurrency(settings: &Settings, free: Option<u64>) -> Line {
     let (producer, consumer) = reserved(settings);
     let subject = "concurrency";
     if producer + consumer == 0 {
         return Line::ok(subject, "the functions reserve none");
     }
     let needed = producer + consumer + UNRESERVED;
-    let says = format!(
-        "Lambda: {producer} + {consumer} reserved + {UNRESERVED} that must stay free = {needed}; a new account may have 10"
-    );
-    Line::look(subject, says)
-        .with("aws lambda get-account-settings --query AccountLimit.UnreservedConcurrentExecutions")
-        .with("smaller? reserved_concurrency = -1 in producer and consumer, until AWS has raised it")
+    let says = format!("Lambda: {producer} + {consumer} reserved + {UNRESERVED} that must stay free = {needed}");
+    let line = match free {
+        Some(free) if free >= needed => return Line::ok(subject, format!("{says}; the account has {free}")),
+        Some(free) => Line::look(subject, format!("{says}; the account has {free} beside what is reserved")),
+        None => Line::look(subject, format!("{says}; a new account may have 10"))
+            .with(format!("aws lambda get-account-settings --query {FREE_EXECUTIONS}")),
+    };
+    line.with("smaller? reserved_concurrency = -1 in producer and consumer, until AWS has raised it")
 }
 
 /// Reserved executions of producer and consumer, as `infra/app.tf` computes them.

@@ -33,7 +33,7 @@ impl Place {
         place.zip("producer", 0xb7);
         place.zip("consumer", 0xb7);
         place.program("terraform", "echo 'Terraform v1.11.4'");
-        place.program("aws", "echo 123456789012");
+        place.program("aws", "[ \"$1\" = sts ] && echo 123456789012 || exit 254");
         place
     }
 
@@ -347,6 +347,24 @@ fn quotas_follow_from_the_settings() {
     let none = "producer = { reserved_concurrency = -1 }\nconsumer = { reserved_concurrency = -1 }";
     place.write("infra/terraform.tfvars", format!("{GOOD}{none}"));
     assert_says(&place.report(), "ok concurrency the functions reserve none");
+}
+
+#[test]
+fn aws_says_whether_there_is_concurrency_enough() {
+    let place = Place::complete();
+    let answers = |free: &str| format!("[ \"$1\" = sts ] && echo 123456789012 || echo {free}");
+    place.program("aws", &answers("1000"));
+    assert_says(
+        &place.report(),
+        "ok concurrency Lambda: 150 + 6 reserved + 100 that must stay free = 256; the account has 1000",
+    );
+    place.program("aws", &answers("10"));
+    assert_says(
+        &place.report(),
+        "look concurrency Lambda: 150 + 6 reserved + 100 that must stay free = 256; the account has 10",
+    );
+    place.program("aws", "[ \"$1\" = sts ] && echo 123456789012 || exit 254");
+    assert_says(&place.report(), "= 256; a new account may have 10");
 }
 
 /// Terraform computes these figures; here they are repeated, and this keeps both the same.

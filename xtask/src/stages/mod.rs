@@ -43,7 +43,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "unit",
         does: "unit and integration tests of every crate but e2e, and the tidy rules",
-        needs: &[needs::NATIVE_BUILD],
+        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV],
         on_demand: false,
         run: basic::unit,
     },
