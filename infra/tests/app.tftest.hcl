@@ -72,8 +72,12 @@ run "functions_run_as_specified" {
     error_message = "Both functions log JSON and trace."
   }
   assert {
-    condition     = alltrue([for function in [aws_lambda_function.producer, aws_lambda_function.consumer] : length(function.vpc_config[0].subnet_ids) == 3])
-    error_message = "Both functions run in all three zones."
+    condition     = aws_lambda_function.producer.logging_config[0].log_group == aws_cloudwatch_log_group.this["producer"].name && aws_lambda_function.consumer.logging_config[0].log_group == aws_cloudwatch_log_group.this["consumer"].name
+    error_message = "Both functions write to the log groups that have a retention and the key; Lambda's own have neither."
+  }
+  assert {
+    condition     = alltrue([for function in [aws_lambda_function.producer, aws_lambda_function.consumer] : function.vpc_config[0].subnet_ids == toset([for subnet in aws_subnet.private : subnet.id])])
+    error_message = "Both functions run in the private subnets of all three zones."
   }
   assert {
     condition     = aws_lambda_function.producer.vpc_config[0].security_group_ids == toset([aws_security_group.this["producer"].id]) && aws_lambda_function.consumer.vpc_config[0].security_group_ids == toset([aws_security_group.this["consumer"].id])
@@ -153,6 +157,10 @@ run "api_calls_the_alias" {
     condition     = aws_lambda_permission.api.source_arn == "${aws_apigatewayv2_api.this.execution_arn}/*/*"
     error_message = "Only this API may invoke the producer."
   }
+  assert {
+    condition     = aws_apigatewayv2_api.this.protocol_type == "HTTP" && aws_apigatewayv2_integration.producer.payload_format_version == "2.0"
+    error_message = "The producer reads events of HTTP APIs, payload format 2.0."
+  }
 }
 
 # ----------------------------------------------------------------------------
@@ -178,6 +186,10 @@ run "jwt_on_every_route" {
   assert {
     condition     = alltrue([for route in aws_apigatewayv2_route.this : route.authorization_type == "JWT" && route.authorizer_id == aws_apigatewayv2_authorizer.jwt[0].id && route.authorization_scopes == toset(["publish"])])
     error_message = "Every route must ask for the token."
+  }
+  assert {
+    condition     = strcontains(output.publish_example, "authorization: Bearer $TOKEN") && !strcontains(output.publish_example, "sigv4")
+    error_message = "The example must send the token."
   }
 }
 
@@ -248,6 +260,23 @@ run "custom_domain" {
   assert {
     condition     = output.api_endpoint == "https://publish.example.com" && aws_apigatewayv2_api.this.disable_execute_api_endpoint
     error_message = "The custom name must be the only way in."
+  }
+}
+
+run "outputs_that_guides_and_other_stacks_use" {
+  command = plan
+
+  assert {
+    condition     = output.cluster_arn == aws_msk_cluster.this[0].arn && output.bootstrap_brokers_sasl_iam == aws_msk_cluster.this[0].bootstrap_brokers_sasl_iam && output.bootstrap_brokers_tls == aws_msk_cluster.this[0].bootstrap_brokers_tls
+    error_message = "The cluster's outputs must be the cluster's."
+  }
+  assert {
+    condition     = output.api_endpoint == aws_apigatewayv2_api.this.api_endpoint && output.amp_workspace_endpoint == aws_prometheus_workspace.this[0].prometheus_endpoint && output.grafana_url == null && output.bastion_public_ip == null
+    error_message = "Endpoints must be those of what was made, and null for what was not."
+  }
+  assert {
+    condition     = output.bastion_instance_id == aws_instance.bastion[0].id && strcontains(output.kafka_ui_command, "--target ${aws_instance.bastion[0].id} --document-name AWS-StartPortForwardingSession") && strcontains(output.kafka_ui_command, "8080")
+    error_message = "Kafka-UI is reached by forwarding its port from the bastion."
   }
 }
 

@@ -17,8 +17,8 @@ run "three_zones_with_a_broker_each" {
     error_message = "The network must span exactly three zones."
   }
   assert {
-    condition     = length(aws_msk_cluster.this[0].broker_node_group_info[0].client_subnets) == 3
-    error_message = "The brokers must be in three subnets."
+    condition     = toset(aws_msk_cluster.this[0].broker_node_group_info[0].client_subnets) == toset([for subnet in aws_subnet.private : subnet.id])
+    error_message = "The brokers must be in the three private subnets."
   }
   assert {
     condition     = length(distinct([for subnet in aws_subnet.private : subnet.availability_zone])) == 3
@@ -182,7 +182,7 @@ run "exporters_and_broker_metrics_on" {
     error_message = "The alarms need PER_BROKER metrics."
   }
   assert {
-    condition     = aws_msk_cluster.this[0].logging_info[0].broker_logs[0].cloudwatch_logs[0].enabled
+    condition     = aws_msk_cluster.this[0].logging_info[0].broker_logs[0].cloudwatch_logs[0].enabled && aws_msk_cluster.this[0].logging_info[0].broker_logs[0].cloudwatch_logs[0].log_group == aws_cloudwatch_log_group.this["brokers"].name
     error_message = "Broker logs must go to CloudWatch."
   }
 }
@@ -193,6 +193,10 @@ run "supported_kafka_by_default" {
   assert {
     condition     = aws_msk_cluster.this[0].kafka_version == "3.9.x.kraft"
     error_message = "The default must be a version that MSK supports, without ZooKeeper."
+  }
+  assert {
+    condition     = aws_msk_cluster.this[0].broker_node_group_info[0].instance_type == "kafka.m7g.large"
+    error_message = "The default must be the smallest broker for production."
   }
 }
 
@@ -271,7 +275,7 @@ run "logs_are_kept_and_encrypted" {
     error_message = "Brokers, functions, API and network must each have a log group."
   }
   assert {
-    condition     = alltrue([for group in aws_cloudwatch_log_group.this : group.retention_in_days == 365 && group.kms_key_id == aws_kms_key.this.arn])
+    condition     = alltrue([for group in concat(values(aws_cloudwatch_log_group.this), aws_cloudwatch_log_group.prometheus) : group.retention_in_days == 365 && group.kms_key_id == aws_kms_key.this.arn])
     error_message = "Every log group must have a retention and the key."
   }
 }

@@ -57,7 +57,11 @@ run "default_security_group_is_closed" {
 
   assert {
     condition     = length(aws_default_security_group.closed) == 1
-    error_message = "The VPC's default security group must be taken over and left without rules."
+    error_message = "The VPC's default security group must be taken over."
+  }
+  assert {
+    condition     = length(aws_default_security_group.closed[0].ingress) == 0 && length(aws_default_security_group.closed[0].egress) == 0
+    error_message = "The VPC's default security group must be left without rules."
   }
 }
 
@@ -144,6 +148,10 @@ run "bastion_is_hardened" {
   assert {
     condition     = strcontains(local.bastion_setup, "SERVER_ADDRESS=127.0.0.1") && strcontains(local.bastion_setup, "ghcr.io/kafbat/kafka-ui") && !strcontains(local.bastion_setup, "provectus")
     error_message = "Kafka-UI is kafbat's, and has no login: it must listen on loopback only."
+  }
+  assert {
+    condition     = strcontains(local.bastion_setup, "/etc/kafka-iam.properties") && strcontains(local.bastion_setup, "sasl.mechanism=AWS_MSK_IAM") && strcontains(local.bastion_setup, aws_msk_cluster.this[0].bootstrap_brokers_sasl_iam)
+    error_message = "The Kafka command line on the bastion must be ready for IAM and know the brokers."
   }
 }
 

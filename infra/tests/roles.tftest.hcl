@@ -86,10 +86,11 @@ run "boundary_on_every_role" {
 
   variables {
     permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+    enable_managed_grafana   = true
   }
 
   assert {
-    condition     = alltrue([for role in [aws_iam_role.producer, aws_iam_role.consumer, aws_iam_role.bastion[0], aws_iam_role.flow_log[0]] : role.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"])
+    condition     = alltrue([for role in [aws_iam_role.producer, aws_iam_role.consumer, aws_iam_role.bastion[0], aws_iam_role.flow_log[0], aws_iam_role.grafana[0]] : role.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"])
     error_message = "Every role must carry the boundary."
   }
 }

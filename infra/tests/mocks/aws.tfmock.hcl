@@ -137,6 +137,10 @@ mock_resource "aws_subnet" {
   defaults = {}
 }
 
+mock_resource "aws_default_security_group" {
+  defaults = { ingress = [], egress = [] }
+}
+
 mock_resource "aws_internet_gateway" {
   defaults = {}
 }

@@ -6,10 +6,12 @@ Usage: tests_of_tools.py
 
 import pathlib
 import shutil
+import sys
 import tempfile
 import unittest
 
 import matrix
+import mutations
 import policies
 import static
 
@@ -149,6 +151,23 @@ class TestsOfMatrix(unittest.TestCase):
 
     def test_every_line_of_the_example_is_switched_on(self):
         self.assertEqual(matrix.every_line("# prose = text\na = 1\n#a = 2\n#b = 3\n"), "# prose = text\na = 2\nb = 3\n")
+
+
+@unittest.skipIf(sys.version_info < (3, 11), "mutations.toml needs Python 3.11")
+class TestsOfMutations(unittest.TestCase):
+    """The rows of mutations.toml are up to date."""
+
+    def test_each_text_is_found_and_each_test_exists(self):
+        for row in mutations.rows(INFRA):
+            with self.subTest(row["what"]):
+                self.assertNotEqual(mutations.mutated(INFRA, row), "")
+                file, name = row["test"].split("/", 1)
+                if file != "static":
+                    self.assertIn(f'run "{name}"', mutations.test_text(INFRA, file, [name]))
+
+    def test_a_text_that_is_not_there_is_an_error(self):
+        with self.assertRaises(SystemExit):
+            mutations.mutated(INFRA, {"what": "x", "file": "main.tf", "from": "not there", "to": "", "test": "static/x"})
 
 
 if __name__ == "__main__":

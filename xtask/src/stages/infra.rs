@@ -34,7 +34,8 @@ pub(super) fn run() -> Result<()> {
     process::run(&mut tool(&infra, "matrix.py", &[&infra, &matrix]))?;
     let grafana = infra.join("grafana");
     for folder in [&infra, &grafana, &matrix] {
-        process::run(&mut terraform(folder, &["init", "-backend=false", "-input=false", "-no-color"]))?;
+        // Its output is long, and of interest only when it fails.
+        process::capture(&mut terraform(folder, &["init", "-backend=false", "-input=false", "-no-color"]))?;
     }
 
     let mut jobs = vec![security(&infra)?];
