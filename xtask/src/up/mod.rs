@@ -90,7 +90,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     process::sweep(&process::RUN_ID, STOP_PATIENCE);
     drop(session);
     match result {
-        Err(error) if error.is::<stop::Stopped>() => {
+        // A step that Ctrl-C ended, such as an installation, failed because of it.
+        Err(error) if error.is::<stop::Stopped>() || stop::requested() => {
             println!("stopped; nothing is left running");
             Ok(())
         }
