@@ -74,9 +74,14 @@ def terraform(infra, *arguments):
 
 def run_tests(infra, file, names):
     """Runs some runs of a test file; returns the output and each run's result."""
-    (infra / "tests/selected.tftest.hcl").write_text(test_text(infra, file, names), encoding="utf-8")
-    output, _ = terraform(infra, "test", "-filter=tests/selected.tftest.hcl")
-    (infra / "tests/selected.tftest.hcl").unlink()
+    # Under its own name: `terraform init` has installed the modules of its runs under it.
+    path = infra / "tests" / f"{file}.tftest.hcl"
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(test_text(infra, file, names), encoding="utf-8")
+    try:
+        output, _ = terraform(infra, "test", f"-filter=tests/{path.name}")
+    finally:
+        path.write_text(whole, encoding="utf-8")
     return output, dict(re.findall(r'^  run "([^"]+)"\.\.\. (\w+)', output, re.M))
 
 
