@@ -29,7 +29,10 @@ JUDGED = ("Test assertion failed", "Missing expected failure")
 
 def rows(infra):
     """The mutations; what a row lacks or misspells is an error."""
-    import tomllib  # Python 3.11; the other tools are content with less
+    try:
+        import tomllib
+    except ModuleNotFoundError:
+        raise SystemExit("mutations.py reads TOML: it needs Python 3.11 or newer") from None
 
     table = tomllib.loads((infra / "tests/data/mutations.toml").read_text(encoding="utf-8"))["mutation"]
     for row in table:
