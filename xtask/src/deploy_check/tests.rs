@@ -1,7 +1,6 @@
 //! The checks on made-up folders, with made-up programs in place of `terraform` and `aws`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -80,9 +79,13 @@ impl Place {
         path
     }
 
+    /// Written by a process of its own: while this one holds the file open, another test's child may inherit it, and Linux
+    /// starts no program that somebody could still write to.
     fn program(&self, name: &str, script: &str) {
-        let path = self.write(&format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
-        fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+        fs::create_dir_all(self.path("bin")).unwrap();
+        let mut writer = Command::new("sh");
+        writer.args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$2\" > \"$1\" && chmod 755 \"$1\"", "sh"]);
+        process::capture(writer.arg(self.path("bin").join(name)).arg(script)).unwrap();
     }
 
     /// A zip whose `bootstrap` is an ELF header for one machine.
