@@ -160,6 +160,23 @@ ASSERTS = """
 """
 
 
+# The cheap example is cheap, the strict one strict, whatever else changes in them.
+ASSERTS_OF_EXAMPLES = """
+  assert {
+    condition = jsondecode(base64decode(output.rendered)).example_dev.character == {
+      instance_type = "kafka.t3.small", nat_gateways = 1, pollers = 0, prometheus = 0, authorization = "AWS_IAM", log_retention_days = 7, boundary = false, paged = false
+    }
+    error_message = "examples/dev.tfvars must be the cheap set: ${jsonencode(jsondecode(base64decode(output.rendered)).example_dev.character)}."
+  }
+  assert {
+    condition = jsondecode(base64decode(output.rendered)).example_production.character == {
+      instance_type = "kafka.m7g.xlarge", nat_gateways = 3, pollers = 2, prometheus = 1, authorization = "AWS_IAM", log_retention_days = 400, boundary = true, paged = true
+    }
+    error_message = "examples/production.tfvars must be the strict set: ${jsonencode(jsondecode(base64decode(output.rendered)).example_production.character)}."
+  }
+"""
+
+
 def variables(infra):
     """The names of all variables."""
     return [name for file in sorted(infra.glob("variables*.tf")) for name in re.findall(r'^variable "([^"]+)"', file.read_text(encoding="utf-8"), re.M)]
@@ -211,7 +228,7 @@ def write_root(infra, folder, names):
     shutil.copytree(infra / "tests/mocks", folder / "tests/mocks")
 
 
-def run_block(name, plans, paths):
+def run_block(name, plans, paths, asserts=ASSERTS):
     """Some plans as one test run."""
     settings = "".join(f"      {plan} = {{ {', '.join(f'{key} = {value}' for key, value in chosen.items())} }}\n" for plan, chosen in plans.items())
     files = "".join(f'      {plan} = "{path}"\n' for plan, path in paths.items())
@@ -226,7 +243,7 @@ def run_block(name, plans, paths):
         if "existing_network" in chosen
         for letter in "abc"
     )
-    return f'\nrun "{name}" {{\n  command = plan\n\n  variables {{\n    plans = {{\n{settings}    }}\n    examples = {{\n{files}    }}\n  }}\n{zones}{ASSERTS}}}\n'
+    return f'\nrun "{name}" {{\n  command = plan\n\n  variables {{\n    plans = {{\n{settings}    }}\n    examples = {{\n{files}    }}\n  }}\n{zones}{asserts}}}\n'
 
 
 def write(infra, folder):
@@ -240,7 +257,7 @@ def write(infra, folder):
     if never:
         raise SystemExit(f"no plan sets {', '.join(sorted(never))}: add a choice to matrix.py")
     groups = [dict(list(plans.items())[start : start + PLANS_A_RUN]) for start in range(0, len(plans), PLANS_A_RUN)]
-    runs = [run_block("examples", {}, paths), *(run_block(f"plans_{number}", group, {}) for number, group in enumerate(groups, 1))]
+    runs = [run_block("examples", {}, paths, ASSERTS + ASSERTS_OF_EXAMPLES), *(run_block(f"plans_{number}", group, {}) for number, group in enumerate(groups, 1))]
     for part in range(PARTS):
         (folder / "tests" / f"part-{part + 1}.tftest.hcl").write_text(MOCK + "".join(runs[part::PARTS]), encoding="utf-8")
     return f"{len(plans) + len(paths)} plans in {len(runs)} runs: {len(plans) - len(CHOICES)} combinations, {len(CHOICES)} choices, {len(paths)} examples"
