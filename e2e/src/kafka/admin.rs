@@ -1,6 +1,10 @@
 //! What the cluster says of itself, asked on the brokers' internal listener: never through a fault proxy.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     ClientConfig,
@@ -17,6 +21,9 @@ use crate::{
 
 /// One question to one broker; a stopped broker costs this much before another is asked.
 const QUESTION_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// A broker that goes on hears from the controller again within its fetch wait of 500 ms, and a reconnection.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// A partition as the cluster's metadata shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +147,33 @@ impl Admin {
         let what = format!("{replicas} in-sync replicas of every partition of {topic}");
         self.wait_partitions(&what, topic, limit, |partition| {
             partition.leader.is_some() && partition.in_sync.len() >= replicas
+        })
+        .await
+    }
+
+    /// As [`Admin::wait_in_sync`], after a broker was stopped and goes on: it answers with what it knew before until the
+    /// controller has told it what happened meanwhile. So the state must be seen in every answer for a while.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::TimedOut`] with the last state seen.
+    pub async fn wait_settled(&self, topic: &str, replicas: usize, limit: Duration) -> Result<()> {
+        let since = Cell::new(None::<Instant>);
+        let what = format!("{replicas} in-sync replicas of every partition of {topic}, for {SETTLED:?}");
+        wait_until(&what, limit, || async {
+            let in_sync = |partition: &Partition| partition.leader.is_some() && partition.in_sync.len() >= replicas;
+            match self.partitions(topic).await {
+                Ok(partitions) if partitions.iter().all(in_sync) => {
+                    let start = since.get().unwrap_or_else(Instant::now);
+                    since.set(Some(start));
+                    let held = start.elapsed();
+                    if held >= SETTLED { Ok(()) } else { Err(format!("in sync for {held:?}")) }
+                }
+                other => {
+                    since.set(None);
+                    Err(format!("{other:?}"))
+                }
+            }
         })
         .await
     }
