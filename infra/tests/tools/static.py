@@ -60,11 +60,11 @@ def tests_elsewhere(infra):
 def mocks_cover_every_type(folder):
     """A type without a mock has unknown values in a plan, and asserts on it would fail oddly."""
     mocks = (folder / "tests/mocks/aws.tfmock.hcl").read_text(encoding="utf-8")
-    for path in sorted(folder.glob("*.tf")):
-        for kind in re.findall(r'^resource "(aws_[a-z0-9_]+)"', path.read_text(encoding="utf-8"), re.M):
-            attributes = re.search(rf"\b{kind}\.[a-z_0-9]+(\[[^\]]*\])?\.(arn|id)\b", "".join(p.read_text(encoding="utf-8") for p in folder.glob("*.tf")))
-            if attributes and f'mock_resource "{kind}"' not in mocks:
-                yield f"tests/mocks/aws.tfmock.hcl: no mock of {kind}, whose {attributes.group(2)} is used"
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.tf")))
+    for kind in dict.fromkeys(re.findall(r'^resource "(aws_[a-z0-9_]+)"', text, re.M)):
+        attributes = re.search(rf"\b{kind}\.[a-z_0-9]+(\[[^\]]*\])?\.(arn|id)\b", text)
+        if attributes and f'mock_resource "{kind}"' not in mocks:
+            yield f"tests/mocks/aws.tfmock.hcl: no mock of {kind}, whose {attributes.group(2)} is used"
 
 
 def protected(folder):
