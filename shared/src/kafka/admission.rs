@@ -61,12 +61,14 @@ impl KafkaPublisher {
     pub(super) async fn trusted(&self, until: Instant) -> Result<Arc<Client>, PublishFailure> {
         let client = self.client();
         let tokens = self.0.settings.kafka.tokens.as_ref();
+        // Looked at before a token is asked for: with a new one nobody sees any more that the client's own has ended.
+        let reason = self.0.guard.why_replace(&client, tokens);
         if let Some(tokens) = tokens
             && (tokens.has_expired() || client.context().token_failed())
         {
             token_in_hand(tokens, until).await?;
         }
-        match self.0.guard.why_replace(&client, tokens) {
+        match reason.or_else(|| self.0.guard.why_replace(&client, tokens)) {
             Some(reason) => self.replace(client, reason).await,
             None => Ok(client),
         }
