@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use anyhow::{Result, bail};
+
 /// One prerequisite.
 #[derive(Debug)]
 pub(crate) struct Need {
@@ -12,6 +14,16 @@ pub(crate) struct Need {
     pub(crate) problem: fn() -> Option<String>,
     /// The one command or sentence that brings it.
     pub(crate) install: &'static str,
+}
+
+/// An error that says how to install the first of them that is not there.
+pub(crate) fn require(needs: impl IntoIterator<Item = Need>) -> Result<()> {
+    for need in needs {
+        if let Some(problem) = (need.problem)() {
+            bail!("{} is needed: {problem}. To install: {}", need.name, need.install);
+        }
+    }
+    Ok(())
 }
 
 /// C and C++ compilers, cmake, make and perl: what librdkafka and its OpenSSL are built with.

@@ -69,11 +69,7 @@ impl Architecture {
 
 /// Builds the zips.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    for need in [needs::NATIVE_BUILD, needs::PYTHON_VENV] {
-        if let Some(problem) = (need.problem)() {
-            bail!("{} is needed: {problem}. To install: {}", need.name, need.install);
-        }
-    }
+    needs::require([needs::NATIVE_BUILD, needs::PYTHON_VENV])?;
     let architecture = if options.arm64 { Architecture::Arm64 } else { Architecture::X86_64 };
     let folder = workspace::target_dir().join("lambda");
     build(architecture, &folder)?;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::{needs, process, workspace};
 
@@ -55,9 +55,7 @@ impl PythonTool {
     }
 
     fn install(&self, dir: &Path) -> Result<()> {
-        if let Some(problem) = (needs::PYTHON_VENV.problem)() {
-            bail!("{} is needed: {problem}. To install: {}", needs::PYTHON_VENV.name, needs::PYTHON_VENV.install);
-        }
+        needs::require([needs::PYTHON_VENV])?;
         let shown = self.requirements.join(" and ");
         println!("installing {shown} into target/tools/{} (once) ...", self.name);
         process::capture(Command::new("python3").args(["-m", "venv"]).arg(dir))?;

@@ -3,19 +3,14 @@
 use anyhow::{Context, Result};
 
 use super::binaries::{self, Binary};
-use super::laptop;
-use crate::package::{self, Architecture};
+use super::{ha, laptop};
+use crate::process;
 use crate::tools::{self, CargoLambda};
-use crate::{process, workspace};
 
 /// Packages both functions for this machine, runs the tests in `local/tests/end_to_end` on what the zips hold, and tries
 /// `cargo xtask up`.
 pub(super) fn run() -> Result<()> {
-    // Not `target/lambda`: a test must not replace what somebody is about to deploy.
-    let folder = workspace::target_dir().join("xtask").join("packaged");
-    package::build(Architecture::host(), &folder)?;
-    let producer = package::unpack(&folder, "producer")?;
-    let consumer = package::unpack(&folder, "consumer")?;
+    let [producer, consumer] = ha::packaged()?;
     let cargo_lambda = CargoLambda::for_watch()?;
     let python = tools::SECOND_CLIENT.bin()?.join("python");
     let binaries = binaries::build()?;

@@ -1,9 +1,9 @@
 //! Stages `ha` and `sabotage`, and `cargo xtask ha`: the scenarios of docs/reliability.md on real Apache Kafka.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::binaries;
 use crate::package::{self, Architecture};
@@ -28,12 +28,8 @@ pub(crate) struct Options {
 
 /// Runs scenarios of either column.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    for need in [needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN] {
-        if let Some(problem) = (need.problem)() {
-            bail!("{} is needed: {problem}. To install: {}", need.name, need.install);
-        }
-    }
-    let mut scenarios = scenarios()?;
+    needs::require([needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN])?;
+    let mut scenarios = scenarios(packaged()?)?;
     if options.full {
         scenarios.env("MSK_E2E_FULL", "1");
     }
@@ -42,12 +38,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Stage `ha`: the fast column.
 pub(super) fn fast() -> Result<()> {
-    process::run(&mut scenarios()?)
+    process::run(&mut scenarios(packaged()?)?)
 }
 
 /// The scenarios' program, aimed at the packaged functions.
-fn scenarios() -> Result<Command> {
-    let [producer, consumer] = packaged()?;
+fn scenarios([producer, consumer]: [PathBuf; 2]) -> Result<Command> {
     let binaries = binaries::build()?;
     let wanted = |binary: &&binaries::Binary| (binary.package.as_str(), binary.target.as_str()) == SCENARIOS;
     let mut command = binaries.iter().find(wanted).context("cargo built no scenarios")?.command();
@@ -55,8 +50,9 @@ fn scenarios() -> Result<Command> {
     Ok(command)
 }
 
-/// What the zips hold, producer and consumer.
-fn packaged() -> Result<[PathBuf; 2]> {
+/// Packages both functions for this machine and gives what the zips hold, producer and consumer.
+pub(super) fn packaged() -> Result<[PathBuf; 2]> {
+    // Not `target/lambda`: a test must not replace what somebody is about to deploy.
     let folder = workspace::target_dir().join("xtask").join("packaged");
     package::build(Architecture::host(), &folder)?;
     Ok([package::unpack(&folder, "producer")?, package::unpack(&folder, "consumer")?])
@@ -64,8 +60,9 @@ fn packaged() -> Result<[PathBuf; 2]> {
 
 /// Stage `sabotage`: with a promise broken, the scenario that tests it fails; and no package can break one.
 pub(super) fn sabotage() -> Result<()> {
-    for binary in packaged()? {
-        ensure!(!holds_switch(&binary)?, "{} was built with the feature `sabotage`", binary.display());
+    let packaged = packaged()?;
+    for binary in &packaged {
+        ensure!(!holds_switch(binary)?, "{} was built with the feature `sabotage`", binary.display());
     }
     process::run(&mut process::cargo(&[
         "build",
@@ -78,10 +75,10 @@ pub(super) fn sabotage() -> Result<()> {
     ]))?;
     let sabotaged = workspace::target_dir().join("debug").join("examples").join(SABOTAGED);
     ensure!(holds_switch(&sabotaged)?, "{} has no switches: the check above would see none", sabotaged.display());
-    process::run(scenarios()?.arg("--ignored"))
+    process::run(scenarios(packaged)?.arg("--ignored"))
 }
 
-fn holds_switch(binary: &PathBuf) -> Result<bool> {
+fn holds_switch(binary: &Path) -> Result<bool> {
     let bytes = std::fs::read(binary).with_context(|| format!("cannot read {}", binary.display()))?;
     Ok(bytes.windows(SWITCH.len()).any(|window| window == SWITCH))
 }

@@ -80,11 +80,7 @@ enum Kafka {
 /// Starts everything, prints a line per consumed record, and ends when the user says so.
 pub(crate) fn run(options: &Options) -> Result<()> {
     stop::listen()?;
-    for need in options.needs() {
-        if let Some(problem) = (need.problem)() {
-            bail!("{} is needed: {problem}. To install: {}", need.name, need.install);
-        }
-    }
+    needs::require(options.needs())?;
     let session = session::Session::claim(options.port)?;
     let result = start_and_serve(options);
     process::sweep(&process::RUN_ID, STOP_PATIENCE);
