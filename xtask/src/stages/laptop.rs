@@ -48,6 +48,12 @@ pub(super) fn run_on_real_brokers() -> Result<()> {
     let real = ["--kafka", "real"];
     let mut laptop = Laptop::start(&real, free_port()?)?;
     ensure!(laptop.said("three brokers (processes"), "`up` did not say what its brokers are");
+    // Else a check that nothing of it is left would see nothing in the wrong place.
+    ensure!(
+        !data_folders(&laptop.folder)?.is_empty(),
+        "no folder with brokers' data in {}",
+        laptop.folder.path().display()
+    );
     laptop.try_it()?;
     laptop.stop()?;
     // Four JVMs and their data are too much to wait for the next `up`: they end with the one that was killed.
