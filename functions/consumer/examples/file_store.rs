@@ -29,9 +29,11 @@ struct State {
 impl FileStore {
     fn open(path: PathBuf) -> std::io::Result<Self> {
         let file = File::options().create(true).append(true).open(&path)?;
-        // A kill can leave a line without its end: that key was not acknowledged as done.
         let text = fs::read_to_string(&path)?;
-        let done = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect();
+        // A kill can leave a line without its end: that key was not acknowledged as done, and the next must not join it.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        file.set_len(whole as u64)?;
+        let done = text[..whole].lines().map(str::to_owned).collect();
         let down = path.with_extension("down");
         Ok(Self { path, down, state: Mutex::new(State { file, done, claimed: HashSet::new() }) })
     }
@@ -80,7 +82,8 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error, "the consumer cannot run");
+            // Not to the log: when the store cannot be opened there is none yet.
+            let _ = writeln!(std::io::stderr(), "the consumer cannot run: {error}");
             ExitCode::FAILURE
         }
     }
