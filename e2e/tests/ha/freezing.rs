@@ -16,7 +16,7 @@ const MINUTE_MS: i64 = 60_000;
 
 /// How far the calendar moves while frozen, and what became of the connections meanwhile. A way that was forgotten
 /// (stranded) takes minutes without traffic; brokers and load balancers reset at any time.
-const NIGHTS: [(i64, Option<Cut>); 8] = [
+const NIGHTS: [(i64, Option<Cut>); 12] = [
     (0, None),
     (0, Some(Cut::Reset)),
     (6 * MINUTE_MS, None),
@@ -25,6 +25,11 @@ const NIGHTS: [(i64, Option<Cut>); 8] = [
     (20 * MINUTE_MS, Some(Cut::Strand)),
     (120 * MINUTE_MS, None),
     (120 * MINUTE_MS, Some(Cut::Strand)),
+    // Too short to be taken for a freeze, and in sum longer than a token lives.
+    (4 * MINUTE_MS, None),
+    (4 * MINUTE_MS, None),
+    (4 * MINUTE_MS, None),
+    (4 * MINUTE_MS, Some(Cut::Reset)),
 ];
 
 pub(crate) async fn freeze_and_thaw(stage: &Stage) -> anyhow::Result<String> {

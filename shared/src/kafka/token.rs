@@ -6,7 +6,7 @@ mod credentials;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -88,8 +88,8 @@ struct Inner {
     credentials: CredentialsSource,
     /// Held only for moments, also by async threads.
     last: Mutex<Option<MskToken>>,
-    /// Held while a source is asked, so that it is asked once.
-    asking: Mutex<()>,
+    /// Held while a source is asked, so that it is asked once; how the last question failed, and when.
+    asking: Mutex<Option<(Instant, TokenError)>>,
     refreshes: AtomicU64,
 }
 
@@ -120,7 +120,7 @@ impl TokenSource {
     }
 
     fn new(region: Region, credentials: CredentialsSource) -> Self {
-        let (last, asking) = (Mutex::new(None), Mutex::new(()));
+        let (last, asking) = (Mutex::new(None), Mutex::new(None));
         Self(Arc::new(Inner { region, credentials, last, asking, refreshes: AtomicU64::new(0) }))
     }
 
@@ -136,12 +136,17 @@ impl TokenSource {
     /// # Errors
     /// [`TokenError`] when no valid token can be had.
     pub fn token(&self) -> Result<MskToken, TokenError> {
-        let _one_at_a_time = self.0.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let called = Instant::now();
+        let mut asking = self.0.asking.lock().unwrap_or_else(PoisonError::into_inner);
         let last = self.last();
         if let Some(token) = last.as_ref().filter(|token| token.is_fresh(SystemTime::now())) {
             return Ok(token.clone());
         }
-        match self.sign_with_retries() {
+        // Who waited while a question failed takes its answer: a source that hangs must not gather a queue.
+        let failed = asking.as_ref().filter(|(ended, _)| *ended >= called).map(|(_, error)| error.clone());
+        let signed = failed.map_or_else(|| self.sign_with_retries(), Err);
+        *asking = signed.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        match signed {
             Ok(token) => {
                 self.0.refreshes.fetch_add(1, Ordering::Relaxed);
                 *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
@@ -150,7 +155,8 @@ impl TokenSource {
             Err(error) => {
                 let left = last.as_ref().map_or(Duration::ZERO, |token| token.left(SystemTime::now()));
                 let Some(token) = last.filter(|_| left > Duration::from_secs(1)) else { return Err(error) };
-                tracing::warn!(error = %error, left_ms = left.as_millis() as u64, "token refresh failed; the last token still holds");
+                let left_ms = left.as_millis() as u64;
+                tracing::warn!(error = %error, left_ms, "token refresh failed; the last token still holds");
                 Ok(token)
             }
         }
@@ -242,6 +248,27 @@ mod tests {
         assert_eq!(first.expose(), source.token().unwrap().expose());
         assert_eq!(source.refreshes(), 1);
         assert!(!source.has_expired());
+    }
+
+    #[test]
+    fn a_source_that_hangs_is_asked_once_for_all_who_wait() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let uri = format!("http://{}/credentials", listener.local_addr().unwrap());
+        listener.set_nonblocking(true).unwrap();
+        let variables = [("AWS_REGION", "eu-west-1".to_owned()), ("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri)];
+        let source = TokenSource::from_env(&mut EnvReader::new(variables)).unwrap();
+        let started = Instant::now();
+        let callers: Vec<_> = (0..20)
+            .map(|_| {
+                let source = source.clone();
+                std::thread::spawn(move || source.token().is_err())
+            })
+            .collect();
+        assert!(callers.into_iter().all(|caller| caller.join().unwrap()));
+        // One question of three tries, each of a second; a caller that came late may have asked one more.
+        assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
+        let asked = std::iter::from_fn(|| listener.accept().ok()).count();
+        assert!((3..=6).contains(&asked), "{asked} questions for 20 callers");
     }
 
     #[test]
