@@ -326,7 +326,7 @@ run "mapping_provisioned" {
     error_message = "Retries and record age must be finite."
   }
   assert {
-    condition     = aws_lambda_event_source_mapping.consumer["orders"].destination_config[0].on_failure[0].destination_arn == "kafka://orders.dlq"
+    condition     = one(flatten(aws_lambda_event_source_mapping.consumer["orders"].destination_config[*].on_failure[*].destination_arn)) == "kafka://orders.dlq"
     error_message = "Given-up records go to the dead-letter topic."
   }
   assert {
@@ -375,7 +375,7 @@ run "failures_to_a_queue" {
   }
 
   assert {
-    condition     = aws_lambda_event_source_mapping.consumer["orders"].destination_config[0].on_failure[0].destination_arn == "arn:aws:sqs:us-east-1:123456789012:failures"
+    condition     = one(flatten(aws_lambda_event_source_mapping.consumer["orders"].destination_config[*].on_failure[*].destination_arn)) == "arn:aws:sqs:us-east-1:123456789012:failures"
     error_message = "The mapping must report to the queue given."
   }
   assert {

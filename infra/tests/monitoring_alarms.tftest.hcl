@@ -46,7 +46,7 @@ run "every_alarm_of_express_brokers_acts_and_exists" {
       [for query in alarm.metric_query : { namespace = query.metric[0].namespace, name = query.metric[0].metric_name, dimensions = query.metric[0].dimensions } if length(query.metric) > 0],
       )]) :
       use.namespace == "msk-ha-cluster" ? join(",", keys(use.dimensions)) == "service" && contains(jsondecode(file("tests/data/function-metrics.json"))[use.dimensions.service], use.name) :
-      contains([for dimensions in jsondecode(file("tests/data/cloudwatch-metrics.json"))[use.namespace == "AWS/Kafka" ? "AWS/Kafka/express" : use.namespace][use.name].dimensions : join(",", sort(dimensions))], join(",", keys(use.dimensions)))
+      contains([for dimensions in try(jsondecode(file("tests/data/cloudwatch-metrics.json"))[use.namespace == "AWS/Kafka" ? "AWS/Kafka/express" : use.namespace][use.name].dimensions, []) : join(",", sort(dimensions))], join(",", keys(use.dimensions)))
     ])
     error_message = "An alarm on a metric name or a set of dimensions that does not exist never goes off."
   }
@@ -82,7 +82,7 @@ run "alarm_metrics_exist_for_standard_brokers" {
       [for query in alarm.metric_query : { namespace = query.metric[0].namespace, name = query.metric[0].metric_name, dimensions = query.metric[0].dimensions } if length(query.metric) > 0],
       )]) :
       use.namespace == "msk-ha-cluster" ? join(",", keys(use.dimensions)) == "service" && contains(jsondecode(file("tests/data/function-metrics.json"))[use.dimensions.service], use.name) :
-      contains([for dimensions in jsondecode(file("tests/data/cloudwatch-metrics.json"))[use.namespace == "AWS/Kafka" ? "AWS/Kafka/standard" : use.namespace][use.name].dimensions : join(",", sort(dimensions))], join(",", keys(use.dimensions)))
+      contains([for dimensions in try(jsondecode(file("tests/data/cloudwatch-metrics.json"))[use.namespace == "AWS/Kafka" ? "AWS/Kafka/standard" : use.namespace][use.name].dimensions, []) : join(",", sort(dimensions))], join(",", keys(use.dimensions)))
     ])
     error_message = "An alarm on a metric name or a set of dimensions that does not exist never goes off."
   }
@@ -107,7 +107,7 @@ run "alarm_metrics_exist_for_small_brokers" {
       [for query in alarm.metric_query : { namespace = query.metric[0].namespace, name = query.metric[0].metric_name, dimensions = query.metric[0].dimensions } if length(query.metric) > 0],
       )]) :
       use.namespace == "msk-ha-cluster" ? join(",", keys(use.dimensions)) == "service" && contains(jsondecode(file("tests/data/function-metrics.json"))[use.dimensions.service], use.name) :
-      contains([for dimensions in jsondecode(file("tests/data/cloudwatch-metrics.json"))[use.namespace == "AWS/Kafka" ? "AWS/Kafka/standard" : use.namespace][use.name].dimensions : join(",", sort(dimensions))], join(",", keys(use.dimensions)))
+      contains([for dimensions in try(jsondecode(file("tests/data/cloudwatch-metrics.json"))[use.namespace == "AWS/Kafka" ? "AWS/Kafka/standard" : use.namespace][use.name].dimensions, []) : join(",", sort(dimensions))], join(",", keys(use.dimensions)))
     ])
     error_message = "An alarm on a metric name or a set of dimensions that does not exist never goes off."
   }
