@@ -1,8 +1,10 @@
 //! Child processes of the rig: each leads a process group of its own and never outlives its handle.
 
 use std::{
+    io::Read,
     os::unix::process::{CommandExt, ExitStatusExt},
-    process::{Child, Command, ExitStatus},
+    process::{Child, Command, ExitStatus, Output},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -100,6 +102,21 @@ impl Process {
         }
     }
 
+    /// Blocks until the process ends, and returns what it wrote to those of its outputs that are pipes.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Os`] when the kernel does not tell how it ended.
+    pub(crate) fn output(mut self) -> Result<Output> {
+        let (stdout, stderr) = (drain(self.child.stdout.take()), drain(self.child.stderr.take()));
+        let status = self.child.wait().map_err(os_error(format!("waiting for {}", self.name)))?;
+        self.status = Some(status);
+        // First: what it left running may hold the pipes open.
+        self.end_group();
+        let text = |pipe: JoinHandle<Vec<u8>>| pipe.join().unwrap_or_default();
+        Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
+    }
+
     /// Ends the whole group with SIGKILL, which also ends stopped processes, and reaps the leader.
     pub fn kill(&mut self) -> ExitStatus {
         if let Some(status) = self.exit_status() {
@@ -123,6 +140,16 @@ impl Process {
         // Process ids are positive 32-bit numbers on Linux (at most 2^22).
         Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX))
     }
+}
+
+/// Reads a pipe to its end, beside the other: a full pipe that nobody reads would stop the process.
+fn drain(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // A pipe that breaks holds what was written until then.
+        let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+        bytes
+    })
 }
 
 impl Drop for Process {
@@ -188,6 +215,18 @@ mod tests {
         assert!(process.wait(Duration::from_millis(300)).await.is_err());
         process.signal(Signal::SIGCONT).unwrap();
         assert!(process.wait(Duration::from_secs(5)).await.unwrap().success());
+    }
+
+    #[test]
+    fn the_output_ends_with_the_leader_and_may_be_longer_than_a_pipe() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 300 & yes | head -c 200000; echo refused >&2; exit 3"]);
+        let process = Process::spawn("writer", command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
+        let id = process.id();
+        let output = process.output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(3), 200_000));
+        assert_eq!(output.stderr, b"refused\n");
+        wait_for_the_groups_end(id);
     }
 
     #[test]

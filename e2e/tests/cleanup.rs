@@ -30,6 +30,46 @@ fn a_killed_rig_leaves_nothing_behind() {
     }
 }
 
+/// The first download takes minutes: the wish to stop is heard meanwhile, and Maven ends too.
+#[test]
+fn brokers_stopped_during_the_download_leave_no_maven_behind() {
+    for signal in [Some(Signal::SIGTERM), Some(Signal::SIGINT), None] {
+        let place = TempFolder::new().unwrap();
+        let (mut brokers, maven) = start_a_download(place.path());
+        match signal {
+            Some(signal) => kill(Pid::from_raw(i32::try_from(brokers.id()).unwrap()), signal).unwrap(),
+            // The end of standard input, which is a pipe from here.
+            None => drop(brokers.stdin.take()),
+        }
+        wait_until_gone(&Path::new("/proc").join(brokers.id().to_string()).join("exe"));
+        assert!(brokers.wait().unwrap().success());
+        wait_until_gone(&maven);
+    }
+}
+
+/// `msk-e2e-brokers` in a place where Apache Kafka was never fetched, with a Maven that never ends.
+fn start_a_download(place: &Path) -> (std::process::Child, PathBuf) {
+    let id = place.join("maven.id");
+    let script = format!("printf '#!/bin/sh\necho $$ > {0}.new; mv {0}.new {0}; sleep 300\n' > mvn", id.display());
+    // Written by a process of its own: Linux starts no program that another thread's child could still write to.
+    let mut writer = Command::new("sh");
+    writer.args(["-c", &format!("{script}; chmod 755 mvn")]).current_dir(place);
+    assert!(writer.status().unwrap().success());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_msk-e2e-brokers"));
+    command.args(["--topics", "orders"]).env("CARGO_TARGET_DIR", place).stdin(Stdio::piped());
+    command.env("PATH", format!("{}:/usr/bin:/bin", place.display()));
+    let brokers = command.spawn().unwrap();
+    let start = Instant::now();
+    let maven = loop {
+        if let Ok(text) = std::fs::read_to_string(&id) {
+            break Path::new("/proc").join(text.trim());
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "no download after 20 s");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    (brokers, maven)
+}
+
 /// Not a test of its own: what [`a_killed_rig_leaves_nothing_behind`] starts and kills.
 #[test]
 fn victim() {

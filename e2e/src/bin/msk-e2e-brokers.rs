@@ -51,14 +51,25 @@ async fn serve(topics: &[TopicSpec]) -> Result<Infallible> {
     if !Distribution::is_fetched(version)? {
         eprintln!("fetching Apache Kafka {version} from Maven Central (once) ...");
     }
-    Distribution::fetch(version)
-        .context("cannot get Apache Kafka. The first run needs the network; after it, none is needed")?;
+    fetch(version).await?;
     eprintln!("starting three Apache Kafka {version} brokers and a controller (about 10 s) ...");
     let cluster = Cluster::start(&ClusterOptions { version, ..ClusterOptions::default() }).await?;
     let admin = cluster.admin();
     try_join_all(topics.iter().map(|topic| admin.create_topic(topic.name.as_str(), topic.partitions, &[]))).await?;
     println!("{}", ready(&cluster, version, topics));
     report_ends(&cluster).await
+}
+
+/// Fetches on a thread of its own, so that a signal is noticed meanwhile. A task's blocking thread would not do: the
+/// runtime waits for it at the end.
+async fn fetch(version: KafkaVersion) -> Result<()> {
+    let (done, fetched) = oneshot::channel();
+    std::thread::spawn(move || done.send(Distribution::fetch(version)));
+    fetched
+        .await
+        .context("the thread that fetches Apache Kafka has panicked")?
+        .context("cannot get Apache Kafka. The first run needs the network; after it, none is needed")?;
+    Ok(())
 }
 
 fn ready(cluster: &Cluster, version: KafkaVersion, topics: &[TopicSpec]) -> serde_json::Value {

@@ -4,12 +4,13 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use crate::{
-    error::{Result, RigError, file_error, os_error},
+    error::{Result, RigError, file_error},
     folder,
+    process::Process,
 };
 
 const INSTALL_MAVEN: &str = "install Maven 3.8 or newer (Debian: `apt-get install maven`)";
@@ -189,15 +190,16 @@ fn finish(partial: &Path, made: &Path, sources: &[PathBuf]) -> Result<PathBuf> {
     Ok(made.to_owned())
 }
 
-/// Runs a tool to its end; its failure carries the end of what it printed.
+/// Runs a tool to its end; its failure carries the end of what it printed. It does not outlive this process.
 pub(crate) fn run(command: &mut Command, tool: &'static str, install: &'static str) -> Result<Output> {
-    let output = command.output().map_err(|error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let process = Process::spawn(tool, command).map_err(|error| match error {
+        RigError::Os { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
             RigError::MissingTool { tool, install }
-        } else {
-            os_error(format!("running {tool}"))(error)
         }
+        other => other,
     })?;
+    let output = process.output()?;
     if output.status.success() {
         return Ok(output);
     }
