@@ -27,6 +27,8 @@ use lines::{Line, Printer};
 
 /// How often the main loop looks whether a child ended or the user wants to stop.
 const TICK: Duration = Duration::from_millis(100);
+/// How long the last lines of a child that ended are waited for, when the others' never pause.
+const LAST_LINES: Duration = Duration::from_secs(1);
 /// How long each child has to end by itself.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -101,6 +103,8 @@ struct Laptop {
     sender: mpsc::Sender<Line>,
     lines: mpsc::Receiver<Line>,
     printer: Printer,
+    /// When the children were last looked at.
+    looked: Instant,
 }
 
 fn start_and_serve(options: &Options) -> Result<()> {
@@ -111,7 +115,7 @@ fn start_and_serve(options: &Options) -> Result<()> {
     let log_path = session::state_dir()?.join("up.log");
     let log = File::create(&log_path).with_context(|| format!("cannot create {}", log_path.display()))?;
     let (sender, lines) = mpsc::channel();
-    let mut laptop = Laptop { children: Vec::new(), sender, lines, printer: Printer::new(log) };
+    let mut laptop = Laptop { children: Vec::new(), sender, lines, printer: Printer::new(log), looked: Instant::now() };
     let result = laptop.start(options, &cargo_lambda).and_then(|brokers| {
         announce(options, &brokers, started.elapsed(), &log_path);
         laptop.serve()
@@ -195,17 +199,30 @@ impl Laptop {
     /// ended.
     fn next_line(&mut self) -> Result<Option<Line>> {
         stop::check()?;
-        if let Ok(line) = self.lines.recv_timeout(TICK) {
-            self.printer.print(&line);
-            return Ok(Some(line));
+        let line = self.lines.recv_timeout(TICK).ok();
+        if let Some(line) = &line {
+            self.printer.print(line);
         }
-        // After its last line.
+        // Under load there is always a line.
+        if self.looked.elapsed() >= TICK {
+            self.look()?;
+        }
+        Ok(line)
+    }
+
+    /// An error when a child has ended.
+    fn look(&mut self) -> Result<()> {
+        self.looked = Instant::now();
         let ended = self.children.iter_mut().find_map(|child| Some((child.name(), child.ended()?)));
-        if let Some((name, status)) = ended {
-            stop::check()?;
-            bail!("{name} ended by itself with {status}; its last lines are above");
+        let Some((name, status)) = ended else { return Ok(()) };
+        let deadline = Instant::now() + LAST_LINES;
+        while Instant::now() < deadline
+            && let Ok(line) = self.lines.recv_timeout(TICK)
+        {
+            self.printer.print(&line);
         }
-        Ok(None)
+        stop::check()?;
+        bail!("{name} ended by itself with {status}; its last lines are above");
     }
 
     /// The functions first, so that the mapping's last answers and the producer's flush still find brokers.
@@ -269,3 +286,6 @@ fn dev_binary(name: &str) -> Command {
     command.current_dir(workspace::root());
     command
 }
+
+#[cfg(test)]
+mod tests;
