@@ -1,10 +1,13 @@
 //! Child processes that never outlive this one.
 
 use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,6 +26,12 @@ pub(crate) static RUN_ID: LazyLock<String> = LazyLock::new(|| {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     format!("{}-{}", std::process::id(), now.as_millis())
 });
+
+/// How often a running child is looked at.
+const TICK: Duration = Duration::from_millis(20);
+/// How long output is read after the child's end: what it wrote is there at once, and something that it left running may
+/// hold the pipe open for ever.
+const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
 /// A cargo command that runs at the workspace's root.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
@@ -51,6 +60,70 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// How a command with a bound ended, and what it wrote.
+pub(crate) struct Captured {
+    /// `None` when it was still running at the bound, and was ended.
+    pub(crate) status: Option<ExitStatus>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+}
+
+/// Runs a command to its end, for at most `patience`; then it is killed with all it has started. It stays in this
+/// process's group, so that a Ctrl-C at the terminal reaches it.
+pub(crate) fn capture_within(command: &mut Command, patience: Duration) -> io::Result<Captured> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mark = format!("{}-{}", *RUN_ID, COUNT.fetch_add(1, Ordering::Relaxed));
+    command.env(MARK, &mark).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    // Read from the start: a full pipe that nobody reads would stop the child.
+    let (stdout, stderr) = (chunks(child.stdout.take()), chunks(child.stderr.take()));
+    let deadline = Instant::now() + patience;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break Some(status);
+        }
+        if Instant::now() >= deadline {
+            sweep(&mark, Duration::ZERO);
+            // Where its environment could not be read.
+            child.kill()?;
+            child.wait()?;
+            break None;
+        }
+        sleep(TICK);
+    };
+    let until = Instant::now() + LAST_OUTPUT;
+    Ok(Captured { status, stdout: collect(&stdout, until), stderr: collect(&stderr, until) })
+}
+
+/// What comes out of a pipe, read by a thread that ends with the pipe or with the receiver.
+fn chunks(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let Some(mut pipe) = pipe else { return };
+        let mut buffer = [0; 8192];
+        loop {
+            match pipe.read(&mut buffer) {
+                Ok(length) if length > 0 && sender.send(buffer[..length].to_vec()).is_ok() => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // A pipe that breaks held what was written until then.
+                _ => return,
+            }
+        }
+    });
+    receiver
+}
+
+fn collect(chunks: &Receiver<Vec<u8>>, until: Instant) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Ok(chunk) = chunks.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        bytes.extend(chunk);
+        if Instant::now() >= until {
+            break;
+        }
+    }
+    bytes
+}
+
 /// The command as a user would type it.
 pub(crate) fn display(command: &Command) -> String {
     let program = Path::new(command.get_program());
@@ -70,9 +143,13 @@ pub(crate) struct Supervised {
 impl Supervised {
     /// Starts the command. `name` is for messages.
     pub(crate) fn spawn(name: &'static str, command: &mut Command) -> Result<Self> {
+        Self::spawn_marked(name, command, &RUN_ID)
+    }
+
+    fn spawn_marked(name: &'static str, command: &mut Command, run_id: &str) -> Result<Self> {
         let shown = display(command);
         let child = command
-            .env(MARK, RUN_ID.as_str())
+            .env(MARK, run_id)
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {name} (`{shown}`)"))?;
@@ -110,7 +187,7 @@ impl Supervised {
     /// Waits for its end until `deadline`, then kills the group.
     pub(crate) fn wait_or_kill(&mut self, deadline: Instant) {
         while self.ended().is_none() && Instant::now() < deadline {
-            sleep(Duration::from_millis(20));
+            sleep(TICK);
         }
         self.signal(Signal::SIGKILL);
         if self.ended.is_none() {
@@ -145,7 +222,7 @@ pub(crate) fn sweep(run_id: &str, patience: Duration) -> BTreeMap<i32, String> {
                 let _ = kill(Pid::from_raw(id), signal);
             }
         }
-        sleep(Duration::from_millis(20));
+        sleep(TICK);
     }
 }
 
@@ -186,14 +263,50 @@ mod tests {
     fn a_child_in_a_session_of_its_own_is_found_and_ended() {
         let mut command = Command::new("sh");
         command.args(["-c", "setsid sleep 60 & echo started; wait"]).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut shell = Supervised::spawn("sh", &mut command).unwrap();
+        // A mark of its own: the sweep must not end what other tests have started.
+        let mark = format!("{}-own", *RUN_ID);
+        let mut shell = Supervised::spawn_marked("sh", &mut command, &mark).unwrap();
         let mut line = String::new();
         BufReader::new(shell.child().stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "started\n");
-        let found = sweep(&RUN_ID, Duration::from_secs(5));
+        let found = sweep(&mark, Duration::from_secs(5));
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(marked(&RUN_ID).is_empty());
+        assert!(marked(&mark).is_empty());
         shell.wait_or_kill(Instant::now() + Duration::from_secs(5));
+    }
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn output_longer_than_a_pipe_is_captured() {
+        let mut command = shell("yes | head -c 200000; echo refused >&2; exit 3");
+        let captured = capture_within(&mut command, Duration::from_secs(60)).unwrap();
+        assert_eq!(captured.status.and_then(|status| status.code()), Some(3));
+        assert_eq!((captured.stdout.len(), captured.stderr.as_slice()), (200_000, b"refused\n".as_slice()));
+    }
+
+    #[test]
+    fn who_holds_the_pipe_after_the_end_is_not_waited_for() {
+        let started = Instant::now();
+        let captured = capture_within(&mut shell("echo done; sleep 20 &"), Duration::from_secs(60)).unwrap();
+        assert!(captured.status.is_some_and(|status| status.success()));
+        assert_eq!(captured.stdout, b"done\n");
+        assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn at_the_bound_all_that_was_started_is_killed() {
+        let mut command = shell("trap '' TERM; setsid sleep 60 & echo $!; wait");
+        let captured = capture_within(&mut command, Duration::from_secs(1)).unwrap();
+        assert!(captured.status.is_none());
+        let id: i32 = String::from_utf8(captured.stdout).unwrap().trim().parse().unwrap();
+        // Whoever adopts it may take a moment to reap it; a zombie has no environment.
+        let environment = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+        assert!(environment.is_empty(), "process {id} is left");
     }
 
     #[test]

@@ -1,16 +1,11 @@
 //! The environment and the programs of this machine, in one value: the tests make one up.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use crate::process::Supervised;
-
-/// How often a running program is looked at.
-const TICK: Duration = Duration::from_millis(20);
+use crate::process;
 
 /// What a check may know of the machine.
 #[derive(Debug)]
@@ -51,36 +46,16 @@ impl Machine {
         moved.or_else(|| Some(PathBuf::from(self.variable("HOME")?).join(below_home)))
     }
 
-    /// Runs a program that prints little, for at most `patience`.
-    pub(super) fn ask(&self, program: &'static str, arguments: &[&str], patience: Duration) -> Answer {
+    /// Runs a program for at most `patience`.
+    pub(super) fn ask(&self, program: &str, arguments: &[&str], patience: Duration) -> Answer {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(&self.environment);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let Ok(mut running) = Supervised::spawn(program, &mut command) else { return Answer::Absent };
-        let deadline = Instant::now() + patience;
-        let status = loop {
-            match running.ended() {
-                Some(status) => break status,
-                None if Instant::now() >= deadline => {
-                    running.wait_or_kill(deadline);
-                    return Answer::Late;
-                }
-                None => sleep(TICK),
-            }
-        };
-        let child = running.child();
-        if status.success() {
-            Answer::Text(read(child.stdout.take()))
-        } else {
-            Answer::Refused(read(child.stderr.take()))
+        let Ok(captured) = process::capture_within(&mut command, patience) else { return Answer::Absent };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match captured.status {
+            None => Answer::Late,
+            Some(status) if status.success() => Answer::Text(text(&captured.stdout)),
+            Some(_) => Answer::Refused(text(&captured.stderr)),
         }
     }
-}
-
-/// What a pipe holds; what is not text is replaced.
-fn read(pipe: Option<impl Read>) -> String {
-    let mut bytes = Vec::new();
-    // A pipe that breaks holds what was written until then.
-    let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
-    String::from_utf8_lossy(&bytes).into_owned()
 }
