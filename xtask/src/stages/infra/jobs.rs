@@ -4,12 +4,16 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{available_parallelism, scope};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::process::{self, Captured};
+
 /// More would need more memory than time is won: Terraform holds the provider's schema, about 1 GB.
 const AT_ONCE: usize = 4;
+/// How long one job may take; the same as in `mutations.py`.
+const BOUND: Duration = Duration::from_secs(900);
 
 /// One command.
 pub(super) struct Job {
@@ -27,12 +31,21 @@ impl Job {
         Self { weight, name, command, output: None }
     }
 
-    fn run(&mut self) -> Result<Output> {
-        let output = self.command.output().with_context(|| format!("cannot start {}", self.name))?;
+    fn run(&mut self, bound: Duration) -> Result<Output> {
+        let captured = process::capture_within(&mut self.command, bound)
+            .with_context(|| format!("cannot start {}", process::display(&self.command)))?;
+        let Captured { status: Some(status), stdout, stderr } = captured else {
+            let (stdout, stderr) =
+                (String::from_utf8_lossy(&captured.stdout), String::from_utf8_lossy(&captured.stderr));
+            bail!(
+                "still running after {} s, so it was ended; until then it printed:\n{stdout}{stderr}",
+                bound.as_secs()
+            );
+        };
         if let Some(path) = &self.output {
-            std::fs::write(path, &output.stdout).with_context(|| format!("cannot write {}", path.display()))?;
+            std::fs::write(path, &stdout).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        Ok(output)
+        Ok(Output { status, stdout, stderr })
     }
 }
 
@@ -53,7 +66,7 @@ pub(super) fn run_side_by_side(mut jobs: Vec<Job>) -> Result<()> {
             scope.spawn(|| {
                 while let Some(mut job) = take(&waiting) {
                     let started = Instant::now();
-                    let result = job.run();
+                    let result = job.run(BOUND);
                     let seconds = started.elapsed().as_secs_f64();
                     let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
                     ended.0 += 1;
@@ -94,5 +107,19 @@ fn report(name: &str, seconds: f64, result: &Result<Output>) -> bool {
             println!("{name}: FAILED: {error:#}");
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_hangs_is_ended_and_what_it_printed_is_shown() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo planning; echo no answer >&2; sleep 60"]);
+        let error = Job::new(0, "hanging".to_owned(), command).run(Duration::from_secs(1)).unwrap_err().to_string();
+        assert!(error.starts_with("still running after 1 s"), "{error}");
+        assert!(error.ends_with("planning\nno answer\n"), "{error}");
     }
 }
