@@ -7,10 +7,12 @@
 //! | [`zips`] | the functions' zips: there, for the right processor, newer than the sources, small enough |
 //! | [`account`] | Terraform, its state, credentials, region |
 //! | [`quotas`] | what the deployment takes of the account's quotas, and how to look |
+//! | [`next`] | what to type when nothing is missing |
 //! | [`report`] | the lines and how they are printed |
 
 mod account;
 pub(crate) mod machine;
+mod next;
 mod quotas;
 mod report;
 pub(crate) mod settings;
@@ -18,7 +20,7 @@ mod zips;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::workspace;
 use machine::Machine;
@@ -67,7 +69,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     print!("{}", report::render(&lines));
     match lines.iter().filter(|line| line.status() == Status::Missing).count() {
         0 => {
-            println!("\nNothing is missing. Next: cd infra && terraform init && terraform plan");
+            let here = std::env::current_dir().context("the current folder is gone")?;
+            let commands = next::commands(&here, options.infra.as_deref(), &infra, &options.var_file);
+            println!("\nNothing is missing. Next: {commands}");
             Ok(())
         }
         1 => bail!("one thing is missing; do what stands below it and run this again"),
