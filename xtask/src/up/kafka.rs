@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::lines::Line;
-use super::{Options, dev_binary};
+use super::{Options, dev_binary, topics};
 
 /// Joining the consumer groups takes 3 s by Kafka's own rules; a cluster of the user's may take its time.
 const MAPPING_PATIENCE: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ pub(super) struct Ready {
 
 /// Three Apache Kafka brokers with the topics and their dead-letter topics.
 pub(super) fn real(options: &Options) -> Server {
-    let topics = [options.topics.join(","), dead_letter_topics(&options.topics)].join(",");
+    let topics = [options.topics.join(","), topics::dead_letters(&options.topics)].join(",");
     let mut command = dev_binary("msk-e2e-brokers");
     command.args(["--topics", &topics]);
     // A pipe that nothing is written to: when this process is killed it closes, and the brokers end.
@@ -48,22 +48,13 @@ pub(super) fn mapping(options: &Options, bootstrap_servers: Option<&str>) -> Ser
         .args(["--invoke-url", &format!("http://127.0.0.1:{port}/2015-03-31/functions/{{FunctionName}}/invocations")]);
     match bootstrap_servers {
         Some(servers) => command.args(["--bootstrap-servers", servers]),
-        None => command.args(["--other-topics", &dead_letter_topics(&options.topics)]),
+        None => command.args(["--other-topics", &topics::dead_letters(&options.topics)]),
     };
     for option in &options.kafka_option {
         command.args(["--kafka-option", option]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Server { name: "msk-local", command, patience: MAPPING_PATIENCE }
-}
-
-fn dead_letter_topics(topics: &[String]) -> String {
-    topics.iter().map(|topic| format!("{}.dlq:1", name(topic))).collect::<Vec<_>>().join(",")
-}
-
-/// `orders:6`, six partitions, is the topic `orders`.
-pub(super) fn name(topic: &str) -> &str {
-    topic.split_once(':').map_or(topic, |(name, _)| name)
 }
 
 /// The ready line, when `line` is it and the process `from` wrote it.
@@ -77,12 +68,6 @@ pub(super) fn ready_line(line: &Line, from: &str) -> Option<Ready> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_topic_has_a_dead_letter_topic() {
-        let topics = ["orders:6".to_owned(), "audit".to_owned()];
-        assert_eq!(dead_letter_topics(&topics), "orders.dlq:1,audit.dlq:1");
-    }
 
     #[test]
     fn the_ready_line_is_told_from_others() {

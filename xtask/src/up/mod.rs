@@ -5,6 +5,7 @@ mod http;
 mod kafka;
 mod lines;
 mod session;
+mod topics;
 
 pub(crate) use session::running_id;
 
@@ -33,7 +34,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Options of `cargo xtask up`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
     /// Port of the HTTP API, on 127.0.0.1.
     #[arg(long, default_value_t = 9000, value_parser = clap::value_parser!(u16).range(1..))]
@@ -46,7 +47,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "HOST:PORT,...")]
     bootstrap_servers: Option<String>,
     /// Topics to serve, `NAME` or `NAME:PARTITIONS`; the first is the default one.
-    #[arg(long, value_name = "TOPIC,...", value_delimiter = ',', default_value = "orders,payments,audit")]
+    #[arg(long, value_name = "TOPIC,...", value_delimiter = ',', default_value = "orders,payments,audit",
+        value_parser = topics::parse)]
     topics: Vec<String>,
     /// With `--bootstrap-servers`: a librdkafka property for the event source mapping, when your cluster needs more
     /// than an address; repeatable.
@@ -56,7 +58,7 @@ pub(crate) struct Options {
 
 impl Options {
     fn topic_names(&self) -> Vec<&str> {
-        self.topics.iter().map(|topic| kafka::name(topic)).collect()
+        self.topics.iter().map(|topic| topics::name(topic)).collect()
     }
 
     /// The brokers are started here, and not somebody else's.
@@ -83,8 +85,9 @@ enum Kafka {
 pub(crate) fn run(options: &Options) -> Result<()> {
     stop::listen()?;
     needs::require(options.needs())?;
+    let options = Options { topics: topics::distinct(&options.topics), ..options.clone() };
     let session = session::Session::claim(options.port)?;
-    let result = start_and_serve(options);
+    let result = start_and_serve(&options);
     process::sweep(&process::RUN_ID, STOP_PATIENCE);
     drop(session);
     match result {
