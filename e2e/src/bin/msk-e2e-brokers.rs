@@ -5,7 +5,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the ready line, and progress beside it")]
 
-use std::{convert::Infallible, io, process::ExitCode, time::Duration};
+use std::{collections::HashSet, convert::Infallible, io, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -32,10 +32,10 @@ struct Cli {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let topics = distinct(Cli::parse().topics);
     let ended = tokio::select! {
         stopped = stopped() => stopped,
-        Err(error) = serve(&cli.topics) => Err(error),
+        Err(error) = serve(&topics) => Err(error),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,6 +44,13 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Each name once, as it was given first.
+fn distinct(mut topics: Vec<TopicSpec>) -> Vec<TopicSpec> {
+    let mut seen = HashSet::new();
+    topics.retain(|topic| seen.insert(topic.name.clone()));
+    topics
 }
 
 async fn serve(topics: &[TopicSpec]) -> Result<Infallible> {
@@ -124,4 +131,17 @@ async fn stopped() -> Result<()> {
         _ = input_closed => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_named_twice_is_created_once_as_it_was_named_first() {
+        let topics = ["orders:6", "orders.dlq", "orders.dlq:1", "orders"].map(|topic| topic.parse::<TopicSpec>());
+        let distinct = distinct(topics.into_iter().map(Result::unwrap).collect());
+        let told: Vec<_> = distinct.iter().map(|topic| (topic.name.as_str(), topic.partitions)).collect();
+        assert_eq!(told, [("orders", 6), ("orders.dlq", 3)]);
+    }
 }
