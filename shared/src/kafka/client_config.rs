@@ -1,5 +1,7 @@
 //! Every librdkafka property that the functions set, each with its reason. One table to read, to test and to document.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
@@ -45,7 +47,6 @@ const FIXED: &[Fixed] = &[
     fixed("topic.metadata.propagation.max.ms", "5000", "a topic that is missing is reported in time"),
     // MSK IAM allows 100 new connections a second and broker, 4 on t3.small: reconnect gently (librdkafka adds jitter).
     fixed("reconnect.backoff.ms", "500", "MSK limits new connections per second"),
-    fixed("reconnect.backoff.max.ms", "3000", "a returned broker is reached within the request"),
     // A cluster whose brokers all moved is found again by its bootstrap names.
     fixed("metadata.recovery.strategy", "rebootstrap", "brokers may move to other addresses"),
     // Memory: the defaults hold 1 GiB.
@@ -65,6 +66,7 @@ const FROM_VARIABLES: &[(&str, &str)] = &[
     ("bootstrap.servers", "KAFKA_BOOTSTRAP_SERVERS"),
     ("client.id", "the function's name"),
     ("message.timeout.ms", "DELIVERY_TIMEOUT_MS"),
+    ("reconnect.backoff.max.ms", "DELIVERY_TIMEOUT_MS"),
     ("security.protocol", "KAFKA_AUTH"),
     ("sasl.mechanisms", "KAFKA_AUTH"),
     ("sasl.username", "KAFKA_SASL_USERNAME"),
@@ -129,6 +131,7 @@ pub(super) fn producer(settings: &PublisherSettings) -> ClientConfig {
     }
     config.set("client.id", &settings.client_id);
     config.set("message.timeout.ms", settings.message_timeout().as_millis().to_string());
+    config.set("reconnect.backoff.max.ms", longest_reconnect(settings.message_timeout()).as_millis().to_string());
     connection(&mut config, &settings.kafka);
     for (name, value) in &settings.kafka.options {
         config.set(name, value);
@@ -142,6 +145,11 @@ pub(super) fn producer(settings: &PublisherSettings) -> ClientConfig {
     // Debug lines are needed for `eos`; `context.rs` decides which lines go on to the log.
     config.set_log_level(RDKafkaLogLevel::Debug);
     config
+}
+
+/// A broker that has returned must be reached while a record still waits for it, and nobody may try more than once a second.
+fn longest_reconnect(message_timeout: Duration) -> Duration {
+    (message_timeout / 2).clamp(Duration::from_secs(1), Duration::from_secs(3))
 }
 
 /// Where the cluster is and how to enter it.
@@ -208,6 +216,17 @@ mod tests {
             assert_eq!(config.get("ssl.key.location").is_some(), matches!(auth, Auth::Tls(Some(_))), "{auth:?}");
             assert_eq!((config.get("acks"), config.get("enable.idempotence")), (Some("all"), Some("true")));
         }
+    }
+
+    #[test]
+    fn a_returned_broker_is_reached_within_a_record_s_time() {
+        let longest = |timeout_ms| {
+            let mut settings = PublisherSettings::new(KafkaSettings::plain("b:9092"), "test");
+            settings.delivery_timeout = crate::kafka::DeliveryTimeout::new(timeout_ms).unwrap();
+            producer(&settings).get("reconnect.backoff.max.ms").map(str::to_owned)
+        };
+        let of = |ms: &str| Some(ms.to_owned());
+        assert_eq!([longest(1_000), longest(3_000), longest(22_000)], [of("1000"), of("1050"), of("3000")]);
     }
 
     #[test]
