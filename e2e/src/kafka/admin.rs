@@ -38,6 +38,13 @@ pub struct Partition {
     pub in_sync: Vec<BrokerId>,
 }
 
+impl Partition {
+    /// Whether it has a leader and at least `replicas` replicas in sync.
+    fn is_in_sync(&self, replicas: usize) -> bool {
+        self.leader.is_some() && self.in_sync.len() >= replicas
+    }
+}
+
 /// Questions and orders to the cluster. Cheap to clone.
 #[derive(Clone)]
 pub struct Admin {
@@ -145,10 +152,7 @@ impl Admin {
     /// [`RigError::TimedOut`] with the last state seen.
     pub async fn wait_in_sync(&self, topic: &str, replicas: usize, limit: Duration) -> Result<()> {
         let what = format!("{replicas} in-sync replicas of every partition of {topic}");
-        self.wait_partitions(&what, topic, limit, |partition| {
-            partition.leader.is_some() && partition.in_sync.len() >= replicas
-        })
-        .await
+        self.wait_partitions(&what, topic, limit, |partition| partition.is_in_sync(replicas)).await
     }
 
     /// As [`Admin::wait_in_sync`], after a broker was stopped and goes on: it answers with what it knew before until the
@@ -161,9 +165,8 @@ impl Admin {
         let since = Cell::new(None::<Instant>);
         let what = format!("{replicas} in-sync replicas of every partition of {topic}, for {SETTLED:?}");
         wait_until(&what, limit, || async {
-            let in_sync = |partition: &Partition| partition.leader.is_some() && partition.in_sync.len() >= replicas;
             match self.partitions(topic).await {
-                Ok(partitions) if partitions.iter().all(in_sync) => {
+                Ok(partitions) if partitions.iter().all(|partition| partition.is_in_sync(replicas)) => {
                     let start = since.get().unwrap_or_else(Instant::now);
                     since.set(Some(start));
                     let held = start.elapsed();
