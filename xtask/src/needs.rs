@@ -44,10 +44,10 @@ pub(crate) const PYTHON_VENV: Need = Need {
     install: "apt-get install python3-venv",
 };
 
-/// Java 17 or newer: the real Kafka brokers.
+/// A Java 17 development kit or newer: the real Kafka brokers, and the compiler of the rig's token verifier.
 pub(crate) const JAVA: Need = Need {
-    name: "Java 17",
-    problem: || match first_line("java", &["-version"]) {
+    name: "Java 17 (a development kit)",
+    problem: || match not_runnable("javac", &["-version"]).map_or_else(|| first_line("java", &["-version"]), Err) {
         Err(problem) => Some(problem),
         Ok(line) => match java_major(&line) {
             Some(major) if major >= 17 => None,
