@@ -34,7 +34,7 @@ pub enum FailureCause {
     NotEnoughReplicas,
     /// No acknowledgement in time.
     TimedOut,
-    /// The cluster refused our credentials.
+    /// The cluster refused our credentials, or no token could be had to show it.
     Authentication,
     /// Our principal may not write this topic (`kafka-cluster:WriteData`).
     TopicAuthorization,

@@ -91,7 +91,12 @@ fn log_failures(results: &[PublishResult]) {
                 );
             }
             FailureCause::Authentication => {
-                tracing::error!(cause, records, "the cluster refused our credentials");
+                tracing::error!(
+                    cause,
+                    records,
+                    "the cluster refused our credentials, or none could be had (then a line \"no MSK IAM token\" says why): \
+                     check the role's kafka-cluster:Connect and its credentials"
+                );
             }
             FailureCause::Other(code) => tracing::warn!(cause, records, code = ?code, "records not acknowledged"),
             _ => tracing::warn!(cause, records, "records not acknowledged"),
