@@ -1,11 +1,13 @@
 //! The final state of a topic: every record of every partition from offset 0, read past the fault proxies.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
-    error::KafkaError,
     message::{Headers as _, Message as _},
 };
 
@@ -17,6 +19,9 @@ use crate::{
 
 /// For the whole read. The slowest case is the first fetch after an election.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// One question for a partition's end; asked again until [`LIMIT`].
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A record as a second client reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,33 +82,52 @@ fn read_blocking(bootstrap: &str, topic: &str, partitions: Vec<i32>) -> Result<V
         .set("bootstrap.servers", bootstrap)
         .set("group.id", "msk-e2e-final-read")
         .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
         .set("fetch.wait.max.ms", "50")
         .set("log_level", "0");
     let consumer: BaseConsumer = config.create().map_err(kafka_error("creating the final reader"))?;
+    let start = Instant::now();
+    let timed_out = |last_seen| RigError::TimedOut { what: format!("the end of {topic}"), limit: LIMIT, last_seen };
     let mut assignment = TopicPartitionList::new();
+    let mut unfinished = BTreeMap::new();
     for &partition in &partitions {
         let added = assignment.add_partition_offset(topic, partition, Offset::Beginning);
         added.map_err(kafka_error("assigning partitions"))?;
+        if let Some(end) = end(&consumer, topic, partition, start).map_err(timed_out)? {
+            unfinished.insert(partition, end);
+        }
     }
     consumer.assign(&assignment).map_err(kafka_error("assigning partitions"))?;
-    let start = Instant::now();
     let mut records = Vec::new();
-    let mut unfinished = partitions;
     while !unfinished.is_empty() {
         if start.elapsed() > LIMIT {
-            let last_seen = format!("{} records, partitions {unfinished:?} unfinished", records.len());
-            return Err(RigError::TimedOut { what: format!("the end of {topic}"), limit: LIMIT, last_seen });
+            return Err(timed_out(format!("{} records; not reached (partition: end): {unfinished:?}", records.len())));
         }
         match consumer.poll(Duration::from_millis(200)) {
             None => {}
-            Some(Ok(message)) => records.push(stored(&message)),
-            Some(Err(KafkaError::PartitionEOF(partition))) => unfinished.retain(|&left| left != partition),
+            Some(Ok(message)) => {
+                unfinished.retain(|&left, &mut end| left != message.partition() || message.offset() + 1 < end);
+                records.push(stored(&message));
+            }
             // Elections and dead brokers: librdkafka goes on by itself, the limit above ends it.
             Some(Err(error)) => tracing::debug!(%error, topic, "final read"),
         }
     }
     Ok(records)
+}
+
+/// The offset after the last record; none for an empty partition. The end that a fetch reports is no measure: a new
+/// leader starts with a follower's high watermark, which lacks the last records until the others have fetched from it.
+/// To the question asked here it answers only once its high watermark has passed its election (KIP-207).
+fn end(consumer: &BaseConsumer, topic: &str, partition: i32, start: Instant) -> Result<Option<i64>, String> {
+    loop {
+        match consumer.fetch_watermarks(topic, partition, QUESTION_TIMEOUT) {
+            Ok((first, end)) => return Ok((first < end).then_some(end)),
+            Err(error) if start.elapsed() > LIMIT => return Err(format!("partition {partition}: {error}")),
+            Err(error) => tracing::debug!(%error, topic, partition, "end of the partition"),
+        }
+        // Some refusals, as of a broker that leads no more, come at once.
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn stored(message: &rdkafka::message::BorrowedMessage<'_>) -> StoredRecord {

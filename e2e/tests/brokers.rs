@@ -7,6 +7,7 @@ use std::{path::Path, time::Duration};
 use msk_e2e::{
     client,
     kafka::{Cluster, ClusterOptions, KafkaVersion, Listener, cluster::BROKERS, iam},
+    log_reader,
 };
 
 /// Waits for an election end, a start, a session's end: 9 s by Kafka's defaults, and the rest for a slow machine.
@@ -34,6 +35,7 @@ async fn exercise(version: KafkaVersion) {
     every_listener_takes_a_record(&cluster).await;
     a_killed_leader_is_replaced_and_returns(&cluster).await;
     a_stopped_leader_is_replaced_and_returns(&cluster).await;
+    an_election_hides_nothing_from_the_final_read(&cluster).await;
     a_clean_end_leaves_no_partition_without_leader(&cluster).await;
 
     drop(cluster);
@@ -73,6 +75,32 @@ async fn a_stopped_leader_is_replaced_and_returns(cluster: &Cluster) {
     cluster.admin().wait_partitions("another leader", "orders", LIMIT, replaced).await.unwrap();
     assert!(cluster.is_running(leader).unwrap(), "a stopped broker is still a process");
     cluster.resume(leader).unwrap();
+    cluster.admin().wait_in_sync("orders", 3, LIMIT).await.unwrap();
+}
+
+/// The replica that is left leads with an older high watermark, and while it is alone below `min.insync.replicas` that
+/// stays so: a fetch reports an end without the last record.
+async fn an_election_hides_nothing_from_the_final_read(cluster: &Cluster) {
+    cluster.admin().create_topic("tail", 1, &[]).await.unwrap();
+    let partition = cluster.admin().partitions("tail").await.unwrap().remove(0);
+    let left = partition.replicas.iter().copied().rfind(|&id| Some(id) != partition.leader).unwrap();
+    let others = BROKERS.into_iter().filter(|&id| id != left);
+    let producer = client::producer(cluster, Listener::Plaintext).unwrap();
+    let mut last = 0;
+    for number in 0..20 {
+        last = client::write(&producer, "tail", "key", &number.to_string()).await.unwrap().1;
+    }
+    others.clone().for_each(|id| cluster.kill(id).unwrap());
+    let leads = |partition: &msk_e2e::kafka::admin::Partition| partition.leader == Some(left);
+    cluster.admin().wait_partitions("the replica that is left as leader", "tail", LIMIT, leads).await.unwrap();
+    let back = async {
+        // Time for a reader that trusts such an end to stop there; the right one waits for the others.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        others.for_each(|id| cluster.restart(id).unwrap());
+        cluster.wait_ready(LIMIT).await.unwrap();
+    };
+    let (records, ()) = tokio::join!(log_reader::read_topic(cluster, "tail"), back);
+    assert_eq!(records.unwrap().last().unwrap().offset, last);
     cluster.admin().wait_in_sync("orders", 3, LIMIT).await.unwrap();
 }
 

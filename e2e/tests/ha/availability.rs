@@ -117,7 +117,8 @@ pub(crate) async fn stopped_nodes(stage: &Stage) -> anyhow::Result<String> {
             cluster.pause_controller()?;
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             cluster.resume_controller()?;
-            cluster.wait_ready(LIMIT).await?;
+            // It finds every session too old, fences all brokers and lets them in again: elections, with requests under way.
+            cluster.admin().wait_settled(&topic, 3, LIMIT).await?;
         }
         anyhow::Ok(())
     };
