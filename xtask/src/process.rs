@@ -37,7 +37,19 @@ const LAST_OUTPUT: Duration = Duration::from_secs(2);
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(workspace::cargo());
     command.args(arguments).current_dir(workspace::root()).stdin(Stdio::null());
+    without_own_package(&mut command);
     command
+}
+
+/// Takes away what `cargo xtask` was told of its own package. Build scripts look at these variables (ring's does), and would
+/// compile again whenever `cargo build` and `cargo xtask` take turns.
+pub(crate) fn without_own_package(command: &mut Command) {
+    let own = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+    for (name, _) in std::env::vars_os() {
+        if own.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// Runs a command to its end with its output shown; an exit code other than 0 is an error that names the command.

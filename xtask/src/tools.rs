@@ -103,6 +103,7 @@ impl CargoLambda {
         let mut command = Command::new(&self.program);
         command.args(["lambda", subcommand]).current_dir(workspace::root()).env("PATH", &self.path);
         command.stdin(Stdio::null());
+        process::without_own_package(&mut command);
         command
     }
 }
