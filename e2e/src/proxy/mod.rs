@@ -174,7 +174,34 @@ fn admit(
         connection::reset(&client);
         return;
     }
+    // In this order: what is set and cut between the two still meets the connection, and what came before is seen here.
+    let connection = Connection::new(Arc::clone(shared));
+    if shared.faults.borrow().refuse {
+        connection::reset(&client);
+        return;
+    }
     recent.push_back(Instant::now());
     shared.stats().connections += 1;
-    connections.spawn(Connection::new(Arc::clone(shared)).run(client));
+    connections.spawn(connection.run(client));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The acceptor had it already when the port was closed and everything open was cut.
+    #[tokio::test]
+    async fn a_connection_under_way_when_the_port_closes_is_reset() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let proxy = Proxy::start(0, server.local_addr().unwrap(), Wire::Bytes).await.unwrap();
+        let mut connections = JoinSet::new();
+        for (refuse, forwarded) in [(true, 0), (false, 1)] {
+            let (client, accepted) = tokio::join!(TcpStream::connect(server.local_addr().unwrap()), server.accept());
+            proxy.set(Faults { refuse, ..Faults::default() });
+            proxy.cut(Cut::Reset);
+            admit(accepted.unwrap().0, None, &mut VecDeque::new(), &proxy.shared, &mut connections);
+            assert_eq!((connections.len(), proxy.stats().open), (forwarded, forwarded as u64), "{refuse}");
+            drop(client);
+        }
+    }
 }
