@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of the tools themselves: a check that cannot find anything would pass for ever.
+"""Tests of the tools themselves: a check that cannot find anything would pass for ever; and those of tests_of_bastion.py.
 
 Usage: tests_of_tools.py
 """
@@ -14,6 +14,7 @@ import matrix
 import mutations
 import policies
 import static
+from tests_of_bastion import TestsOfBastion  # noqa: F401 (unittest.main finds it here)
 
 INFRA = pathlib.Path(__file__).resolve().parents[2]
 MOCKED = """mock_provider "aws" {
