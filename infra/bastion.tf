@@ -47,10 +47,26 @@ data "aws_ssm_parameter" "al2023" {
 locals {
   kafka_ui_port = 8080
 
+  # Images of a private ECR registry need a login, and rights: account, region and repository of each. A token lives for
+  # twelve hours, so the units log in each time they start.
+  # https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
+  bastion_images = merge(
+    { kafka_ui = var.bastion.kafka_ui_image },
+    var.metrics_backend == "bastion" ? { prometheus = var.bastion_prometheus_image } : {},
+  )
+  bastion_ecr_images = {
+    for name, image in local.bastion_images : name => regex("^(?P<registry>(?P<account>[0-9]{12})\\.dkr\\.ecr\\.(?P<region>[a-z0-9-]+)\\.amazonaws\\.com(?:\\.cn)?)/(?P<repository>[^:@]+)", image)
+    if var.enable_bastion && can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[^:@]", image))
+  }
+  bastion_logins = {
+    for name in ["kafka_ui", "prometheus"] : name => try("/bin/bash -c '/usr/bin/aws ecr get-login-password --region ${local.bastion_ecr_images[name].region} | HOME=/root /usr/bin/docker login --username AWS --password-stdin ${local.bastion_ecr_images[name].registry}'", "")
+  }
+
   bastion_setup = templatefile("${path.module}/templates/bastion.sh.tftpl", {
     bootstrap_brokers = local.bootstrap_brokers_sasl_iam
     cluster_name      = local.cluster_name
     kafka_ui_image    = var.bastion.kafka_ui_image_digest == null ? var.bastion.kafka_ui_image : "${replace(var.bastion.kafka_ui_image, "/:[^/:]*$/", "")}@${var.bastion.kafka_ui_image_digest}"
+    kafka_ui_login    = local.bastion_logins.kafka_ui
     kafka_ui_port     = local.kafka_ui_port
     read_only         = var.bastion.kafka_ui_read_only
     region            = var.region
@@ -91,6 +107,32 @@ resource "aws_instance" "bastion" {
   lifecycle {
     ignore_changes = [ami] # a newer image must not replace the host unasked: taint it when you want one
   }
+}
+
+# Only with images of a private ECR registry. A token is not for one repository: AWS checks that call without a resource.
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html
+resource "aws_iam_role_policy" "bastion_images" {
+  count = length(local.bastion_ecr_images) > 0 ? 1 : 0
+
+  name = "pull-images"
+  role = aws_iam_role.bastion[0].id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "LogIn"
+        Effect   = "Allow"
+        Action   = ["ecr:GetAuthorizationToken"]
+        Resource = "*"
+      },
+      {
+        Sid      = "Pull"
+        Effect   = "Allow"
+        Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+        Resource = sort(distinct([for image in local.bastion_ecr_images : "arn:${local.partition}:ecr:${image.region}:${image.account}:repository/${image.repository}"]))
+      },
+    ]
+  })
 }
 
 # Only with bastion_public: SSH for the ranges given. The key is EC2 Instance Connect's, or bastion.key_name.

@@ -55,6 +55,7 @@ locals {
   bastion_prometheus_script = var.metrics_backend != "bastion" ? "" : templatefile("${path.module}/templates/bastion-prometheus.sh.tftpl", {
     config = local.bastion_prometheus_config
     image  = var.bastion_prometheus_image
+    login  = local.bastion_logins.prometheus
     port   = local.prometheus_port
   })
 }

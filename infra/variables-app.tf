@@ -336,7 +336,7 @@ variable "enable_bastion" {
 }
 
 variable "bastion" {
-  description = "The bastion's size and its software. kafka_ui_image_digest pins the image to exact bytes (recommended; docs/04_KAFKA_UI.md shows how to look it up). key_name is only for a public bastion."
+  description = "The bastion's size and its software. kafka_ui_image: with use_vpc_endpoints, one in a private ECR registry of this region. kafka_ui_image_digest pins the image to exact bytes (recommended; docs/04_KAFKA_UI.md shows how to look it up). key_name is only for a public bastion."
   type = object({
     instance_type         = optional(string, "t4g.small")
     volume_gib            = optional(number, 30)
@@ -351,6 +351,12 @@ variable "bastion" {
   validation {
     condition     = var.bastion.kafka_ui_image_digest == null || can(regex("^sha256:[0-9a-f]{64}$", var.bastion.kafka_ui_image_digest))
     error_message = "bastion.kafka_ui_image_digest must be sha256: and 64 hexadecimal digits."
+  }
+
+  # An endpoint serves its own region.
+  validation {
+    condition     = !local.has_endpoints || !var.enable_bastion || can(regex("^[0-9]{12}\\.dkr\\.ecr\\.${var.region}\\.amazonaws\\.com(\\.cn)?/", var.bastion.kafka_ui_image))
+    error_message = "With use_vpc_endpoints = true the bastion has no internet and cannot pull bastion.kafka_ui_image: copy it into an ECR repository in ${var.region} and name that one (123456789012.dkr.ecr.${var.region}.amazonaws.com/kafka-ui:v1.5.0; docs/04_KAFKA_UI.md), or set enable_bastion = false or use_vpc_endpoints = false."
   }
 
   validation {

@@ -96,7 +96,7 @@ variable "single_nat_gateway" {
 }
 
 variable "use_vpc_endpoints" {
-  description = "VPC endpoints (Lambda, STS, logs, Systems Manager ...) instead of NAT gateways. The bastion then has no internet: its container images must come from an ECR registry of your own."
+  description = "VPC endpoints (Lambda, STS, logs, Systems Manager ...) instead of NAT gateways. The bastion then has no internet: its container images must come from a private ECR registry of this region (docs/04_KAFKA_UI.md), and it gets no Kafka command line."
   type        = bool
   default     = false
   nullable    = false
@@ -442,10 +442,15 @@ variable "kraft_controller_endpoints" {
 }
 
 variable "bastion_prometheus_image" {
-  description = "Container image of Prometheus for metrics_backend = bastion; with use_vpc_endpoints, one in an ECR registry of your own."
+  description = "Container image of Prometheus for metrics_backend = bastion; with use_vpc_endpoints, one in a private ECR registry of this region."
   type        = string
   default     = "quay.io/prometheus/prometheus:v3.5.0"
   nullable    = false
+
+  validation {
+    condition     = !local.has_endpoints || var.metrics_backend != "bastion" || can(regex("^[0-9]{12}\\.dkr\\.ecr\\.${var.region}\\.amazonaws\\.com(\\.cn)?/", var.bastion_prometheus_image))
+    error_message = "With use_vpc_endpoints = true the bastion has no internet and cannot pull bastion_prometheus_image: copy it into an ECR repository in ${var.region} and name that one (123456789012.dkr.ecr.${var.region}.amazonaws.com/prometheus:v3.5.0; docs/04_KAFKA_UI.md), or set metrics_backend = \"amp\" or use_vpc_endpoints = false."
+  }
 }
 
 variable "grafana" {

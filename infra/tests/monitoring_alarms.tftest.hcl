@@ -98,6 +98,7 @@ run "alarm_metrics_exist_for_small_brokers" {
   variables {
     broker_instance_type = "kafka.t3.small"
     use_vpc_endpoints    = true
+    enable_bastion       = false
   }
 
   # Names and dimensions exactly as AWS, and the functions, publish them.

@@ -92,6 +92,7 @@ run "endpoints_instead_of_nat" {
 
   variables {
     use_vpc_endpoints = true
+    bastion           = { kafka_ui_image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/kafka-ui:v1.5.0" }
   }
 
   assert {
@@ -99,8 +100,8 @@ run "endpoints_instead_of_nat" {
     error_message = "With endpoints there must be no NAT gateway."
   }
   assert {
-    condition     = length(setsubtract(["lambda", "sts", "logs", "ssm", "ssmmessages"], keys(aws_vpc_endpoint.interface))) == 0 && length(aws_vpc_endpoint.s3) == 1
-    error_message = "The pollers need Lambda and STS, the bastion Systems Manager and S3."
+    condition     = length(setsubtract(["lambda", "sts", "logs", "ssm", "ssmmessages", "ecr.api", "ecr.dkr"], keys(aws_vpc_endpoint.interface))) == 0 && length(aws_vpc_endpoint.s3) == 1
+    error_message = "The pollers need Lambda and STS, the bastion Systems Manager, ECR and S3."
   }
   assert {
     condition     = length([for key in keys(aws_vpc_security_group_egress_rule.this) : key if endswith(key, "-to-internet-https")]) == 0
@@ -165,6 +166,53 @@ run "bastion_image_by_digest" {
   assert {
     condition     = strcontains(local.bastion_setup, "ghcr.io/kafbat/kafka-ui@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n")
     error_message = "A digest must replace the tag."
+  }
+}
+
+run "bastion_images_from_ecr" {
+  command = plan
+
+  variables {
+    use_vpc_endpoints        = true
+    metrics_backend          = "bastion"
+    bastion_prometheus_image = "210987654321.dkr.ecr.us-east-1.amazonaws.com/mirror/prometheus:v3.5.0"
+    bastion = {
+      kafka_ui_image        = "123456789012.dkr.ecr.us-east-1.amazonaws.com/kafka-ui:v1.5.0"
+      kafka_ui_image_digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    }
+  }
+
+  assert {
+    condition = jsonencode([for statement in jsondecode(aws_iam_role_policy.bastion_images[0].policy).Statement : [statement.Action, statement.Resource]]) == jsonencode([
+      [["ecr:GetAuthorizationToken"], "*"],
+      [["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], ["arn:aws:ecr:us-east-1:123456789012:repository/kafka-ui", "arn:aws:ecr:us-east-1:210987654321:repository/mirror/prometheus"]],
+    ])
+    error_message = "The bastion may pull the images that are named, and no other."
+  }
+  assert {
+    condition     = can(regex("ExecStartPre=-/bin/bash -c '/usr/bin/aws ecr get-login-password --region us-east-1 [|] HOME=/root /usr/bin/docker login --username AWS --password-stdin 123456789012.dkr.ecr.us-east-1.amazonaws.com'\nExecStart=/usr/bin/docker run .* 123456789012.dkr.ecr.us-east-1.amazonaws.com/kafka-ui@sha256:", local.bastion_setup))
+    error_message = "Kafka-UI's unit must log in to the registry before it pulls."
+  }
+  assert {
+    condition     = can(regex("--password-stdin 210987654321.dkr.ecr.us-east-1.amazonaws.com'\nExecStart=/usr/bin/docker run .* 210987654321.dkr.ecr.us-east-1.amazonaws.com/mirror/prometheus:v3.5.0 --config", local.bastion_prometheus_script))
+    error_message = "Prometheus' unit must log in to the registry before it pulls."
+  }
+}
+
+run "public_images_need_no_rights" {
+  command = plan
+
+  variables {
+    metrics_backend = "bastion"
+  }
+
+  assert {
+    condition     = length(aws_iam_role_policy.bastion_images) == 0 && !strcontains("${local.bastion_setup}${local.bastion_prometheus_script}", "docker login")
+    error_message = "Without an image from ECR the bastion has no business there."
+  }
+  assert {
+    condition     = can(regex("ExecStartPre=-/usr/bin/docker rm -f kafka-ui\nExecStart=", local.bastion_setup)) && can(regex("ExecStartPre=-/usr/bin/docker rm -f prometheus\nExecStart=", local.bastion_prometheus_script))
+    error_message = "The units must stay whole without the login."
   }
 }
 

@@ -62,6 +62,39 @@ run "image_digest_that_is_none" {
   expect_failures = [var.bastion]
 }
 
+run "public_image_without_internet" {
+  command = plan
+
+  variables {
+    use_vpc_endpoints = true
+  }
+
+  expect_failures = [var.bastion]
+}
+
+run "image_of_another_region_without_internet" {
+  command = plan
+
+  variables {
+    use_vpc_endpoints = true
+    bastion           = { kafka_ui_image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/kafka-ui:v1.5.0" }
+  }
+
+  expect_failures = [var.bastion]
+}
+
+run "public_prometheus_image_without_internet" {
+  command = plan
+
+  variables {
+    use_vpc_endpoints = true
+    metrics_backend   = "bastion"
+    bastion           = { kafka_ui_image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/kafka-ui:v1.5.0" }
+  }
+
+  expect_failures = [var.bastion_prometheus_image]
+}
+
 run "unauthenticated_api_without_the_flag" {
   command = plan
 

@@ -36,11 +36,16 @@ AUTHORIZATION = {
     '"NONE"': {"api": '{ authorization = "NONE" }', "allow_unauthenticated_api": "true"},
 }
 
+# Without internet the bastion pulls from ECR alone.
+ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+IMAGES = {"bastion": f'{{ kafka_ui_image = "{ECR}/kafka-ui:v1.5.0" }}', "bastion_prometheus_image": f'"{ECR}/prometheus:v3.5.0"'}
+
 # Choices that change one thing each.
 CHOICES = {
     "defaults": {},
     "single_nat_gateway": {"single_nat_gateway": "true"},
     "no_bastion": {"enable_bastion": "false"},
+    "no_bastion_and_no_internet": {"enable_bastion": "false", "use_vpc_endpoints": "true"},
     "public_bastion": {"bastion_public": "true", "allowed_cidrs": '["203.0.113.7/32"]'},
     "six_brokers": {"broker_count": "6"},
     "small_brokers": {"broker_instance_type": '"kafka.t3.small"'},
@@ -191,7 +196,7 @@ def combinations():
     for values in itertools.product(*TOGGLES.values()):
         chosen = dict(zip(TOGGLES, values))
         name = "__".join(value.strip('"').lower() if value[0] == '"' else f"{toggle}_{value}" for toggle, value in chosen.items())
-        settings = {**chosen, **AUTHORIZATION[chosen["authorization"]]}
+        settings = {**chosen, **AUTHORIZATION[chosen["authorization"]], **(IMAGES if chosen["use_vpc_endpoints"] == "true" else {})}
         del settings["authorization"]
         yield name, settings
 

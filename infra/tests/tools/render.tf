@@ -29,7 +29,7 @@ output "rendered" {
     policies = { for role, policies in {
       producer = [aws_iam_role_policy.producer.policy]
       consumer = [aws_iam_role_policy.consumer.policy]
-      bastion  = concat(aws_iam_role_policy.bastion_kafka[*].policy, aws_iam_role_policy.bastion_metrics[*].policy)
+      bastion  = concat(aws_iam_role_policy.bastion_kafka[*].policy, aws_iam_role_policy.bastion_metrics[*].policy, aws_iam_role_policy.bastion_images[*].policy)
       flow_log = aws_iam_role_policy.flow_log[*].policy
       grafana  = aws_iam_role_policy.grafana[*].policy
     } : role => [for policy in policies : jsondecode(policy)] }
