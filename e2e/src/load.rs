@@ -120,6 +120,12 @@ impl Load {
         self.attempt(environment, &request, None).await
     }
 
+    /// As [`Load::send`], one message to the given partition.
+    pub async fn send_to(&self, environment: &Environment, client: usize, partition: i32) -> Answer {
+        let request = self.request_to(client, 1, Some(partition));
+        self.attempt(environment, &request, None).await
+    }
+
     /// As [`Load::send`], with `limit` left until the deadline.
     pub async fn send_within(&self, environment: &Environment, client: usize, limit: Duration) -> Answer {
         let request = self.request(client, 1);
@@ -145,11 +151,18 @@ impl Load {
     }
 
     fn request(&self, client: usize, records: usize) -> Request {
+        self.request_to(client, records, None)
+    }
+
+    fn request_to(&self, client: usize, records: usize, partition: Option<i32>) -> Request {
         let first = self.numbers.fetch_add(records as u64, Ordering::Relaxed);
         let ids: Vec<String> = (0..records as u64).map(|index| format!("{:08x}-{}", self.run, first + index)).collect();
         let key = format!("{:08x}-{client}-{}", self.run, first % KEYS_PER_CLIENT);
-        let values: Vec<Value> =
+        let mut values: Vec<Value> =
             ids.iter().map(|id| json!({"key": key, "key_format": "string", "value": {"id": id}})).collect();
+        if let Some(partition) = partition {
+            values.iter_mut().for_each(|value| value["partition"] = partition.into());
+        }
         let event = HttpEvent::post_records(&self.topic, &json!({ "records": values }));
         // One key for a message, whatever else changes: what the consumer tells repetitions by.
         let event = event.header("idempotency-key", &ids[0]).build();

@@ -75,7 +75,7 @@ async fn a_stopped_leader_is_replaced_and_returns(cluster: &Cluster) {
     cluster.admin().wait_partitions("another leader", "orders", LIMIT, replaced).await.unwrap();
     assert!(cluster.is_running(leader).unwrap(), "a stopped broker is still a process");
     cluster.resume(leader).unwrap();
-    cluster.admin().wait_in_sync("orders", 3, LIMIT).await.unwrap();
+    cluster.admin().wait_settled("orders", 3, LIMIT).await.unwrap();
 }
 
 /// The replica that is left leads with an older high watermark, and while it is alone below `min.insync.replicas` that

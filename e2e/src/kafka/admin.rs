@@ -22,6 +22,9 @@ use crate::{
 /// One question to one broker; a stopped broker costs this much before another is asked.
 const QUESTION_TIMEOUT: Duration = Duration::from_millis(1_500);
 
+/// A topic's creation, brokers that have only just started included.
+const CREATION_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// A broker that goes on hears from the controller again within its fetch wait of 500 ms, and a reconnection.
 const SETTLED: Duration = Duration::from_secs(2);
 
@@ -134,7 +137,10 @@ impl Admin {
         for (key, value) in config {
             new = new.set(key, value);
         }
-        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
+        // Both: without the second the client gives the whole request up after its `socket.timeout.ms`.
+        let options = AdminOptions::new()
+            .operation_timeout(Some(CREATION_TIMEOUT))
+            .request_timeout(Some(CREATION_TIMEOUT + QUESTION_TIMEOUT));
         let what = format!("creating topic {topic}");
         let results = admin.create_topics([&new], &options).await.map_err(kafka_error(&what))?;
         for result in results {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use futures_util::future::join_all;
 use msk_e2e::{
     kafka::{
@@ -52,7 +52,7 @@ pub(crate) async fn kill_the_leader(stage: &Stage) -> anyhow::Result<String> {
 }
 
 pub(crate) async fn kill_the_leader_on_kafka_4(stage: &Stage) -> anyhow::Result<String> {
-    kill_the_leader_on(stage, Kind::Kafka4, stage.choose(1, 20)).await
+    kill_the_leader_on(stage, Kind::Kafka4, stage.choose(3, 20)).await
 }
 
 async fn kill_the_leader_on(stage: &Stage, kind: Kind, times: usize) -> anyhow::Result<String> {
@@ -123,6 +123,7 @@ pub(crate) async fn stopped_nodes(stage: &Stage) -> anyhow::Result<String> {
         anyhow::Ok(())
     };
     load.run_until(&environments, STEADY, stops).await?;
+    ensure_all_succeeded(&load)?;
     ensure_no_stall(&load, &environments)?;
     Ok(format!("stopped for {pauses:?} s each; {}", verdict(&cluster, &topic, &load).await?))
 }
@@ -131,18 +132,24 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
     let cluster = stage.cluster().await?;
     let topic = topic(&cluster, "r5").await?;
     // With the default of 22 s the outage would be waited out; here the answers to it are of interest.
-    let environments = producers(&cluster, &topic, CLIENTS, &[("DELIVERY_TIMEOUT_MS", "5000")]).await?;
+    let mut environments = producers(&cluster, &topic, CLIENTS, &[("DELIVERY_TIMEOUT_MS", "5000")]).await?;
+    let prober = producers(&cluster, &topic, 1, &[("DELIVERY_TIMEOUT_MS", "5000")]).await?.remove(0);
     let load = Load::new(&topic);
-    let down = [BROKERS[0], BROKERS[1]];
+    let (down, left) = ([BROKERS[0], BROKERS[1]], BROKERS[2]);
+    let led = cluster.admin().partitions(&topic).await?.into_iter().find(|partition| partition.leader == Some(left));
+    let led = led.context("the broker that stays leads nothing")?.id;
     let outage = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
         for id in down {
             cluster.kill(id)?;
         }
-        let alone = |partition: &msk_e2e::kafka::admin::Partition| partition.in_sync == [BROKERS[2]];
+        // The broker that is left appends, and waits for replicas that it does not know to be dead yet.
+        let unanswered = load.send_to(&prober, CLIENTS, led).await;
+        let alone = |partition: &msk_e2e::kafka::admin::Partition| partition.in_sync == [left];
         cluster.admin().wait_partitions("one in-sync replica", &topic, LIMIT, alone).await?;
         let from = load.now();
-        tokio::time::sleep(Duration::from_secs(stage.choose(15, 30))).await;
+        let refused = load.send_to(&prober, CLIENTS, led).await;
+        tokio::time::sleep(Duration::from_secs(stage.choose(15, 30)).saturating_sub(load.now() - from)).await;
         let to = load.now();
         for id in down {
             cluster.restart(id)?;
@@ -150,16 +157,23 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
         cluster.admin().wait_in_sync(&topic, 2, LIMIT).await?;
         let back = load.now();
         tokio::time::sleep(SETTLING).await;
-        anyhow::Ok((from, to, back))
+        anyhow::Ok((from, to, back, unanswered, refused))
     };
-    let (from, to, back) = load.run_until(&environments, STEADY, outage).await?;
-    last_requests(&load, &environments).await;
+    let (from, to, back, unanswered, refused) = load.run_until(&environments, STEADY, outage).await?;
+    environments.push(prober);
+    last_requests(&load, &environments, back + LONGEST_STALL).await;
     let answers = load.answers();
     let during = answered_between(&answers, from, to);
+    let told_the_truth = |answer: &Answer| {
+        matches!((answer.status, answer.persisted.as_deref()), (503, Some("no")) | (504, Some("unknown")))
+    };
     ensure!(!during.is_empty() && during.iter().all(|answer| !answer.is_success()), "2xx: {}", Summary::of(&during));
+    ensure!(during.iter().all(told_the_truth), "during the outage: {}", Summary::of(&during));
+    ensure!(unanswered.persisted.as_deref() == Some("unknown"), "appended, and not acknowledged: {unanswered:?}");
+    ensure!(refused.persisted.as_deref() == Some("no"), "refused by the broker: {refused:?}");
+    let log = cluster.log(left)?;
+    ensure!(log.contains("NotEnoughReplicasException"), "broker {left} says nothing of too few replicas");
     let told = Summary::of(&answers);
-    ensure!(told.with_persisted("no") > 0, "nothing was refused for good: {told}");
-    ensure!(told.with_persisted("unknown") > 0, "nothing was unknown: {told}");
     ensure!(told.failures.is_empty(), "a request had no answer: {told}");
     let recovery = recovery(&answers, back)?;
     ensure!(recovery <= LONGEST_STALL, "2xx again only {recovery:.1?} after two replicas were in sync");
@@ -198,9 +212,15 @@ fn answered_between(answers: &[Answer], from: Duration, to: Duration) -> Vec<Ans
     answers.iter().filter(within).cloned().collect()
 }
 
-/// One more request through each environment, so that one that has not recovered is noticed.
-pub(crate) async fn last_requests(load: &Load, environments: &[Environment]) {
-    join_all(environments.iter().enumerate().map(|(number, one)| load.send(one, number, 1))).await;
+/// Requests through each environment until one succeeds, so that one that does not recover is noticed; none begins after
+/// `limit`, counted from the load's start.
+pub(crate) async fn last_requests(load: &Load, environments: &[Environment], limit: Duration) {
+    let last = environments.iter().enumerate().map(|(number, environment)| async move {
+        while !load.send(environment, number, 1).await.is_success() && load.now() < limit {
+            tokio::time::sleep(STEADY.pause).await;
+        }
+    });
+    join_all(last).await;
 }
 
 /// How long after `back` the last failed answer came; an environment whose last answer is a failure has not recovered.

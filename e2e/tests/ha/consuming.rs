@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     availability::wait_for_another_leader,
+    faults::nemesis,
     stage::{CLIENTS, LIMIT, Stage, producers, topic},
 };
 
@@ -118,10 +119,14 @@ pub(crate) async fn retries(stage: &Stage) -> anyhow::Result<String> {
         cluster.restart(leader)?;
         cluster.wait_ready(LIMIT).await?;
         cluster.proxies().for_each(|proxy| proxy.set(Faults::default()));
+        if stage.is_full() {
+            nemesis(&cluster, 9, 60).await?;
+        }
         anyhow::Ok(())
     };
     let plan = Plan { pause: Duration::from_millis(20), retry: true, ..Plan::default() };
     load.run_until(&environments, plan, faults).await?;
+    stage.heal().await?;
     cluster.admin().wait_in_sync(&topic, 2, LIMIT).await?;
     let records = log_reader::read_topic(&cluster, &topic).await?;
     let ids: BTreeMap<Place, String> =
@@ -198,18 +203,25 @@ async fn crash(
     let records: Vec<StoredRecord> = partitions.values().flatten().cloned().collect();
     let event = msk_event(topic, &records);
     let folder = TempFolder::new()?;
-    let options = functions::consumer_with_store(cluster, Listener::Iam, &folder.path().join("store"));
+    let store = folder.path().join("store");
+    let options = functions::consumer_with_store(cluster, Listener::Iam, &store);
     let first = Environment::start(&options).await?;
+    // The store stops in the middle of the batch, so that the kill cannot come too late.
+    let (hold, middle) = (store.with_extension("hold"), records.len() / 5);
+    std::fs::write(&hold, middle.to_string())?;
     let killed = async {
-        let some =
-            || std::future::ready(if effects(&first.log(), topic).is_empty() { Err(String::new()) } else { Ok(()) });
-        msk_e2e::wait::wait_until("the first effect", LIMIT, some).await?;
+        let reached = || {
+            let done = std::fs::read_to_string(&store).unwrap_or_default().lines().count();
+            std::future::ready(if done >= middle { Ok(()) } else { Err(format!("{done}")) })
+        };
+        msk_e2e::wait::wait_until(&format!("{middle} done records"), LIMIT, reached).await?;
         first.kill();
         anyhow::Ok(())
     };
     let (invoked, killed) = tokio::join!(first.invoke(&event), killed);
     killed?;
     ensure!(invoked.is_err(), "the batch was done before the kill");
+    std::fs::remove_file(&hold)?;
     let before = effects(&first.log(), topic);
     let second = Environment::start(&options).await?;
     let failed = deliver(&second, &event).await?;

@@ -1,22 +1,27 @@
 //! The default handler with an idempotency store that outlives the process: done keys stand in the file `STORE_FILE`, one a
-//! line, as they would in a table. While a file of that name with the extension `down` exists, the store fails. The scenarios on
-//! real brokers kill this process in the middle of a batch and take its store away.
+//! line, as they would in a table. While a file of that name with the extension `down` exists, the store fails; while one with the
+//! extension `hold` exists, it lets no more keys become done than the number in it says. The scenarios on real brokers take the
+//! store away, and kill this process in the middle of a batch.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use msk_consumer::DefaultHandler;
 use msk_consumer::idempotency::{Claim, IdempotencyKey, IdempotencyStore, StoreError};
 
+/// How often a held completion looks whether it may go on.
+const HELD: Duration = Duration::from_millis(20);
+
 /// Done keys in a file; claims in memory alone, so that those of a killed process are free at once.
 struct FileStore {
     path: PathBuf,
     down: PathBuf,
+    hold: PathBuf,
     state: Mutex<State>,
 }
 
@@ -34,16 +39,25 @@ impl FileStore {
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         file.set_len(whole as u64)?;
         let done = text[..whole].lines().map(str::to_owned).collect();
-        let down = path.with_extension("down");
-        Ok(Self { path, down, state: Mutex::new(State { file, done, claimed: HashSet::new() }) })
+        let (down, hold) = (path.with_extension("down"), path.with_extension("hold"));
+        Ok(Self { path, down, hold, state: Mutex::new(State { file, done, claimed: HashSet::new() }) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether as many keys are done as may be for now.
+    fn is_held(&self) -> bool {
+        let most = fs::read_to_string(&self.hold).ok().and_then(|text| text.trim().parse().ok());
+        most.is_some_and(|most: usize| self.state().done.len() >= most)
     }
 
     fn with_state<T>(&self, act: impl FnOnce(&mut State) -> std::io::Result<T>) -> Result<T, StoreError> {
         if self.down.exists() {
             return Err(StoreError("it is down".to_owned()));
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        act(&mut state).map_err(|error| StoreError(format!("{}: {error}", self.path.display())))
+        act(&mut self.state()).map_err(|error| StoreError(format!("{}: {error}", self.path.display())))
     }
 }
 
@@ -61,6 +75,9 @@ impl IdempotencyStore for FileStore {
     }
 
     async fn complete(&self, key: &IdempotencyKey) -> Result<(), StoreError> {
+        while self.is_held() {
+            tokio::time::sleep(HELD).await;
+        }
         self.with_state(|state| {
             state.file.write_all(format!("{key}\n").as_bytes())?;
             state.claimed.remove(key.as_str());
