@@ -1,6 +1,6 @@
 # Second stack: fills a Grafana workspace with data sources, a folder and the dashboards of ../dashboards.
 # Apply the main stack first; docs/03_MONITORING.md shows both. Any other Grafana (open source, on a laptop) works too:
-# give its URL and a token, and sigv4 = false for a Prometheus that takes unsigned requests.
+# give its URL and a token, aws_auth = "default", and sigv4 = false for a Prometheus that takes unsigned requests.
 
 terraform {
   required_version = ">= 1.9"
@@ -50,7 +50,7 @@ resource "grafana_data_source" "prometheus" {
 
   json_data_encoded = jsonencode(merge(
     { httpMethod = "POST", timeInterval = "${var.scrape_interval_seconds}s" },
-    var.sigv4 ? { sigV4Auth = true, sigV4AuthType = "ec2_iam_role", sigV4Region = var.region } : {},
+    var.sigv4 ? { sigV4Auth = true, sigV4AuthType = var.aws_auth, sigV4Region = var.region } : {},
   ))
 }
 
@@ -59,7 +59,7 @@ resource "grafana_data_source" "cloudwatch" {
   uid  = "${var.name}-cloudwatch"
   type = "cloudwatch"
 
-  json_data_encoded = jsonencode({ authType = "ec2_iam_role", defaultRegion = var.region })
+  json_data_encoded = jsonencode({ authType = var.aws_auth, defaultRegion = var.region })
 }
 
 resource "grafana_folder" "this" {

@@ -51,6 +51,19 @@ variable "sigv4" {
   nullable    = false
 }
 
+variable "aws_auth" {
+  description = "Where Grafana finds the credentials of both data sources: ec2_iam_role (the role of its workspace or instance, nothing else) or default (wherever the AWS SDK looks: variables, a profile, a role; for a Grafana of your own)."
+  type        = string
+  default     = "ec2_iam_role"
+  nullable    = false
+
+  validation {
+    # https://github.com/grafana/grafana-aws-sdk: keys would put secrets into the state, and default reads profiles too.
+    condition     = contains(["ec2_iam_role", "default"], var.aws_auth)
+    error_message = "aws_auth must be ec2_iam_role or default; keys and credentials are not taken: default finds a profile through AWS_PROFILE in Grafana's environment."
+  }
+}
+
 variable "scrape_interval_seconds" {
   description = "The main stack's scrape_interval_seconds; Grafana draws no finer than that."
   type        = number

@@ -63,6 +63,33 @@ run "queries_are_signed" {
     condition     = grafana_data_source.prometheus[0].secure_json_data_encoded == null && grafana_data_source.cloudwatch.secure_json_data_encoded == null
     error_message = "Data sources use the workspace's role, never keys."
   }
+  assert {
+    condition     = jsondecode(grafana_data_source.prometheus[0].json_data_encoded).sigV4AuthType == "ec2_iam_role" && jsondecode(grafana_data_source.cloudwatch.json_data_encoded).authType == "ec2_iam_role"
+    error_message = "A workspace has its role, and knows no other way."
+  }
+}
+
+run "grafana_of_ones_own_uses_what_the_sdk_finds" {
+  command = plan
+
+  variables {
+    aws_auth = "default"
+  }
+
+  assert {
+    condition     = jsondecode(grafana_data_source.prometheus[0].json_data_encoded).sigV4AuthType == "default" && jsondecode(grafana_data_source.cloudwatch.json_data_encoded).authType == "default"
+    error_message = "Both data sources must take the credentials that the SDK finds, such as a profile."
+  }
+}
+
+run "refuses_keys" {
+  command = plan
+
+  variables {
+    aws_auth = "keys"
+  }
+
+  expect_failures = [var.aws_auth]
 }
 
 run "works_without_prometheus" {
