@@ -18,7 +18,7 @@ from botocore import xform_name
 # Options of the command line itself, and commands that are no operation of a service.
 COMMON = {"query", "output", "region", "profile", "max-items", "no-cli-pager"}
 NOT_SERVICES = {"configure", "s3", "sso"}
-NOT_OPERATIONS = {("logs", "tail"): {"since", "follow", "filter-pattern", "format"}}
+NOT_OPERATIONS = {("logs", "tail"): {"since", "follow", "filter-pattern", "format"}, ("ecr", "get-login-password"): set()}
 SERVICE_OF = {"s3api": "s3"}
 
 SESSION = botocore.session.get_session()
