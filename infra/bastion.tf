@@ -48,7 +48,8 @@ locals {
   kafka_ui_port = 8080
 
   # Images of a private ECR registry need a login, and rights: account, region and repository of each. A token lives for
-  # twelve hours, so the units log in each time they start.
+  # twelve hours, so the units log in each time they start. A minute at most: systemd fails a unit whose start takes longer, and the rest
+  # of the set-up with it.
   # https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
   bastion_images = merge(
     { kafka_ui = var.bastion.kafka_ui_image },
@@ -59,7 +60,7 @@ locals {
     if var.enable_bastion && can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[^:@]", image))
   }
   bastion_logins = {
-    for name in ["kafka_ui", "prometheus"] : name => try("/bin/bash -c '/usr/bin/aws ecr get-login-password --region ${local.bastion_ecr_images[name].region} | HOME=/root /usr/bin/docker login --username AWS --password-stdin ${local.bastion_ecr_images[name].registry}'", "")
+    for name in ["kafka_ui", "prometheus"] : name => try("/usr/bin/timeout 60 /bin/bash -c '/usr/bin/aws ecr get-login-password --region ${local.bastion_ecr_images[name].region} | /usr/bin/docker login --username AWS --password-stdin ${local.bastion_ecr_images[name].registry}'", "")
   }
 
   bastion_setup = templatefile("${path.module}/templates/bastion.sh.tftpl", {

@@ -190,7 +190,7 @@ run "bastion_images_from_ecr" {
     error_message = "The bastion may pull the images that are named, and no other."
   }
   assert {
-    condition     = can(regex("ExecStartPre=-/bin/bash -c '/usr/bin/aws ecr get-login-password --region us-east-1 [|] HOME=/root /usr/bin/docker login --username AWS --password-stdin 123456789012.dkr.ecr.us-east-1.amazonaws.com'\nExecStart=/usr/bin/docker run .* 123456789012.dkr.ecr.us-east-1.amazonaws.com/kafka-ui@sha256:", local.bastion_setup))
+    condition     = can(regex("Environment=HOME=/root\nExecStartPre=-/usr/bin/timeout 60 /bin/bash -c '/usr/bin/aws ecr get-login-password --region us-east-1 [|] /usr/bin/docker login --username AWS --password-stdin 123456789012.dkr.ecr.us-east-1.amazonaws.com'\nExecStart=/usr/bin/docker run .* 123456789012.dkr.ecr.us-east-1.amazonaws.com/kafka-ui@sha256:", local.bastion_setup))
     error_message = "Kafka-UI's unit must log in to the registry before it pulls."
   }
   assert {
