@@ -55,6 +55,9 @@ pub(crate) async fn first_acknowledgement(stage: &Stage) -> anyhow::Result<Strin
         let answer = load.send(&environment, 0, 1).await;
         ensure!(answer.is_success(), "{answer:?}");
         if number == 0 {
+            let steps = ["token_ms", "first_answer_ms", "producer_id_ms"];
+            let log = environment.log();
+            ensure!(steps.iter().all(|step| log.contains(&format!("\"{step}\":"))), "no step of the init in:\n{log}");
             // The brokers' first handshake loads their classes, for seconds: not the function's time.
             continue;
         }

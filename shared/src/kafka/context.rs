@@ -2,9 +2,10 @@
 //! requests for tokens. Everything here runs on the client's polling thread.
 
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
@@ -19,11 +20,13 @@ use super::failure::{FailureCause, Persisted, PublishFailure};
 use super::record::Delivery;
 use super::sabotage::{self, Sabotage};
 use super::token::TokenSource;
-use super::{PublishResult, Readiness};
+use super::{Milestones, PublishResult, Readiness};
 
 /// What the polling thread learns about one client.
 pub(super) struct Context {
     tokens: Option<TokenSource>,
+    created: Instant,
+    reached: Reached,
     /// A broker answered, and since then not all of them were reported down.
     connected: AtomicBool,
     /// The idempotent producer has its id.
@@ -35,10 +38,20 @@ pub(super) struct Context {
     trouble: Mutex<Option<(FailureCause, Instant)>>,
 }
 
+/// When something happened first, from the client's creation.
+#[derive(Default)]
+struct Reached {
+    token: OnceLock<Duration>,
+    first_answer: OnceLock<Duration>,
+    producer_id: OnceLock<Duration>,
+}
+
 impl Context {
     pub(super) fn new(tokens: Option<TokenSource>) -> Self {
         Self {
             tokens,
+            created: Instant::now(),
+            reached: Reached::default(),
             connected: AtomicBool::new(false),
             producer_id: AtomicBool::new(false),
             token_failed: AtomicBool::new(false),
@@ -53,6 +66,7 @@ impl Context {
 
     /// A broker answered.
     pub(super) fn set_connected(&self) {
+        self.reached.first_answer.get_or_init(|| self.created.elapsed());
         self.connected.store(true, Ordering::Release);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -61,6 +75,21 @@ impl Context {
         self.producer_id.load(Ordering::Acquire)
             || sabotage::is_on(Sabotage::AcksOne)
             || sabotage::is_on(Sabotage::NoIdempotence)
+    }
+
+    fn set_producer_id(&self) {
+        self.reached.producer_id.get_or_init(|| self.created.elapsed());
+        self.producer_id.store(true, Ordering::Release);
+    }
+
+    /// How long each step of becoming ready took.
+    pub(super) fn milestones(&self) -> Milestones {
+        let Reached { token, first_answer, producer_id } = &self.reached;
+        Milestones {
+            token: token.get().copied(),
+            first_answer: first_answer.get().copied(),
+            producer_id: producer_id.get().copied(),
+        }
     }
 
     /// Whether the client is left without a token until librdkafka's timer asks for one again.
@@ -121,7 +150,11 @@ impl ClientContext for Context {
             // Debug lines of the context `eos`: only the state of the idempotent producer is of use.
             RDKafkaLogLevel::Debug => {
                 if fac == "IDEMPSTATE" {
-                    self.producer_id.store(message.contains("-> Assigned"), Ordering::Release);
+                    if message.contains("-> Assigned") {
+                        self.set_producer_id();
+                    } else {
+                        self.producer_id.store(false, Ordering::Release);
+                    }
                 }
             }
         }
@@ -142,11 +175,14 @@ impl ClientContext for Context {
         let token = tokens.token();
         self.token_failed.store(token.is_err(), Ordering::Release);
         match token {
-            Ok(token) => Ok(OAuthToken {
-                token: token.expose().to_owned(),
-                principal_name: "kafka-cluster".to_owned(),
-                lifetime_ms: token.expires_at_ms(),
-            }),
+            Ok(token) => {
+                self.reached.token.get_or_init(|| self.created.elapsed());
+                Ok(OAuthToken {
+                    token: token.expose().to_owned(),
+                    principal_name: "kafka-cluster".to_owned(),
+                    lifetime_ms: token.expires_at_ms(),
+                })
+            }
             Err(error) => {
                 self.note_trouble(FailureCause::Authentication);
                 tracing::error!(error = %error, "no MSK IAM token");
@@ -197,7 +233,7 @@ impl ProducerContext for Context {
         let result = match result {
             Ok(message) => {
                 self.set_connected();
-                self.producer_id.store(true, Ordering::Release);
+                self.set_producer_id();
                 Ok(Delivery { partition, offset: message.offset(), timestamp_ms: message.timestamp().to_millis() })
             }
             Err((error, message)) => {

@@ -24,7 +24,9 @@ use crate::deadline::Deadline;
 use crate::names::TopicName;
 
 pub use failure::{FailureCause, Persisted, PublishFailure};
-pub use publisher::{DeliveryTimeout, KafkaPublisher, PublisherSettings, PublisherStats, StartError, WarmUp};
+pub use publisher::{
+    DeliveryTimeout, KafkaPublisher, Milestones, PublisherSettings, PublisherStats, StartError, WarmUp,
+};
 pub use record::{Delivery, Header, OutboundRecord};
 pub use settings::{Auth, ClientCertificate, KafkaSettings, Secret};
 pub use token::{CredentialsError, MskToken, TokenError, TokenSource};

@@ -79,8 +79,22 @@ pub struct WarmUp {
     pub cause: Option<FailureCause>,
     /// How long it took.
     pub duration: Duration,
+    /// How long its steps took.
+    pub milestones: Milestones,
     /// Listed topics that the cluster does not have or does not show us: a deployment fault.
     pub missing_topics: Vec<TopicName>,
+}
+
+/// When the client first got so far, counted from its creation; `None`: not yet. librdkafka tells neither when a connection
+/// stood nor when it was authenticated: both come before the first answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Milestones {
+    /// An MSK IAM token was signed and handed to librdkafka.
+    pub token: Option<Duration>,
+    /// A broker answered: connected, authenticated, metadata fetched.
+    pub first_answer: Option<Duration>,
+    /// The idempotent producer had its id (KIP-98).
+    pub producer_id: Option<Duration>,
 }
 
 /// Counters since the publisher was started.
@@ -148,6 +162,7 @@ impl KafkaPublisher {
             ready: connected.is_ok(),
             cause: connected.err().map(|failure| failure.cause),
             duration: started.elapsed(),
+            milestones: self.client().context().milestones(),
             missing_topics,
         }
     }

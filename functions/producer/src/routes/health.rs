@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
@@ -19,7 +20,7 @@ pub(crate) async fn healthz() -> Response {
     answer::json(StatusCode::OK, "application/json", &BTreeMap::from([("status", "ok")]))
 }
 
-/// 200, or 503 with the failing check named; also how long the client's warm-up took during init.
+/// 200, or 503 with the failing check named; also how long the client's warm-up and its steps took during init.
 pub(crate) async fn readyz<B: Backend>(
     State(app): State<Arc<App<B>>>,
     Extension(info): Extension<RequestInfo>,
@@ -28,12 +29,19 @@ pub(crate) async fn readyz<B: Backend>(
     let ready = readiness.is_ready();
     let warm_up = app.warm_up.as_ref().map(|warm_up| WarmUp {
         ready: warm_up.ready,
-        duration_ms: warm_up.duration.as_millis() as u64,
+        duration_ms: millis(warm_up.duration),
+        token_ms: warm_up.milestones.token.map(millis),
+        first_answer_ms: warm_up.milestones.first_answer.map(millis),
+        producer_id_ms: warm_up.milestones.producer_id.map(millis),
         cause: warm_up.cause.map(|cause| cause.name()),
         missing_topics: &warm_up.missing_topics,
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     answer::json(status, "application/json", &Ready { ready, checks: &readiness.checks, warm_up })
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis() as u64
 }
 
 #[derive(Serialize)]
@@ -48,6 +56,9 @@ struct Ready<'a> {
 struct WarmUp<'a> {
     ready: bool,
     duration_ms: u64,
+    token_ms: Option<u64>,
+    first_answer_ms: Option<u64>,
+    producer_id_ms: Option<u64>,
     cause: Option<&'static str>,
     missing_topics: &'a [TopicName],
 }

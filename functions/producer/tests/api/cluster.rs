@@ -215,7 +215,10 @@ async fn topic_details_and_readiness_ask_the_cluster() {
     assert_eq!(details.json()["partitions"].as_array().map(Vec::len), Some(4), "{:?}", details.body);
     let ready = cluster.send(Call::get("/readyz")).await;
     assert_eq!((ready.status, &ready.json()["ready"]), (200, &true.into()), "{:?}", ready.body);
-    assert_eq!(ready.json()["warm_up"]["ready"], true, "{:?}", ready.body);
+    let warm_up = &ready.json()["warm_up"];
+    assert_eq!(warm_up["ready"], true, "{:?}", ready.body);
+    assert!(warm_up["first_answer_ms"].is_u64() && warm_up["producer_id_ms"].is_u64(), "{warm_up}");
+    assert!(warm_up["token_ms"].is_null(), "without IAM there is no token: {warm_up}");
     let beyond = cluster.send(Call::records(r#"{"records":[{"value":1,"partition":4}]}"#)).await;
     assert_eq!(beyond.problem(), (404, 40402));
 }
