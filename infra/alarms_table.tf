@@ -3,7 +3,7 @@
 #
 #   when      whether this cluster has the metric at all; Express brokers lack many
 #   severity  page = wake someone (also goes to paging_topic_arns), ticket = next working day
-#   if_silent what missing data means: "missing" (unknown), "notBreaching" (nothing happened), "breaching"
+#   if_silent what missing data means: "missing" (unknown), "notBreaching" (nothing happened), "breaching", "ignore" (as before)
 
 locals {
   # Partitions a broker, replicas included, that AWS recommends at most; sustained MB/s of Express brokers.
@@ -138,15 +138,15 @@ locals {
   lag_rows = {
     consumer-lag-time = {
       when   = true, severity = "page", runbook = "consumer-lag", about = "Catching up would take more than ${var.consumer_lag_limits.time_lag_seconds} s."
-      metric = "EstimatedMaxTimeLag", stat = "Maximum", period = 60, operator = ">", threshold = var.consumer_lag_limits.time_lag_seconds, periods = 15, if_silent = "notBreaching"
+      metric = "EstimatedMaxTimeLag", stat = "Maximum", period = 60, operator = ">", threshold = var.consumer_lag_limits.time_lag_seconds, periods = 15, if_silent = "ignore"
     }
     consumer-lag-partition = {
       when   = true, severity = "ticket", runbook = "consumer-lag", about = "One partition is more than ${var.consumer_lag_limits.partition_offset_lag} records behind for 15 minutes."
-      metric = "MaxOffsetLag", stat = "Maximum", period = 300, operator = ">", threshold = var.consumer_lag_limits.partition_offset_lag, periods = 3, if_silent = "notBreaching"
+      metric = "MaxOffsetLag", stat = "Maximum", period = 300, operator = ">", threshold = var.consumer_lag_limits.partition_offset_lag, periods = 3, if_silent = "ignore"
     }
     consumer-lag-total = {
       when   = true, severity = "ticket", runbook = "consumer-lag", about = "All partitions together are more than ${var.consumer_lag_limits.total_offset_lag} records behind for 15 minutes."
-      metric = "SumOffsetLag", stat = "Average", period = 300, operator = ">=", threshold = var.consumer_lag_limits.total_offset_lag, periods = 3, if_silent = "notBreaching"
+      metric = "SumOffsetLag", stat = "Average", period = 300, operator = ">=", threshold = var.consumer_lag_limits.total_offset_lag, periods = 3, if_silent = "ignore"
     }
   }
 
@@ -276,7 +276,7 @@ locals {
     consumer-offset-lag = {
       when      = length(local.consumed_topics) > 0, severity = "ticket", runbook = "consumer-lag", about = "Lambda sees a topic more than ${var.consumer_lag_limits.total_offset_lag} records behind for 15 minutes."
       namespace = "AWS/Lambda", dimensions = { FunctionName = aws_lambda_function.consumer.function_name }
-      metric    = "OffsetLag", stat = "Maximum", period = 300, operator = ">", threshold = var.consumer_lag_limits.total_offset_lag, periods = 3, if_silent = "notBreaching"
+      metric    = "OffsetLag", stat = "Maximum", period = 300, operator = ">", threshold = var.consumer_lag_limits.total_offset_lag, periods = 3, if_silent = "ignore"
     }
     consumer-destination-fails = {
       when      = local.failure_destination != "none", severity = "page", runbook = "records-dropped", about = "Lambda cannot deliver failed batches to their destination."

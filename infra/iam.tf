@@ -208,9 +208,14 @@ resource "aws_iam_role_policy" "bastion_kafka" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid      = "Cluster"
-        Effect   = "Allow"
-        Action   = ["kafka-cluster:Connect", "kafka-cluster:DescribeCluster", "kafka-cluster:DescribeClusterDynamicConfiguration", "kafka-cluster:WriteDataIdempotently"]
+        Sid    = "Cluster"
+        Effect = "Allow"
+        # AlterCluster moves partitions and leaders (docs/UPGRADE.md, docs/RUNBOOKS.md); a throttled move sets broker settings.
+        Action = [
+          "kafka-cluster:Connect", "kafka-cluster:DescribeCluster", "kafka-cluster:AlterCluster",
+          "kafka-cluster:DescribeClusterDynamicConfiguration", "kafka-cluster:AlterClusterDynamicConfiguration",
+          "kafka-cluster:WriteDataIdempotently",
+        ]
         Resource = local.cluster_arn
       },
       {

@@ -83,7 +83,7 @@ locals {
 
   security_groups = {
     for name, group in {
-      brokers   = { when = !local.adopts_cluster, description = "MSK brokers and the event source mapping's pollers" }
+      brokers   = { when = !local.adopts_cluster, description = "MSK brokers, and the pollers of the event source mapping" }
       producer  = { when = true, description = "Producer function" }
       consumer  = { when = true, description = "Consumer function" }
       clients   = { when = true, description = "Attach this to other Kafka clients in the VPC" }
@@ -143,10 +143,11 @@ locals {
   }
   fixed_server_properties = sort(concat(keys(local.ha_server_properties), ["auto.create.topics.enable"]))
 
-  # Express brokers fix replication themselves and refuse those lines.
+  # Express brokers fix replication themselves and refuse those lines. Retention is in ms because they know no hours:
+  # https://docs.aws.amazon.com/msk/latest/developerguide/msk-configuration-express-read-write.html
   # https://docs.aws.amazon.com/msk/latest/developerguide/msk-configuration-express-read-only.html
   server_properties = merge(
-    { "num.partitions" = 6, "log.retention.hours" = 168 },
+    { "num.partitions" = 6, "log.retention.ms" = 604800000 },
     var.server_properties,
     { "auto.create.topics.enable" = false },
     local.is_express ? {} : local.ha_server_properties,

@@ -141,6 +141,9 @@ locals {
   rule_limits = {
     time_lag_seconds     = var.consumer_lag_limits.time_lag_seconds
     partition_offset_lag = var.consumer_lag_limits.partition_offset_lag
+    cpu_ratio            = var.alarm_limits.cpu_percent / 100
+    disk_ratio           = var.alarm_limits.disk_percent / 100
+    runbook_url          = var.runbook_url
   }
 
   # Express brokers lack the metrics of standard-brokers.yaml.

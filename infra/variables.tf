@@ -304,7 +304,7 @@ variable "min_insync_replicas" {
 }
 
 variable "server_properties" {
-  description = "More Kafka broker settings, such as { \"log.retention.hours\" = \"72\" }. The settings that high availability rests on are fixed and refused here."
+  description = "More Kafka broker settings, such as { \"log.retention.ms\" = \"259200000\" }. The settings that high availability rests on are fixed and refused here."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -509,7 +509,7 @@ variable "paging_topic_arns" {
 }
 
 variable "runbook_url" {
-  description = "Where docs/RUNBOOKS.md can be read; it stands in every alarm's description, followed by # and the section."
+  description = "Where docs/RUNBOOKS.md can be read; it stands in every alarm's description and every Prometheus alert, followed by # and the section."
   type        = string
   default     = "docs/RUNBOOKS.md"
   nullable    = false

@@ -233,6 +233,11 @@ run "express_leaves_storage_and_replication_to_aws" {
     error_message = "Express brokers fix replication and refuse its settings."
   }
   assert {
+    # https://docs.aws.amazon.com/msk/latest/developerguide/msk-configuration-express-read-write.html
+    condition     = length(setsubtract([for line in split("\n", trimspace(aws_msk_configuration.this[0].server_properties)) : split("=", line)[0]], ["auto.create.topics.enable", "log.retention.ms", "num.partitions"])) == 0
+    error_message = "Express brokers take the settings of AWS's list only."
+  }
+  assert {
     condition     = aws_msk_cluster.this[0].rebalancing[0].status == "ACTIVE"
     error_message = "Express clusters rebalance by themselves."
   }

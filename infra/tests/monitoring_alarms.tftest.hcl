@@ -21,7 +21,7 @@ run "every_alarm_acts" {
     error_message = "Three standard brokers have over 70 alarms."
   }
   assert {
-    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : contains(["missing", "notBreaching", "breaching"], alarm.treat_missing_data)])
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : contains(["missing", "notBreaching", "breaching", "ignore"], alarm.treat_missing_data)])
     error_message = "Each alarm must say what missing data means."
   }
 }
@@ -169,6 +169,10 @@ run "conditions_as_aws_recommends" {
       "consumer-lag-total-orders"            = "Average GreaterThanOrEqualToThreshold 50000 3x300"
     })
     error_message = "Statistic, comparison, limit and time must be those of AWS's table: an average of ActiveControllerCount, for one, can never be below 1 on all nodes."
+  }
+  assert {
+    condition     = alltrue([for key, alarm in aws_cloudwatch_metric_alarm.this : alarm.treat_missing_data == "ignore" if contains(["EstimatedMaxTimeLag", "MaxOffsetLag", "SumOffsetLag", "OffsetLag"], alarm.metric_name == null ? "" : alarm.metric_name)])
+    error_message = "A group that joins again reports no lag: that must not end an alarm."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.this["no-active-controller"].treat_missing_data == "breaching"

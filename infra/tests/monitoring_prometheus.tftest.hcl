@@ -98,6 +98,8 @@ run "rules_and_alerts" {
 
   variables {
     consumer_lag_limits = { time_lag_seconds = 77, partition_offset_lag = 4242 }
+    alarm_limits        = { cpu_percent = 51, disk_percent = 72 }
+    runbook_url         = "https://example.com/runbooks"
   }
 
   assert {
@@ -107,6 +109,14 @@ run "rules_and_alerts" {
   assert {
     condition     = strcontains(aws_prometheus_rule_group_namespace.this["lag"].data, "> 77\n") && strcontains(aws_prometheus_rule_group_namespace.this["lag"].data, "> 4242\n") && aws_cloudwatch_metric_alarm.this["consumer-lag-time-orders"].threshold == 77
     error_message = "Rules and CloudWatch alarms must use the same limits."
+  }
+  assert {
+    condition     = strcontains(aws_prometheus_rule_group_namespace.this["cluster"].data, "ratio5m > 0.51\n") && strcontains(aws_prometheus_rule_group_namespace.this["standard-brokers"].data, ":ratio > 0.72\n")
+    error_message = "Rules and CloudWatch alarms must use the same limits of CPU and disk."
+  }
+  assert {
+    condition     = alltrue([for group in flatten([for rules in aws_prometheus_rule_group_namespace.this : yamldecode(rules.data).groups]) : alltrue([for rule in group.rules : startswith(rule.annotations.runbook, "https://example.com/runbooks#") if can(rule.alert)])])
+    error_message = "Each alert must link the runbook where people read it."
   }
   assert {
     condition     = yamldecode(yamldecode(aws_prometheus_alert_manager_definition.this[0].definition).alertmanager_config).receivers[0].sns_configs[0].topic_arn == aws_sns_topic.alarms.arn && yamldecode(yamldecode(aws_prometheus_alert_manager_definition.this[0].definition).alertmanager_config).route.receiver == "alarms"

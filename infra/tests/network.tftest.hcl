@@ -52,6 +52,22 @@ run "pollers_reach_the_brokers_and_lambda" {
   }
 }
 
+run "descriptions_that_ec2_takes" {
+  command = plan
+
+  variables {
+    metrics_backend   = "amp"
+    use_vpc_endpoints = true
+    bastion           = { kafka_ui_image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/kafka-ui:v1.5.0" }
+  }
+
+  assert {
+    # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+    condition     = alltrue([for text in concat([for group in aws_security_group.this : group.description], [for rule in aws_vpc_security_group_ingress_rule.this : rule.description], [for rule in aws_vpc_security_group_egress_rule.this : rule.description]) : can(regex("^[a-zA-Z0-9. _:/()#,@\\[\\]+=&;{}!$*-]{1,255}$", text))])
+    error_message = "EC2 refuses a security group or rule with other characters in its description."
+  }
+}
+
 run "default_security_group_is_closed" {
   command = plan
 

@@ -24,9 +24,14 @@ pub enum Pace {
     Fast,
 }
 
-/// Lag limits: Terraform fills in the variable `consumer_lag_limits`.
-const LIMITS: [(&str, [&str; 2]); 2] =
-    [("${time_lag_seconds}", ["300", "8"]), ("${partition_offset_lag}", ["10000", "40"])];
+/// What Terraform fills in (`rule_limits` in infra/monitoring.tf): by default, and at [`Pace::Fast`].
+const LIMITS: [(&str, [&str; 2]); 5] = [
+    ("${time_lag_seconds}", ["300", "8"]),
+    ("${partition_offset_lag}", ["10000", "40"]),
+    ("${cpu_ratio}", ["0.6", "0.6"]),
+    ("${disk_ratio}", ["0.85", "0.85"]),
+    ("${runbook_url}", ["docs/RUNBOOKS.md", "docs/RUNBOOKS.md"]),
+];
 
 /// What [`Pace::Fast`] replaces. A range must hold four scrapes.
 const FASTER: [(&str, &str); 7] = [

@@ -92,7 +92,7 @@ output "metrics_that_no_function_writes" {
 }
 
 output "incomplete_alerts" {
-  value = [for alert in local.alerts : alert.alert if !try(contains(["page", "ticket"], alert.labels.severity) && can(regex("^[0-9]+m$", alert.for)) && length(alert.annotations.summary) > 20 && startswith(alert.annotations.runbook, "docs/RUNBOOKS.md#"), false)]
+  value = [for alert in local.alerts : alert.alert if !try(contains(["page", "ticket"], alert.labels.severity) && can(regex("^[0-9]+m$", alert.for)) && length(alert.annotations.summary) > 20 && startswith(alert.annotations.runbook, "$${runbook_url}#"), false)]
 }
 
 output "missing_runbooks" {

@@ -80,7 +80,7 @@ CHOICES = {
         "topics": '{ orders = { policy = { key = "optional", formats = ["json", "binary", "text", "cloudevents", "ndjson", "raw"] } } }',
     },
     "four_copies": {"broker_count": "6", "replication_factor": "4", "min_insync_replicas": "3"},
-    "other_broker_settings": {"server_properties": '{ "log.retention.hours" = "72", "num.partitions" = "12" }'},
+    "other_broker_settings": {"server_properties": '{ "log.retention.ms" = "259200000", "num.partitions" = "12" }'},
     "another_network": {"vpc_cidr": '"172.20.0.0/20"', "region": '"eu-central-1"', "availability_zones": '["eu-central-1a", "eu-central-1b", "eu-central-1c"]'},
     "boundary_and_tags": {"permissions_boundary_arn": '"arn:aws:iam::123456789012:policy/boundary"', "tags": '{ Owner = "team" }', "log_retention_days": "30"},
     "alarms_as_wanted": {

@@ -125,6 +125,10 @@ def rules(plan):
         yield "the producer cannot write idempotently: librdkafka would be refused"
     if dead_letters and not may(plan, "consumer", "kafka-cluster:WriteDataIdempotently", plan.cluster):
         yield "the consumer cannot write its dead letters idempotently"
+    # docs/UPGRADE.md moves partitions with a throttle, docs/RUNBOOKS.md moves leaders.
+    for action in ("AlterCluster", "AlterClusterDynamicConfiguration"):
+        if plan.policies.get("bastion") and not may(plan, "bastion", f"kafka-cluster:{action}", plan.cluster):
+            yield f"the bastion cannot {action}: partitions cannot be moved from there"
     yield from other_cluster_rules(plan)
     yield from everywhere_rules(plan)
 

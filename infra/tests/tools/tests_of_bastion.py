@@ -53,7 +53,7 @@ class TestsOfBastion(unittest.TestCase):
         self.assertEqual(count, 1)
 
     def boot(self):
-        environment = {**os.environ, "DOWNLOADS": str(self.downloads), "PATH": f"{self.folder / 'programs'}:{os.environ['PATH']}"}
+        environment = {**os.environ, "DOWNLOADS": str(self.downloads), "TMPDIR": str(self.folder), "PATH": f"{self.folder / 'programs'}:{os.environ['PATH']}"}
         ended = subprocess.run(["bash", "-c", self.script], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         self.assertEqual(ended.returncode, 0, "a failed installation must not stop the rest of the set-up")
         self.assertIn("what comes next", ended.stdout)
