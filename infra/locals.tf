@@ -114,6 +114,10 @@ locals {
     "4.1.x.kraft" = null
   }
 
+  # What Express brokers offer of these: 3.6, 3.8 and 3.9, in KRaft mode from 3.9 on. Read on 2026-11-25 from
+  # https://docs.aws.amazon.com/msk/latest/developerguide/msk-broker-types-express.html
+  express_kafka_versions = ["3.6.0", "3.8.x", "3.9.x", "3.9.x.kraft"]
+
   broker_instance_type = local.adopts_cluster ? data.aws_msk_cluster.existing[0].broker_node_group_info[0].instance_type : coalesce(var.broker_instance_type, var.broker_type == "express" ? "express.m7g.large" : "kafka.m7g.large")
   broker_count         = local.adopts_cluster ? data.aws_msk_cluster.existing[0].number_of_broker_nodes : var.broker_count
   is_express           = startswith(local.broker_instance_type, "express.")
@@ -143,14 +147,29 @@ locals {
   }
   fixed_server_properties = sort(concat(keys(local.ha_server_properties), ["auto.create.topics.enable"]))
 
-  # Express brokers fix replication themselves and refuse those lines. Retention is in ms because they know no hours:
+  # All that a configuration and a topic may set on Express brokers; MSK fixes the rest, replication above all. Retention
+  # is in ms because hours are not among them. Read on 2026-11-25 from
   # https://docs.aws.amazon.com/msk/latest/developerguide/msk-configuration-express-read-write.html
-  # https://docs.aws.amazon.com/msk/latest/developerguide/msk-configuration-express-read-only.html
+  express_server_properties = [
+    "allow.everyone.if.no.acl.found", "auto.create.topics.enable", "compression.type", "connections.max.idle.ms",
+    "delete.topic.enable", "group.initial.rebalance.delay.ms", "group.max.session.timeout.ms",
+    "leader.imbalance.per.broker.percentage", "log.cleanup.policy", "log.message.timestamp.after.max.ms",
+    "log.message.timestamp.before.max.ms", "log.message.timestamp.type", "log.retention.bytes", "log.retention.ms",
+    "max.connections.per.ip", "max.incremental.fetch.session.cache.slots", "message.max.bytes", "num.partitions",
+    "offsets.retention.minutes", "replica.fetch.max.bytes", "replica.selector.class", "socket.receive.buffer.bytes",
+    "socket.request.max.bytes", "socket.send.buffer.bytes", "transaction.max.timeout.ms", "transactional.id.expiration.ms",
+  ]
+  express_topic_settings = [
+    "cleanup.policy", "compression.type", "delete.retention.ms", "max.compaction.lag.ms", "max.message.bytes",
+    "message.timestamp.after.max.ms", "message.timestamp.before.max.ms", "message.timestamp.type", "min.compaction.lag.ms",
+    "retention.bytes", "retention.ms",
+  ]
+
   server_properties = merge(
     { "num.partitions" = 6, "log.retention.ms" = 604800000 },
     var.server_properties,
     { "auto.create.topics.enable" = false },
-    local.is_express ? {} : local.ha_server_properties,
+    { for key, value in local.ha_server_properties : key => value if !local.is_express || contains(local.express_server_properties, key) },
   )
 
   # --- Connections ---------------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ variable "existing_cluster" {
 }
 
 variable "kafka_version" {
-  description = "Kafka version in MSK's spelling. Versions past their end of support are refused; the dated table is in locals.tf."
+  description = "Kafka version in MSK's spelling. Versions past their end of support are refused, and on Express brokers those that they do not offer; the dated tables are in locals.tf."
   type        = string
   default     = "3.9.x.kraft"
   nullable    = false
@@ -149,6 +149,11 @@ variable "kafka_version" {
   validation {
     condition     = !contains(keys(local.kafka_end_of_support), var.kafka_version) || timecmp(plantimestamp(), "${coalesce(try(local.kafka_end_of_support[var.kafka_version], null), "9999-12-31")}T00:00:00Z") < 0
     error_message = "This kafka_version is past its end of support (${coalesce(try(local.kafka_end_of_support[var.kafka_version], null), "-")}): MSK upgrades such clusters without asking. Use 3.9.x.kraft or newer."
+  }
+
+  validation {
+    condition     = var.broker_type != "express" || contains(local.express_kafka_versions, var.kafka_version)
+    error_message = "kafka_version: Express brokers offer ${join(", ", local.express_kafka_versions)} only. Use 3.9.x.kraft."
   }
 }
 
@@ -304,7 +309,7 @@ variable "min_insync_replicas" {
 }
 
 variable "server_properties" {
-  description = "More Kafka broker settings, such as { \"log.retention.ms\" = \"259200000\" }. The settings that high availability rests on are fixed and refused here."
+  description = "More Kafka broker settings, such as { \"log.retention.ms\" = \"259200000\" }. The settings that high availability rests on are fixed and refused here; so is, on Express brokers, what AWS does not list for them."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -317,6 +322,11 @@ variable "server_properties" {
   validation {
     condition     = alltrue([for key, value in var.server_properties : can(regex("^[a-z0-9._]+$", key)) && !strcontains(value, "\n")])
     error_message = "server_properties: keys are Kafka's property names, values are one line each."
+  }
+
+  validation {
+    condition     = var.broker_type != "express" || length(setsubtract(keys(var.server_properties), local.express_server_properties)) == 0
+    error_message = "server_properties: Express brokers take ${join(", ", local.express_server_properties)} only, and retention in ms, not in hours."
   }
 }
 
@@ -360,6 +370,11 @@ variable "topics" {
   validation {
     condition     = alltrue([for topic in values(var.topics) : length(setintersection(keys(topic.config), ["min.insync.replicas", "unclean.leader.election.enable"])) == 0])
     error_message = "topics: config must not set min.insync.replicas or unclean.leader.election.enable: both follow from the cluster's settings."
+  }
+
+  validation {
+    condition     = var.broker_type != "express" || alltrue([for topic in values(var.topics) : length(setsubtract(keys(topic.config), local.express_topic_settings)) == 0])
+    error_message = "topics: on Express brokers config takes ${join(", ", local.express_topic_settings)} only."
   }
 
   # What the producer's own parser refuses, said before anything is deployed (functions/producer/src/topics.rs).

@@ -233,9 +233,13 @@ run "express_leaves_storage_and_replication_to_aws" {
     error_message = "Express brokers fix replication and refuse its settings."
   }
   assert {
-    # https://docs.aws.amazon.com/msk/latest/developerguide/msk-configuration-express-read-write.html
-    condition     = length(setsubtract([for line in split("\n", trimspace(aws_msk_configuration.this[0].server_properties)) : split("=", line)[0]], ["auto.create.topics.enable", "log.retention.ms", "num.partitions"])) == 0
-    error_message = "Express brokers take the settings of AWS's list only."
+    # All four are in AWS's list: https://docs.aws.amazon.com/msk/latest/developerguide/msk-configuration-express-read-write.html
+    condition     = toset(split("\n", aws_msk_configuration.this[0].server_properties)) == toset(["auto.create.topics.enable=false", "log.retention.ms=604800000", "num.partitions=6", "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector"])
+    error_message = "Express brokers take the settings of AWS's list only; reads from the same zone are among them."
+  }
+  assert {
+    condition     = length(setsubtract(flatten([for topic in aws_msk_topic.this : keys(jsondecode(topic.configs))]), ["retention.ms"])) == 0
+    error_message = "Topics on Express brokers take the settings of AWS's list only."
   }
   assert {
     condition     = aws_msk_cluster.this[0].rebalancing[0].status == "ACTIVE"
@@ -244,6 +248,22 @@ run "express_leaves_storage_and_replication_to_aws" {
   assert {
     condition     = alltrue([for topic in aws_msk_topic.this : topic.replication_factor == 3])
     error_message = "Topics have three copies on Express too."
+  }
+}
+
+run "express_takes_what_is_in_its_list" {
+  command = plan
+
+  variables {
+    broker_type       = "express"
+    kafka_version     = "3.9.x"
+    server_properties = { "log.retention.bytes" = "1073741824", "message.max.bytes" = "2097152" }
+    topics            = { orders = { config = { "cleanup.policy" = "compact" } } }
+  }
+
+  assert {
+    condition     = length(setsubtract([for line in split("\n", aws_msk_configuration.this[0].server_properties) : split("=", line)[0]], local.express_server_properties)) == 0 && strcontains(aws_msk_configuration.this[0].server_properties, "message.max.bytes=2097152")
+    error_message = "What AWS lists for Express brokers must reach them, and nothing else."
   }
 }
 

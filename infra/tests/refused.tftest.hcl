@@ -186,6 +186,39 @@ run "four_copies_on_express" {
   expect_failures = [var.replication_factor]
 }
 
+run "kafka_that_express_lacks" {
+  command = plan
+
+  variables {
+    broker_type   = "express"
+    kafka_version = "4.1.x.kraft"
+  }
+
+  expect_failures = [var.kafka_version]
+}
+
+run "setting_that_express_lacks" {
+  command = plan
+
+  variables {
+    broker_type       = "express"
+    server_properties = { "log.retention.hours" = "72" }
+  }
+
+  expect_failures = [var.server_properties]
+}
+
+run "topic_setting_that_express_lacks" {
+  command = plan
+
+  variables {
+    broker_type = "express"
+    topics      = { orders = { config = { "segment.bytes" = "52428800" } } }
+  }
+
+  expect_failures = [var.topics]
+}
+
 run "volume_beyond_ebs" {
   command = plan
 
