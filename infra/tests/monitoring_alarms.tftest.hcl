@@ -24,6 +24,14 @@ run "every_alarm_acts" {
     condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : contains(["missing", "notBreaching", "breaching", "ignore"], alarm.treat_missing_data)])
     error_message = "Each alarm must say what missing data means."
   }
+  assert {
+    condition     = alltrue([for key, alarm in aws_cloudwatch_metric_alarm.this : alarm.treat_missing_data == local.alarms[key].if_silent])
+    error_message = "Each alarm must treat missing data as its row says."
+  }
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : length(alarm.alarm_name) <= 255 && length(alarm.alarm_description) <= 1024])
+    error_message = "CloudWatch takes 255 characters of a name and 1,024 of a description."
+  }
 }
 
 run "every_alarm_of_express_brokers_acts_and_exists" {
@@ -144,6 +152,76 @@ run "alarms_fit_standard_brokers" {
   }
 }
 
+run "silence_means_what_each_row_says" {
+  command = plan
+
+  # Every row of the table, whether this cluster has its metric or not; a new row needs a line here.
+  assert {
+    condition = jsonencode({ for key, row in merge(local.broker_rows, local.cluster_rows, local.lag_rows, local.mapping_rows, local.function_rows, local.other_rows, local.nat_rows) : key => row.if_silent }) == jsonencode({
+      # Reported all the time: silence is a broker or a cluster of which nothing is known.
+      cpu-high                    = "missing"
+      data-disk-filling           = "missing"
+      cpu-credits-low             = "missing"
+      heap-high                   = "missing"
+      network-threads-busy        = "missing"
+      offline-partitions          = "missing"
+      request-handlers-busy       = "missing"
+      too-many-partitions         = "missing"
+      under-min-isr-partitions    = "missing"
+      under-replicated-partitions = "missing"
+      volume-throughput-high      = "missing"
+
+      # A controller that says nothing is no controller.
+      no-active-controller = "breaching"
+
+      # MSK reports no lag while a group has no stable members, Lambda none while nothing polls: neither is the end of a lag.
+      consumer-lag-partition = "ignore"
+      consumer-lag-time      = "ignore"
+      consumer-lag-total     = "ignore"
+      consumer-offset-lag    = "ignore"
+
+      # Counted only when something happens: silence is nothing of it.
+      api-4xx                       = "notBreaching"
+      api-5xx                       = "notBreaching"
+      api-slow                      = "notBreaching"
+      concurrency-near-limit        = "notBreaching"
+      connection-rate-high          = "notBreaching"
+      connections-near-limit        = "notBreaching"
+      connections-refused           = "notBreaching"
+      consumer-dead-letters         = "notBreaching"
+      consumer-destination-fails    = "notBreaching"
+      consumer-poison               = "notBreaching"
+      consumer-records-old          = "notBreaching"
+      consumer-undecodable-events   = "notBreaching"
+      destination-unreachable       = "notBreaching"
+      errors                        = "notBreaching"
+      failure-queue-not-empty       = "notBreaching"
+      fetch-throttled               = "notBreaching"
+      inbound-near-quota            = "notBreaching"
+      inbound-network-shaped        = "notBreaching"
+      mapping-cannot-commit         = "notBreaching"
+      mapping-cannot-poll           = "notBreaching"
+      nat-ports-exhausted           = "notBreaching"
+      outbound-near-quota           = "notBreaching"
+      outbound-network-shaped       = "notBreaching"
+      produce-throttled             = "notBreaching"
+      producer-authentication-fails = "notBreaching"
+      producer-queue-filling        = "notBreaching"
+      producer-rebuilds             = "notBreaching"
+      producer-records-failed       = "notBreaching"
+      prometheus-alerts-undelivered = "notBreaching"
+      prometheus-rules-fail         = "notBreaching"
+      prometheus-samples-discarded  = "notBreaching"
+      records-dropped               = "notBreaching"
+      records-to-destination        = "notBreaching"
+      slow                          = "notBreaching"
+      storage-unusual               = "notBreaching"
+      throttles                     = "notBreaching"
+    })
+    error_message = "What missing data means was chosen for each row: an alarm must neither end nor start because a metric falls silent."
+  }
+}
+
 run "conditions_as_aws_recommends" {
   command = plan
 
@@ -169,14 +247,6 @@ run "conditions_as_aws_recommends" {
       "consumer-lag-total-orders"            = "Average GreaterThanOrEqualToThreshold 50000 3x300"
     })
     error_message = "Statistic, comparison, limit and time must be those of AWS's table: an average of ActiveControllerCount, for one, can never be below 1 on all nodes."
-  }
-  assert {
-    condition     = alltrue([for key, alarm in aws_cloudwatch_metric_alarm.this : alarm.treat_missing_data == "ignore" if contains(["EstimatedMaxTimeLag", "MaxOffsetLag", "SumOffsetLag", "OffsetLag"], alarm.metric_name == null ? "" : alarm.metric_name)])
-    error_message = "A group that joins again reports no lag: that must not end an alarm."
-  }
-  assert {
-    condition     = aws_cloudwatch_metric_alarm.this["no-active-controller"].treat_missing_data == "breaching"
-    error_message = "A controller that says nothing is no controller."
   }
   assert {
     condition     = [for query in aws_cloudwatch_metric_alarm.this["cpu-high-broker-2"].metric_query : query.expression if query.return_data][0] == "user + system"

@@ -59,11 +59,16 @@ run "descriptions_that_ec2_takes" {
     metrics_backend   = "amp"
     use_vpc_endpoints = true
     bastion           = { kafka_ui_image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/kafka-ui:v1.5.0" }
+    bastion_public    = true
+    allowed_cidrs     = ["203.0.113.7/32"]
+    # Every port has a rule then.
+    client_authentication = { scram = true, certificate_authority_arns = ["arn:aws:acm-pca:us-east-1:123456789012:certificate-authority/00000000-1111-2222-3333-444444444444"] }
   }
 
   assert {
+    # tests/tools/rendered.py holds every plan to this, and other names and descriptions to their rules.
     # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
-    condition     = alltrue([for text in concat([for group in aws_security_group.this : group.description], [for rule in aws_vpc_security_group_ingress_rule.this : rule.description], [for rule in aws_vpc_security_group_egress_rule.this : rule.description]) : can(regex("^[a-zA-Z0-9. _:/()#,@\\[\\]+=&;{}!$*-]{1,255}$", text))])
+    condition     = alltrue([for text in concat([for group in aws_security_group.this : group.description], [for rule in concat(values(aws_vpc_security_group_ingress_rule.this), values(aws_vpc_security_group_egress_rule.this), values(aws_vpc_security_group_ingress_rule.bastion_ssh)) : rule.description]) : can(regex("^[a-zA-Z0-9. _:/()#,@\\[\\]+=&;{}!$*-]{1,255}$", text))])
     error_message = "EC2 refuses a security group or rule with other characters in its description."
   }
 }

@@ -56,6 +56,26 @@ run "consumer_role_exact_actions" {
   }
 }
 
+run "bastion_moves_partitions_of_this_cluster_only" {
+  command = plan
+
+  assert {
+    # kafka-reassign-partitions.sh and kafka-leader-election.sh need Alter on the cluster, --throttle AlterConfigs too:
+    # https://docs.aws.amazon.com/msk/latest/developerguide/kafka-actions.html
+    condition = jsonencode([for statement in jsondecode(aws_iam_role_policy.bastion_kafka[0].policy).Statement : statement if anytrue([for action in statement.Action : can(regex("Cluster", action))])]) == jsonencode([{
+      Action = [
+        "kafka-cluster:Connect", "kafka-cluster:DescribeCluster", "kafka-cluster:AlterCluster",
+        "kafka-cluster:DescribeClusterDynamicConfiguration", "kafka-cluster:AlterClusterDynamicConfiguration",
+        "kafka-cluster:WriteDataIdempotently",
+      ]
+      Effect   = "Allow"
+      Resource = "arn:aws:kafka:us-east-1:123456789012:cluster/msk-ha-cluster/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee-1"
+      Sid      = "Cluster"
+    }])
+    error_message = "The guides move partitions and leaders from the bastion, of this cluster and no other."
+  }
+}
+
 run "no_action_and_no_resource_for_everything" {
   command = plan
 
