@@ -26,6 +26,24 @@ output "rendered" {
       paged              = length(local.alarm_targets.page) > 1
     }
 
+    # Texts that AWS bounds, by the rule in rendered.py that they must follow.
+    texts = {
+      security_group_description = concat([for group in aws_security_group.this : group.description],
+      [for rule in concat(values(aws_vpc_security_group_ingress_rule.this), values(aws_vpc_security_group_egress_rule.this), values(aws_vpc_security_group_ingress_rule.bastion_ssh)) : rule.description])
+      role_description     = [for role in concat([aws_iam_role.producer, aws_iam_role.consumer], aws_iam_role.bastion, aws_iam_role.flow_log, aws_iam_role.grafana) : role.description if role.description != null]
+      role_name            = [for role in concat([aws_iam_role.producer, aws_iam_role.consumer], aws_iam_role.bastion, aws_iam_role.flow_log, aws_iam_role.grafana) : role.name]
+      function_description = concat([for function in [aws_lambda_function.producer, aws_lambda_function.consumer] : function.description], [aws_lambda_alias.producer.description])
+      function_name        = [for function in [aws_lambda_function.producer, aws_lambda_function.consumer] : function.function_name]
+      log_group            = concat([for group in aws_cloudwatch_log_group.this : group.name], aws_cloudwatch_log_group.prometheus[*].name)
+      key_description      = [aws_kms_key.this.description]
+      msk_name             = concat(aws_msk_cluster.this[*].cluster_name, aws_msk_configuration.this[*].name)
+      topic_display_name   = [aws_sns_topic.alarms.display_name]
+      workspace_name       = concat(aws_grafana_workspace.this[*].name, aws_prometheus_workspace.this[*].alias)
+      # Of the many, the longest decides.
+      alarm_name        = [for length in [max([for alarm in aws_cloudwatch_metric_alarm.this : length(alarm.alarm_name)]...)] : [for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name if length(alarm.alarm_name) == length][0]]
+      alarm_description = [for length in [max([for alarm in aws_cloudwatch_metric_alarm.this : length(alarm.alarm_description)]...)] : [for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_description if length(alarm.alarm_description) == length][0]]
+    }
+
     policies = { for role, policies in {
       producer = [aws_iam_role_policy.producer.policy]
       consumer = [aws_iam_role_policy.consumer.policy]

@@ -17,6 +17,22 @@ import sys
 import matrix
 
 RUN = re.compile(r'^  run "([^"]+)"\.\.\. (\w+)')
+# What AWS takes as names and descriptions: characters (a pattern for the whole text) and length. From the API models in
+# botocore; EC2's from https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+TEXTS = {
+    "security_group_description": (r"[a-zA-Z0-9 ._:/()#,@\[\]+=&;{}!$*-]+", 255),
+    "role_description": (r"[\t\n\r -~\u00a1-\u00ff]*", 1000),
+    "role_name": (r"[\w+=,.@-]+", 64),
+    "function_description": (r".*", 256),
+    "function_name": (r"[a-zA-Z0-9_-]+", 64),
+    "log_group": (r"[./_#A-Za-z0-9-]+", 512),
+    "key_description": (r".*", 8192),
+    "msk_name": (r"[0-9A-Za-z][0-9A-Za-z-]*", 64),
+    "topic_display_name": (r".*", 100),
+    "workspace_name": (r"[a-zA-Z0-9._~-]+", 100),
+    "alarm_name": (r".+", 255),
+    "alarm_description": (r".*", 1024),
+}
 RENDERED = re.compile(r'^\s*\+ rendered\s+= "([A-Za-z0-9+/=]+)"')
 
 
@@ -64,10 +80,22 @@ def disagreements(runs):
     ]
 
 
+def refused_texts(runs):
+    """Names and descriptions that AWS would refuse when they are applied, which no plan notices."""
+    found = {}
+    for plan, rendered in runs.items():
+        for kind, texts in rendered["texts"].items():
+            characters, longest = TEXTS[kind]
+            for text in texts:
+                if not re.fullmatch(characters, text, re.ASCII) or len(text) > longest:
+                    found.setdefault((kind, text), plan)
+    return [f"{plan}: AWS refuses this {kind.replace('_', ' ')}, for its characters or its length: {text!r}" for (kind, text), plan in found.items()]
+
+
 def main():
     source, target = sys.argv[1:3]
     runs = read(source)
-    if problems := disagreements(runs):
+    if problems := disagreements(runs) + refused_texts(runs):
         raise SystemExit("\n".join(problems))
     routes = {tuple(rendered["routes"]) for rendered in runs.values()}
     if len(routes) != 1:

@@ -13,6 +13,7 @@ import unittest
 import matrix
 import mutations
 import policies
+import rendered
 import static
 from tests_of_bastion import TestsOfBastion  # noqa: F401 (unittest.main finds it here)
 
@@ -134,6 +135,26 @@ class TestsOfPolicies(unittest.TestCase):
         for statement in ({"Effect": "Allow", "NotAction": "x", "Resource": "*"}, {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"Bool": {"x": "true"}}}):
             with self.assertRaises(SystemExit):
                 self.allowed(statement)
+
+
+class TestsOfRendered(unittest.TestCase):
+    """What rendered.py refuses."""
+
+    def refused(self, kind, *texts):
+        return rendered.refused_texts({"a_plan": {"texts": {kind: list(texts)}}})
+
+    def test_an_apostrophe_in_the_description_of_a_security_group_is_found(self):
+        self.assertEqual(self.refused("security_group_description", "VPC endpoints", "IAM (9098), S3 & more; #1 = [a-b]"), [])
+        for text in ("the mapping's pollers", "a > b", "caf\u00e9", "two\nlines", "", "x" * 256):
+            self.assertEqual(len(self.refused("security_group_description", text)), 1, text)
+
+    def test_each_text_is_told_once_with_its_plan(self):
+        runs = {name: {"texts": {"role_name": ["a b"]}} for name in ("one", "two")}
+        self.assertEqual(rendered.refused_texts(runs), ["one: AWS refuses this role name, for its characters or its length: 'a b'"])
+
+    def test_what_has_no_rule_is_an_error(self):
+        with self.assertRaises(KeyError):
+            self.refused("another_kind", "text")
 
 
 class TestsOfMatrix(unittest.TestCase):
