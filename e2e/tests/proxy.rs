@@ -85,10 +85,14 @@ async fn delay_lengthens_the_round_trip_and_not_the_stream() {
     assert!(took >= Duration::from_millis(300), "{took:?}");
     // A megabyte is many chunks; each waiting for the one before would take seconds.
     let took = echo(&mut stream, &"y".repeat(1 << 20)).await;
-    assert!((300..2_000).contains(&took.as_millis()), "{took:?}");
+    assert!((300..5_000).contains(&took.as_millis()), "{took:?}");
     proxy.set(Faults::default());
-    let took = echo(&mut stream, "z").await;
-    assert!(took < Duration::from_millis(300), "{took:?}");
+    // One of some: a delay that stayed would lengthen them all.
+    let mut fastest = Duration::MAX;
+    for _ in 0..5 {
+        fastest = fastest.min(echo(&mut stream, "z").await);
+    }
+    assert!(fastest < Duration::from_millis(300), "{fastest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -236,12 +240,12 @@ async fn frame_server() -> (SocketAddr, Arc<AtomicU64>) {
     (address, appended)
 }
 
-/// Sends one request; answers whether its response came.
-async fn request(stream: &mut TcpStream, api_key: i16, correlation: i32) -> bool {
+/// Sends one request; answers whether its response came within `bound`.
+async fn request(stream: &mut TcpStream, api_key: i16, correlation: i32, bound: Duration) -> bool {
     let frame = [&8_u32.to_be_bytes()[..], &api_key.to_be_bytes(), &[0, 9], &correlation.to_be_bytes()].concat();
     stream.write_all(&frame).await.unwrap();
     let mut answer = [0; 8];
-    let read = tokio::time::timeout(ANSWER, stream.read_exact(&mut answer)).await;
+    let read = tokio::time::timeout(bound, stream.read_exact(&mut answer)).await;
     matches!(read, Ok(Ok(_))) && answer[4..] == correlation.to_be_bytes()
 }
 
@@ -256,8 +260,10 @@ async fn the_nth_produce_response_is_lost_after_the_append() {
         let mut stream = connect(&proxy).await;
         let mut arrived = Vec::new();
         for number in 0..7 {
-            assert!(request(&mut stream, METADATA, 100 + number).await, "other responses always arrive");
-            let came = request(&mut stream, PRODUCE, number).await;
+            let other = request(&mut stream, METADATA, 100 + number, ANSWER).await;
+            assert!(other, "other responses always arrive");
+            let bound = if number % 3 == 2 { SILENCE } else { ANSWER };
+            let came = request(&mut stream, PRODUCE, number, bound).await;
             arrived.push(came);
             if !came {
                 stream = connect(&proxy).await;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use msk_shared::deadline::Deadline;
+use msk_shared::env::EnvReader;
 use msk_shared::kafka::{
     DeliveryTimeout, FailureCause, Header, KafkaPublisher, KafkaSettings, Milestones, OutboundRecord, Persisted,
     Publisher, PublisherSettings,
@@ -164,7 +165,7 @@ async fn a_cut_off_leader_fails_its_own_partitions_fast_and_no_other() {
     for partition in 0..4 {
         cluster.partition_leader(TOPIC, partition, Some(if partition == 1 { 2 } else { 1 })).unwrap();
     }
-    let publisher = publisher(&cluster, 2_000);
+    let publisher = publisher(&cluster, 4_000);
     assert!(publisher.warm_up(Duration::from_secs(3)).await.ready);
     cluster.broker_down(2).unwrap();
     let to = |partition| OutboundRecord { partition: Some(partition), ..record("k", "v") };
@@ -176,11 +177,9 @@ async fn a_cut_off_leader_fails_its_own_partitions_fast_and_no_other() {
         assert!(results[0].is_ok(), "the other leader's partition goes on: {:?}", results[0]);
         assert!(results[1].is_err());
     }
-    println!("partition cut off, delivery timeout 2 s: {times:?}");
-    assert!(
-        times[3..].iter().all(|took| *took < Duration::from_millis(1_500)),
-        "fast after the third failure: {times:?}"
-    );
+    println!("partition cut off, delivery timeout 4 s: {times:?}");
+    // librdkafka gives a record up after 3 s: that is what the first three wait for.
+    assert!(times[3..].iter().all(|took| *took < Duration::from_secs(2)), "fast after the third failure: {times:?}");
     let anywhere = OutboundRecord { key: None, ..record("", "v") };
     let results = publisher.publish(vec![anywhere; 40], soon()).await;
     assert!(results.iter().all(Result::is_ok), "records without a key go where a leader answers");
@@ -202,10 +201,30 @@ async fn warm_up_of_a_dead_cluster_is_bounded_and_says_why() {
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     assert!(!warm_up.ready);
     assert_eq!(warm_up.cause, Some(FailureCause::BrokersUnreachable));
-    assert_eq!(warm_up.milestones, Milestones::default(), "no step was reached");
+    let created = warm_up.milestones.created;
+    assert!(created.is_some(), "creating a client takes no broker");
+    assert_eq!(warm_up.milestones, Milestones { created, ..Milestones::default() }, "no other step was reached");
     let readiness = publisher.readiness(soon()).await;
     assert!(!readiness.is_ready());
     assert_eq!(readiness.checks["brokers"], "no broker answers");
+}
+
+/// The token is the function's own step: it is timed also when no broker takes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_token_of_a_dead_cluster_is_timed() {
+    let mut env = EnvReader::new([
+        ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"),
+        ("KAFKA_AUTH", "iam"),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ]);
+    let kafka = KafkaSettings::from_env(&mut env).unwrap();
+    let publisher = KafkaPublisher::start(PublisherSettings::new(kafka, "test")).unwrap();
+    let warm_up = publisher.warm_up(Duration::from_secs(2)).await;
+    let steps = warm_up.milestones;
+    assert!(steps.created.is_some() && steps.created <= steps.token, "{warm_up:?}");
+    assert_eq!((steps.first_answer, steps.producer_id), (None, None), "{warm_up:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,10 +328,8 @@ async fn the_first_acknowledgement_does_not_wait_for_librdkafkas_timer() {
         assert!(publisher.publish(vec![record("k", "v")], soon()).await[0].is_ok());
         let steps = warm_up.milestones;
         let took = started.elapsed();
-        assert!(
-            [steps.first_answer, steps.producer_id].iter().all(|step| step.is_some_and(|at| at < took)),
-            "{warm_up:?}"
-        );
+        let reached = [steps.created, steps.first_answer, steps.producer_id, Some(took)];
+        assert!(reached[0].is_some() && reached.is_sorted(), "in this order, all within {took:?}: {warm_up:?}");
         assert_eq!(steps.token, None, "without IAM there is no token");
         took
     };

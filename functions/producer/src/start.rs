@@ -33,17 +33,27 @@ pub async fn start(env: EnvReader, started: Instant) -> Result<Arc<App<KafkaPubl
     let warm_up = publisher.warm_up(WARM_UP).await;
     let warm_up_ms = warm_up.duration.as_millis() as u64;
     let steps = warm_up.milestones;
-    let [token_ms, first_answer_ms, producer_id_ms] =
-        [steps.token, steps.first_answer, steps.producer_id].map(|at| at.map(|at| at.as_millis() as u64));
+    let [created_ms, token_ms, first_answer_ms, producer_id_ms] =
+        [steps.created, steps.token, steps.first_answer, steps.producer_id]
+            .map(|at| at.map(|at| at.as_millis() as u64));
     let topics = config.topics.iter().count();
     match warm_up.cause {
         None => {
-            tracing::info!(warm_up_ms, token_ms, first_answer_ms, producer_id_ms, topics, "connected to the cluster");
+            tracing::info!(
+                warm_up_ms,
+                created_ms,
+                token_ms,
+                first_answer_ms,
+                producer_id_ms,
+                topics,
+                "connected to the cluster"
+            );
         }
         Some(cause) => {
             let cause = cause.name();
             tracing::error!(
                 warm_up_ms,
+                created_ms,
                 token_ms,
                 first_answer_ms,
                 producer_id_ms,

@@ -40,6 +40,7 @@ pub(super) type Pending = oneshot::Receiver<Report>;
 impl Client {
     pub(super) fn start(config: &ClientConfig, tokens: Option<TokenSource>) -> KafkaResult<Arc<Self>> {
         let producer = ThreadedProducer::from_config_and_context(config, Context::new(tokens))?;
+        producer.context().set_created();
         Ok(Arc::new(Self {
             producer: Some(producer),
             retired: AtomicBool::new(false),

@@ -25,7 +25,7 @@ use super::{Milestones, PublishResult, Readiness};
 /// What the polling thread learns about one client.
 pub(super) struct Context {
     tokens: Option<TokenSource>,
-    created: Instant,
+    started: Instant,
     reached: Reached,
     /// A broker answered, and since then not all of them were reported down.
     connected: AtomicBool,
@@ -38,9 +38,10 @@ pub(super) struct Context {
     trouble: Mutex<Option<(FailureCause, Instant)>>,
 }
 
-/// When something happened first, from the client's creation.
+/// When something happened first, from the start of the client's creation.
 #[derive(Default)]
 struct Reached {
+    created: OnceLock<Duration>,
     token: OnceLock<Duration>,
     first_answer: OnceLock<Duration>,
     producer_id: OnceLock<Duration>,
@@ -50,7 +51,7 @@ impl Context {
     pub(super) fn new(tokens: Option<TokenSource>) -> Self {
         Self {
             tokens,
-            created: Instant::now(),
+            started: Instant::now(),
             reached: Reached::default(),
             connected: AtomicBool::new(false),
             producer_id: AtomicBool::new(false),
@@ -64,9 +65,14 @@ impl Context {
         self.connected.load(Ordering::Acquire)
     }
 
+    /// The client exists; it connects in the background.
+    pub(super) fn set_created(&self) {
+        self.reached.created.get_or_init(|| self.started.elapsed());
+    }
+
     /// A broker answered.
     pub(super) fn set_connected(&self) {
-        self.reached.first_answer.get_or_init(|| self.created.elapsed());
+        self.reached.first_answer.get_or_init(|| self.started.elapsed());
         self.connected.store(true, Ordering::Release);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -78,14 +84,17 @@ impl Context {
     }
 
     fn set_producer_id(&self) {
-        self.reached.producer_id.get_or_init(|| self.created.elapsed());
+        // A broker gave it: this can be seen before the metadata that the warm-up asked for.
+        self.reached.first_answer.get_or_init(|| self.started.elapsed());
+        self.reached.producer_id.get_or_init(|| self.started.elapsed());
         self.producer_id.store(true, Ordering::Release);
     }
 
     /// How long each step of becoming ready took.
     pub(super) fn milestones(&self) -> Milestones {
-        let Reached { token, first_answer, producer_id } = &self.reached;
+        let Reached { created, token, first_answer, producer_id } = &self.reached;
         Milestones {
+            created: created.get().copied(),
             token: token.get().copied(),
             first_answer: first_answer.get().copied(),
             producer_id: producer_id.get().copied(),
@@ -172,11 +181,13 @@ impl ClientContext for Context {
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         let Some(tokens) = &self.tokens else { return Err("no token source".into()) };
+        // The polling thread may be here before the thread that creates the client is done.
+        self.set_created();
         let token = tokens.token();
         self.token_failed.store(token.is_err(), Ordering::Release);
         match token {
             Ok(token) => {
-                self.reached.token.get_or_init(|| self.created.elapsed());
+                self.reached.token.get_or_init(|| self.started.elapsed());
                 Ok(OAuthToken {
                     token: token.expose().to_owned(),
                     principal_name: "kafka-cluster".to_owned(),

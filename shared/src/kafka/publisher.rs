@@ -85,13 +85,15 @@ pub struct WarmUp {
     pub missing_topics: Vec<TopicName>,
 }
 
-/// When the client first got so far, counted from its creation; `None`: not yet. librdkafka tells neither when a connection
-/// stood nor when it was authenticated: both come before the first answer.
+/// When the client first got so far, counted from the start of its creation; `None`: not yet. librdkafka tells neither when a
+/// connection stood nor when it was authenticated: both come before the first answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Milestones {
+    /// The client existed, its settings and certificates read; it connects in the background.
+    pub created: Option<Duration>,
     /// An MSK IAM token was signed and handed to librdkafka.
     pub token: Option<Duration>,
-    /// A broker answered: connected, authenticated, metadata fetched.
+    /// A broker answered: connected, authenticated, metadata fetched. Never after [`Self::producer_id`].
     pub first_answer: Option<Duration>,
     /// The idempotent producer had its id (KIP-98).
     pub producer_id: Option<Duration>,

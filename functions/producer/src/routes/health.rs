@@ -30,6 +30,7 @@ pub(crate) async fn readyz<B: Backend>(
     let warm_up = app.warm_up.as_ref().map(|warm_up| WarmUp {
         ready: warm_up.ready,
         duration_ms: millis(warm_up.duration),
+        created_ms: warm_up.milestones.created.map(millis),
         token_ms: warm_up.milestones.token.map(millis),
         first_answer_ms: warm_up.milestones.first_answer.map(millis),
         producer_id_ms: warm_up.milestones.producer_id.map(millis),
@@ -56,6 +57,7 @@ struct Ready<'a> {
 struct WarmUp<'a> {
     ready: bool,
     duration_ms: u64,
+    created_ms: Option<u64>,
     token_ms: Option<u64>,
     first_answer_ms: Option<u64>,
     producer_id_ms: Option<u64>,

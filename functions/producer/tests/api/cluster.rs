@@ -217,7 +217,8 @@ async fn topic_details_and_readiness_ask_the_cluster() {
     assert_eq!((ready.status, &ready.json()["ready"]), (200, &true.into()), "{:?}", ready.body);
     let warm_up = &ready.json()["warm_up"];
     assert_eq!(warm_up["ready"], true, "{:?}", ready.body);
-    assert!(warm_up["first_answer_ms"].is_u64() && warm_up["producer_id_ms"].is_u64(), "{warm_up}");
+    let steps = ["created_ms", "first_answer_ms", "producer_id_ms"].map(|name| warm_up[name].as_u64());
+    assert!(steps.iter().all(Option::is_some) && steps.is_sorted(), "{warm_up}");
     assert!(warm_up["token_ms"].is_null(), "without IAM there is no token: {warm_up}");
     let beyond = cluster.send(Call::records(r#"{"records":[{"value":1,"partition":4}]}"#)).await;
     assert_eq!(beyond.problem(), (404, 40402));
@@ -300,6 +301,10 @@ async fn a_cluster_that_is_down_at_init_does_not_fail_it() {
     assert_eq!(Call::get("/healthz").send(&router).await.status, 200);
     let ready = Call::get("/readyz").send(&router).await;
     assert_eq!((ready.status, &ready.json()["checks"]["brokers"] != "ok"), (503, true), "{:?}", ready.body);
+    let warm_up = &ready.json()["warm_up"];
+    assert!(warm_up["created_ms"].is_u64() && warm_up["duration_ms"].is_u64(), "{warm_up}");
+    let steps = ["token_ms", "first_answer_ms", "producer_id_ms"].map(|name| warm_up.get(name));
+    assert_eq!(steps, [Some(&serde_json::Value::Null); 3], "no step was reached: {warm_up}");
     let answer = Call::records(r#"{"records":[{"value":1}]}"#).send(&router).await;
     assert_eq!((answer.problem(), &answer.json()["persisted"]), ((503, 50302), &"no".into()), "{:?}", answer.body);
 }
