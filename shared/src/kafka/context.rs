@@ -67,12 +67,19 @@ impl Context {
 
     /// The client exists; it connects in the background.
     pub(super) fn set_created(&self) {
+        self.reach(&self.reached.created);
+    }
+
+    /// Writes a step down, once, and never before the creation: the polling thread may be further than the thread that
+    /// creates the client.
+    fn reach(&self, step: &OnceLock<Duration>) {
         self.reached.created.get_or_init(|| self.started.elapsed());
+        step.get_or_init(|| self.started.elapsed());
     }
 
     /// A broker answered.
     pub(super) fn set_connected(&self) {
-        self.reached.first_answer.get_or_init(|| self.started.elapsed());
+        self.reach(&self.reached.first_answer);
         self.connected.store(true, Ordering::Release);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -85,8 +92,8 @@ impl Context {
 
     fn set_producer_id(&self) {
         // A broker gave it: this can be seen before the metadata that the warm-up asked for.
-        self.reached.first_answer.get_or_init(|| self.started.elapsed());
-        self.reached.producer_id.get_or_init(|| self.started.elapsed());
+        self.reach(&self.reached.first_answer);
+        self.reach(&self.reached.producer_id);
         self.producer_id.store(true, Ordering::Release);
     }
 
@@ -181,13 +188,11 @@ impl ClientContext for Context {
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         let Some(tokens) = &self.tokens else { return Err("no token source".into()) };
-        // The polling thread may be here before the thread that creates the client is done.
-        self.set_created();
         let token = tokens.token();
         self.token_failed.store(token.is_err(), Ordering::Release);
         match token {
             Ok(token) => {
-                self.reached.token.get_or_init(|| self.started.elapsed());
+                self.reach(&self.reached.token);
                 Ok(OAuthToken {
                     token: token.expose().to_owned(),
                     principal_name: "kafka-cluster".to_owned(),
