@@ -55,9 +55,10 @@ locals {
     { kafka_ui = var.bastion.kafka_ui_image },
     var.metrics_backend == "bastion" ? { prometheus = var.bastion_prometheus_image } : {},
   )
+  ecr_image = "^(?P<registry>(?P<account>[0-9]{12})\\.dkr\\.ecr\\.(?P<region>[a-z0-9-]+)\\.amazonaws\\.com(?:\\.cn)?)/(?P<repository>[^:@]+)"
   bastion_ecr_images = {
-    for name, image in local.bastion_images : name => regex("^(?P<registry>(?P<account>[0-9]{12})\\.dkr\\.ecr\\.(?P<region>[a-z0-9-]+)\\.amazonaws\\.com(?:\\.cn)?)/(?P<repository>[^:@]+)", image)
-    if var.enable_bastion && can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[^:@]", image))
+    for name, image in local.bastion_images : name => regex(local.ecr_image, image)
+    if var.enable_bastion && can(regex(local.ecr_image, image))
   }
   bastion_logins = {
     for name in ["kafka_ui", "prometheus"] : name => try("/usr/bin/timeout 60 /bin/bash -c '/usr/bin/aws ecr get-login-password --region ${local.bastion_ecr_images[name].region} | /usr/bin/docker login --username AWS --password-stdin ${local.bastion_ecr_images[name].registry}'", "")

@@ -355,7 +355,7 @@ variable "bastion" {
 
   # An endpoint serves its own region.
   validation {
-    condition     = !local.has_endpoints || !var.enable_bastion || can(regex("^[0-9]{12}\\.dkr\\.ecr\\.${var.region}\\.amazonaws\\.com(\\.cn)?/", var.bastion.kafka_ui_image))
+    condition     = !local.has_endpoints || !var.enable_bastion || try(regex(local.ecr_image, var.bastion.kafka_ui_image).region, "") == var.region
     error_message = "With use_vpc_endpoints = true the bastion has no internet and cannot pull bastion.kafka_ui_image: copy it into an ECR repository in ${var.region} and name that one (123456789012.dkr.ecr.${var.region}.amazonaws.com/kafka-ui:v1.5.0; docs/04_KAFKA_UI.md), or set enable_bastion = false or use_vpc_endpoints = false."
   }
 

@@ -463,7 +463,7 @@ variable "bastion_prometheus_image" {
   nullable    = false
 
   validation {
-    condition     = !local.has_endpoints || var.metrics_backend != "bastion" || can(regex("^[0-9]{12}\\.dkr\\.ecr\\.${var.region}\\.amazonaws\\.com(\\.cn)?/", var.bastion_prometheus_image))
+    condition     = !local.has_endpoints || var.metrics_backend != "bastion" || try(regex(local.ecr_image, var.bastion_prometheus_image).region, "") == var.region
     error_message = "With use_vpc_endpoints = true the bastion has no internet and cannot pull bastion_prometheus_image: copy it into an ECR repository in ${var.region} and name that one (123456789012.dkr.ecr.${var.region}.amazonaws.com/prometheus:v3.5.0; docs/04_KAFKA_UI.md), or set metrics_backend = \"amp\" or use_vpc_endpoints = false."
   }
 }

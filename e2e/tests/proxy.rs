@@ -85,14 +85,14 @@ async fn delay_lengthens_the_round_trip_and_not_the_stream() {
     assert!(took >= Duration::from_millis(300), "{took:?}");
     // A megabyte is many chunks; each waiting for the one before would take seconds.
     let took = echo(&mut stream, &"y".repeat(1 << 20)).await;
-    assert!((300..5_000).contains(&took.as_millis()), "{took:?}");
+    assert!((300..2_000).contains(&took.as_millis()), "{took:?}");
     proxy.set(Faults::default());
     // One of some: a delay that stayed would lengthen them all.
     let mut fastest = Duration::MAX;
     for _ in 0..5 {
         fastest = fastest.min(echo(&mut stream, "z").await);
     }
-    assert!(fastest < Duration::from_millis(300), "{fastest:?}");
+    assert!(fastest < Duration::from_millis(150), "{fastest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -138,7 +138,7 @@ async fn a_dead_cluster_is_answered_in_time_and_a_returned_one_is_used_at_once()
     let publisher = publisher(&cluster, 3_000);
     assert!(publisher.warm_up(Duration::from_secs(3)).await.ready);
     brokers(&cluster, false);
-    let mut slowest = Duration::ZERO;
+    let (mut slowest, mut fastest) = (Duration::ZERO, Duration::MAX);
     for attempt in 0..6 {
         let started = Instant::now();
         let results = publisher.publish(vec![record("k", "v")], soon()).await;
@@ -146,12 +146,15 @@ async fn a_dead_cluster_is_answered_in_time_and_a_returned_one_is_used_at_once()
         let failure = results[0].unwrap_err();
         assert!(failure.cause.retriable(), "{failure:?}");
         slowest = slowest.max(took);
+        fastest = fastest.min(took);
         assert!(took < Duration::from_secs(4), "delivery timeout 3 s: attempt {attempt} took {took:?}");
         if attempt >= 4 {
             assert!(took < Duration::from_secs(2), "after several failures it must fail fast, took {took:?}");
             assert_eq!(failure.persisted, Persisted::No);
         }
     }
+    // Each attempt can be held up by two busy cores, not all of them.
+    assert!(fastest < Duration::from_secs(1), "none failed within a second: {fastest:?}");
     brokers(&cluster, true);
     let result = publisher.publish(vec![record("k", "v")], soon()).await.remove(0);
     assert!(result.is_ok(), "the next request after the brokers returned: {result:?}");
@@ -318,9 +321,9 @@ async fn an_answer_comes_before_the_deadline_and_what_it_calls_unwritten_stays_s
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_acknowledgement_does_not_wait_for_librdkafkas_timer() {
     const RUNS: usize = 50;
-    const LIMIT: Duration = Duration::from_millis(450);
     let cluster = cluster();
-    let cold_start = || async {
+    let mut times = Vec::new();
+    for _ in 0..RUNS {
         let started = Instant::now();
         let publisher = publisher(&cluster, 22_000);
         let warm_up = publisher.warm_up(Duration::from_secs(3)).await;
@@ -331,20 +334,9 @@ async fn the_first_acknowledgement_does_not_wait_for_librdkafkas_timer() {
         let reached = [steps.created, steps.first_answer, steps.producer_id, Some(took)];
         assert!(reached[0].is_some() && reached.is_sorted(), "in this order, all within {took:?}: {warm_up:?}");
         assert_eq!(steps.token, None, "without IAM there is no token");
-        took
-    };
-    let (mut times, mut repeated) = (Vec::new(), 0);
-    for _ in 0..RUNS {
-        let mut took = cold_start().await;
-        // Two busy cores can hold one start up; librdkafka's timer holds up every one.
-        if took >= LIMIT && repeated == 0 {
-            repeated += 1;
-            println!("repeated: a start that took {took:?}");
-            took = cold_start().await;
-        }
         times.push(took);
     }
     times.sort();
     println!("first acknowledgement, {RUNS} cold clients: p50 {:?}, maximum {:?}", times[RUNS / 2], times[RUNS - 1]);
-    assert!(times[RUNS - 1] < LIMIT, "the slowest took {:?}", times[RUNS - 1]);
+    assert!(times[RUNS - 1] < Duration::from_millis(450), "the slowest took {:?}", times[RUNS - 1]);
 }

@@ -132,8 +132,8 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
     let cluster = stage.cluster().await?;
     let topic = topic(&cluster, "r5").await?;
     // With the default of 22 s the outage would be waited out; here the answers to it are of interest.
-    let mut environments = producers(&cluster, &topic, CLIENTS, &[("DELIVERY_TIMEOUT_MS", "5000")]).await?;
-    let prober = producers(&cluster, &topic, 1, &[("DELIVERY_TIMEOUT_MS", "5000")]).await?.remove(0);
+    let environments = producers(&cluster, &topic, CLIENTS + 1, &[("DELIVERY_TIMEOUT_MS", "5000")]).await?;
+    let (prober, clients) = environments.split_last().context("no environments")?;
     let load = Load::new(&topic);
     let (down, left) = ([BROKERS[0], BROKERS[1]], BROKERS[2]);
     let led = cluster.admin().partitions(&topic).await?.into_iter().find(|partition| partition.leader == Some(left));
@@ -144,16 +144,16 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
             cluster.kill(id)?;
         }
         // The broker that is left appends, and waits for replicas that it does not know to be dead yet.
-        let unanswered = load.send_to(&prober, CLIENTS, led).await;
+        let unanswered = load.send_to(prober, CLIENTS, led).await;
         let alone = |partition: &msk_e2e::kafka::admin::Partition| partition.in_sync == [left];
         cluster.admin().wait_partitions("one in-sync replica", &topic, LIMIT, alone).await?;
         let from = load.now();
         // A broker reads a connection's next request only when the one before is answered: what waits behind the
         // unanswered one may be `unknown` too.
-        let mut refused = load.send_to(&prober, CLIENTS, led).await;
+        let mut refused = load.send_to(prober, CLIENTS, led).await;
         for _ in 0..2 {
             if refused.persisted.as_deref() == Some("unknown") {
-                refused = load.send_to(&prober, CLIENTS, led).await;
+                refused = load.send_to(prober, CLIENTS, led).await;
             }
         }
         tokio::time::sleep(Duration::from_secs(stage.choose(15, 30)).saturating_sub(load.now() - from)).await;
@@ -166,16 +166,15 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
         tokio::time::sleep(SETTLING).await;
         anyhow::Ok((from, to, back, unanswered, refused))
     };
-    let (from, to, back, unanswered, refused) = load.run_until(&environments, STEADY, outage).await?;
-    environments.push(prober);
+    let (from, to, back, unanswered, refused) = load.run_until(clients, STEADY, outage).await?;
     last_requests(&load, &environments, back + LONGEST_STALL).await;
     let answers = load.answers();
     let during = answered_between(&answers, from, to);
-    let told = |answer: &Answer| {
+    let is_told = |answer: &Answer| {
         matches!(answer.status, 503 | 504) && matches!(answer.persisted.as_deref(), Some("no" | "unknown"))
     };
     ensure!(!during.is_empty() && during.iter().all(|answer| !answer.is_success()), "2xx: {}", Summary::of(&during));
-    ensure!(during.iter().all(told), "during the outage: {}", Summary::of(&during));
+    ensure!(during.iter().all(is_told), "during the outage: {}", Summary::of(&during));
     ensure!(unanswered.persisted.as_deref() == Some("unknown"), "appended, and not acknowledged: {unanswered:?}");
     ensure!(refused.persisted.as_deref() == Some("no"), "refused by the broker: {refused:?}");
     let log = cluster.log(left)?;

@@ -104,6 +104,11 @@ fn ensure_fails_fast(answers: &[Answer], from: Duration, back: Duration) -> anyh
         ensure!(during.len() > 3, "client {client} asked only {} times", during.len());
         let slow = during[3..].iter().find(|answer| answer.is_success() || answer.duration > FAST);
         ensure!(slow.is_none(), "client {client}, after three failures: {slow:?}");
+        let fastest = during[3..].iter().map(|answer| answer.duration).min();
+        ensure!(
+            fastest <= Some(Duration::from_secs(1)),
+            "client {client}: nothing failed within a second: {fastest:?}"
+        );
     }
     Ok(())
 }
