@@ -212,6 +212,49 @@ async fn warm_up_of_a_dead_cluster_is_bounded_and_says_why() {
     assert_eq!(readiness.checks["brokers"], "no broker answers");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_is_what_brokers_answer_now_not_what_they_did() {
+    let cluster = cluster();
+    let publisher = publisher(&cluster, 3_000);
+    assert!(publisher.warm_up(Duration::from_secs(3)).await.ready);
+    assert!(publisher.readiness(soon()).await.is_ready());
+    let slow = |by| (1..=3).for_each(|id| cluster.broker_round_trip_time(id, by).unwrap());
+    // Connected and silent: nothing tells librdkafka that they are down.
+    slow(Duration::from_secs(6));
+    let started = Instant::now();
+    let readiness = publisher.readiness(soon()).await;
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!(readiness.checks["brokers"], "no broker answers");
+    slow(Duration::ZERO);
+    let until = Instant::now() + Duration::from_secs(20);
+    while !publisher.readiness(soon()).await.is_ready() {
+        assert!(Instant::now() < until, "not ready 20 s after the brokers answer again");
+    }
+}
+
+/// The client asks for its first topic when it connects: that this one is missing says nothing of the cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_topic_does_not_make_the_cluster_look_dead() {
+    let cluster = cluster();
+    cluster.topic_error("ghost", RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART).unwrap();
+    let mut settings = settings(&cluster, 2_000);
+    let ghost = TopicName::parse("ghost").unwrap();
+    settings.topics.insert(0, ghost.clone());
+    let publisher = KafkaPublisher::start(settings).unwrap();
+    let warm_up = publisher.warm_up(Duration::from_secs(3)).await;
+    assert!(warm_up.ready && warm_up.duration < Duration::from_secs(2), "{warm_up:?}");
+    assert_eq!(warm_up.missing_topics, [ghost]);
+    assert!(publisher.readiness(soon()).await.is_ready());
+    // Until the client is replaced and every request connects first.
+    brokers(&cluster, false);
+    for _ in 0..4 {
+        assert!(publisher.publish(vec![record("k", "v")], soon()).await[0].is_err());
+    }
+    brokers(&cluster, true);
+    let result = publisher.publish(vec![record("k", "v")], soon()).await.remove(0);
+    assert!(result.is_ok(), "{result:?} after {} new clients", publisher.stats().rebuilds);
+}
+
 /// The token is the function's own step: it is timed also when no broker takes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_token_of_a_dead_cluster_is_timed() {

@@ -109,23 +109,28 @@ fn metrics_namespace(env: &mut EnvReader) -> Option<String> {
 }
 
 fn dead_letter(env: &mut EnvReader) -> Option<DeadLetterSettings> {
-    match env.parsed("DEAD_LETTER") {
-        Some(topic) => reach(env, topic),
-        None => {
-            warn_of_unknown(env);
-            None
-        }
+    let is_wanted = env.optional("DEAD_LETTER").is_some();
+    let topic = env.parsed("DEAD_LETTER");
+    if !is_wanted {
+        warn_of_unknown(env);
+        return None;
     }
+    reach(env, topic)
 }
 
+/// Reads `KAFKA_*` also when the topic is wrong: every problem is told at once.
 #[cfg(feature = "dead-letter-kafka")]
-fn reach(env: &mut EnvReader, topic: TopicPattern) -> Option<DeadLetterSettings> {
-    Some(DeadLetterSettings { topic, kafka: KafkaSettings::from_env(env)? })
+fn reach(env: &mut EnvReader, topic: Option<TopicPattern>) -> Option<DeadLetterSettings> {
+    let kafka = KafkaSettings::from_env(env);
+    Some(DeadLetterSettings { topic: topic?, kafka: kafka? })
 }
 
 #[cfg(not(feature = "dead-letter-kafka"))]
-fn reach(env: &mut EnvReader, _topic: TopicPattern) -> Option<DeadLetterSettings> {
-    env.problem("DEAD_LETTER `kafka:` is not in this build: build the consumer with its feature `dead-letter-kafka`, or unset it");
+fn reach(env: &mut EnvReader, topic: Option<TopicPattern>) -> Option<DeadLetterSettings> {
+    if topic.is_some() {
+        env.problem("DEAD_LETTER `kafka:` is not in this build: build the consumer with its feature `dead-letter-kafka`, or unset it");
+    }
+    warn_of_unknown(env);
     None
 }
 
@@ -198,6 +203,8 @@ mod tests {
             ("IDEMPOTENCY_TABLE", "table-7"),
             ("LOG_LEVEL", "loud"),
             ("DEAD_LETTER", "sqs:https://queue-7"),
+            ("KAFKA_AUTH", "none"),
+            ("KAFKA_BOOTSTRAP_SERVERS", "b-1:9092"),
         ])
         .unwrap_err();
         assert_eq!(problems.len(), 7, "{problems:?}");
@@ -220,6 +227,11 @@ mod tests {
     fn a_kafka_dead_letter_needs_the_brokers_and_nothing_else_does() {
         let problems = read(&[("DEAD_LETTER", "kafka:{topic}.dlq"), ("KAFKA_AUTH", "none")]).unwrap_err();
         assert!(problems.iter().any(|problem| problem.starts_with("KAFKA_BOOTSTRAP_SERVERS")), "{problems:?}");
+        // A wrong topic hides none of them.
+        let problems = read(&[("DEAD_LETTER", "dlq"), ("KAFKA_AUTH", "maybe")]).unwrap_err();
+        for name in ["DEAD_LETTER", "KAFKA_AUTH", "KAFKA_BOOTSTRAP_SERVERS"] {
+            assert!(problems.iter().any(|problem| problem.starts_with(name)), "{name}: {problems:?}");
+        }
         let config = read(&[
             ("DEAD_LETTER", "kafka:{topic}.dlq"),
             ("KAFKA_AUTH", "none"),

@@ -104,12 +104,9 @@ fn none_written(sizes: &[usize], results: &[PublishResult], offsets: Vec<RecordR
     let persisted = failures().map(|(_, failure)| failure.persisted).max().unwrap_or(Persisted::No);
     match gravest {
         Some((index, failure)) => {
-            let problem = Problem::of_failure(failure);
-            let problem = if failure.cause == FailureCause::RecordTooLarge {
-                problem.with_actual_bytes(sizes.get(index).copied().unwrap_or_default()).at_record(index)
-            } else {
-                problem
-            };
+            let problem = Problem::of_record(failure, sizes.get(index).copied().unwrap_or_default());
+            let is_about_one = failure.cause == FailureCause::RecordTooLarge;
+            let problem = if is_about_one { problem.at_record(index) } else { problem };
             problem.with_offsets(persisted, offsets)
         }
         // The publisher gives one result per record and a request has at least one.

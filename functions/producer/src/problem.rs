@@ -208,6 +208,16 @@ pub struct FieldError {
     pub detail: String,
 }
 
+impl std::fmt::Display for FieldError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The empty pointer is the whole body.
+        match self.pointer.as_str() {
+            "" => f.write_str(&self.detail),
+            pointer => write!(f, "{pointer}: {}", self.detail),
+        }
+    }
+}
+
 /// A failed request.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -238,7 +248,17 @@ impl Problem {
         }
     }
 
-    /// The problem of a record that could not be written, or of a question to the cluster that failed.
+    /// The problem of a record of this size that could not be written.
+    pub(crate) fn of_record(failure: &PublishFailure, size: usize) -> Self {
+        let mut problem = Self::of_failure(failure);
+        if failure.cause == FailureCause::RecordTooLarge {
+            // The limit is the cluster's, which does not name it.
+            problem.sizes = Some((None, size));
+        }
+        problem
+    }
+
+    /// The problem of a question to the cluster that failed.
     pub fn of_failure(failure: &PublishFailure) -> Self {
         Self { persisted: failure.persisted, ..Self::new(Kind::of_failure(failure), failure_text(failure)) }
     }
@@ -261,9 +281,9 @@ impl Problem {
         self
     }
 
-    /// Gives a record's size where the limit is the cluster's and unknown here.
-    pub(crate) fn with_actual_bytes(mut self, actual_bytes: usize) -> Self {
-        self.sizes = Some((None, actual_bytes));
+    /// Says that records may have been written.
+    pub(crate) fn perhaps_written(mut self) -> Self {
+        self.persisted = Persisted::Unknown;
         self
     }
 
@@ -292,7 +312,7 @@ impl Problem {
             error_code: row.error_code,
             message: &self.detail,
             errors: &self.errors,
-            validation_errors: self.errors.iter().map(|e| format!("{}: {}", e.pointer, e.detail)).collect(),
+            validation_errors: self.errors.iter().map(ToString::to_string).collect(),
             retriable: row.retriable,
             persisted: persisted_word(self.persisted),
             request_id,

@@ -101,7 +101,10 @@ async fn around<B: Backend>(State(app): State<Arc<App<B>>>, mut request: Request
             }
         };
         let response = AssertUnwindSafe(handled).catch_unwind().await.unwrap_or_else(|_| {
-            Problem::new(Kind::Internal, "a fault of this service; its log has the place").into_response()
+            let problem = Problem::new(Kind::Internal, "a fault of this service; its log has the place");
+            // How far a request to write had come is lost with the panic.
+            let may_have_written = head.method == Method::POST;
+            if may_have_written { problem.perhaps_written() } else { problem }.into_response()
         });
         let response = finish(response, &head, &info);
         let published = response.extensions().get::<Published>().copied();

@@ -32,10 +32,7 @@ pub async fn start(env: EnvReader, started: Instant) -> Result<Arc<App<KafkaPubl
     let publisher = KafkaPublisher::start(config.publisher_settings())?;
     let warm_up = publisher.warm_up(WARM_UP).await;
     let warm_up_ms = warm_up.duration.as_millis() as u64;
-    let steps = warm_up.milestones;
-    let [created_ms, token_ms, first_answer_ms, producer_id_ms] =
-        [steps.created, steps.token, steps.first_answer, steps.producer_id]
-            .map(|at| at.map(|at| at.as_millis() as u64));
+    let [created_ms, token_ms, first_answer_ms, producer_id_ms] = warm_up.milestones.millis();
     let topics = config.topics.iter().count();
     match warm_up.cause {
         None => {

@@ -6,7 +6,7 @@ use msk_shared::kafka::{OutboundRecord, Publisher};
 use crate::config::Limits;
 use crate::problem::{Kind, Problem};
 use crate::request::envelope::Draft;
-use crate::request::issues::Issues;
+use crate::request::issues::{Issues, Part, Places};
 use crate::request::media::Format;
 use crate::topics::Topic;
 
@@ -20,7 +20,7 @@ pub(crate) fn records(drafts: Vec<Draft>, topic: &Topic, limits: &Limits, issues
     let mut records = Vec::with_capacity(drafts.len());
     for (index, draft) in drafts.into_iter().enumerate() {
         if policy.key_required && draft.key.is_none() {
-            issues.note(Kind::Invalid, format!("/records/{index}/key"), "missing; this topic's records need a key");
+            issues.note_part(Kind::Invalid, index, Part::Key, "missing; this topic's records need a key");
         }
         check_format(draft.value_format, topic, index, issues);
         let record = OutboundRecord {
@@ -45,7 +45,7 @@ fn check_format(format: Option<Format>, topic: &Topic, index: usize, issues: &mu
     if !topic.policy.takes(format) {
         let taken = topic.policy.format_names().join(", ");
         let detail = format!("this topic does not take the format {}; it takes: {taken}", format.name());
-        issues.note(Kind::Invalid, format!("/records/{index}/value"), detail);
+        issues.note_part(Kind::Invalid, index, Part::Value, detail);
     }
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn fix_partition(drafts: &mut [Draft], partition: i32, issues: &mut I
     for (index, draft) in drafts.iter_mut().enumerate() {
         if draft.partition.is_some_and(|own| own != partition) {
             let detail = "contradicts the partition in the path; leave one of them out";
-            issues.note(Kind::Invalid, format!("/records/{index}/partition"), detail);
+            issues.note_part(Kind::Invalid, index, Part::Partition, detail);
         }
         draft.partition = Some(partition);
     }
@@ -67,6 +67,7 @@ pub(crate) fn fix_partition(drafts: &mut [Draft], partition: i32, issues: &mut I
 pub(crate) async fn partitions_exist<P: Publisher>(
     publisher: &P,
     records: &[OutboundRecord],
+    places: Places,
     deadline: Deadline,
 ) -> Result<(), Problem> {
     let Some(topic) = records.iter().find(|record| record.partition.is_some()).map(|record| &record.topic) else {
@@ -79,11 +80,11 @@ pub(crate) async fn partitions_exist<P: Publisher>(
             return Err(Problem::of_failure(&failure));
         }
     };
-    let mut issues = Issues::default();
+    let mut issues = Issues::at(places);
     for (index, record) in records.iter().enumerate() {
         if record.partition.is_some_and(|partition| i64::from(partition) >= count) {
             let detail = format!("does not exist; the topic has partitions 0 to {}", count - 1);
-            issues.note(Kind::PartitionNotFound, format!("/records/{index}/partition"), detail);
+            issues.note_part(Kind::PartitionNotFound, index, Part::Partition, detail);
         }
     }
     issues.into_result()

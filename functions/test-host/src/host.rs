@@ -69,9 +69,19 @@ impl Host {
         Process::start(command)
     }
 
+    /// Hands over an event.
+    pub fn send(&self, event: impl Into<String>) {
+        self.events.send(event.into()).unwrap();
+    }
+
+    /// What the function has posted by now and nobody has seen.
+    pub fn posted(&self) -> Option<Posted> {
+        self.posted.try_recv().ok()
+    }
+
     /// Hands over an event and waits for what the function posts.
     pub fn invoke(&self, event: impl Into<String>) -> Posted {
-        self.events.send(event.into()).unwrap();
+        self.send(event);
         self.posted.recv_timeout(PATIENCE).expect("an answer in time")
     }
 }

@@ -12,6 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use self::members::{field, number, plain_text, schema, text, timestamp_type, unparsed_headers};
+use super::record::Field;
 use super::{
     MSK_EVENT_SOURCE, MskEvent, PartitionRecords, Record, RecordFault, SELF_MANAGED_EVENT_SOURCE, TimestampType,
 };
@@ -288,9 +289,19 @@ struct RecordSeed<'s> {
 seed!(RecordSeed => Record);
 
 impl RecordSeed<'_> {
-    fn not_an_object(self) -> Record {
-        Record { fault: Some(RecordFault::NotAnObject), ..self.empty }
+    /// Its JSON stays its value, so that a dead letter has all there is; written anew, for the parser gives values, not text.
+    fn not_an_object(self, json: impl Into<Bytes>) -> Record {
+        Record { fault: Some(RecordFault::NotAnObject), value: Field::Odd(json.into()), ..self.empty }
     }
+}
+
+/// Implements the visits of scalars where a record should be.
+macro_rules! scalar_records {
+    ($($visit:ident($scalar:ty))*) => {$(
+        fn $visit<E>(self, scalar: $scalar) -> Result<Record, E> {
+            Ok(self.not_an_object(serde_json::json!(scalar).to_string()))
+        }
+    )*};
 }
 
 impl<'de> Visitor<'de> for RecordSeed<'_> {
@@ -300,7 +311,23 @@ impl<'de> Visitor<'de> for RecordSeed<'_> {
         f.write_str("a record")
     }
 
-    otherwise!(seed => seed.not_an_object(); scalars null list);
+    scalar_records!(visit_bool(bool) visit_i64(i64) visit_u64(u64) visit_f64(f64) visit_str(&str));
+
+    fn visit_unit<E>(self) -> Result<Record, E> {
+        Ok(self.not_an_object("null"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Record, A::Error> {
+        let mut json = String::from("[");
+        while let Some(item) = items.next_element::<&'de RawValue>()? {
+            if json.len() > 1 {
+                json.push(',');
+            }
+            json.push_str(item.get());
+        }
+        json.push(']');
+        Ok(self.not_an_object(json))
+    }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Record, A::Error> {
         let mut record = self.empty;

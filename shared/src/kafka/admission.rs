@@ -81,8 +81,12 @@ impl KafkaPublisher {
         if !Arc::ptr_eq(&current, &old) {
             return Ok(current);
         }
-        let new = Client::start(&self.0.config, self.0.settings.kafka.tokens.clone()).map_err(|error| {
-            tracing::error!(error = %error, "the Kafka client cannot be rebuilt");
+        let (config, tokens) = (self.0.config.clone(), self.0.settings.kafka.tokens.clone());
+        // Creating one reads certificates and starts threads: never on an async thread.
+        let started = tokio::task::spawn_blocking(move || Client::start(&config, tokens)).await;
+        let new = started.map_err(|error| error.to_string()).and_then(|started| started.map_err(|e| e.to_string()));
+        let new = new.map_err(|error| {
+            tracing::error!(error, "the Kafka client cannot be rebuilt");
             PublishFailure::not_sent(FailureCause::Fatal)
         })?;
         old.retire();

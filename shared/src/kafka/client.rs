@@ -34,6 +34,9 @@ pub(super) struct Client {
     partitions: RwLock<std::collections::HashMap<TopicName, (u32, Instant)>>,
 }
 
+/// What a broker said of a topic: its number of partitions, or why it cannot be used. That it answered is not in doubt.
+type Answered = Result<u32, PublishFailure>;
+
 /// One record on its way.
 pub(super) type Pending = oneshot::Receiver<Report>;
 
@@ -122,7 +125,8 @@ impl Client {
     }
 
     /// Connects: fetches metadata until a broker has answered and the producer id is there, or until `bound` has passed.
-    /// A metadata answer is also what makes librdkafka ask for the id without waiting for its 500 ms timer.
+    /// A metadata answer is also what makes librdkafka ask for the id without waiting for its 500 ms timer. What it says of the
+    /// topic does not matter here: one topic that is missing must not make the cluster look dead to the others.
     pub(super) async fn connect(self: &Arc<Self>, topics: &[TopicName], bound: Duration) -> Result<(), PublishFailure> {
         let until = Instant::now() + bound;
         let mut pause = PAUSE_MIN;
@@ -136,6 +140,9 @@ impl Client {
                 return Err(PublishFailure::not_sent(FailureCause::of(code)));
             }
             if until.saturating_duration_since(Instant::now()) <= pause {
+                if fetched.is_err() {
+                    self.context().set_silent();
+                }
                 let cause = self.context().trouble().unwrap_or(FailureCause::BrokersUnreachable);
                 return Err(PublishFailure::not_sent(cause));
             }
@@ -144,18 +151,18 @@ impl Client {
         }
     }
 
-    /// Asks the cluster about a topic (or about nothing in particular) on a blocking thread.
+    /// Asks the cluster about a topic (or about nothing in particular) on a blocking thread. Fails when no broker answers.
     async fn fetch_metadata(
         self: &Arc<Self>,
         topic: Option<TopicName>,
         bound: Duration,
-    ) -> Result<u32, PublishFailure> {
+    ) -> Result<Answered, PublishFailure> {
         let client = Arc::clone(self);
         let fetched = tokio::task::spawn_blocking(move || client.fetch_metadata_blocking(topic, bound)).await;
         fetched.unwrap_or(Err(PublishFailure::not_sent(FailureCause::Other(Code::Fail))))
     }
 
-    fn fetch_metadata_blocking(&self, topic: Option<TopicName>, bound: Duration) -> Result<u32, PublishFailure> {
+    fn fetch_metadata_blocking(&self, topic: Option<TopicName>, bound: Duration) -> Result<Answered, PublishFailure> {
         // Zero would mean "return at once", without asking.
         let bound = bound.max(Duration::from_millis(10));
         let metadata =
@@ -170,22 +177,22 @@ impl Client {
                 PublishFailure { cause, persisted: Persisted::No }
             })?;
         self.context().set_connected();
-        let Some(topic) = topic else { return Ok(0) };
+        let Some(topic) = topic else { return Ok(Ok(0)) };
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic.as_str()) else {
-            return Err(PublishFailure::not_sent(FailureCause::TopicMissing));
+            return Ok(Err(PublishFailure::not_sent(FailureCause::TopicMissing)));
         };
         let count = found.partitions().len();
         if let Some(error) = found.error() {
             let cause = FailureCause::of(Code::from(error));
             // A leader election leaves the partitions in place.
             if cause != FailureCause::BrokersUnreachable || count == 0 {
-                return Err(PublishFailure::not_sent(cause));
+                return Ok(Err(PublishFailure::not_sent(cause)));
             }
         }
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let mut known = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(topic, (count, Instant::now()));
-        Ok(count)
+        Ok(Ok(count))
     }
 
     /// Partitions of a topic, from memory when younger than `max_age`.
@@ -198,7 +205,7 @@ impl Client {
         let known = self.partitions.read().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
         match known {
             Some((count, seen)) if seen.elapsed() < max_age => Ok(count),
-            _ => self.fetch_metadata(Some(topic.clone()), bound).await,
+            _ => self.fetch_metadata(Some(topic.clone()), bound).await?,
         }
     }
 

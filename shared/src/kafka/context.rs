@@ -27,7 +27,7 @@ pub(super) struct Context {
     tokens: Option<TokenSource>,
     started: Instant,
     reached: Reached,
-    /// A broker answered, and since then not all of them were reported down.
+    /// A broker answered, and since then neither were all of them reported down nor was one asked in vain.
     connected: AtomicBool,
     /// The idempotent producer has its id.
     producer_id: AtomicBool,
@@ -82,6 +82,11 @@ impl Context {
         self.reach(&self.reached.first_answer);
         self.connected.store(true, Ordering::Release);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// No broker answered for as long as one was asked to.
+    pub(super) fn set_silent(&self) {
+        self.connected.store(false, Ordering::Release);
     }
 
     pub(super) fn has_producer_id(&self) -> bool {
@@ -179,7 +184,7 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
         if code == Code::AllBrokersDown {
-            self.connected.store(false, Ordering::Release);
+            self.set_silent();
         }
         let cause = cause_of(code, reason);
         self.note_trouble(cause);

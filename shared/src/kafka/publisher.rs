@@ -99,6 +99,15 @@ pub struct Milestones {
     pub producer_id: Option<Duration>,
 }
 
+impl Milestones {
+    /// In whole milliseconds, in the order of the fields.
+    pub fn millis(&self) -> [Option<u64>; 4] {
+        let Self { created, token, first_answer, producer_id } = self;
+        [created, token, first_answer, producer_id]
+            .map(|at| at.map(|at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
 /// Counters since the publisher was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PublisherStats {
@@ -246,7 +255,7 @@ impl Publisher for KafkaPublisher {
     async fn readiness(&self, deadline: Deadline) -> Readiness {
         let client = self.client();
         let bound = CONNECT_OPEN.min(deadline.remaining_less(RESERVE));
-        // Ask now: a flag from before a freeze proves nothing.
+        // Ask now: a flag from before a freeze proves nothing. In vain, it is set back; the checks name what is missing.
         let _ = client.connect(&self.0.settings.topics, bound).await;
         client.context().readiness()
     }

@@ -128,6 +128,15 @@ fn a_record_that_cannot_be_named_has_a_fault_and_spares_the_others() {
         r#"{"topic":"t","partition":0,"offset":2}"#,
     ]);
     let faults: Vec<_> = event.records().map(|record| record.fault()).collect();
+    let kept: Vec<_> = event.records().map(|record| record.value_as_received()).collect();
+    let json: [&[u8]; 4] = [b"17", b"null", br#""text""#, b"[{}]"];
+    assert_eq!(kept[1..5], json.map(Some), "what is no object keeps its content");
+    let odd = ["-1.5", "true", "[]", r#"["a", {"b":[1]} ,null]"#, r#""\u0000\"""#];
+    for (record, json) in event_of(&odd).records().zip(odd) {
+        let kept: serde_json::Value = serde_json::from_slice(record.value_as_received().unwrap()).unwrap();
+        assert_eq!(kept, serde_json::from_str::<serde_json::Value>(json).unwrap());
+        assert!(record.value().is_err() && !record.is_tombstone(), "{json}");
+    }
     let (no_object, no_offset) = (Some(RecordFault::NotAnObject), Some(RecordFault::Offset));
     let expected = [None, no_object, no_object, no_object, no_object, no_offset, no_offset, no_offset, None];
     assert_eq!(faults, expected);

@@ -145,6 +145,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_record_at_all_is_kept_as_the_value() {
+        let event = MskEvent::parse(r#"{"records":{"orders-3":["lost?"]}}"#).unwrap();
+        let letter = letter_of(event.records().next().unwrap());
+        assert_eq!((letter.key(), letter.value().as_deref()), (None, Some(&br#""lost?""#[..])));
+        let own: Vec<_> = letter.headers()[2..5].iter().map(text).collect();
+        let expected = [("x-dlq-topic", "orders"), ("x-dlq-partition", "3"), ("x-dlq-offset", "-1")];
+        assert_eq!(own, expected.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))));
+    }
+
+    #[test]
     fn a_tombstone_stays_one_and_a_long_error_is_cut_between_characters() {
         let record = Record::new("t", 0, 0);
         let error = "가".repeat(1000);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
@@ -27,22 +26,21 @@ pub(crate) async fn readyz<B: Backend>(
 ) -> Response {
     let readiness = app.backend.readiness(info.deadline).await;
     let ready = readiness.is_ready();
-    let warm_up = app.warm_up.as_ref().map(|warm_up| WarmUp {
-        ready: warm_up.ready,
-        duration_ms: millis(warm_up.duration),
-        created_ms: warm_up.milestones.created.map(millis),
-        token_ms: warm_up.milestones.token.map(millis),
-        first_answer_ms: warm_up.milestones.first_answer.map(millis),
-        producer_id_ms: warm_up.milestones.producer_id.map(millis),
-        cause: warm_up.cause.map(|cause| cause.name()),
-        missing_topics: &warm_up.missing_topics,
+    let warm_up = app.warm_up.as_ref().map(|warm_up| {
+        let [created_ms, token_ms, first_answer_ms, producer_id_ms] = warm_up.milestones.millis();
+        WarmUp {
+            ready: warm_up.ready,
+            duration_ms: warm_up.duration.as_millis() as u64,
+            created_ms,
+            token_ms,
+            first_answer_ms,
+            producer_id_ms,
+            cause: warm_up.cause.map(|cause| cause.name()),
+            missing_topics: &warm_up.missing_topics,
+        }
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     answer::json(status, "application/json", &Ready { ready, checks: &readiness.checks, warm_up })
-}
-
-fn millis(duration: Duration) -> u64 {
-    duration.as_millis() as u64
 }
 
 #[derive(Serialize)]

@@ -17,7 +17,7 @@ use crate::config::StatusMode;
 use crate::context::RequestInfo;
 use crate::problem::{FieldError, Kind, Problem};
 use crate::request::carried::Carried;
-use crate::request::issues::Issues;
+use crate::request::issues::{Issues, Places};
 use crate::request::media::{self, ACCEPT_POST, ACCEPT_POST_MESSAGES, Media};
 use crate::request::{body, message, query};
 use crate::validate;
@@ -53,10 +53,10 @@ async fn one<B: Backend>(
         Media::Missing => unsupported(),
         _ => Problem::new(Kind::Malformed, format!("malformed JSON: {error}")),
     })?;
-    let mut issues = Issues::default();
+    let mut issues = Issues::at(Places::Message);
     let mut records = validate::records(vec![draft], topic, &app.config.limits, &mut issues);
     issues.into_result()?;
-    validate::partitions_exist(&app.backend, &records, info.deadline).await?;
+    validate::partitions_exist(&app.backend, &records, Places::Message, info.deadline).await?;
     carried.put_on(&mut records);
     let outcome = hand_over(app, records, info.deadline).await;
     let answer = match outcome.results.first() {
@@ -71,8 +71,8 @@ async fn one<B: Backend>(
                 request_id: &info.request_id,
             },
         )),
-        Some(Err(failure)) => Err(Problem::of_failure(failure)),
-        None => Err(Problem::new(Kind::Internal, "the record's fate is not known")),
+        Some(Err(failure)) => Err(Problem::of_record(failure, outcome.sizes.first().copied().unwrap_or_default())),
+        None => Err(Problem::new(Kind::Internal, "the record's fate is not known").perhaps_written()),
     };
     Ok(outcome.respond(answer))
 }

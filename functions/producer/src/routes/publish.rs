@@ -19,6 +19,7 @@ use crate::problem::{Kind, Problem};
 use crate::request::body;
 use crate::request::carried::Carried;
 use crate::request::envelope::{self, Envelope, Reading};
+use crate::request::issues::Places;
 use crate::request::media::{self, ACCEPT_POST, ACCEPT_POST_TOPICS, Format, Media};
 use crate::topics::Topic;
 use crate::validate;
@@ -66,7 +67,7 @@ async fn publish<B: Backend>(
     let body = body::read(headers, body, app.config.limits.request_bytes.get(), info.deadline).await?;
     let envelope = decode(app, media, &body)?;
     let records = records(app, topic, partition, envelope)?;
-    validate::partitions_exist(&app.backend, &records, info.deadline).await?;
+    validate::partitions_exist(&app.backend, &records, Places::Envelope, info.deadline).await?;
     let mut records = records;
     carried.put_on(&mut records);
     let outcome = hand_over(app, records, info.deadline).await;

@@ -63,6 +63,8 @@ async fn the_shapes_of_failures() {
     insta::assert_snapshot!("message_not_written", message.invoke(&none, false).await.shown());
     let large = app(Scripted::failing(not_sent(FailureCause::RecordTooLarge)));
     insta::assert_snapshot!("too_large_for_the_cluster", two().invoke(&large, false).await.shown());
+    let message = Call::post("/messages", "application/json", "1234567");
+    insta::assert_snapshot!("message_too_large_for_the_cluster", message.invoke(&large, false).await.shown());
 }
 
 /// Status, `error_code`, retriable, persisted and `Retry-After` of a request whose records all fail alike.
@@ -229,8 +231,37 @@ async fn a_publisher_that_breaks_the_deadline_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_panic_is_a_500_in_the_apis_form() {
-    let answer: Answer = two().send(&app(Scripted::new(|_, _| panic!("injected")))).await;
-    assert_eq!(answer.problem(), (500, 500));
+    let broken = app(Scripted::new(|_, _| panic!("injected")));
+    for call in [two(), Call::post("/messages", "application/json", "1")] {
+        let answer: Answer = call.send(&broken).await;
+        assert_eq!(answer.problem(), (500, 500));
+        // The records were handed over: what became of them is lost with the panic.
+        assert_eq!(answer.json()["persisted"], "unknown");
+    }
+}
+
+#[tokio::test]
+async fn a_message_has_places_of_its_own() {
+    let router = app(Scripted::default());
+    let binary_only = app_with(&[("TOPICS", r#"{"orders":{"formats":["binary"]}}"#)], Scripted::default());
+    let message = |topic: &str, length| {
+        let body = format!("\"{}\"", "x".repeat(length));
+        Call::post(format!("/messages?topic={topic}"), "application/json", body)
+    };
+    let nowhere = message("orders", 1).header("kafka-partition", "4");
+    for (router, call, pointer, detail) in [
+        (&router, message("strict.topic", 1), "Kafka-Key", "Kafka-Key: missing"),
+        (&router, nowhere, "Kafka-Partition", "Kafka-Partition: does not exist"),
+        (&router, message("orders", 1_000_001), "", "the record has 1000003 bytes"),
+        (&binary_only, message("orders", 1), "", "this topic does not take the format json"),
+    ] {
+        let answer = call.send(router).await;
+        let body = answer.json();
+        assert_eq!(body["errors"][0]["pointer"], pointer, "{body}");
+        assert!(body["detail"].as_str().unwrap().starts_with(detail), "{body}");
+        assert_eq!(body["validation_errors"][0], body["detail"], "{body}");
+        assert!(body["index"].is_null(), "{body}");
+    }
 }
 
 #[tokio::test]
