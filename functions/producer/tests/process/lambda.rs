@@ -1,9 +1,13 @@
 //! The function under the Lambda Runtime API.
 
-use msk_test_host::{Extensions, Host};
+use std::time::{Duration, Instant};
+
+use msk_test_host::{Extensions, Host, PATIENCE};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
-use crate::support::{brokers, producer, producer_of, sample};
+use crate::support::{Brokers, brokers, producer, producer_of, sample};
 
 fn answered(body: &Value) -> Value {
     serde_json::from_str(body["body"].as_str().unwrap()).unwrap()
@@ -31,6 +35,67 @@ fn events_are_answered_and_a_sigterm_ends_it_cleanly() {
     assert_eq!(host.invoke(sample("healthz")).body["statusCode"], 200);
     process.terminate();
     assert_eq!(process.ended().code(), Some(0));
+}
+
+/// Reads partition 0 of `orders` from its start, and waits for no record longer than it must.
+fn reader(brokers: &Brokers) -> BaseConsumer {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers.bootstrap_servers())
+        .set("group.id", "reader")
+        .set("fetch.wait.max.ms", "10")
+        .create()
+        .unwrap();
+    let mut assignment = TopicPartitionList::new();
+    assignment.add_partition_offset("orders", 0, Offset::Beginning).unwrap();
+    consumer.assign(&assignment).unwrap();
+    consumer
+}
+
+/// Reads until `count` records have come or none comes any more.
+fn read(reader: &BaseConsumer, count: usize, patience: Duration) -> usize {
+    let give_up = Instant::now() + patience;
+    let mut read = 0;
+    while read < count && Instant::now() < give_up {
+        read += usize::from(matches!(reader.poll(Duration::from_millis(10)), Some(Ok(_))));
+    }
+    read
+}
+
+/// Five batches of one record each are on their way to slow brokers, as many as idempotence allows; the rest waits in the
+/// process when the signal comes.
+#[test]
+fn a_sigterm_sends_what_is_still_queued() {
+    const RECORDS: usize = 25;
+    let event_of = |count| {
+        let mut event: Value = serde_json::from_str(&sample("records-text")).unwrap();
+        event["body"] = json!({ "records": vec![json!({"value": 1, "partition": 0}); count] }).to_string().into();
+        event.to_string()
+    };
+    for extensions in [Extensions::Served, Extensions::Missing] {
+        let was_in_time = (0..10).any(|_| {
+            let brokers = brokers();
+            let host = Host::start(extensions);
+            let mut command = producer_of(&brokers);
+            command.env("KAFKA_OPTIONS", r#"{"batch.num.messages":1}"#);
+            let mut process = host.function(command);
+            let reader = reader(&brokers);
+            assert_eq!(host.invoke(event_of(1)).body["statusCode"], 200);
+            assert_eq!(read(&reader, 1, PATIENCE), 1);
+            (1..=3).for_each(|id| brokers.broker_round_trip_time(id, Duration::from_millis(80)).unwrap());
+            host.send(event_of(RECORDS));
+            let seen = read(&reader, 1, PATIENCE);
+            assert_eq!(seen, 1);
+            let is_early = host.posted().is_none();
+            process.terminate();
+            assert_eq!(process.ended().code(), Some(0));
+            if is_early {
+                let rest = read(&reader, RECORDS - seen, Duration::from_secs(5));
+                assert_eq!(seen + rest, RECORDS, "{extensions:?}");
+            }
+            is_early
+        });
+        assert!(was_in_time, "{extensions:?}: the request was always answered before the signal");
+    }
 }
 
 #[test]
