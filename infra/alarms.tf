@@ -152,6 +152,13 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   actions_enabled = true
   alarm_actions   = local.alarm_targets[local.alarms[each.key].severity]
   ok_actions      = local.alarm_targets[local.alarms[each.key].severity]
+
+  lifecycle {
+    precondition {
+      condition     = length("${local.name}-${each.key}") <= 255
+      error_message = "The alarm ${local.name}-${each.key} would have ${length("${local.name}-${each.key}")} characters, and CloudWatch takes 255: shorten the topic's name, or var.name."
+    }
+  }
 }
 
 # ----------------------------------------------------------------------------
@@ -164,6 +171,8 @@ locals {
     cluster_unhealthy = ["no-active-controller", "offline-partitions", "under-min-isr-partitions"]
     messages_at_risk  = ["data-disk-filling", "records-dropped", "destination-unreachable", "consumer-destination-fails", "consumer-poison"]
   }
+  # ALARM("") and OR come to 13 characters around each name.
+  composite_rule_lengths = { for name, keys in local.composite_parts : name => sum(concat([0], [for key in keys : length("${local.name}-${key}") + 13])) }
   composite_parts = {
     for name, rows in local.composite_rows : name => [
       for key in sort(keys(local.alarms)) : key if anytrue([for row in rows : key == row || startswith(key, "${row}-broker-") || contains([for topic in keys(local.consumed_topics) : "${row}-${topic}"], key)])
@@ -199,6 +208,11 @@ resource "aws_cloudwatch_composite_alarm" "messages_at_risk" {
     precondition {
       condition     = length(local.composite_parts.messages_at_risk) < 100
       error_message = "A composite alarm takes 100 alarms at most, and each topic consumed in provisioned mode adds two: split the topics over two deployments."
+    }
+    precondition {
+      # The rule also names the other composite alarm.
+      condition     = local.composite_rule_lengths.messages_at_risk + length("${local.name}-cluster-unhealthy") + 13 <= 10240
+      error_message = "The rule of a composite alarm takes 10,240 characters, and each topic consumed in provisioned mode adds two alarms with its name: shorten the topics' names, or split the topics over two deployments."
     }
   }
 }

@@ -207,6 +207,8 @@ impl Watch {
         stack.cluster().pause_controller().unwrap();
         self.fires(stack, "the controller is stopped", &["MskNoActiveController"], &LAG).await;
         stack.cluster().resume_controller().unwrap();
+        // It has heard nothing of the brokers for so long that it takes them for dead, until each has called again.
+        stack.cluster().admin().wait_settled(TOPIC, 3, LIMIT).await.unwrap();
         self.clears(stack, "the controller runs again").await;
     }
 
@@ -249,16 +251,16 @@ impl Watch {
         self.say(&format!("{fault}: {} ({:.1} s)", expected.join(", "), began.elapsed().as_secs_f64()));
     }
 
-    /// Waits until no alert fires.
+    /// Waits until no alert fires, nor is about to: what is pending now would be taken for the next fault's.
     async fn clears(&mut self, stack: &Stack, repair: &str) {
         let began = Instant::now();
         let limit = 2 * LIMIT;
         loop {
-            let firing = stack.prometheus().firing().await.unwrap();
-            if firing.iter().all(|name| name == ALWAYS_ALLOWED) {
+            let active = stack.prometheus().firing_or_pending().await.unwrap();
+            if active.iter().all(|name| name == ALWAYS_ALLOWED) {
                 break;
             }
-            assert!(began.elapsed() < limit, "{repair}: {firing:?} still fire after {limit:?}");
+            assert!(began.elapsed() < limit, "{repair}: {active:?} still fire, or are pending, after {limit:?}");
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
         self.say(&format!("{repair}: all clear ({:.1} s)", began.elapsed().as_secs_f64()));

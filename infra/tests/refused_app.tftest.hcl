@@ -481,3 +481,24 @@ run "zip_that_was_not_built" {
 
   expect_failures = [aws_lambda_function.producer, aws_lambda_function.consumer]
 }
+
+run "topic_too_long_for_the_names_of_its_alarms" {
+  command = plan
+
+  variables {
+    topics = { (join("", [for _ in range(235) : "t"])) = {} }
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.this]
+}
+
+run "topics_too_long_for_a_composite_alarm" {
+  command = plan
+
+  variables {
+    esm_mode = "provisioned"
+    topics   = { for n in range(10, 34) : join("", concat([n], [for _ in range(198) : "t"])) => { partitions = 1, produced = n == 10 } }
+  }
+
+  expect_failures = [aws_cloudwatch_composite_alarm.messages_at_risk]
+}

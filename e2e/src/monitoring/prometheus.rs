@@ -148,10 +148,23 @@ impl Prometheus {
     ///
     /// [`RigError::Invalid`] when Prometheus does not answer.
     pub async fn firing(&self) -> Result<BTreeSet<String>> {
+        self.alerts(|state| state == "firing").await
+    }
+
+    /// Names of the alerts that are firing, or will if their condition lasts.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Invalid`] when Prometheus does not answer.
+    pub async fn firing_or_pending(&self) -> Result<BTreeSet<String>> {
+        self.alerts(|state| state == "firing" || state == "pending").await
+    }
+
+    async fn alerts(&self, wanted: impl Fn(&str) -> bool) -> Result<BTreeSet<String>> {
         let answer = self.get("alerts", &[]).await?;
         let alerts = answer["alerts"].as_array().into_iter().flatten();
         Ok(alerts
-            .filter(|alert| alert["state"] == "firing")
+            .filter(|alert| alert["state"].as_str().is_some_and(&wanted))
             .filter_map(|alert| alert["labels"]["alertname"].as_str().map(str::to_owned))
             .collect())
     }

@@ -1,7 +1,7 @@
 //! Part of stages `e2e` and `rig`: `cargo xtask up` as a newcomer uses it.
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,6 +14,9 @@ use serde_json::Value;
 
 use crate::process::{self, Supervised};
 use crate::up;
+use crate::workspace;
+
+use super::watch;
 
 /// The first start compiles the functions.
 const READY_PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -23,6 +26,11 @@ const CONSUMED_PATIENCE: Duration = Duration::from_secs(2);
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a refusal may take: the longest creates a virtual environment first.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the consumer logs at its start.
+const CONSUMER_STARTS: &str = "\"message\":\"consumer starts\"";
+/// From saving a source to the new process: a build of one crate, on busy cores.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// What `up` says of the processes that a killed one left behind.
 const LEFTOVERS_ENDED: &str = "was killed and left processes behind; ended them";
@@ -40,6 +48,8 @@ pub(super) fn run() -> Result<()> {
     ensure!(next.said(LEFTOVERS_ENDED), "`up` after a killed one did not say that it ended its leftovers");
     ensure!(process::sweep(&killed.run_id, Duration::ZERO).is_empty(), "processes of the killed `up` were left");
     next.try_it()?;
+    watch::run(next.brokers()?, free_port()?)?;
+    next.reloads()?;
     next.stop()
 }
 
@@ -119,6 +129,27 @@ impl Laptop {
         Ok(())
     }
 
+    /// Saving a source of the consumer builds it again and starts it anew.
+    fn reloads(&mut self) -> Result<()> {
+        let log = up::log_path()?;
+        let starts = || std::fs::read_to_string(&log).map(|text| text.matches(CONSUMER_STARTS).count());
+        let (before, saved) = (starts()?, Instant::now());
+        ensure!(before > 0, "the log tells of no consumer that started");
+        save_again(&workspace::root().join("functions/consumer/src/handler.rs"))?;
+        while starts()? == before {
+            ensure!(saved.elapsed() < RELOAD_PATIENCE, "saving handler.rs did not start the consumer anew");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        println!("the consumer started anew {:.1?} after its source was saved", saved.elapsed());
+        self.try_it()
+    }
+
+    /// The addresses of its brokers.
+    fn brokers(&self) -> Result<&str> {
+        let line = self.seen.iter().find_map(|line| line.trim_start().strip_prefix("brokers "));
+        line.map(str::trim).context("`up` did not say where its brokers are")
+    }
+
     /// Ctrl-C: it ends well and leaves nothing behind.
     fn stop(mut self) -> Result<()> {
         let run_id = up::running_id().context("`up` wrote down no run id")?;
@@ -158,6 +189,17 @@ impl Laptop {
     fn said(&self, words: &str) -> bool {
         self.seen.iter().any(|line| line.contains(words))
     }
+}
+
+/// Writes a file's own text into its place, as an editor does: a new file takes the old one's name, so there is no moment
+/// without one.
+fn save_again(path: &Path) -> Result<()> {
+    let folder = path.parent().context("a file is in a folder")?;
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(&std::fs::read(path)?)?;
+    new.as_file().set_permissions(std::fs::metadata(path)?.permissions())?;
+    new.persist(path).with_context(|| format!("cannot save {}", path.display()))?;
+    Ok(())
 }
 
 /// The folders with brokers' data.

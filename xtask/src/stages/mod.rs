@@ -10,6 +10,7 @@ pub(crate) mod ha;
 mod infra;
 mod laptop;
 mod monitoring;
+mod watch;
 
 use anyhow::Result;
 

@@ -7,7 +7,7 @@ mod lines;
 mod session;
 mod topics;
 
-pub(crate) use session::running_id;
+pub(crate) use session::{log_path, running_id};
 
 use std::fs::File;
 use std::path::Path;
@@ -115,7 +115,7 @@ fn start_and_serve(options: &Options) -> Result<()> {
     let cargo_lambda = CargoLambda::for_watch()?;
     stop::check()?;
     build(options.kafka)?;
-    let log_path = session::state_dir()?.join("up.log");
+    let log_path = log_path()?;
     let log = File::create(&log_path).with_context(|| format!("cannot create {}", log_path.display()))?;
     let (sender, lines) = mpsc::channel();
     let mut laptop = Laptop { children: Vec::new(), sender, lines, printer: Printer::new(log), looked: Instant::now() };

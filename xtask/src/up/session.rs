@@ -75,8 +75,13 @@ pub(crate) fn running_id() -> Option<String> {
     Some(serde_json::from_str::<Owner>(&text).ok()?.run_id)
 }
 
+/// Where the whole log of `up` goes.
+pub(crate) fn log_path() -> Result<PathBuf> {
+    Ok(state_dir()?.join("up.log"))
+}
+
 /// `target/xtask`.
-pub(super) fn state_dir() -> Result<PathBuf> {
+fn state_dir() -> Result<PathBuf> {
     let dir = workspace::target_dir().join("xtask");
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     Ok(dir)
