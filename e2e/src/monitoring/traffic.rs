@@ -24,6 +24,24 @@ impl Drop for Task {
     }
 }
 
+/// A member of a group, until this is dropped. Then it leaves on a thread of its own: rdkafka waits in `drop` for the
+/// group's coordinator, and for ever when the brokers end meanwhile.
+struct Member(Option<StreamConsumer>);
+
+impl Member {
+    async fn read(&self) -> bool {
+        let Some(consumer) = &self.0 else { return false };
+        consumer.recv().await.map(|record| record.offset()).is_ok()
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let consumer = self.0.take();
+        std::thread::spawn(move || drop(consumer));
+    }
+}
+
 /// Writes 40 records a second to `topic` and waits for none of them: a cluster that refuses writes is written to all
 /// the same.
 ///
@@ -57,10 +75,11 @@ pub fn read(settings: &ClientConfig, group: &str, topic: &str) -> Result<Task> {
     settings.set("enable.auto.commit", "true").set("auto.commit.interval.ms", "500");
     let consumer: StreamConsumer = settings.create().map_err(kafka_error("creating the traffic's consumer"))?;
     consumer.subscribe(&[topic]).map_err(kafka_error("subscribing"))?;
+    let member = Member(Some(consumer));
     Ok(Task(tokio::spawn(async move {
         loop {
             // Errors pass by themselves; a tight loop over them would burn a core.
-            if consumer.recv().await.map(|record| record.offset()).is_err() {
+            if !member.read().await {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }

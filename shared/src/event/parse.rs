@@ -11,11 +11,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use self::members::{field, number, plain_text, schema, text, timestamp_type, unparsed_headers};
-use super::record::Field;
-use super::{
-    MSK_EVENT_SOURCE, MskEvent, PartitionRecords, Record, RecordFault, SELF_MANAGED_EVENT_SOURCE, TimestampType,
-};
+use self::members::text;
+use self::record::RecordSeed;
+use super::{MSK_EVENT_SOURCE, MskEvent, PartitionRecords, Record, SELF_MANAGED_EVENT_SOURCE};
 
 pub(super) use self::headers::headers;
 pub(super) use self::members::base64;
@@ -120,6 +118,9 @@ macro_rules! seed {
         }
     };
 }
+
+// Below the macros, which it uses.
+mod record;
 
 struct EventSeed<'s> {
     source: &'s Bytes,
@@ -278,138 +279,4 @@ impl<'de> Visitor<'de> for RecordsSeed<'_> {
             }
         }
     }
-}
-
-struct RecordSeed<'s> {
-    source: &'s Bytes,
-    /// With the group's topic and partition, for a record that has none.
-    empty: Record,
-}
-
-seed!(RecordSeed => Record);
-
-impl RecordSeed<'_> {
-    /// Its JSON stays its value, so that a dead letter has all there is; written anew, for the parser gives values, not text.
-    fn not_an_object(self, json: impl Into<Bytes>) -> Record {
-        Record { fault: Some(RecordFault::NotAnObject), value: Field::Odd(json.into()), ..self.empty }
-    }
-}
-
-/// Implements the visits of scalars where a record should be.
-macro_rules! scalar_records {
-    ($($visit:ident($scalar:ty))*) => {$(
-        fn $visit<E>(self, scalar: $scalar) -> Result<Record, E> {
-            Ok(self.not_an_object(serde_json::json!(scalar).to_string()))
-        }
-    )*};
-}
-
-impl<'de> Visitor<'de> for RecordSeed<'_> {
-    type Value = Record;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a record")
-    }
-
-    scalar_records!(visit_bool(bool) visit_i64(i64) visit_u64(u64) visit_f64(f64) visit_str(&str));
-
-    fn visit_unit<E>(self) -> Result<Record, E> {
-        Ok(self.not_an_object("null"))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Record, A::Error> {
-        let mut json = String::from("[");
-        while let Some(item) = items.next_element::<&'de RawValue>()? {
-            if json.len() > 1 {
-                json.push(',');
-            }
-            json.push_str(item.get());
-        }
-        json.push(']');
-        Ok(self.not_an_object(json))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Record, A::Error> {
-        let mut record = self.empty;
-        while let Some(name) = members.next_key::<RecordMember>()? {
-            if name == RecordMember::Other {
-                members.next_value::<IgnoredAny>()?;
-                continue;
-            }
-            let raw = members.next_value::<&'de RawValue>()?;
-            match name {
-                RecordMember::Topic => match plain_text(raw) {
-                    Some(topic) if *topic == *record.topic => {}
-                    Some(topic) => record.topic = topic.into(),
-                    None => record.topic = text(raw).map_or(record.topic, Into::into),
-                },
-                RecordMember::Partition => {
-                    record.partition = number(raw).and_then(|n| n.try_into().ok()).unwrap_or(record.partition);
-                }
-                RecordMember::Offset => record.offset = number(raw).unwrap_or(-1),
-                RecordMember::Timestamp => record.timestamp = number(raw).filter(|ms| *ms >= 0),
-                RecordMember::TimestampType => record.timestamp_type = timestamp_type(raw),
-                RecordMember::Key => record.key = field(self.source, raw),
-                RecordMember::Value => record.value = field(self.source, raw),
-                RecordMember::Headers => record.headers = unparsed_headers(self.source, raw),
-                RecordMember::KeySchema => record.key_schema = schema(raw),
-                RecordMember::ValueSchema => record.value_schema = schema(raw),
-                RecordMember::Other => {}
-            }
-        }
-        Ok(checked(record))
-    }
-}
-
-#[derive(PartialEq)]
-enum RecordMember {
-    Topic,
-    Partition,
-    Offset,
-    Timestamp,
-    TimestampType,
-    Key,
-    Value,
-    Headers,
-    KeySchema,
-    ValueSchema,
-    Other,
-}
-
-impl<'de> Deserialize<'de> for RecordMember {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        member_name(deserializer, |name| match name {
-            "topic" => Self::Topic,
-            "partition" => Self::Partition,
-            "offset" => Self::Offset,
-            "timestamp" => Self::Timestamp,
-            "timestampType" => Self::TimestampType,
-            "key" => Self::Key,
-            "value" => Self::Value,
-            "headers" => Self::Headers,
-            "keySchemaMetadata" => Self::KeySchema,
-            "valueSchemaMetadata" => Self::ValueSchema,
-            _ => Self::Other,
-        })
-    }
-}
-
-/// Notes what keeps the record from being named.
-fn checked(mut record: Record) -> Record {
-    if record.timestamp.is_none() {
-        record.timestamp_type = TimestampType::NoTimestamp;
-    } else if record.timestamp_type == TimestampType::NoTimestamp {
-        record.timestamp_type = TimestampType::CreateTime;
-    }
-    record.offset = record.offset.max(-1);
-    record.fault = if record.topic.is_empty() {
-        Some(RecordFault::Topic)
-    } else if record.partition < 0 {
-        Some(RecordFault::Partition)
-    } else if record.offset < 0 {
-        Some(RecordFault::Offset)
-    } else {
-        None
-    };
-    record
 }

@@ -85,9 +85,19 @@ struct Killed {
     folder: tempfile::TempDir,
 }
 
+/// The process of an `up`. A test that fails ends it as a user would, so that it ends all it has started.
+struct Up(Supervised);
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        self.0.signal(Signal::SIGINT);
+        self.0.wait_or_kill(Instant::now() + STOP_PATIENCE);
+    }
+}
+
 /// A running `up`.
 struct Laptop {
-    process: Supervised,
+    process: Up,
     lines: Receiver<String>,
     seen: Vec<String>,
     curl: String,
@@ -104,7 +114,7 @@ impl Laptop {
         command.args(arguments).env("TMPDIR", folder.path()).stdout(Stdio::piped());
         let mut process = Supervised::spawn("cargo xtask up", &mut command)?;
         let lines = lines_of(&mut process)?;
-        let mut laptop = Self { process, lines, seen: Vec::new(), curl: String::new(), port, folder };
+        let mut laptop = Self { process: Up(process), lines, seen: Vec::new(), curl: String::new(), port, folder };
         laptop.curl = laptop
             .wait_for(READY_PATIENCE, |line| line.trim_start().starts_with("curl "))
             .context("`cargo xtask up` printed no curl line")?;
@@ -153,9 +163,9 @@ impl Laptop {
     /// Ctrl-C: it ends well and leaves nothing behind.
     fn stop(mut self) -> Result<()> {
         let run_id = up::running_id().context("`up` wrote down no run id")?;
-        self.process.signal(Signal::SIGINT);
-        self.process.wait_or_kill(Instant::now() + STOP_PATIENCE);
-        let status = self.process.ended();
+        self.process.0.signal(Signal::SIGINT);
+        self.process.0.wait_or_kill(Instant::now() + STOP_PATIENCE);
+        let status = self.process.0.ended();
         ensure!(status.is_some_and(|status| status.success()), "`up` ended with {status:?}");
         let left = process::sweep(&run_id, Duration::ZERO);
         ensure!(left.is_empty(), "Ctrl-C left processes behind: {left:?}");
@@ -168,8 +178,8 @@ impl Laptop {
     /// SIGKILL.
     fn kill(mut self) -> Result<Killed> {
         let run_id = up::running_id().context("`up` wrote down no run id")?;
-        self.process.signal(Signal::SIGKILL);
-        self.process.wait_or_kill(Instant::now() + STOP_PATIENCE);
+        self.process.0.signal(Signal::SIGKILL);
+        self.process.0.wait_or_kill(Instant::now() + STOP_PATIENCE);
         Ok(Killed { run_id, port: self.port, folder: self.folder })
     }
 

@@ -23,7 +23,10 @@ const TICK: Duration = Duration::from_millis(50);
 pub(super) fn run(bootstrap_servers: &str, port: u16) -> Result<()> {
     let cargo_lambda = CargoLambda::for_watch()?;
     let mut watch = cargo_lambda.command("watch");
-    watch.args(["--invoke-port", &port.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
+    watch
+        .args(["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     watch.env("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).env("KAFKA_AUTH", "none").env("TOPICS", "orders");
     let mut watch = Supervised::spawn("cargo lambda watch", &mut watch)?;
     listens(&mut watch, port)?;
@@ -40,7 +43,8 @@ pub(super) fn run(bootstrap_servers: &str, port: u16) -> Result<()> {
     ensure!(answer["statusCode"] == 200 && body["offset"].is_u64(), "the producer answered {answer}");
     println!("cargo lambda invoke: the consumer handled its batch, the producer wrote offset {}", body["offset"]);
 
-    for (path, member, expected) in [("/healthz", "status", json!("ok")), ("/nowhere/at/all", "error_code", json!(404))] {
+    for (path, member, expected) in [("/healthz", "status", json!("ok")), ("/nowhere/at/all", "error_code", json!(404))]
+    {
         let url = format!("http://127.0.0.1:{port}{path}");
         let answer = process::capture(Command::new("curl").args(["-sS", "--max-time", "60", &url]))?;
         let answer: Value = serde_json::from_str(&answer).with_context(|| format!("{path}: no JSON: {answer}"))?;
@@ -67,7 +71,7 @@ fn listens(watch: &mut Supervised, port: u16) -> Result<()> {
 fn invoke(cargo_lambda: &CargoLambda, port: u16, function: &str, event: &str) -> Result<Value> {
     let file = format!("events/{event}.json");
     let mut command = cargo_lambda.command("invoke");
-    command.args([function, "--invoke-port", &port.to_string(), "--data-file", &file]);
+    command.args(["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string(), function, "--data-file", &file]);
     let shown = process::display(&command);
     let done = process::capture_within(&mut command, ANSWER_PATIENCE)?;
     let (stdout, stderr) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));

@@ -19,7 +19,6 @@ const EMPTY_BATCH: &str = r#"{"eventSource":"aws:kafka","records":{}}"#;
 /// Starts `cargo lambda watch`. It serves the HTTP API on `options.port` of 127.0.0.1 only.
 pub(super) fn start(cargo_lambda: &CargoLambda, options: &Options, bootstrap_servers: &str) -> Result<Supervised> {
     let mut command = cargo_lambda.command("watch");
-    // Whatever Cargo.toml says: a port for everybody must never come of an edit there.
     command.args(["--invoke-address", "127.0.0.1", "--invoke-port", &options.port.to_string(), "--disable-cors"]);
     command.env("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).env("TOPICS", options.topic_names().join(","));
     // The mapping asks for partial batch responses, as infra/ configures the real one.
