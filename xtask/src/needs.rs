@@ -37,6 +37,10 @@ pub(crate) const NATIVE_BUILD: Need = Need {
     install: "apt-get install build-essential cmake perl",
 };
 
+/// The program of the line that `cargo xtask up` prints.
+pub(crate) const CURL: Need =
+    Need { name: "curl", problem: || not_runnable("curl", &["--version"]), install: "apt-get install curl" };
+
 /// Python with its `venv` module: pinned tools are installed into virtual environments under `target/tools`.
 pub(crate) const PYTHON_VENV: Need = Need {
     name: "Python 3 with venv",

@@ -125,18 +125,19 @@ fn topics(env: &mut EnvReader) -> Option<Topics> {
 }
 
 fn default_topic(env: &mut EnvReader, topics: Option<&Topics>) -> Option<TopicName> {
-    let named = env.optional("DEFAULT_TOPIC");
-    let topics = topics?;
-    match named {
-        None => topics.iter().next().map(|topic| topic.name.clone()),
-        Some(name) => {
-            let found = topics.get(name.trim()).map(|topic| topic.name.clone());
-            if found.is_none() {
-                env.problem("DEFAULT_TOPIC must be one of TOPICS");
-            }
-            found
-        }
+    let Some(name) = env.optional("DEFAULT_TOPIC") else {
+        return topics?.iter().next().map(|topic| topic.name.clone());
+    };
+    // Also without topics to look it up in: every problem is told at once.
+    if let Err(error) = TopicName::parse(name.trim()) {
+        env.problem(format!("DEFAULT_TOPIC: {error}"));
+        return None;
     }
+    let found = topics?.get(name.trim()).map(|topic| topic.name.clone());
+    if found.is_none() {
+        env.problem("DEFAULT_TOPIC must be one of TOPICS");
+    }
+    found
 }
 
 /// CloudWatch takes 1 to 255 characters of a namespace and these only (`PutMetricData`).
@@ -199,7 +200,7 @@ mod tests {
     #[test]
     fn all_problems_come_together_by_name() {
         let env = EnvReader::new([
-            ("DEFAULT_TOPIC", "x"),
+            ("DEFAULT_TOPIC", "x y"),
             ("MAX_REQUEST_BYTES", "0"),
             ("MAX_RECORDS", "many"),
             ("MAX_RECORD_BYTES", "-1"),
@@ -212,7 +213,8 @@ mod tests {
         ]);
         let text = Config::from_env(env).unwrap_err().to_string();
         for name in [
-            "TOPICS",
+            "TOPICS is",
+            "DEFAULT_TOPIC",
             "MAX_REQUEST_BYTES",
             "MAX_RECORDS",
             "MAX_RECORD_BYTES",

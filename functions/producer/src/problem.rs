@@ -313,7 +313,8 @@ impl Problem {
             message: &self.detail,
             errors: &self.errors,
             validation_errors: self.errors.iter().map(ToString::to_string).collect(),
-            retriable: row.retriable,
+            // The same record with the same `Idempotency-Key` is safe to send again, and may be missing if it is not.
+            retriable: row.retriable || self.persisted == Persisted::Unknown,
             persisted: persisted_word(self.persisted),
             request_id,
             trace_id,

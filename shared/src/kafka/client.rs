@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -23,6 +25,8 @@ const METADATA_TRY: Duration = Duration::from_millis(1500);
 /// First pause between two metadata requests while the producer id is awaited; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// Partitions whose leaders are asked at once; a cluster of three brokers has them all among the first few.
+const LEADERS_ASKED: u32 = 6;
 /// How long a dropped client may take to send what is left. Nothing should be: every request has answered by then.
 const DROP_FLUSH: Duration = Duration::from_secs(2);
 
@@ -36,6 +40,19 @@ pub(super) struct Client {
 
 /// What a broker said of a topic: its number of partitions, or why it cannot be used. That it answered is not in doubt.
 type Answered = Result<u32, PublishFailure>;
+
+/// Why a client is not connected.
+pub(super) struct NotConnected {
+    pub(super) failure: PublishFailure,
+    /// Whether the broker that was asked last has answered: then it is the producer id that is missing.
+    pub(super) answered: bool,
+}
+
+impl From<NotConnected> for PublishFailure {
+    fn from(it: NotConnected) -> Self {
+        it.failure
+    }
+}
 
 /// One record on its way.
 pub(super) type Pending = oneshot::Receiver<Report>;
@@ -127,7 +144,7 @@ impl Client {
     /// Connects: fetches metadata until a broker has answered and the producer id is there, or until `bound` has passed.
     /// A metadata answer is also what makes librdkafka ask for the id without waiting for its 500 ms timer. What it says of the
     /// topic does not matter here: one topic that is missing must not make the cluster look dead to the others.
-    pub(super) async fn connect(self: &Arc<Self>, topics: &[TopicName], bound: Duration) -> Result<(), PublishFailure> {
+    pub(super) async fn connect(self: &Arc<Self>, topics: &[TopicName], bound: Duration) -> Result<(), NotConnected> {
         let until = Instant::now() + bound;
         let mut pause = PAUSE_MIN;
         loop {
@@ -137,14 +154,12 @@ impl Client {
                 return Ok(());
             }
             if let Some((code, _)) = self.fatal_error() {
-                return Err(PublishFailure::not_sent(FailureCause::of(code)));
+                let failure = PublishFailure::not_sent(FailureCause::of(code));
+                return Err(NotConnected { failure, answered: fetched.is_ok() });
             }
             if until.saturating_duration_since(Instant::now()) <= pause {
-                if fetched.is_err() {
-                    self.context().set_silent();
-                }
                 let cause = self.context().trouble().unwrap_or(FailureCause::BrokersUnreachable);
-                return Err(PublishFailure::not_sent(cause));
+                return Err(NotConnected { failure: PublishFailure::not_sent(cause), answered: fetched.is_ok() });
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
@@ -207,6 +222,20 @@ impl Client {
             Some((count, seen)) if seen.elapsed() < max_age => Ok(count),
             _ => self.fetch_metadata(Some(topic.clone()), bound).await?,
         }
+    }
+
+    /// Whether any leader of a topic's partitions answers within `bound`; of a topic never seen, none.
+    pub(super) async fn any_leader_answers(self: &Arc<Self>, topic: &TopicName, bound: Duration) -> bool {
+        let known = self.partitions.read().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
+        let count = known.map_or(0, |(count, _)| count).min(LEADERS_ASKED);
+        let ask = |partition: u32| Box::pin(self.leader_answers(topic.clone(), partition.cast_signed(), bound));
+        let mut asked: FuturesUnordered<_> = (0..count).map(ask).collect();
+        while let Some(answers) = asked.next().await {
+            if answers {
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether a partition's leader answers within `bound`: it is asked for its offsets, which needs no right beyond

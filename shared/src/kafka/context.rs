@@ -27,7 +27,7 @@ pub(super) struct Context {
     tokens: Option<TokenSource>,
     started: Instant,
     reached: Reached,
-    /// A broker answered, and since then neither were all of them reported down nor was one asked in vain.
+    /// A broker answered, and since then not all of them were reported down.
     connected: AtomicBool,
     /// The idempotent producer has its id.
     producer_id: AtomicBool,
@@ -84,11 +84,6 @@ impl Context {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// No broker answered for as long as one was asked to.
-    pub(super) fn set_silent(&self) {
-        self.connected.store(false, Ordering::Release);
-    }
-
     pub(super) fn has_producer_id(&self) -> bool {
         self.producer_id.load(Ordering::Acquire)
             || sabotage::is_on(Sabotage::AcksOne)
@@ -127,8 +122,8 @@ impl Context {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).map(|(cause, _)| cause)
     }
 
-    /// Each check's outcome as `/readyz` shows it.
-    pub(super) fn readiness(&self) -> Readiness {
+    /// Each check's outcome as `/readyz` shows it. `answered`: a broker was asked just now, and did.
+    pub(super) fn readiness(&self, answered: bool) -> Readiness {
         let yes_or = |yes: bool, otherwise: &str| if yes { "ok".to_owned() } else { otherwise.to_owned() };
         let brokers = match self.trouble() {
             Some(FailureCause::Authentication) => "the cluster refuses the function's credentials",
@@ -139,7 +134,7 @@ impl Context {
             Some(tokens) => yes_or(!tokens.has_expired(), "no valid MSK IAM token"),
         };
         let checks = [
-            ("brokers", yes_or(self.is_connected(), brokers)),
+            ("brokers", yes_or(answered, brokers)),
             ("producer_id", yes_or(self.has_producer_id(), "no producer id acquired yet")),
             ("token", token),
         ];
@@ -184,7 +179,7 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
         if code == Code::AllBrokersDown {
-            self.set_silent();
+            self.connected.store(false, Ordering::Release);
         }
         let cause = cause_of(code, reason);
         self.note_trouble(cause);

@@ -163,7 +163,9 @@ impl KafkaPublisher {
             for topic in &self.0.settings.topics {
                 let left = bound.saturating_sub(started.elapsed());
                 let count = client.partition_count(topic, METADATA_AGE, left).await;
-                if count.is_err_and(|failure| failure.cause == FailureCause::TopicMissing) {
+                // A topic that we have no right to see is refused, not unknown.
+                let hidden = [FailureCause::TopicMissing, FailureCause::TopicAuthorization];
+                if count.is_err_and(|failure| hidden.contains(&failure.cause)) {
                     missing_topics.push(topic.clone());
                 }
             }
@@ -255,8 +257,17 @@ impl Publisher for KafkaPublisher {
     async fn readiness(&self, deadline: Deadline) -> Readiness {
         let client = self.client();
         let bound = CONNECT_OPEN.min(deadline.remaining_less(RESERVE));
-        // Ask now: a flag from before a freeze proves nothing. In vain, it is set back; the checks name what is missing.
-        let _ = client.connect(&self.0.settings.topics, bound).await;
-        client.context().readiness()
+        let topics = &self.0.settings.topics;
+        // Ask now: a flag from before a freeze proves nothing. librdkafka chooses the broker that it asks, and may choose
+        // one that hangs time after time; the partitions' leaders are all of them.
+        let leader = async {
+            match topics.first() {
+                Some(topic) => client.any_leader_answers(topic, bound).await,
+                None => false,
+            }
+        };
+        let (connected, leader) = tokio::join!(client.connect(topics, bound), leader);
+        let answered = connected.map_or_else(|it| it.answered, |()| true);
+        client.context().readiness(answered || leader)
     }
 }

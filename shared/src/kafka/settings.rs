@@ -133,8 +133,10 @@ fn auth(env: &mut EnvReader) -> Option<Auth> {
                 certificate: readable(env, "KAFKA_CLIENT_CERT_FILE", certificate),
                 key: readable(env, "KAFKA_CLIENT_KEY_FILE", key),
             }))),
-            _ => {
+            (certificate, key) => {
                 env.problem("KAFKA_CLIENT_CERT_FILE and KAFKA_CLIENT_KEY_FILE belong together: set both or neither");
+                certificate.map(|path| readable(env, "KAFKA_CLIENT_CERT_FILE", path));
+                key.map(|path| readable(env, "KAFKA_CLIENT_KEY_FILE", path));
                 None
             }
         },
@@ -250,7 +252,15 @@ mod tests {
             ("KAFKA_CLIENT_CERT_FILE", "/etc/hostname"),
         ])
         .unwrap_err();
-        assert_eq!(problems, ["KAFKA_CLIENT_CERT_FILE and KAFKA_CLIENT_KEY_FILE belong together: set both or neither"]);
+        let together = "KAFKA_CLIENT_CERT_FILE and KAFKA_CLIENT_KEY_FILE belong together: set both or neither";
+        assert_eq!(problems, [together]);
+        let problems = read(&[
+            ("KAFKA_BOOTSTRAP_SERVERS", "b:9094"),
+            ("KAFKA_AUTH", "tls"),
+            ("KAFKA_CLIENT_KEY_FILE", "/no/such/file"),
+        ])
+        .unwrap_err();
+        assert!(problems[0] == together && problems[1].starts_with("KAFKA_CLIENT_KEY_FILE"), "{problems:?}");
     }
 
     #[test]

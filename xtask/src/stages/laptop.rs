@@ -1,12 +1,13 @@
 //! Part of stages `e2e` and `rig`: `cargo xtask up` as a newcomer uses it.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
@@ -27,8 +28,25 @@ const STOP_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a refusal may take: the longest creates a virtual environment first.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the consumer logs at its start.
-const CONSUMER_STARTS: &str = "\"message\":\"consumer starts\"";
+/// A function, one of its sources, and what it logs once at its start.
+struct Function {
+    name: &'static str,
+    source: &'static str,
+    starts: &'static str,
+}
+
+const CONSUMER: Function = Function {
+    name: "consumer",
+    source: "functions/consumer/src/handler.rs",
+    starts: "\"message\":\"consumer starts\"",
+};
+const PRODUCER: Function = Function {
+    name: "producer",
+    source: "functions/producer/src/routes/version.rs",
+    starts: "\"message\":\"connected to the cluster\"",
+};
+/// A request, also one that comes while its function starts.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 /// From saving a source to the new process: a build of one crate, on busy cores.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(5 * 60);
 
@@ -49,8 +67,10 @@ pub(super) fn run() -> Result<()> {
     ensure!(process::sweep(&killed.run_id, Duration::ZERO).is_empty(), "processes of the killed `up` were left");
     next.try_it()?;
     watch::run(next.brokers()?, free_port()?)?;
-    next.reloads()?;
-    next.stop()
+    let saved = [next.reloads(&CONSUMER)?, next.reloads(&PRODUCER)?];
+    next.stop()?;
+    // Or the later stages would build these functions once more.
+    saved.into_iter().try_for_each(Saved::undo)
 }
 
 /// `up` with Apache Kafka brokers: the same loop, stopped and killed.
@@ -123,8 +143,10 @@ impl Laptop {
 
     /// The line that `up` prints works, and its record is consumed.
     fn try_it(&mut self) -> Result<()> {
-        let answer = process::capture(Command::new("sh").args(["-c", self.curl.trim()]))?;
+        let answer = process::capture_within(Command::new("sh").args(["-c", self.curl.trim()]), ANSWER_PATIENCE)?;
         let answered = Instant::now();
+        ensure!(answer.status.is_some(), "no answer within {ANSWER_PATIENCE:?}");
+        let answer = String::from_utf8_lossy(&answer.stdout);
         let answer: Value =
             serde_json::from_str(&answer).with_context(|| format!("the answer is no JSON: {answer}"))?;
         let (topic, partition, offset) =
@@ -139,19 +161,29 @@ impl Laptop {
         Ok(())
     }
 
-    /// Saving a source of the consumer builds it again and starts it anew.
-    fn reloads(&mut self) -> Result<()> {
+    /// Saving a source of a function builds it again and starts it anew.
+    fn reloads(&mut self, function: &Function) -> Result<Saved> {
+        let Function { name, source, starts } = function;
         let log = up::log_path()?;
-        let starts = || std::fs::read_to_string(&log).map(|text| text.matches(CONSUMER_STARTS).count());
-        let (before, saved) = (starts()?, Instant::now());
-        ensure!(before > 0, "the log tells of no consumer that started");
-        save_again(&workspace::root().join("functions/consumer/src/handler.rs"))?;
-        while starts()? == before {
-            ensure!(saved.elapsed() < RELOAD_PATIENCE, "saving handler.rs did not start the consumer anew");
+        let binary = workspace::target_dir().join("debug").join(name);
+        let state = || -> Result<_> {
+            let starts = std::fs::read_to_string(&log)?.matches(starts).count();
+            Ok((starts, std::fs::metadata(&binary)?.modified()?))
+        };
+        let (before, at) = (state()?, Instant::now());
+        ensure!(before.0 > 0, "the log tells of no {name} that started");
+        let saved = Saved::again(workspace::root().join(source))?;
+        loop {
+            let now = state()?;
+            if now.0 > before.0 && now.1 > before.1 {
+                break;
+            }
+            ensure!(at.elapsed() < RELOAD_PATIENCE, "saving {source} did not build the {name} and start it anew");
             std::thread::sleep(Duration::from_millis(100));
         }
-        println!("the consumer started anew {:.1?} after its source was saved", saved.elapsed());
-        self.try_it()
+        println!("the {name} was built and started anew within {:.1?} of saving {source}", at.elapsed());
+        self.try_it()?;
+        Ok(saved)
     }
 
     /// The addresses of its brokers.
@@ -201,15 +233,29 @@ impl Laptop {
     }
 }
 
-/// Writes a file's own text into its place, as an editor does: a new file takes the old one's name, so there is no moment
-/// without one.
-fn save_again(path: &Path) -> Result<()> {
-    let folder = path.parent().context("a file is in a folder")?;
-    let mut new = tempfile::NamedTempFile::new_in(folder)?;
-    new.write_all(&std::fs::read(path)?)?;
-    new.as_file().set_permissions(std::fs::metadata(path)?.permissions())?;
-    new.persist(path).with_context(|| format!("cannot save {}", path.display()))?;
-    Ok(())
+/// A file that was saved without a change.
+struct Saved {
+    path: PathBuf,
+    /// When it was saved before.
+    before: SystemTime,
+}
+
+impl Saved {
+    /// Writes a file's own text into its place, as an editor does: a new file takes the old one's name, so there is no
+    /// moment without one.
+    fn again(path: PathBuf) -> Result<Self> {
+        let old = std::fs::metadata(&path)?;
+        let mut new = tempfile::NamedTempFile::new_in(path.parent().context("a file is in a folder")?)?;
+        new.write_all(&std::fs::read(&path)?)?;
+        new.as_file().set_permissions(old.permissions())?;
+        new.persist(&path).with_context(|| format!("cannot save {}", path.display()))?;
+        Ok(Self { path, before: old.modified()? })
+    }
+
+    /// Gives it back the time at which it was saved before: to cargo it is unchanged.
+    fn undo(self) -> Result<()> {
+        Ok(File::options().write(true).open(&self.path)?.set_modified(self.before)?)
+    }
 }
 
 /// The folders with brokers' data.

@@ -51,14 +51,14 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "e2e",
         does: "the packaged functions, end to end through cargo lambda watch and the embedded brokers",
-        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV],
+        needs: &[needs::NATIVE_BUILD, needs::CURL, needs::PYTHON_VENV],
         on_demand: false,
         run: end_to_end::run,
     },
     Stage {
         name: "rig",
         does: "the rig's own tests: real brokers, proxy, token verifier, history checker; then `up --kafka real`",
-        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
+        needs: &[needs::NATIVE_BUILD, needs::CURL, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
         on_demand: false,
         run: basic::rig,
     },

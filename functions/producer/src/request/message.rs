@@ -28,13 +28,13 @@ pub(crate) fn value(body: &Bytes) -> Result<Option<Bytes>, SyntaxError> {
 /// 400 for a header that does not decode, 422 for a reserved record header.
 pub(crate) fn fields(headers: &HeaderMap) -> Result<Draft, Problem> {
     let mut draft = Draft { value_format: Some(Format::Json), ..Draft::default() };
-    draft.key = text(headers, "kafka-key")?.map(Bytes::from);
-    if let Some(text) = text(headers, "kafka-partition")? {
+    draft.key = text(headers, "Kafka-Key")?.map(Bytes::from);
+    if let Some(text) = text(headers, "Kafka-Partition")? {
         let number = text.trim().parse().ok().filter(|number: &i32| *number >= 0);
         let rule = || fault(Kind::Malformed, "Kafka-Partition", "must be a whole number from 0");
         draft.partition = Some(number.ok_or_else(rule)?);
     }
-    if let Some(text) = text(headers, "kafka-timestamp")? {
+    if let Some(text) = text(headers, "Kafka-Timestamp")? {
         let ms = text.trim().parse().ok().filter(|ms: &i64| *ms >= 1).or_else(|| rfc3339_ms(text.trim()));
         draft.timestamp_ms = Some(ms.ok_or_else(|| fault(Kind::Malformed, "Kafka-Timestamp", TIMESTAMP_RULE))?);
     }

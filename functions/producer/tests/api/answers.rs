@@ -236,8 +236,12 @@ async fn a_panic_is_a_500_in_the_apis_form() {
         let answer: Answer = call.send(&broken).await;
         assert_eq!(answer.problem(), (500, 500));
         // The records were handed over: what became of them is lost with the panic.
-        assert_eq!(answer.json()["persisted"], "unknown");
+        let body = answer.json();
+        assert_eq!((&body["persisted"], &body["retriable"]), (&"unknown".into(), &true.into()));
     }
+    let broken = app(Scripted::default().without_partitions());
+    let body = Call::get("/topics/orders").send(&broken).await.json();
+    assert_eq!((&body["persisted"], &body["retriable"]), (&"no".into(), &false.into()), "a GET writes nothing");
 }
 
 #[tokio::test]

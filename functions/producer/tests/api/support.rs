@@ -34,7 +34,8 @@ pub(crate) struct Scripted(Arc<Mutex<State>>);
 
 struct State {
     script: Script,
-    partitions: Result<u32, PublishFailure>,
+    /// None: to be asked is a panic.
+    partitions: Option<Result<u32, PublishFailure>>,
     readiness: Readiness,
     records: Vec<OutboundRecord>,
     stats: PublisherStats,
@@ -60,7 +61,7 @@ impl Scripted {
         let ok = |name| (name, "ok".to_owned());
         Self(Arc::new(Mutex::new(State {
             script: Box::new(script),
-            partitions: Ok(4),
+            partitions: Some(Ok(4)),
             readiness: Readiness { checks: BTreeMap::from([ok("brokers"), ok("producer_id"), ok("token")]) },
             records: Vec::new(),
             stats: PublisherStats::default(),
@@ -74,7 +75,12 @@ impl Scripted {
     }
 
     pub(crate) fn with_partitions(self, partitions: Result<u32, PublishFailure>) -> Self {
-        self.state().partitions = partitions;
+        self.state().partitions = Some(partitions);
+        self
+    }
+
+    pub(crate) fn without_partitions(self) -> Self {
+        self.state().partitions = None;
         self
     }
 
@@ -117,7 +123,7 @@ impl Publisher for Scripted {
 
     async fn partition_count(&self, topic: &TopicName, _: Deadline) -> Result<u32, PublishFailure> {
         assert_ne!(topic.as_str(), "", "a name that reached the publisher is valid");
-        self.state().partitions
+        self.state().partitions.expect("injected")
     }
 
     async fn readiness(&self, _: Deadline) -> Readiness {

@@ -65,7 +65,7 @@ fn read(reader: &BaseConsumer, count: usize, patience: Duration) -> usize {
 /// process when the signal comes.
 #[test]
 fn a_sigterm_sends_what_is_still_queued() {
-    const RECORDS: usize = 25;
+    const RECORDS: usize = 20;
     let event_of = |count| {
         let mut event: Value = serde_json::from_str(&sample("records-text")).unwrap();
         event["body"] = json!({ "records": vec![json!({"value": 1, "partition": 0}); count] }).to_string().into();

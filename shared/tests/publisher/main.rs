@@ -4,14 +4,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "measured figures belong into the tests' output")]
 
+mod warm_up;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use msk_shared::deadline::Deadline;
-use msk_shared::env::EnvReader;
 use msk_shared::kafka::{
-    DeliveryTimeout, FailureCause, Header, KafkaPublisher, KafkaSettings, Milestones, OutboundRecord, Persisted,
-    Publisher, PublisherSettings,
+    DeliveryTimeout, FailureCause, Header, KafkaPublisher, KafkaSettings, OutboundRecord, Persisted, Publisher,
+    PublisherSettings,
 };
 use msk_shared::names::TopicName;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -194,86 +195,6 @@ async fn a_cut_off_leader_fails_its_own_partitions_fast_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn warm_up_of_a_dead_cluster_is_bounded_and_says_why() {
-    let cluster = cluster();
-    let settings = settings(&cluster, 3_000);
-    brokers(&cluster, false);
-    let publisher = KafkaPublisher::start(settings).unwrap();
-    let started = Instant::now();
-    let warm_up = publisher.warm_up(Duration::from_secs(1)).await;
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
-    assert!(!warm_up.ready);
-    assert_eq!(warm_up.cause, Some(FailureCause::BrokersUnreachable));
-    let created = warm_up.milestones.created;
-    assert!(created.is_some(), "creating a client takes no broker");
-    assert_eq!(warm_up.milestones, Milestones { created, ..Milestones::default() }, "no other step was reached");
-    let readiness = publisher.readiness(soon()).await;
-    assert!(!readiness.is_ready());
-    assert_eq!(readiness.checks["brokers"], "no broker answers");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn readiness_is_what_brokers_answer_now_not_what_they_did() {
-    let cluster = cluster();
-    let publisher = publisher(&cluster, 3_000);
-    assert!(publisher.warm_up(Duration::from_secs(3)).await.ready);
-    assert!(publisher.readiness(soon()).await.is_ready());
-    let slow = |by| (1..=3).for_each(|id| cluster.broker_round_trip_time(id, by).unwrap());
-    // Connected and silent: nothing tells librdkafka that they are down.
-    slow(Duration::from_secs(6));
-    let started = Instant::now();
-    let readiness = publisher.readiness(soon()).await;
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
-    assert_eq!(readiness.checks["brokers"], "no broker answers");
-    slow(Duration::ZERO);
-    let until = Instant::now() + Duration::from_secs(20);
-    while !publisher.readiness(soon()).await.is_ready() {
-        assert!(Instant::now() < until, "not ready 20 s after the brokers answer again");
-    }
-}
-
-/// The client asks for its first topic when it connects: that this one is missing says nothing of the cluster.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_missing_topic_does_not_make_the_cluster_look_dead() {
-    let cluster = cluster();
-    cluster.topic_error("ghost", RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART).unwrap();
-    let mut settings = settings(&cluster, 2_000);
-    let ghost = TopicName::parse("ghost").unwrap();
-    settings.topics.insert(0, ghost.clone());
-    let publisher = KafkaPublisher::start(settings).unwrap();
-    let warm_up = publisher.warm_up(Duration::from_secs(3)).await;
-    assert!(warm_up.ready && warm_up.duration < Duration::from_secs(2), "{warm_up:?}");
-    assert_eq!(warm_up.missing_topics, [ghost]);
-    assert!(publisher.readiness(soon()).await.is_ready());
-    // Until the client is replaced and every request connects first.
-    brokers(&cluster, false);
-    for _ in 0..4 {
-        assert!(publisher.publish(vec![record("k", "v")], soon()).await[0].is_err());
-    }
-    brokers(&cluster, true);
-    let result = publisher.publish(vec![record("k", "v")], soon()).await.remove(0);
-    assert!(result.is_ok(), "{result:?} after {} new clients", publisher.stats().rebuilds);
-}
-
-/// The token is the function's own step: it is timed also when no broker takes it.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_first_token_of_a_dead_cluster_is_timed() {
-    let mut env = EnvReader::new([
-        ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"),
-        ("KAFKA_AUTH", "iam"),
-        ("AWS_REGION", "eu-west-1"),
-        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
-        ("AWS_SECRET_ACCESS_KEY", "secret"),
-    ]);
-    let kafka = KafkaSettings::from_env(&mut env).unwrap();
-    let publisher = KafkaPublisher::start(PublisherSettings::new(kafka, "test")).unwrap();
-    let warm_up = publisher.warm_up(Duration::from_secs(2)).await;
-    let steps = warm_up.milestones;
-    assert!(steps.created.is_some() && steps.created <= steps.token, "{warm_up:?}");
-    assert_eq!((steps.first_answer, steps.producer_id), (None, None), "{warm_up:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_topic_and_a_missing_partition_are_told_apart() {
     let cluster = cluster();
     let mut settings = settings(&cluster, 3_000);
@@ -358,28 +279,4 @@ async fn an_answer_comes_before_the_deadline_and_what_it_calls_unwritten_stays_s
     }
     assert!(publisher.publish(vec![record], soon()).await[0].is_ok(), "a new client took over");
     assert_eq!(publisher.stats().rebuilds, 1);
-}
-
-/// First acknowledgement of a cold client. Without the two knobs of `client_config.rs` every run takes 500 ms or more.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_first_acknowledgement_does_not_wait_for_librdkafkas_timer() {
-    const RUNS: usize = 50;
-    let cluster = cluster();
-    let mut times = Vec::new();
-    for _ in 0..RUNS {
-        let started = Instant::now();
-        let publisher = publisher(&cluster, 22_000);
-        let warm_up = publisher.warm_up(Duration::from_secs(3)).await;
-        assert!(warm_up.ready, "{warm_up:?}");
-        assert!(publisher.publish(vec![record("k", "v")], soon()).await[0].is_ok());
-        let steps = warm_up.milestones;
-        let took = started.elapsed();
-        let reached = [steps.created, steps.first_answer, steps.producer_id, Some(took)];
-        assert!(reached[0].is_some() && reached.is_sorted(), "in this order, all within {took:?}: {warm_up:?}");
-        assert_eq!(steps.token, None, "without IAM there is no token");
-        times.push(took);
-    }
-    times.sort();
-    println!("first acknowledgement, {RUNS} cold clients: p50 {:?}, maximum {:?}", times[RUNS / 2], times[RUNS - 1]);
-    assert!(times[RUNS - 1] < Duration::from_millis(450), "the slowest took {:?}", times[RUNS - 1]);
 }
