@@ -1,9 +1,10 @@
 //! The checks on made-up folders, with made-up programs in place of `terraform` and `aws`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
@@ -16,7 +17,7 @@ const SECRETS: [&str; 4] = ["canary-secret", "canary-session", "AKIACANARY", "ca
 const GOOD: &str = "region = \"eu-west-1\"\nalarm_emails = [\"oncall@msk.test\"]\n";
 
 /// Zips, by machine: to write one takes Python a moment, and many tests want the same.
-static MADE: OnceLock<TempDir> = OnceLock::new();
+static MADE: Mutex<BTreeMap<u8, Vec<u8>>> = Mutex::new(BTreeMap::new());
 
 /// A workspace with the real variables, sources, programs, and a home folder.
 struct Place {
@@ -90,20 +91,17 @@ impl Place {
 
     /// A zip whose `bootstrap` is an ELF header for one machine.
     fn zip(&self, function: &str, machine: u8) {
-        let made = MADE.get_or_init(|| TempDir::new().unwrap()).path().join(machine.to_string());
-        if !made.join("bootstrap.zip").is_file() {
-            fs::create_dir_all(&made).unwrap();
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        let zip = made.entry(machine).or_insert_with(|| {
             let mut header = b"\x7fELF\x02\x01\x01".to_vec();
             header.resize(64, 0);
             (header[16], header[18]) = (3, machine);
-            // Another test may make the same one at the same time.
-            let own = TempDir::new_in(&made).unwrap();
-            let (program, zip) = (own.path().join("bootstrap"), own.path().join("bootstrap.zip"));
+            let folder = TempDir::new().unwrap();
+            let (program, zip) = (folder.path().join("bootstrap"), folder.path().join("bootstrap.zip"));
             fs::write(&program, header).unwrap();
             process::capture(Command::new("python3").args(["-m", "zipfile", "-c"]).arg(&zip).arg(program)).unwrap();
-            fs::rename(zip, made.join("bootstrap.zip")).unwrap();
-        }
-        let zip = fs::read(made.join("bootstrap.zip")).unwrap();
+            fs::read(zip).unwrap()
+        });
         self.write(&format!("target/lambda/{function}/bootstrap.zip"), zip);
     }
 
