@@ -33,15 +33,21 @@ pub(super) fn run() -> Result<()> {
     process::run(&mut tool(&infra, "tests_of_tools.py", &[]))?;
     process::run(&mut tool(&infra, "matrix.py", &[&infra, &matrix]))?;
     let grafana = infra.join("grafana");
-    for folder in [&infra, &grafana, &matrix] {
-        // Its output is long, and of interest only when it fails.
-        process::capture(&mut terraform(folder, &["init", "-backend=false", "-input=false", "-no-color"]))?;
-    }
+    // Their output is long, and of interest only when one fails.
+    let init =
+        |folder| process::capture(&mut terraform(folder, &["init", "-backend=false", "-input=false", "-no-color"]));
+    std::thread::scope(|scope| {
+        let started: Vec<_> = [&infra, &grafana, &matrix].map(|folder| scope.spawn(|| init(folder))).into();
+        started.into_iter().try_for_each(|it| {
+            it.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the thread of `terraform init` panicked"))).map(drop)
+        })
+    })?;
 
     let mut jobs = vec![security(&infra)?];
-    for folder in [&infra, &grafana] {
+    // Grafana's plans are small: they fill what is left at the end.
+    for (folder, weight) in [(&infra, 1), (&grafana, 0)] {
         jobs.push(Job::new(0, format!("{} is valid", name(folder)), terraform(folder, &["validate", "-no-color"])));
-        jobs.extend(tests(folder, 1, &[], None)?);
+        jobs.extend(tests(folder, weight, &[], None)?);
     }
     jobs.extend(tests(&matrix, PLANS_A_RUN, &["-verbose"], Some(&outputs))?);
     jobs::run_side_by_side(jobs)?;
