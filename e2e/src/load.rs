@@ -28,6 +28,8 @@ pub struct Plan {
     pub records: usize,
     /// Time between an answer and the next request.
     pub pause: Duration,
+    /// Time from one request of a client to its next, which makes up for answers that took longer; zero for none.
+    pub every: Duration,
     /// Requests of each client; then it is done.
     pub requests: u64,
     /// Whether a request without a success is sent again, with the same `Idempotency-Key`, until it has one.
@@ -36,7 +38,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { records: 1, pause: Duration::from_millis(5), requests: u64::MAX, retry: false }
+        Self { records: 1, pause: Duration::from_millis(5), every: Duration::ZERO, requests: u64::MAX, retry: false }
     }
 }
 
@@ -133,6 +135,7 @@ impl Load {
     }
 
     async fn client(&self, environment: &Environment, number: usize, plan: Plan, stop: &AtomicBool) {
+        let mut due = tokio::time::Instant::now();
         for _ in 0..plan.requests {
             if stop.load(Ordering::SeqCst) {
                 break;
@@ -147,6 +150,8 @@ impl Load {
                 break;
             }
             tokio::time::sleep(plan.pause).await;
+            due += plan.every;
+            tokio::time::sleep_until(due).await;
         }
     }
 

@@ -23,7 +23,8 @@ const LONGEST_STALL: Duration = Duration::from_secs(15);
 pub(crate) const SETTLING: Duration = Duration::from_secs(4);
 
 /// Steady traffic that leaves the cores to the brokers.
-const STEADY: Plan = Plan { records: 1, pause: Duration::from_millis(20), requests: u64::MAX, retry: false };
+const STEADY: Plan =
+    Plan { records: 1, pause: Duration::from_millis(20), every: Duration::ZERO, requests: u64::MAX, retry: false };
 
 pub(crate) async fn healthy(stage: &Stage) -> anyhow::Result<String> {
     healthy_on(stage, Kind::Kafka3).await

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use msk_e2e::load::{Load, Plan};
 
 use crate::stage::{CLIENTS, Stage, ensure_all_succeeded, producers, topic, verdict};
@@ -10,6 +10,10 @@ use crate::stage::{CLIENTS, Stage, ensure_all_succeeded, producers, topic, verdi
 /// Caches and pools fill up first.
 const WARM: Duration = Duration::from_secs(5 * 60);
 const SOAK: Duration = Duration::from_secs(55 * 60);
+/// How often the processes are looked at: growth that goes on looks other than growth that ends.
+const LOOK: Duration = Duration::from_secs(5 * 60);
+/// All clients together.
+const REQUESTS_PER_SECOND: u32 = 100;
 
 /// Of each process: resident memory in KiB, and open descriptors.
 struct Footprint {
@@ -23,26 +27,42 @@ pub(crate) async fn soak(stage: &Stage) -> anyhow::Result<String> {
     let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
     let ids: Vec<u32> = environments.iter().map(msk_e2e::lambda::Environment::id).collect();
     let load = Load::new(&topic);
-    // Four clients, each with an answer of some milliseconds and this pause: 100 requests a second.
-    let plan = Plan { pause: Duration::from_millis(35), ..Plan::default() };
+    let every = Duration::from_secs(1) * u32::try_from(CLIENTS)? / REQUESTS_PER_SECOND;
+    let plan = Plan { pause: Duration::ZERO, every, ..Plan::default() };
     let measured = async {
         tokio::time::sleep(WARM).await;
-        let before = footprints(&ids)?;
-        tokio::time::sleep(SOAK).await;
-        anyhow::Ok((before, footprints(&ids)?))
+        let mut looks = vec![footprints(&ids)?];
+        let begun = tokio::time::Instant::now();
+        for look in 1..=SOAK.as_secs() / LOOK.as_secs() {
+            tokio::time::sleep_until(begun + LOOK * u32::try_from(look)?).await;
+            looks.push(footprints(&ids)?);
+            println!("  after {} min: {}", (WARM + LOOK * u32::try_from(look)?).as_secs() / 60, memory(&looks));
+        }
+        anyhow::Ok(looks)
     };
-    let (before, after) = load.run_until(&environments, plan, measured).await?;
+    let looks = load.run_until(&environments, plan, measured).await?;
     ensure_all_succeeded(&load)?;
+    let (Some(before), Some(after)) = (looks.first(), looks.last()) else { bail!("no process was looked at") };
     let mut worst: f64 = f64::MIN;
-    for (before, after) in before.iter().zip(&after) {
+    for (before, after) in before.iter().zip(after) {
         let growth = (after.memory as f64 / before.memory as f64 - 1.0) * 100.0;
         worst = worst.max(growth);
-        ensure!(growth < 5.0, "memory grew by {growth:.1} %: {} to {} KiB", before.memory, after.memory);
+        ensure!(growth < 5.0, "memory grew by {growth:.1} %: {}", memory(&looks));
         let descriptors = (before.descriptors, after.descriptors);
         ensure!(descriptors.1 <= descriptors.0 + 2, "descriptors grew: {descriptors:?}");
     }
     let figures = verdict(&cluster, &topic, &load).await?;
-    Ok(format!("memory of the worst process {worst:+.1} % in {} min, descriptors flat; {figures}", SOAK.as_secs() / 60))
+    let minutes = SOAK.as_secs() / 60;
+    Ok(format!(
+        "memory of the worst process {worst:+.1} % in {minutes} min ({}), descriptors flat; {figures}",
+        memory(&looks)
+    ))
+}
+
+/// The processes' memory together, from look to look.
+fn memory(looks: &[Vec<Footprint>]) -> String {
+    let sums = looks.iter().map(|look| look.iter().map(|footprint| footprint.memory).sum::<u64>().to_string());
+    format!("{} KiB", sums.collect::<Vec<_>>().join(", "))
 }
 
 fn footprints(ids: &[u32]) -> anyhow::Result<Vec<Footprint>> {

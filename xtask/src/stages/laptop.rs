@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -143,7 +143,8 @@ impl Laptop {
 
     /// The line that `up` prints works, and its record is consumed.
     fn try_it(&mut self) -> Result<()> {
-        let answer = process::capture_within(Command::new("sh").args(["-c", self.curl.trim()]), ANSWER_PATIENCE)?;
+        let answer = process::capture_within(Command::new("sh").args(["-c", self.curl.trim()]), ANSWER_PATIENCE)
+            .context("cannot run the curl line")?;
         let answered = Instant::now();
         ensure!(answer.status.is_some(), "no answer within {ANSWER_PATIENCE:?}");
         let answer = String::from_utf8_lossy(&answer.stdout);
@@ -167,15 +168,15 @@ impl Laptop {
         let log = up::log_path()?;
         let binary = workspace::target_dir().join("debug").join(name);
         let state = || -> Result<_> {
-            let starts = std::fs::read_to_string(&log)?.matches(starts).count();
-            Ok((starts, std::fs::metadata(&binary)?.modified()?))
+            let log = std::fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))?;
+            Ok((log.matches(starts).count(), modified(&binary)?))
         };
         let (before, at) = (state()?, Instant::now());
         ensure!(before.0 > 0, "the log tells of no {name} that started");
         let saved = Saved::again(workspace::root().join(source))?;
         loop {
             let now = state()?;
-            if now.0 > before.0 && now.1 > before.1 {
+            if now.0 > before.0 && now.1.is_some() && now.1 > before.1 {
                 break;
             }
             ensure!(at.elapsed() < RELOAD_PATIENCE, "saving {source} did not build the {name} and start it anew");
@@ -244,23 +245,43 @@ impl Saved {
     /// Writes a file's own text into its place, as an editor does: a new file takes the old one's name, so there is no
     /// moment without one.
     fn again(path: PathBuf) -> Result<Self> {
-        let old = std::fs::metadata(&path)?;
+        let before = Self::write_anew(&path).with_context(|| format!("cannot save {}", path.display()))?;
+        Ok(Self { path, before })
+    }
+
+    /// Returns when the file was saved before.
+    fn write_anew(path: &Path) -> Result<SystemTime> {
+        let old = std::fs::metadata(path)?;
         let mut new = tempfile::NamedTempFile::new_in(path.parent().context("a file is in a folder")?)?;
-        new.write_all(&std::fs::read(&path)?)?;
+        new.write_all(&std::fs::read(path)?)?;
         new.as_file().set_permissions(old.permissions())?;
-        new.persist(&path).with_context(|| format!("cannot save {}", path.display()))?;
-        Ok(Self { path, before: old.modified()? })
+        new.persist(path)?;
+        Ok(old.modified()?)
     }
 
     /// Gives it back the time at which it was saved before: to cargo it is unchanged.
     fn undo(self) -> Result<()> {
-        Ok(File::options().write(true).open(&self.path)?.set_modified(self.before)?)
+        let file = File::options().write(true).open(&self.path);
+        file.and_then(|file| file.set_modified(self.before))
+            .with_context(|| format!("cannot give {} its time back", self.path.display()))
+    }
+}
+
+/// When a file was written last; `None` while there is none. Cargo takes the old binary away before it puts the new one
+/// there, and taking away a large file takes a moment.
+fn modified(path: &Path) -> Result<Option<SystemTime>> {
+    match std::fs::metadata(path).and_then(|metadata| metadata.modified()) {
+        Ok(time) => Ok(Some(time)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
     }
 }
 
 /// The folders with brokers' data.
 fn data_folders(parent: &tempfile::TempDir) -> Result<Vec<OsString>> {
-    let names = std::fs::read_dir(parent.path())?.flatten().map(|entry| entry.file_name());
+    let path = parent.path();
+    let entries = std::fs::read_dir(path).with_context(|| format!("cannot look into {}", path.display()))?;
+    let names = entries.flatten().map(|entry| entry.file_name());
     Ok(names.filter(|name| name.to_string_lossy().starts_with("msk-e2e-")).collect())
 }
 

@@ -73,7 +73,8 @@ fn invoke(cargo_lambda: &CargoLambda, port: u16, function: &str, event: &str) ->
     let mut command = cargo_lambda.command("invoke");
     command.args(["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string(), function, "--data-file", &file]);
     let shown = process::display(&command);
-    let done = process::capture_within(&mut command, ANSWER_PATIENCE)?;
+    let done =
+        process::capture_within(&mut command, ANSWER_PATIENCE).with_context(|| format!("cannot run `{shown}`"))?;
     let (stdout, stderr) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     ensure!(done.status.is_some_and(|status| status.success()), "`{shown}` failed: {stdout}{stderr}");
     serde_json::from_str(stdout.trim()).with_context(|| format!("`{shown}` printed no JSON: {stdout}"))
