@@ -129,13 +129,17 @@ pub(crate) fn architecture_of(zip: &Path) -> Result<Architecture> {
 /// Unpacks a function's zip beside it, as Lambda does, and returns the binary.
 pub(crate) fn unpack(folder: &Path, function: &str) -> Result<PathBuf> {
     let into = folder.join(function).join("unpacked");
+    std::fs::create_dir_all(&into).with_context(|| format!("cannot make {}", into.display()))?;
+    // Beside its place, then renamed: another run's processes may have the binary open, or be about to start it.
+    let fresh = tempfile::tempdir_in(&into).with_context(|| format!("cannot write into {}", into.display()))?;
     let mut unzip = Command::new("python3");
-    unzip.args(["-m", "zipfile", "-e"]).arg(zip(folder, function)).arg(&into);
+    unzip.args(["-m", "zipfile", "-e"]).arg(zip(folder, function)).arg(fresh.path());
     process::capture(&mut unzip)?;
-    let binary = into.join("bootstrap");
+    let (unzipped, binary) = (fresh.path().join("bootstrap"), into.join("bootstrap"));
     // Python's zipfile leaves the mode behind.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&binary, mode).with_context(|| format!("no {} in the zip", binary.display()))?;
+    std::fs::set_permissions(&unzipped, mode).with_context(|| format!("no {} in the zip", unzipped.display()))?;
+    std::fs::rename(&unzipped, &binary).with_context(|| format!("cannot replace {}", binary.display()))?;
     Ok(binary)
 }
 
@@ -154,4 +158,29 @@ fn check_target(architecture: Architecture) -> Result<()> {
         )
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_binary_that_runs_can_be_unpacked_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let into = folder.path().join("producer");
+        std::fs::create_dir(&into).unwrap();
+        let program = into.join("bootstrap");
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let mut zip = Command::new("python3");
+        process::capture(zip.args(["-m", "zipfile", "-c", "bootstrap.zip", "bootstrap"]).current_dir(&into)).unwrap();
+
+        let binary = unpack(folder.path(), "producer").unwrap();
+        let mut running = Command::new(&binary).arg("60").spawn().unwrap();
+        let again = unpack(folder.path(), "producer");
+        running.kill().unwrap();
+        running.wait().unwrap();
+        assert_eq!(again.unwrap(), binary);
+        let left = std::fs::read_dir(binary.parent().unwrap()).unwrap().count();
+        assert_eq!(left, 1, "unpacking left something beside the binary");
+    }
 }
