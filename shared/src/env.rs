@@ -1,6 +1,7 @@
 //! Environment variables, read once into typed values, with every problem reported together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -11,6 +12,8 @@ pub struct EnvReader {
     variables: BTreeMap<String, String>,
     problems: Vec<String>,
     known: Vec<&'static str>,
+    /// Variables whose value is not UTF-8.
+    not_text: BTreeSet<String>,
 }
 
 /// Everything that is wrong with an environment, one line each.
@@ -22,9 +25,22 @@ pub struct EnvError {
 }
 
 impl EnvReader {
-    /// A reader over the process's environment. Variables that are not UTF-8 are taken as absent.
+    /// A reader over the process's environment.
     pub fn from_process() -> Self {
-        Self::new(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))))
+        Self::from_os(std::env::vars_os())
+    }
+
+    /// A variable whose name is not UTF-8 is none of ours; a value that is not is noted when it is asked for.
+    fn from_os(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let named = variables.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let (mut texts, mut not_text) = (Vec::new(), BTreeSet::new());
+        for (name, value) in named {
+            if value.to_str().is_none() {
+                not_text.insert(name.clone());
+            }
+            texts.push((name, value.to_string_lossy().into_owned()));
+        }
+        Self { not_text, ..Self::new(texts) }
     }
 
     /// A reader over the given variables. An empty value counts as absent, as Terraform cannot leave one out conditionally.
@@ -34,12 +50,15 @@ impl EnvReader {
             .map(|(k, v)| (k.into(), v.into()))
             .filter(|(_, v): &(String, String)| !v.trim().is_empty())
             .collect();
-        Self { variables, problems: Vec::new(), known: Vec::new() }
+        Self { variables, problems: Vec::new(), known: Vec::new(), not_text: BTreeSet::new() }
     }
 
     /// The text of a variable that may be absent.
     pub fn optional(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);
+        if self.not_text.remove(name) {
+            self.problem(format!("{name} must be UTF-8 text"));
+        }
         self.variables.get(name).cloned()
     }
 
@@ -121,6 +140,17 @@ mod tests {
             assert!(text.contains(name), "{text}");
         }
         assert!(!text.contains("secret-looking") && !text.contains("sloppy"), "{text}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_no_text_is_wrong_not_missing() {
+        use std::os::unix::ffi::OsStringExt;
+        let broken = OsString::from_vec(b"canary\xff".to_vec());
+        let mut env = EnvReader::from_os([("TOPICS".into(), broken.clone()), ("NOBODY_ASKS".into(), broken)]);
+        let topics = env.required("TOPICS", "list the topics that may be written");
+        let error = env.finish(topics).unwrap_err();
+        assert_eq!(error.problems, ["TOPICS must be UTF-8 text"]);
     }
 
     #[test]

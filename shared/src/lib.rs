@@ -10,6 +10,7 @@
 //! | [`messages`] | the sample messages as types |
 //! | [`event`] | the MSK event, its records, and the batch response |
 //! | [`telemetry`] | JSON logs and CloudWatch metrics |
+//! | [`runtime`] | (feature `runtime`) the loop between AWS Lambda and a function |
 //! | [`kafka`] | (feature `kafka`) client configuration, MSK IAM tokens, the publisher |
 
 pub mod deadline;
@@ -20,5 +21,7 @@ pub mod kafka;
 pub mod limits;
 pub mod messages;
 pub mod names;
+#[cfg(feature = "runtime")]
+pub mod runtime;
 pub mod telemetry;
 pub mod topic_spec;

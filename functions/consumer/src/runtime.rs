@@ -1,13 +1,9 @@
 //! Between Lambda and the batch: init, and one invocation after the other.
 
-use std::task::{Context, Poll};
-
-use bytes::Bytes;
-use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
+use lambda_runtime::{Context, Diagnostic};
 use msk_shared::env::{EnvError, EnvReader};
-use msk_shared::event::BatchResponse;
+use msk_shared::runtime::RuntimeError;
 use msk_shared::telemetry::init_logs;
-use tokio::task::futures::TaskLocalFuture;
 
 use crate::batch::{BatchProcessor, Invocation};
 use crate::config::{Config, DeadLetterSettings};
@@ -28,9 +24,9 @@ pub enum RunError {
     #[cfg(feature = "dead-letter-kafka")]
     #[error(transparent)]
     Kafka(#[from] msk_shared::kafka::StartError),
-    /// The Runtime API cannot be reached.
-    #[error("the Lambda Runtime API failed: {0}")]
-    Runtime(lambda_runtime::Error),
+    /// No more invocations can be taken.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
 }
 
 /// Runs the consumer with a handler until Lambda ends the process: configuration from the environment, the dead letter that
@@ -72,41 +68,15 @@ pub async fn serve<H: RecordHandler, D: DeadLetter, S: IdempotencyStore>(
     processor: BatchProcessor<H, D, S>,
 ) -> Result<(), RunError> {
     let processor = &processor;
-    let function = service_fn(move |event: LambdaEvent<()>| async move {
-        let invocation = Invocation::new(&event.context.request_id, event.context.deadline());
-        let payload = PAYLOAD.with(Bytes::clone);
+    let function = move |payload, context: Context| async move {
+        let invocation = Invocation::new(&context.request_id, context.deadline());
         let processed = processor.process(payload, &invocation).await;
         if let Some(metrics) = processed.metrics {
             metrics.emit();
         }
-        processed.answer.map_err(Diagnostic::from) as Result<BatchResponse, Diagnostic>
-    });
-    let layer = lambda_runtime::tower::layer::layer_fn(KeepPayload);
-    Runtime::new(function).layer(layer).run().await.map_err(RunError::Runtime)
-}
-
-tokio::task_local! {
-    /// The payload of the invocation at hand, as received.
-    static PAYLOAD: Bytes;
-}
-
-/// Keeps the payload's bytes for the handler and gives the runtime `null` to parse: the runtime would copy and parse the
-/// whole event a second time, and would fail an invocation with a message that quotes it.
-struct KeepPayload<S>(S);
-
-impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for KeepPayload<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = TaskLocalFuture<Bytes, S::Future>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, mut invocation: LambdaInvocation) -> Self::Future {
-        let payload = std::mem::replace(&mut invocation.body, Bytes::from_static(b"null"));
-        PAYLOAD.scope(payload, self.0.call(invocation))
-    }
+        processed.answer.map_err(Diagnostic::from)
+    };
+    match msk_shared::runtime::serve(function).await? {}
 }
 
 #[cfg(feature = "dead-letter-kafka")]

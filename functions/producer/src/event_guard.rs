@@ -69,8 +69,8 @@ struct ProbeHttp {
 ///
 /// # Errors
 /// [`Refusal`]
-pub(crate) fn check(payload: &str) -> Result<Checked, Refusal> {
-    let mut event: ApiGatewayV2httpRequest = match serde_json::from_str(payload) {
+pub(crate) fn check(payload: &[u8]) -> Result<Checked, Refusal> {
+    let mut event: ApiGatewayV2httpRequest = match serde_json::from_slice(payload) {
         Ok(event) => event,
         Err(_) => return Err(refusal_of(payload)),
     };
@@ -89,8 +89,8 @@ pub(crate) fn check(payload: &str) -> Result<Checked, Refusal> {
 }
 
 /// Of an event that does not parse: an HTTP event with something wrong in it, or none.
-fn refusal_of(payload: &str) -> Refusal {
-    match serde_json::from_str::<Probe>(payload) {
+fn refusal_of(payload: &[u8]) -> Refusal {
+    match serde_json::from_slice::<Probe>(payload) {
         Ok(probe) if probe.request_context.http.method.is_string() => {
             bad("a header, cookie or other part of the request is malformed, for example by a line break")
         }

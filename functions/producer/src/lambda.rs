@@ -2,11 +2,11 @@
 
 use axum::Router;
 use axum::body::Body;
+use bytes::Bytes;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Service};
-use lambda_runtime::{Diagnostic, LambdaEvent};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tower::ServiceExt;
 
 use crate::context::Invocation;
@@ -27,10 +27,9 @@ impl From<NotHttp> for Diagnostic {
 ///
 /// # Errors
 /// [`NotHttp`]; every HTTP event gets an HTTP answer.
-pub async fn handle(router: Router, event: LambdaEvent<Box<RawValue>>) -> Result<impl Serialize, NotHttp> {
-    let LambdaEvent { payload, context } = event;
+pub async fn handle(router: Router, payload: Bytes, context: Context) -> Result<impl Serialize, NotHttp> {
     let invocation = Invocation::new(&context.request_id, context.deadline());
-    let checked = match event_guard::check(payload.get()) {
+    let checked = match event_guard::check(&payload) {
         Ok(checked) => checked,
         Err(Refusal::BadRequest(problem)) => Checked::refused(problem),
         Err(Refusal::NotHttp) => {

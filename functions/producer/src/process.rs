@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
-use lambda_runtime::LambdaEvent;
+use futures_util::TryFutureExt;
+use lambda_runtime::Diagnostic;
 use msk_shared::env::EnvReader;
 use msk_shared::kafka::KafkaPublisher;
+use msk_shared::runtime;
 use msk_shared::telemetry::init_logs;
-use serde_json::value::RawValue;
 
 use crate::cli::{self, Command};
 use crate::{lambda, router, server, start, version_line};
@@ -75,9 +76,8 @@ async fn serve_lambda(started: Instant) -> anyhow::Result<()> {
     let (router, publisher) = ready(started).await?;
     let publisher = Arc::new(publisher);
     flush_on_sigterm(Arc::clone(&publisher)).await;
-    let function =
-        lambda_runtime::service_fn(move |event: LambdaEvent<Box<RawValue>>| lambda::handle(router.clone(), event));
-    lambda_runtime::run(function).await.map_err(|error| anyhow::anyhow!(error))
+    let function = |payload, context| lambda::handle(router.clone(), payload, context).map_err(Diagnostic::from);
+    match runtime::serve(function).await? {}
 }
 
 /// Lambda sends SIGTERM only to functions with an extension; the runtime crate registers one that does nothing, and

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -121,12 +122,15 @@ fn converse(
     }
 }
 
-/// The answer to `/next`.
+/// The answer to `/next`. Each invocation has a trace id of its own, as on Lambda.
 fn invocation(event: &str) -> Option<String> {
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let deadline = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis() + TIME_LIMIT_MS;
     Some(format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nlambda-runtime-aws-request-id: request-7\r\n\
          lambda-runtime-deadline-ms: {deadline}\r\nlambda-runtime-invoked-function-arn: arn\r\n\
+         lambda-runtime-trace-id: Root=1-5759e988-{count:024x};Parent=53995c3f42cd8ad8;Sampled=0\r\n\
          content-length: {}\r\n\r\n{event}",
         event.len()
     ))

@@ -98,7 +98,13 @@ impl KafkaPublisher {
 
     /// Says of each record whether it must be kept back because its partition's leader does not answer. Records that may go
     /// anywhere are sent elsewhere.
-    pub(super) async fn keep_back(&self, client: &Arc<Client>, records: &mut [OutboundRecord]) -> Vec<bool> {
+    pub(super) async fn keep_back(
+        &self,
+        client: &Arc<Client>,
+        records: &mut [OutboundRecord],
+        deadline: Deadline,
+    ) -> Vec<bool> {
+        let bound = || CONNECT_OPEN.min(deadline.remaining_less(RESERVE));
         let mut kept_back = vec![false; records.len()];
         let topics: BTreeSet<TopicName> = records.iter().map(|record| record.topic.clone()).collect();
         for topic in topics {
@@ -106,8 +112,8 @@ impl KafkaPublisher {
             if suspects.is_empty() {
                 continue;
             }
-            let count = client.partition_count(&topic, METADATA_AGE, CONNECT_OPEN).await.unwrap_or(0);
-            let silent = self.silent_partitions(client, &topic, suspects).await;
+            let count = client.partition_count(&topic, METADATA_AGE, bound()).await.unwrap_or(0);
+            let silent = self.silent_partitions(client, &topic, suspects, bound()).await;
             let answering: Vec<i32> =
                 (0..count.cast_signed()).filter(|partition| !silent.contains(partition)).collect();
             for (index, record) in records.iter_mut().enumerate().filter(|(_, record)| record.topic == topic) {
@@ -122,10 +128,16 @@ impl KafkaPublisher {
     }
 
     /// Asks the leaders of suspect partitions, all at once; those that answer are suspects no longer.
-    async fn silent_partitions(&self, client: &Arc<Client>, topic: &TopicName, suspects: Vec<i32>) -> BTreeSet<i32> {
-        let asked = suspects.into_iter().map(|partition| async move {
-            (partition, client.leader_answers(topic.clone(), partition, CONNECT_OPEN).await)
-        });
+    async fn silent_partitions(
+        &self,
+        client: &Arc<Client>,
+        topic: &TopicName,
+        suspects: Vec<i32>,
+        bound: Duration,
+    ) -> BTreeSet<i32> {
+        let asked = suspects
+            .into_iter()
+            .map(|partition| async move { (partition, client.leader_answers(topic.clone(), partition, bound).await) });
         let mut silent = BTreeSet::new();
         for (partition, answers) in futures_util::future::join_all(asked).await {
             if answers {

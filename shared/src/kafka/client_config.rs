@@ -86,6 +86,9 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("sasl.oauthbearer.config", "tokens are signed by the function (KAFKA_AUTH=iam)"),
     ("enable.sasl.oauthbearer.unsecure.jwt", "tokens are signed by the function (KAFKA_AUTH=iam)"),
     ("plugin.library.paths", "it loads foreign code"),
+    ("delivery.report.only.error", "each record is answered by its own report"),
+    ("retries", "DELIVERY_TIMEOUT_MS ends retries, and idempotence needs them"),
+    ("queuing.strategy", "records must leave in their order"),
 ];
 
 /// librdkafka's other names of the properties above (its `CONFIGURATION.md`, "Alias for").
@@ -96,6 +99,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("queue.buffering.max.ms", "linger.ms"),
     ("max.in.flight", "max.in.flight.requests.per.connection"),
     ("sasl.mechanism", "sasl.mechanisms"),
+    ("message.send.max.retries", "retries"),
 ];
 
 /// Checks one member of `KAFKA_OPTIONS`: it must not collide with a typed setting and librdkafka must accept it.
@@ -111,8 +115,8 @@ pub(super) fn check_option(name: &str, value: &str) -> Result<(), String> {
     if let Some((property, variable)) = FROM_VARIABLES.iter().find(|(property, _)| *property == canonical) {
         return Err(format!("{called} collides with `{property}`, which {variable} sets; remove it or use {variable}"));
     }
-    if let Some((property, why)) = FORBIDDEN.iter().find(|(property, _)| *property == canonical) {
-        return Err(format!("`{property}` is not allowed: {why}; remove it"));
+    if let Some((_, why)) = FORBIDDEN.iter().find(|(property, _)| *property == canonical) {
+        return Err(format!("{called} is not allowed: {why}; remove it"));
     }
     let mut probe = ClientConfig::new();
     probe.set(name, value);
@@ -121,6 +125,11 @@ pub(super) fn check_option(name: &str, value: &str) -> Result<(), String> {
         rdkafka::error::KafkaError::ClientConfig(_, description, ..) => format!("{called}: {description}"),
         other => format!("{called}: {other}"),
     })
+}
+
+/// The variable behind the property that librdkafka complains of when a client is created.
+pub(super) fn variable_in(complaint: &str) -> Option<&'static str> {
+    FROM_VARIABLES.iter().find(|(property, _)| complaint.contains(property)).map(|(_, variable)| *variable)
 }
 
 /// The whole configuration of a producer.

@@ -22,6 +22,9 @@ use super::sabotage::{self, Sabotage};
 use super::token::TokenSource;
 use super::{Milestones, PublishResult, Readiness};
 
+/// The same error this soon is the same event: librdkafka itself waits longer between two attempts to connect.
+const TOLD_AGAIN: Duration = Duration::from_millis(50);
+
 /// What the polling thread learns about one client.
 pub(super) struct Context {
     tokens: Option<TokenSource>,
@@ -36,6 +39,8 @@ pub(super) struct Context {
     auth_failures: AtomicU64,
     /// The newest failure of a connection, while nothing has succeeded since.
     trouble: Mutex<Option<(FailureCause, Instant)>>,
+    /// The newest client-wide error.
+    newest_error: Mutex<Option<(Code, String, Instant)>>,
 }
 
 /// When something happened first, from the start of the client's creation.
@@ -58,6 +63,7 @@ impl Context {
             token_failed: AtomicBool::new(false),
             auth_failures: AtomicU64::new(0),
             trouble: Mutex::new(None),
+            newest_error: Mutex::new(None),
         }
     }
 
@@ -141,6 +147,16 @@ impl Context {
         Readiness { checks: checks.into() }
     }
 
+    /// A producer of rdkafka 0.39 tells each client-wide error twice in a row.
+    fn is_told_again(&self, code: Code, reason: &str) -> bool {
+        let mut newest = self.newest_error.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = newest.as_ref().is_some_and(|(newest, newest_reason, at)| {
+            (*newest, newest_reason.as_str()) == (code, reason) && at.elapsed() < TOLD_AGAIN
+        });
+        *newest = Some((code, reason.to_owned(), Instant::now()));
+        again
+    }
+
     fn note_trouble(&self, cause: FailureCause) {
         if matches!(cause, FailureCause::Authentication) {
             self.auth_failures.fetch_add(1, Ordering::Relaxed);
@@ -178,6 +194,9 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
+        if self.is_told_again(code, reason) {
+            return;
+        }
         if code == Code::AllBrokersDown {
             self.connected.store(false, Ordering::Release);
         }
@@ -287,4 +306,20 @@ fn persisted(code: Code, message: &BorrowedMessage<'_>) -> Persisted {
 fn status(message: &BorrowedMessage<'_>) -> rdkafka_sys::bindings::rd_kafka_msg_status_t {
     // SAFETY: the pointer is valid as long as the borrowed message, and the call only reads from it.
     unsafe { rdkafka_sys::bindings::rd_kafka_message_status(message.ptr()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_is_told_twice_counts_once() {
+        let context = Context::new(None);
+        let refused = |broker: &str| {
+            let reason = format!("{broker}: SASL authentication error: Access denied");
+            context.error(KafkaError::Global(Code::BrokerTransportFailure), &reason);
+        };
+        ["b-1", "b-1", "b-2", "b-2"].into_iter().for_each(refused);
+        assert_eq!(context.auth_failures(), 2);
+    }
 }

@@ -25,7 +25,7 @@ use crate::names::TopicName;
 pub type DeliveryTimeout = Bounded<1000, 22_000>;
 
 /// With less time left nothing is enqueued: a write plus its answer would not fit.
-pub(super) const MIN_REMAINING: Duration = Duration::from_secs(2);
+const MIN_REMAINING: Duration = Duration::from_secs(2);
 /// Kept back from the deadline while waiting for acknowledgements: enough to take records back and to answer.
 pub(super) const RESERVE: Duration = Duration::from_millis(1500);
 /// librdkafka looks for timed-out messages once a second, so its verdict may come this much later.
@@ -66,9 +66,22 @@ impl PublisherSettings {
 }
 
 /// The client could not even be created: a property has a value that librdkafka refuses.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the Kafka client cannot be created: {0}")]
-pub struct StartError(#[from] KafkaError);
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the Kafka client cannot be created: {complaint}; look at {variable}")]
+pub struct StartError {
+    /// librdkafka's own words.
+    complaint: String,
+    /// Where the refused value comes from.
+    variable: &'static str,
+}
+
+impl From<KafkaError> for StartError {
+    fn from(error: KafkaError) -> Self {
+        let complaint = error.to_string();
+        let variable = client_config::variable_in(&complaint).unwrap_or("KAFKA_OPTIONS");
+        Self { complaint, variable }
+    }
+}
 
 /// How a warm-up went. It never fails: a cluster that is down must not fail init.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,7 +224,8 @@ impl KafkaPublisher {
     }
 }
 
-fn has_time(deadline: Deadline) -> bool {
+/// Whether a write and its answer still fit.
+pub(super) fn has_time(deadline: Deadline) -> bool {
     deadline.remaining() >= MIN_REMAINING || sabotage::is_on(Sabotage::NoAdmission)
 }
 
@@ -228,7 +242,7 @@ impl Publisher for KafkaPublisher {
                 return all(&records, failure.cause);
             }
         };
-        let kept_back = self.keep_back(&client, &mut records).await;
+        let kept_back = self.keep_back(&client, &mut records, deadline).await;
         if !has_time(deadline) {
             return all(&records, FailureCause::NoTimeLeft);
         }

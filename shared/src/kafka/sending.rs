@@ -9,7 +9,7 @@ use super::admission::CONNECT;
 use super::client::{Client, Pending};
 use super::context::Report;
 use super::failure::{FailureCause, Persisted, PublishFailure};
-use super::publisher::{KafkaPublisher, MIN_REMAINING, RESERVE, TIMEOUT_SCAN};
+use super::publisher::{KafkaPublisher, RESERVE, TIMEOUT_SCAN, has_time};
 use super::record::OutboundRecord;
 use super::sabotage::{self, Sabotage};
 use crate::deadline::Deadline;
@@ -36,13 +36,17 @@ impl KafkaPublisher {
         deadline: Deadline,
     ) -> Vec<PublishResult> {
         let mut reports = self.send_once(client, records, deadline).await;
-        let again: Vec<usize> = (0..reports.len()).filter(|index| may_be_resent(&reports[*index])).collect();
+        let again: Vec<usize> = (0..reports.len())
+            .filter(|index| may_be_resent(&reports[*index]) && !is_overtaken(*index, records, &reports))
+            .collect();
         // A record must not overtake an earlier one of the same request whose fate is unknown.
         let unknown = |report: &Report| matches!(report.result, Err(f) if f.persisted == Persisted::Unknown);
         if !again.is_empty()
             && !reports.iter().any(unknown)
-            && deadline.remaining() >= MIN_REMAINING
+            && has_time(deadline)
             && let Ok(client) = self.admit(deadline).await
+            // Connecting may have used it up.
+            && has_time(deadline)
         {
             let records: Vec<OutboundRecord> = again.iter().map(|index| records[*index].clone()).collect();
             let resent = self.send_once(&client, &records, deadline).await;
@@ -115,4 +119,49 @@ async fn settle(client: &Client, pending: Vec<Pending>, cutoff: Instant) -> Vec<
 
 fn may_be_resent(report: &Report) -> bool {
     report.taken_back && matches!(report.result, Err(PublishFailure { persisted: Persisted::No, .. }))
+}
+
+/// Whether a later record of the same key or partition was written: the record's place in their order is gone.
+fn is_overtaken(index: usize, records: &[OutboundRecord], reports: &[Report]) -> bool {
+    let record = &records[index];
+    let in_order_with = |(later, report): &(&OutboundRecord, &Report)| {
+        let same_key = record.key.is_some() && later.key == record.key;
+        let same_partition = record.partition.is_some_and(|partition| partition == report.partition);
+        later.topic == record.topic && report.result.is_ok() && (same_key || same_partition)
+    };
+    records.iter().zip(reports).skip(index + 1).any(|later| in_order_with(&later))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::Delivery;
+
+    fn record(key: Option<&'static [u8]>, partition: Option<i32>) -> OutboundRecord {
+        let topic = "orders".parse().unwrap();
+        OutboundRecord { topic, partition, key: key.map(Into::into), value: None, timestamp_ms: None, headers: vec![] }
+    }
+
+    fn report(written: bool, partition: i32) -> Report {
+        let delivery = Delivery { partition, offset: 7, timestamp_ms: None };
+        let result = if written { Ok(delivery) } else { Err(PublishFailure::not_sent(FailureCause::TimedOut)) };
+        Report { result, partition, taken_back: !written }
+    }
+
+    #[test]
+    fn a_record_behind_which_its_key_or_partition_was_written_is_not_sent_again() {
+        let key = Some(b"k".as_slice());
+        let cases = [
+            ("same key", record(key, None), record(key, None), true, true),
+            ("same key, not written", record(key, None), record(key, None), false, false),
+            ("another key", record(key, None), record(Some(b"l"), None), true, false),
+            ("no key", record(None, None), record(None, None), true, false),
+            ("same partition", record(None, Some(2)), record(None, Some(2)), true, true),
+            ("another partition", record(None, Some(1)), record(None, Some(2)), true, false),
+        ];
+        for (case, first, second, written, overtaken) in cases {
+            let reports = [report(false, -1), report(written, 2)];
+            assert_eq!(is_overtaken(0, &[first, second], &reports), overtaken, "{case}");
+        }
+    }
 }

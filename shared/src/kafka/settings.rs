@@ -91,7 +91,7 @@ impl KafkaSettings {
         let bootstrap_servers = env
             .required("KAFKA_BOOTSTRAP_SERVERS", "set the brokers' addresses as `host:port,...`")
             .and_then(|text| bootstrap_servers(env, &text));
-        let ca_file = env.optional("KAFKA_CA_FILE").map(|path| readable(env, "KAFKA_CA_FILE", path));
+        let ca_file = env.optional("KAFKA_CA_FILE").map(|path| pem(env, "KAFKA_CA_FILE", path, CERTIFICATE));
         let options = options(env);
         let auth = auth(env);
         let tokens = if auth == Some(Auth::Iam) { TokenSource::from_env(env).map(Some) } else { Some(None) };
@@ -130,13 +130,13 @@ fn auth(env: &mut EnvReader) -> Option<Auth> {
         "tls" => match (certificate, key) {
             (None, None) => Some(Auth::Tls(None)),
             (Some(certificate), Some(key)) => Some(Auth::Tls(Some(ClientCertificate {
-                certificate: readable(env, "KAFKA_CLIENT_CERT_FILE", certificate),
-                key: readable(env, "KAFKA_CLIENT_KEY_FILE", key),
+                certificate: pem(env, "KAFKA_CLIENT_CERT_FILE", certificate, CERTIFICATE),
+                key: pem(env, "KAFKA_CLIENT_KEY_FILE", key, PRIVATE_KEY),
             }))),
             (certificate, key) => {
                 env.problem("KAFKA_CLIENT_CERT_FILE and KAFKA_CLIENT_KEY_FILE belong together: set both or neither");
-                certificate.map(|path| readable(env, "KAFKA_CLIENT_CERT_FILE", path));
-                key.map(|path| readable(env, "KAFKA_CLIENT_KEY_FILE", path));
+                certificate.map(|path| pem(env, "KAFKA_CLIENT_CERT_FILE", path, CERTIFICATE));
+                key.map(|path| pem(env, "KAFKA_CLIENT_KEY_FILE", path, PRIVATE_KEY));
                 None
             }
         },
@@ -156,11 +156,20 @@ fn auth(env: &mut EnvReader) -> Option<Auth> {
     }
 }
 
-/// Notes a file that cannot be read; librdkafka would say so much later and less clearly.
-fn readable(env: &mut EnvReader, name: &'static str, path: String) -> PathBuf {
+/// What PEM files hold (RFC 7468); a key's label may have a word before it.
+const CERTIFICATE: &str = "CERTIFICATE-----";
+const PRIVATE_KEY: &str = "PRIVATE KEY-----";
+
+/// Notes a file that cannot be read or is no PEM; librdkafka would say so much later, alone, and less clearly.
+fn pem(env: &mut EnvReader, name: &'static str, path: String, holds: &str) -> PathBuf {
     let path = PathBuf::from(path);
-    if let Err(error) = std::fs::File::open(&path) {
-        env.problem(format!("{name} names a file that cannot be read ({})", error.kind()));
+    let starts = |line: &str| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(holds);
+    match std::fs::read(&path) {
+        Err(error) => env.problem(format!("{name} names a file that cannot be read ({})", error.kind())),
+        Ok(bytes) if !String::from_utf8_lossy(&bytes).lines().any(starts) => {
+            env.problem(format!("{name} must name a PEM file: there is no line `-----BEGIN {holds}` in it"));
+        }
+        Ok(_) => {}
     }
     path
 }
@@ -229,6 +238,23 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_no_pem_is_named_with_the_rest() {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let problems = read(&[
+            ("KAFKA_BOOTSTRAP_SERVERS", "broker-without-port"),
+            ("KAFKA_AUTH", "tls"),
+            ("KAFKA_CA_FILE", manifest),
+            ("KAFKA_CLIENT_CERT_FILE", manifest),
+            ("KAFKA_CLIENT_KEY_FILE", manifest),
+        ])
+        .unwrap_err()
+        .join("\n");
+        for name in ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_CA_FILE", "KAFKA_CLIENT_CERT_FILE", "KAFKA_CLIENT_KEY_FILE"] {
+            assert!(problems.contains(&format!("{name} must")), "{name} is not in:\n{problems}");
+        }
+    }
+
+    #[test]
     fn iam_needs_a_region_and_credentials() {
         let problems = read(&[("KAFKA_BOOTSTRAP_SERVERS", "b-1.example:9098")]).unwrap_err().join("\n");
         assert!(problems.contains("AWS_REGION") && problems.contains("AWS_ACCESS_KEY_ID"), "{problems}");
@@ -253,7 +279,8 @@ mod tests {
         ])
         .unwrap_err();
         let together = "KAFKA_CLIENT_CERT_FILE and KAFKA_CLIENT_KEY_FILE belong together: set both or neither";
-        assert_eq!(problems, [together]);
+        assert_eq!(problems[0], together);
+        assert!(problems[1].starts_with("KAFKA_CLIENT_CERT_FILE must name a PEM file"), "{problems:?}");
         let problems = read(&[
             ("KAFKA_BOOTSTRAP_SERVERS", "b:9094"),
             ("KAFKA_AUTH", "tls"),

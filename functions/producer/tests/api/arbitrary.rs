@@ -8,7 +8,6 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use std::time::Duration;
 
 use crate::support::{Answer, Call, JSON_V2, Scripted, app, try_invoke};
@@ -345,12 +344,7 @@ fn events_damaged_as_text() {
     let (_, router) = router();
     run("events damaged as text", 12_000, (event(), damage()), |runtime, (event, damage), shares| {
         let text = damaged(event.to_string().into_bytes(), &damage);
-        // Lambda and its runtime hand over nothing that is no JSON.
-        let Some(text) = String::from_utf8(text).ok().filter(|text| serde_json::from_str::<&RawValue>(text).is_ok())
-        else {
-            return Ok(());
-        };
-        let answer = runtime.block_on(try_invoke(&router, text.trim(), Duration::from_secs(30)));
+        let answer = runtime.block_on(try_invoke(&router, text, Duration::from_secs(30)));
         shares.note(answer.as_ref());
         answer.map_or(Ok(()), |answer| judge(&answer))
     });

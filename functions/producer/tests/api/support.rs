@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use lambda_runtime::{Context, LambdaEvent};
+use lambda_runtime::Context;
 use msk_producer::app::{App, Backend};
 use msk_producer::config::Config;
 use msk_producer::{lambda, router};
@@ -20,7 +20,6 @@ use msk_shared::kafka::{
     Delivery, FailureCause, OutboundRecord, PublishFailure, PublishResult, Publisher, PublisherStats, Readiness,
 };
 use msk_shared::names::TopicName;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -247,18 +246,18 @@ impl Call {
 }
 
 /// Invokes the function with a payload. Its invocation has the id `req-1`.
-pub(crate) async fn invoke(router: &Router, payload: &str) -> Answer {
+pub(crate) async fn invoke(router: &Router, payload: impl AsRef<[u8]>) -> Answer {
     try_invoke(router, payload, Duration::from_secs(30)).await.expect("an HTTP event has an HTTP answer")
 }
 
 /// Invokes the function with `left` to its deadline; `None` when the invocation fails.
-pub(crate) async fn try_invoke(router: &Router, payload: &str, left: Duration) -> Option<Answer> {
+pub(crate) async fn try_invoke(router: &Router, payload: impl AsRef<[u8]>, left: Duration) -> Option<Answer> {
     let mut context = Context::default();
     context.request_id = "req-1".to_owned();
     let deadline = SystemTime::now() + left;
     context.deadline = deadline.duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
-    let payload = RawValue::from_string(payload.to_owned()).expect("Lambda payloads are JSON");
-    let answer = lambda::handle(router.clone(), LambdaEvent::new(payload, context)).await.ok()?;
+    let payload = Bytes::copy_from_slice(payload.as_ref());
+    let answer = lambda::handle(router.clone(), payload, context).await.ok()?;
     let answer = serde_json::to_value(answer).unwrap();
     assert_eq!(answer["isBase64Encoded"], false, "every answer of this API is text");
     let headers = answer["headers"].as_object().unwrap().iter();

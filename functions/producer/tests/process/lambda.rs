@@ -100,6 +100,24 @@ fn a_sigterm_sends_what_is_still_queued() {
     }
 }
 
+/// glibc frees nothing that `setenv` has replaced: with the trace ids in the environment this would be 3 MB.
+#[cfg(target_os = "linux")]
+#[test]
+fn invocations_leave_nothing_in_memory() {
+    const WARM_UP: u32 = 2_000;
+    const MORE: u32 = 20_000;
+    const MOST_KIB: u64 = 1_024;
+    let brokers = brokers();
+    let host = Host::start(Extensions::Served);
+    let process = host.function(producer_of(&brokers));
+    let invoke = |times| (0..times).for_each(|_| assert_eq!(host.invoke(sample("healthz")).body["statusCode"], 200));
+    invoke(WARM_UP);
+    let before = process.memory();
+    invoke(MORE);
+    let after = process.memory();
+    assert!(after <= before + MOST_KIB, "{before} KiB, and {after} KiB {MORE} invocations later");
+}
+
 #[test]
 fn a_host_without_extensions_serves_it_all_the_same() {
     let brokers = brokers();

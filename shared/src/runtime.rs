@@ -1,0 +1,159 @@
+//! The loop between AWS Lambda and a function: take an invocation, handle it, post its answer.
+//!
+//! `lambda_runtime`'s own loop puts each invocation's trace id into the environment. glibc's `setenv` never frees a value
+//! that it replaces, so memory would grow by some 140 bytes with every invocation; and librdkafka's threads read the
+//! environment at any time. This loop leaves the environment alone (no X-Ray SDK is linked that would read it) and hands
+//! payloads over as they were received: nothing parses or quotes them on the way. It knows no SnapStart: connections to
+//! brokers do not survive a snapshot.
+//!
+//! Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::BodyExt;
+use lambda_runtime::{Context, Diagnostic};
+use lambda_runtime_api_client::body::Body;
+use lambda_runtime_api_client::{BoxError, PooledClient, build_request};
+use serde::Serialize;
+
+/// Where the Runtime API listens.
+const ADDRESS: &str = "AWS_LAMBDA_RUNTIME_API";
+const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
+const DEADLINE: &str = "lambda-runtime-deadline-ms";
+/// Where it comes with an invocation, it goes back with the answer.
+const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
+
+/// Why no more invocations can be taken. The process should end; Lambda starts another.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The address of the Runtime API.
+    #[error("{ADDRESS} must be host:port or an http URL with a host")]
+    Address,
+    /// The Runtime API cannot be reached.
+    #[error("the Lambda Runtime API failed: {0}")]
+    Api(#[source] BoxError),
+    /// The Runtime API has no next invocation for this process.
+    #[error("the Lambda Runtime API answered {0} to the question for the next invocation")]
+    NoNext(StatusCode),
+    /// An invocation that cannot be told from others, or has no deadline.
+    #[error("an invocation came without {0}, or with a malformed header")]
+    Header(&'static str),
+}
+
+/// An invocation as received.
+struct Invocation {
+    payload: Bytes,
+    context: Context,
+    id: Option<HeaderValue>,
+}
+
+/// Answers invocations with `handle`, one after the other, until the Runtime API fails. An error that `handle` returns, or
+/// its panic, fails the invocation alone.
+///
+/// # Errors
+/// [`RuntimeError`]
+pub async fn serve<A, Handled>(handle: impl Fn(Bytes, Context) -> Handled) -> Result<Infallible, RuntimeError>
+where
+    A: Serialize,
+    Handled: Future<Output = Result<A, Diagnostic>>,
+{
+    let address = std::env::var(ADDRESS).ok().and_then(|address| address.parse::<Uri>().ok());
+    let address = address.filter(|address| address.authority().is_some()).ok_or(RuntimeError::Address)?;
+    let client = PooledClient::builder().with_endpoint(address).build();
+    loop {
+        let Some(Invocation { payload, context, id }) = next(&client).await? else { continue };
+        let request_id = context.request_id.clone();
+        let handled = AssertUnwindSafe(async { handle(payload, context).await }).catch_unwind().await;
+        let (kind, body) = match handled {
+            Ok(Ok(answer)) => match serde_json::to_vec(&answer) {
+                Ok(body) => ("response", body),
+                Err(_) => ("error", failure("Unserializable", "the answer cannot be written as JSON")),
+            },
+            Ok(Err(diagnostic)) => ("error", failure(&diagnostic.error_type, &diagnostic.error_message)),
+            Err(_) => ("error", failure("Panic", "the function panicked; a line of its log says where")),
+        };
+        post(&client, &request_id, id, kind, body).await?;
+    }
+}
+
+/// Lambda's JSON of a failed invocation.
+fn failure(error_type: &str, error_message: &str) -> Vec<u8> {
+    serde_json::json!({ "errorType": error_type, "errorMessage": error_message }).to_string().into_bytes()
+}
+
+/// Waits for the next invocation, however long that takes: Lambda freezes the process meanwhile. `None` when there is none
+/// yet, as `cargo lambda watch` says from time to time.
+async fn next(client: &PooledClient) -> Result<Option<Invocation>, RuntimeError> {
+    let request = build_request().method(Method::GET).uri("/2018-06-01/runtime/invocation/next");
+    let request = request.body(Body::empty()).map_err(|error| RuntimeError::Api(error.into()))?;
+    let (parts, body) = client.call(request).await.map_err(RuntimeError::Api)?.into_parts();
+    match parts.status {
+        StatusCode::NO_CONTENT => return Ok(None),
+        status if !status.is_success() => return Err(RuntimeError::NoNext(status)),
+        _ => {}
+    }
+    let payload = body.collect().await.map_err(|error| RuntimeError::Api(error.into()))?.to_bytes();
+    let context = context(&parts.headers)?;
+    Ok(Some(Invocation { payload, context, id: parts.headers.get(INVOCATION_ID).cloned() }))
+}
+
+fn context(headers: &HeaderMap) -> Result<Context, RuntimeError> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).ok_or(RuntimeError::Header(name));
+    let request_id = text(REQUEST_ID)?;
+    // `Context::new` panics without it.
+    text(DEADLINE)?;
+    // What it says of the function's name and size is in the environment too, and not asked for.
+    Context::new(request_id, Arc::default(), headers).map_err(|_| RuntimeError::Header(DEADLINE))
+}
+
+async fn post(
+    client: &PooledClient,
+    request_id: &str,
+    id: Option<HeaderValue>,
+    kind: &str,
+    body: Vec<u8>,
+) -> Result<(), RuntimeError> {
+    let mut request = build_request().method(Method::POST);
+    request = request.uri(format!("/2018-06-01/runtime/invocation/{request_id}/{kind}"));
+    if kind == "error" {
+        request = request.header("lambda-runtime-function-error-type", "unhandled");
+    }
+    if let Some(id) = id {
+        request = request.header(INVOCATION_ID, id);
+    }
+    let request: Request<Body> = request.body(body.into()).map_err(|_| RuntimeError::Header(REQUEST_ID))?;
+    let status = client.call(request).await.map_err(RuntimeError::Api)?.status();
+    if !status.is_success() {
+        // Too late or too large: Lambda has failed the invocation itself.
+        tracing::error!(request_id, status = status.as_u16(), "Lambda did not take the answer");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn an_invocation_has_an_id_and_a_deadline() {
+        let whole = context(&headers(&[(REQUEST_ID, "request-7"), (DEADLINE, "1500")])).unwrap();
+        assert_eq!((whole.request_id.as_str(), whole.deadline), ("request-7", 1500));
+        for (headers_of, name) in [
+            (headers(&[(DEADLINE, "1500")]), REQUEST_ID),
+            (headers(&[(REQUEST_ID, "request-7")]), DEADLINE),
+            (headers(&[(REQUEST_ID, "request-7"), (DEADLINE, "soon")]), DEADLINE),
+        ] {
+            let error = context(&headers_of).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}
