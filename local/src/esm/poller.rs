@@ -1,7 +1,7 @@
 //! A poller: one member of the consumer group that turns records into batches, keeps at most five of them in flight
 //! and at most one per partition, and commits what is finished.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,6 @@ struct Partition {
     tracker: CommitTracker,
     /// Records of the batch in flight that are not finished.
     in_flight: usize,
-    paused: bool,
     /// Everything there was has been polled.
     at_end: bool,
 }
@@ -53,6 +52,9 @@ pub(super) struct Poller {
     group_events: mpsc::UnboundedReceiver<GroupEvent>,
     progress: mpsc::UnboundedReceiver<Progress>,
     partitions: BTreeMap<i32, Partition>,
+    /// Partitions whose reading is paused. librdkafka keeps a pause when a partition is lost and comes back, so it is
+    /// remembered here and not with the partition.
+    paused: BTreeSet<i32>,
     waiting: Waiting,
     deliveries: JoinSet<()>,
     batches: u64,
@@ -80,6 +82,7 @@ impl Poller {
             group_events,
             progress,
             partitions: BTreeMap::new(),
+            paused: BTreeSet::new(),
             deliveries: JoinSet::new(),
             batches: 0,
             assignments: 0,
@@ -189,7 +192,6 @@ impl Poller {
             let partition = Partition {
                 tracker: CommitTracker::starting_at(self.assignments << ASSIGNMENT_SHIFT),
                 in_flight: 0,
-                paused: false,
                 at_end: false,
             };
             self.partitions.insert(*number, partition);
@@ -300,12 +302,10 @@ impl Poller {
     /// Stops reading partitions that have two batches waiting, and goes on when less than one is left.
     fn flow(&mut self) {
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
-        for (number, partition) in &mut self.partitions {
-            if !partition.paused && self.waiting.is_full(*number) {
-                partition.paused = true;
+        for number in self.partitions.keys() {
+            if self.waiting.is_full(*number) && self.paused.insert(*number) {
                 pause.add_partition(&self.topic, *number);
-            } else if partition.paused && self.waiting.has_room(*number) {
-                partition.paused = false;
+            } else if self.waiting.has_room(*number) && self.paused.remove(number) {
                 resume.add_partition(&self.topic, *number);
             }
         }

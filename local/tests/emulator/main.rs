@@ -9,3 +9,4 @@ mod delivery;
 mod destinations;
 mod failures;
 mod process;
+mod rebalance;
