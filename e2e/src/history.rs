@@ -25,6 +25,8 @@ pub enum Outcome {
     No,
     /// No answer, or one that says that the message may have been written.
     Unknown,
+    /// A success that names neither the message's place nor its failure: nobody could hold it against the log.
+    Placeless,
 }
 
 /// One attempt to write one message. A retry is an attempt of its own, with the same `id`.
@@ -109,6 +111,8 @@ pub struct Verdict {
     pub reordered: BTreeSet<String>,
     /// Acknowledged at a place where another message, or none, stands.
     pub misplaced: BTreeSet<String>,
+    /// In an answer of success, without a place and without a failure of its own.
+    pub placeless: BTreeSet<String>,
     /// In the log, and never sent.
     pub strangers: BTreeSet<String>,
 }
@@ -116,9 +120,8 @@ pub struct Verdict {
 impl Verdict {
     /// Whether nothing is wrong.
     pub fn is_valid(&self) -> bool {
-        [&self.lost, &self.duplicated, &self.zombies, &self.reordered, &self.misplaced, &self.strangers]
-            .iter()
-            .all(|wrong| wrong.is_empty())
+        let wrong = [&self.lost, &self.duplicated, &self.zombies, &self.reordered, &self.misplaced, &self.placeless];
+        wrong.into_iter().chain([&self.strangers]).all(BTreeSet::is_empty)
     }
 }
 
@@ -127,7 +130,7 @@ impl fmt::Display for Verdict {
         write!(
             formatter,
             "{} ok, {} no, {} unknown ({} of them written); {} lost, {} duplicated, {} zombies, {} reordered, \
-             {} misplaced, {} strangers",
+             {} misplaced, {} placeless, {} strangers",
             self.ok,
             self.no,
             self.unknown,
@@ -137,6 +140,7 @@ impl fmt::Display for Verdict {
             self.zombies.len(),
             self.reordered.len(),
             self.misplaced.len(),
+            self.placeless.len(),
             self.strangers.len(),
         )
     }
@@ -147,6 +151,7 @@ impl fmt::Display for Verdict {
 struct Allowed {
     ok: usize,
     unknown: usize,
+    placeless: usize,
 }
 
 fn check(attempts: &[Attempt], log: &[Found]) -> Verdict {
@@ -158,6 +163,10 @@ fn check(attempts: &[Attempt], log: &[Found]) -> Verdict {
             Outcome::Ok { .. } => (entry.ok, verdict.ok) = (entry.ok + 1, verdict.ok + 1),
             Outcome::Unknown => (entry.unknown, verdict.unknown) = (entry.unknown + 1, verdict.unknown + 1),
             Outcome::No => verdict.no += 1,
+            Outcome::Placeless => {
+                entry.placeless += 1;
+                verdict.placeless.insert(attempt.id.clone());
+            }
         }
     }
     let mut copies: HashMap<&str, usize> = HashMap::new();
@@ -179,8 +188,9 @@ fn judge_copies(verdict: &mut Verdict, id: &str, allowed: &Allowed, copies: usiz
     if copies < allowed.ok {
         verdict.lost.insert(id.to_owned());
     }
-    if copies > allowed.ok + allowed.unknown {
-        let wrong = if allowed.ok + allowed.unknown == 0 { &mut verdict.zombies } else { &mut verdict.duplicated };
+    let writes = allowed.ok + allowed.unknown + allowed.placeless;
+    if copies > writes {
+        let wrong = if writes == 0 { &mut verdict.zombies } else { &mut verdict.duplicated };
         wrong.insert(id.to_owned());
     }
     if allowed.ok == 0 && allowed.unknown > 0 {

@@ -105,6 +105,18 @@ fn a_wrong_place_in_an_answer_is_found() {
 }
 
 #[test]
+fn a_success_without_a_place_is_found_whether_the_message_is_in_the_log_or_not() {
+    let (mut attempts, mut log) = healthy("k", 10);
+    attempts[9].outcome = Outcome::Placeless;
+    let expected = Verdict { ok: 9, placeless: ids(&["k-9"]), ..Verdict::default() };
+    assert_eq!(check(&attempts, &log), expected);
+    log.pop();
+    let verdict = check(&attempts, &log);
+    assert_eq!(verdict, expected);
+    assert!(!verdict.is_valid() && verdict.to_string().contains("1 placeless"), "{verdict}");
+}
+
+#[test]
 fn a_message_nobody_sent_is_found() {
     let (attempts, mut log) = healthy("k", 10);
     log.push(Found { id: "other".into(), partition: 0, offset: 10 });

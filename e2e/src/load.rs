@@ -21,6 +21,9 @@ use crate::{
 /// Keys of one client: each client is alone with its keys, so their order is its own.
 const KEYS_PER_CLIENT: u64 = 5;
 
+/// The status of a request of which some records were written and some not.
+const SOME_FAILED: u16 = 207;
+
 /// How a client behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -114,6 +117,21 @@ impl Load {
     /// The answers in figures.
     pub fn summary(&self) -> Summary {
         Summary::of(&self.lock())
+    }
+
+    /// What did not succeed, when something did not: a request without a 2xx, or a record in one that was not
+    /// acknowledged, for a 207 is a 2xx too.
+    pub fn shortfall(&self) -> Option<String> {
+        let (summary, attempts) = (self.summary(), self.history.attempts());
+        let failed = attempts.iter().filter(|attempt| !matches!(attempt.outcome, Outcome::Ok { .. })).count();
+        if summary.requests == 0 {
+            Some("nothing was sent".to_owned())
+        } else if summary.failed > 0 {
+            Some(format!("not every request had a 2xx: {summary}"))
+        } else {
+            let complaint = || format!("{failed} of {} records were not acknowledged: {summary}", attempts.len());
+            (failed > 0).then(complaint)
+        }
     }
 
     /// Sends one request of `records` messages as client `client`, with the function's own deadline.
@@ -218,6 +236,7 @@ impl Load {
         answer.status = http.status;
         answer.retriable = document["retriable"].as_bool();
         answer.persisted = document["persisted"].as_str().map(str::to_owned);
+        answer.detail = document["detail"].as_str().map(str::to_owned);
         (answer, document)
     }
 
@@ -226,15 +245,24 @@ impl Load {
     }
 }
 
-/// What the answer says of its record `index`: its own result, else the whole document's word.
+/// What the answer says of its record `index`: its own result, else the whole document's word. A success must name the
+/// place of every record, but for one that failed alone, which only a 207 has and which says what is known of it.
 fn outcome(answer: &Answer, document: &Value, index: usize) -> Outcome {
     let result = &document["offsets"][index];
-    let place = result["partition"].as_i64().zip(result["offset"].as_i64());
-    if let Some((partition, offset)) = place.filter(|_| answer.is_success() && result["error_code"].is_null()) {
-        return Outcome::Ok { partition: i32::try_from(partition).unwrap_or(-1), offset };
-    }
-    match result["persisted"].as_str().or(answer.persisted.as_deref()) {
+    let own = result["persisted"].as_str().filter(|_| !result["error_code"].is_null());
+    let place = result["partition"].as_i64().zip(result["offset"].as_i64()).filter(|_| result["error_code"].is_null());
+    let told = match (answer.is_success(), place) {
+        (true, Some((partition, offset))) => {
+            return Outcome::Ok { partition: i32::try_from(partition).unwrap_or(-1), offset };
+        }
+        (true, None) => own.filter(|_| answer.status == SOME_FAILED),
+        (false, _) => own.or(answer.persisted.as_deref()).or(Some("unknown")),
+    };
+    match told {
         Some("no") => Outcome::No,
+        Some("unknown") => Outcome::Unknown,
+        _ if answer.is_success() => Outcome::Placeless,
+        // Whatever it says: it does not say that nothing was written.
         _ => Outcome::Unknown,
     }
 }
@@ -256,14 +284,70 @@ mod tests {
         ]});
         let outcomes: Vec<Outcome> = (0..4).map(|index| outcome(&answer(207, None), &document, index)).collect();
         let written = Outcome::Ok { partition: 3, offset: 17 };
-        assert_eq!(outcomes, [written, Outcome::No, Outcome::Unknown, Outcome::Unknown]);
+        assert_eq!(outcomes, [written, Outcome::No, Outcome::Unknown, Outcome::Placeless]);
+        // Of a request that failed as a whole, none is acknowledged, whatever stands in the list.
+        let outcomes: Vec<Outcome> = (1..4).map(|index| outcome(&answer(503, Some("no")), &document, index)).collect();
+        assert_eq!(outcomes, [Outcome::No, Outcome::Unknown, Outcome::No]);
+        assert_eq!(outcome(&answer(504, Some("unknown")), &document, 0), Outcome::Unknown);
     }
 
     #[test]
     fn a_whole_document_speaks_for_its_records() {
         assert_eq!(outcome(&answer(503, Some("no")), &json!({}), 0), Outcome::No);
         assert_eq!(outcome(&answer(504, Some("unknown")), &json!({}), 0), Outcome::Unknown);
+        assert_eq!(outcome(&answer(503, Some("perhaps")), &json!({}), 0), Outcome::Unknown);
         assert_eq!(outcome(&answer(0, None), &Value::Null, 0), Outcome::Unknown);
-        assert_eq!(outcome(&answer(200, None), &json!({"offsets": []}), 0), Outcome::Unknown);
+    }
+
+    #[test]
+    fn a_success_without_a_place_for_the_record_is_neither_ok_nor_unknown() {
+        let failed = json!({"partition": null, "offset": null, "error_code": 50302, "persisted": "no"});
+        let without_a_place = [
+            (200, Value::Null),
+            (202, json!({})),
+            (200, json!({"offsets": []})),
+            (200, json!({"offsets": [{"partition": 3, "offset": null}]})),
+            (200, json!({"offsets": [{"partition": null, "offset": 17}]})),
+            (200, json!({"offsets": [{"partition": 3, "offset": 17, "error_code": 50302}]})),
+            (200, json!({"offsets": [failed]})),
+            (207, json!({"offsets": [{"persisted": "unknown"}]})),
+            (207, json!({"offsets": [{"error_code": 50302}]})),
+            (207, json!({"offsets": [{"error_code": 50302, "persisted": "perhaps"}]})),
+        ];
+        for (status, document) in without_a_place {
+            let outcomes = [None, Some("no"), Some("unknown")].map(|word| outcome(&answer(status, word), &document, 0));
+            assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Placeless), "{status} {document}: {outcomes:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_succeeds_only_with_a_2xx_for_every_request_and_a_place_for_every_record() {
+        let written = Outcome::Ok { partition: 0, offset: 0 };
+        let cases = [
+            (200, vec![written.clone()], None),
+            (503, vec![Outcome::No], Some("not every request had a 2xx: 2 requests, 1 non-2xx")),
+            (207, vec![written.clone(), Outcome::No], Some("1 of 3 records were not acknowledged")),
+            (207, vec![Outcome::Unknown, written], Some("1 of 3 records were not acknowledged")),
+            (200, vec![Outcome::Placeless], Some("1 of 2 records were not acknowledged")),
+        ];
+        assert_eq!(Load::new("topic").shortfall().as_deref(), Some("nothing was sent"));
+        for (status, outcomes, complaint) in cases {
+            let load = Load::new("topic");
+            note(&load, 200, &[Outcome::Ok { partition: 0, offset: 0 }]);
+            note(&load, status, &outcomes);
+            let said = load.shortfall();
+            assert_eq!(said.is_some(), complaint.is_some(), "{status} {outcomes:?}: {said:?}");
+            assert!(said.unwrap_or_default().contains(complaint.unwrap_or_default()), "{status} {outcomes:?}");
+        }
+    }
+
+    /// A request that was answered with `status` and these outcomes of its records.
+    fn note(load: &Load, status: u16, outcomes: &[Outcome]) {
+        load.lock().push(answer(status, None));
+        for (index, outcome) in outcomes.iter().enumerate() {
+            let (sent, answered, id) = (load.history.tick(), load.history.tick(), index.to_string());
+            let attempt = Attempt { id, key: String::new(), index, sent, answered, outcome: outcome.clone() };
+            load.history.record(attempt);
+        }
     }
 }

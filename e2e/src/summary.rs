@@ -19,6 +19,8 @@ pub struct Answer {
     pub retriable: Option<bool>,
     /// `persisted` of the problem document.
     pub persisted: Option<String>,
+    /// `detail` of the problem document: what the caller is told of the cause.
+    pub detail: Option<String>,
     /// The invocation's failure, where there was no answer.
     pub failure: Option<String>,
 }
