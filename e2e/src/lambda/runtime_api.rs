@@ -134,7 +134,12 @@ async fn next(State(shared): State<Arc<Shared>>) -> Result<(Headers, Bytes), Sta
         ),
         (
             HeaderName::from_static("lambda-runtime-trace-id"),
-            format!("Root=1-{:08x}-{};Parent=0000000000000001;Sampled=0", deadline_ms / 1_000, "0".repeat(24)),
+            // Another for every invocation, as on Lambda: what a process keeps of it would show in its memory.
+            format!(
+                "Root=1-{:08x}-{:024x};Parent=0000000000000001;Sampled=0",
+                deadline_ms / 1_000,
+                rand::random::<u64>()
+            ),
         ),
     ];
     shared.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(work.request_id, work.answer);

@@ -143,6 +143,13 @@ impl Laptop {
 
     /// The line that `up` prints works, and its record is consumed.
     fn try_it(&mut self) -> Result<()> {
+        // One more try for a machine that stands still for a moment.
+        let in_time = self.is_consumed_in_time()? || self.is_consumed_in_time()?;
+        ensure!(in_time, "twice no line for a record within {CONSUMED_PATIENCE:?} of its acknowledgement");
+        Ok(())
+    }
+
+    fn is_consumed_in_time(&mut self) -> Result<bool> {
         let answer = process::capture_within(Command::new("sh").args(["-c", self.curl.trim()]), ANSWER_PATIENCE)
             .context("cannot run the curl line")?;
         let answered = Instant::now();
@@ -156,10 +163,10 @@ impl Laptop {
             bail!("the answer names no place: {answer}");
         };
         let place = format!("{topic}  partition {partition}  offset {offset}");
-        self.wait_for(CONSUMED_PATIENCE, |line| line.contains(&place))
-            .with_context(|| format!("no line for {place} within {CONSUMED_PATIENCE:?}"))?;
-        println!("the record's line came {:.0?} after its acknowledgement", answered.elapsed());
-        Ok(())
+        let in_time = self.wait_for(CONSUMED_PATIENCE, |line| line.contains(&place)).is_some();
+        let what = if in_time { "the record's line came" } else { "no line for the record" };
+        println!("{what} {:.0?} after its acknowledgement", answered.elapsed());
+        Ok(in_time)
     }
 
     /// Saving a source of a function builds it again and starts it anew.
