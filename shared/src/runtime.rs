@@ -1,7 +1,7 @@
 //! The loop between AWS Lambda and a function: take an invocation, handle it, post its answer.
 //!
 //! `lambda_runtime`'s own loop puts each invocation's trace id into the environment. glibc's `setenv` never frees a value
-//! that it replaces, so memory would grow by some 140 bytes with every invocation; and librdkafka's threads read the
+//! that it replaces, so memory would grow by some 160 bytes with every invocation; and librdkafka's threads read the
 //! environment at any time. This loop leaves the environment alone (no X-Ray SDK is linked that would read it) and hands
 //! payloads over as they were received: nothing parses or quotes them on the way. It knows no SnapStart: connections to
 //! brokers do not survive a snapshot.
