@@ -276,3 +276,18 @@ async fn the_nth_produce_response_is_lost_after_the_append() {
         assert_eq!((stats.requests[&PRODUCE], stats.requests[&METADATA]), (7, 7));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_authentication_counts_only_on_the_same_connection() {
+    const SASL_HANDSHAKE: i16 = 17;
+    const SASL_AUTHENTICATE: i16 = 36;
+    let proxy = Proxy::start(0, frame_server().await.0, Wire::Kafka).await.unwrap();
+    for authentications in [1, 3] {
+        let mut stream = connect(&proxy).await;
+        for number in 0..authentications {
+            assert!(request(&mut stream, SASL_HANDSHAKE, 2 * number, ANSWER).await);
+            assert!(request(&mut stream, SASL_AUTHENTICATE, 2 * number + 1, ANSWER).await);
+        }
+    }
+    assert_eq!(proxy.stats().reauthentications, 2);
+}

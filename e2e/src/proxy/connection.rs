@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     io,
     net::Ipv4Addr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,7 +21,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::{
     Shared, Wire,
     faults::{Cut, Faults},
-    frames::{self, PRODUCE},
+    frames::{self, PRODUCE, SASL_HANDSHAKE},
 };
 
 /// Chunks under way in one direction. When it is full the sender is not read any more, as with a full TCP window.
@@ -35,6 +38,8 @@ pub(super) struct Connection {
     cut: watch::Receiver<Cut>,
     /// Correlation ids and versions of produce requests whose responses are awaited.
     produce: Mutex<BTreeMap<i32, i16>>,
+    /// Whether an authentication was begun.
+    authenticated: AtomicBool,
     /// Set when a lost response asked for a cut.
     own_cut: watch::Sender<Option<Cut>>,
 }
@@ -49,7 +54,13 @@ impl Connection {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let cut = shared.cut.subscribe();
         shared.stats().open += 1;
-        Self { shared, cut, produce: Mutex::default(), own_cut: watch::Sender::default() }
+        Self {
+            shared,
+            cut,
+            produce: Mutex::default(),
+            authenticated: AtomicBool::new(false),
+            own_cut: watch::Sender::default(),
+        }
     }
 
     /// Forwards until either side ends, a cut is asked for, or the proxy goes.
@@ -205,6 +216,9 @@ impl Connection {
                     *self.shared.stats().requests.entry(header.api_key).or_default() += 1;
                     if header.api_key == PRODUCE {
                         self.awaited().insert(header.correlation, header.version);
+                    }
+                    if header.api_key == SASL_HANDSHAKE && self.authenticated.swap(true, Ordering::Relaxed) {
+                        self.shared.stats().reauthentications += 1;
                     }
                 }
                 true

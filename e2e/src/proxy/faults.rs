@@ -67,6 +67,8 @@ pub struct Stats {
     pub bytes_from_clients: u64,
     /// Requests by Kafka's API key, where the proxy sees frames; 0 is Produce, 22 `InitProducerId`.
     pub requests: BTreeMap<i16, u64>,
+    /// Authentications on connections that had authenticated before, where the proxy sees frames.
+    pub reauthentications: u64,
     /// Produce responses seen from the broker.
     pub produce_responses: u64,
     /// Those of them the client never got.

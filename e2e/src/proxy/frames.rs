@@ -7,6 +7,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 /// Kafka's API key of Produce.
 pub(super) const PRODUCE: i16 = 0;
 
+/// Kafka's API key of `SaslHandshake`, with which every authentication begins, the first and later ones (KIP-368).
+pub(super) const SASL_HANDSHAKE: i16 = 17;
+
 /// No request of a test is larger; a length above it means that the stream is not Kafka's.
 const MAX_FRAME_BYTES: usize = 64 << 20;
 

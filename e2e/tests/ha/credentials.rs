@@ -1,10 +1,12 @@
 //! Credentials that end, rotate, and cannot always be had.
 
 use std::{
+    collections::BTreeSet,
+    fmt,
     net::Ipv4Addr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -13,11 +15,10 @@ use anyhow::ensure;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use msk_e2e::{
     functions,
-    kafka::{Cluster, iam, iam::AccessKey},
+    kafka::{Cluster, Listener, cluster::BROKERS, iam, iam::AccessKey},
     lambda::{Environment, FunctionOptions},
     load::{Load, Plan},
 };
-use rand::Rng as _;
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -26,8 +27,8 @@ use crate::stage::{Kind, Stage, ensure_all_succeeded, producer, topic, verdict};
 /// How long each access key lives.
 const LIFE: Duration = Duration::from_secs(20);
 
-/// How often the endpoint fails, of a thousand questions.
-const FAILURES: u32 = 300;
+/// How often the endpoint fails, of a thousand questions: the first, and then every third or fourth.
+const FAILURES: u64 = 300;
 
 /// From the endpoint's return to the next 2xx: the client alone would wait 10 s.
 const RECOVERY: Duration = Duration::from_secs(2);
@@ -36,11 +37,32 @@ const RECOVERY: Duration = Duration::from_secs(2);
 struct Endpoint {
     cluster: Arc<Cluster>,
     key: Mutex<Option<(AccessKey, Instant)>>,
-    asked: Mutex<(u64, u64)>,
-    failures: AtomicU32,
+    asked: Mutex<Asked>,
+    failures: AtomicU64,
+}
+
+/// Questions to the endpoint, and those that failed.
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    times: u64,
+    failed: u64,
 }
 
 impl Endpoint {
+    /// Counts a question; answers whether it fails. The failures are spread evenly, not by chance, so that every few
+    /// questions have one.
+    fn fails(&self) -> bool {
+        let failures = self.failures.load(Ordering::Relaxed);
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let fails = asked.times * failures % 1_000 < failures;
+        *asked = Asked { times: asked.times + 1, failed: asked.failed + u64::from(fails) };
+        fails
+    }
+
+    fn asked(&self) -> Asked {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The key of this life; a key whose life is over is unknown to the brokers from then on.
     fn key(&self) -> anyhow::Result<(AccessKey, Duration)> {
         let mut current = self.key.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,12 +85,7 @@ impl Endpoint {
 }
 
 async fn answer(State(endpoint): State<Arc<Endpoint>>) -> (StatusCode, String) {
-    let fails = rand::rng().random_ratio(endpoint.failures.load(Ordering::Relaxed), 1_000);
-    {
-        let mut asked = endpoint.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        *asked = (asked.0 + 1, asked.1 + u64::from(fails));
-    }
-    if fails {
+    if endpoint.fails() {
         return (StatusCode::INTERNAL_SERVER_ERROR, String::new());
     }
     let Ok((key, left)) = endpoint.key() else { return (StatusCode::INTERNAL_SERVER_ERROR, String::new()) };
@@ -86,7 +103,7 @@ pub(crate) async fn short_lives(stage: &Stage) -> anyhow::Result<String> {
         cluster: Arc::clone(&cluster),
         key: Mutex::default(),
         asked: Mutex::default(),
-        failures: AtomicU32::new(FAILURES),
+        failures: AtomicU64::new(FAILURES),
     });
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let uri = format!("http://{}/credentials", listener.local_addr()?);
@@ -100,17 +117,74 @@ pub(crate) async fn short_lives(stage: &Stage) -> anyhow::Result<String> {
     let load = Load::new(&topic);
     let seconds = stage.choose(60, 600);
     let plan = Plan { pause: Duration::from_millis(20), ..Plan::default() };
+    let before = Renewals::seen(&endpoint, &cluster)?;
     load.run_until(&environments, plan, tokio::time::sleep(Duration::from_secs(seconds))).await;
-    let (asked, failed) = *endpoint.asked.lock().unwrap_or_else(PoisonError::into_inner);
-    ensure!(asked >= seconds / 20, "the endpoint was asked only {asked} times in {seconds} s");
+    let renewals = Renewals::seen(&endpoint, &cluster)?.since(&before);
+    renewals.ensure_enough(seconds, environments.len())?;
     ensure_all_succeeded(&load)?;
     let figures = verdict(&cluster, &topic, &load).await?;
     drop(environments);
     let silence = silent_endpoint(&endpoint, &cluster, &options).await?;
     server.abort();
-    Ok(format!(
-        "{seconds} s, keys of {LIFE:?}; {failed} of {asked} questions to the signer failed; {figures}; {silence}"
-    ))
+    Ok(format!("{seconds} s, keys of {LIFE:?}; {renewals}; {figures}; {silence}"))
+}
+
+/// What shows that keys and tokens really were renewed.
+struct Renewals {
+    asked: Asked,
+    /// Tokens shown on open connections, by broker.
+    shown: Vec<u64>,
+    /// The ends of the tokens that the brokers' verifier has accepted.
+    ends: BTreeSet<String>,
+}
+
+impl Renewals {
+    /// All so far.
+    fn seen(endpoint: &Endpoint, cluster: &Cluster) -> anyhow::Result<Self> {
+        let mut seen = Self { asked: endpoint.asked(), shown: Vec::new(), ends: BTreeSet::new() };
+        for id in BROKERS {
+            seen.shown.push(cluster.proxy(id, Listener::Iam)?.stats().reauthentications);
+            let log = cluster.log(id)?;
+            let accepted = log.lines().filter(|line| line.contains("MSK IAM token accepted"));
+            let ends = accepted.filter_map(|line| line.rsplit_once("expires="));
+            seen.ends.extend(ends.map(|(_, end)| end.to_owned()));
+        }
+        Ok(seen)
+    }
+
+    /// Those that came after `before`: inits ask and authenticate too, and are not what is looked for.
+    fn since(mut self, before: &Self) -> Self {
+        self.asked.times -= before.asked.times;
+        self.asked.failed -= before.asked.failed;
+        self.shown.iter_mut().zip(&before.shown).for_each(|(now, before)| *now -= before);
+        self.ends.retain(|end| !before.ends.contains(end));
+        self
+    }
+
+    fn ensure_enough(&self, seconds: u64, environments: usize) -> anyhow::Result<()> {
+        let lives = seconds / LIFE.as_secs();
+        ensure!(self.asked.times >= lives, "a key lives {LIFE:?}, and in {seconds} s {self}");
+        ensure!(self.asked.failed > 0, "the signer never failed: {self}");
+        // Each environment has a connection to each broker, and no token outlives its key.
+        let least = lives * environments as u64;
+        ensure!(self.shown.iter().all(|shown| *shown >= least), "not {least} for each broker: {self}");
+        ensure!(self.ends.len() as u64 >= lives, "not {lives} tokens: {self}");
+        Ok(())
+    }
+}
+
+impl fmt::Display for Renewals {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { asked, shown, ends } = self;
+        write!(
+            formatter,
+            "{} of {} questions to the signer failed; {shown:?} times a new token on an open connection, by broker; \
+             {} different tokens accepted",
+            asked.failed,
+            asked.times,
+            ends.len()
+        )
+    }
 }
 
 /// An endpoint that fails from the start: init goes on, requests are told so, and its return is noticed soon.
