@@ -15,6 +15,9 @@ const LOOK: Duration = Duration::from_secs(5 * 60);
 /// All clients together.
 const REQUESTS_PER_SECOND: u32 = 100;
 
+/// Of these, what must have been answered: the figures hold for this load and no lighter one.
+const LEAST_SHARE: f64 = 0.95;
+
 /// Of each process: resident memory in KiB, and open descriptors.
 struct Footprint {
     memory: u64,
@@ -38,10 +41,12 @@ pub(crate) async fn soak(stage: &Stage) -> anyhow::Result<String> {
             looks.push(footprints(&ids)?);
             println!("  after {} min: {}", (WARM + LOOK * u32::try_from(look)?).as_secs() / 60, memory(&looks));
         }
-        anyhow::Ok(looks)
+        anyhow::Ok((looks, load.now()))
     };
-    let looks = load.run_until(&environments, plan, measured).await?;
+    let (looks, end) = load.run_until(&environments, plan, measured).await?;
     ensure_all_succeeded(&load)?;
+    let rate = load.summary().requests as f64 / end.as_secs_f64();
+    ensure!(rate >= LEAST_SHARE * f64::from(REQUESTS_PER_SECOND), "only {rate:.1} requests a second");
     let (Some(before), Some(after)) = (looks.first(), looks.last()) else { bail!("no process was looked at") };
     let mut worst: f64 = f64::MIN;
     for (before, after) in before.iter().zip(after) {
@@ -54,7 +59,7 @@ pub(crate) async fn soak(stage: &Stage) -> anyhow::Result<String> {
     let figures = verdict(&cluster, &topic, &load).await?;
     let minutes = SOAK.as_secs() / 60;
     Ok(format!(
-        "memory of the worst process {worst:+.1} % in {minutes} min ({}), descriptors flat; {figures}",
+        "{rate:.1} requests a second; memory of the worst process {worst:+.1} % in {minutes} min ({}), descriptors flat; {figures}",
         memory(&looks)
     ))
 }
