@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use crate::{
     availability::wait_for_another_leader,
     faults::nemesis,
-    stage::{CLIENTS, LIMIT, Stage, producers, topic},
+    stage::{CLIENTS, LIMIT, Stage, producers, topic, verdict},
 };
 
 /// Records of one event.
@@ -113,6 +113,12 @@ pub(crate) async fn retries(stage: &Stage) -> anyhow::Result<String> {
         cluster.proxies().for_each(|proxy| {
             proxy.set(Faults { lose_produce_responses: Some(lose), ..Faults::default() });
         });
+        // While all brokers are well, a lost answer is one to a record that was appended: its retry is a duplicate.
+        let unknown = || {
+            let count = load.summary().with_persisted("unknown");
+            std::future::ready(if count > 0 { Ok(()) } else { Err("none".to_owned()) })
+        };
+        msk_e2e::wait::wait_until("an answer `unknown`", LIMIT, unknown).await?;
         let leader = cluster.admin().leader(&topic, 0).await?;
         cluster.kill(leader)?;
         wait_for_another_leader(&cluster, &topic, leader).await?;
@@ -143,12 +149,11 @@ pub(crate) async fn retries(stage: &Stage) -> anyhow::Result<String> {
     let doubled = times.values().filter(|&&count| count > 1).count();
     let summary = load.summary();
     ensure!(summary.with_persisted("unknown") > 0, "no retry was needed: {summary}");
+    let repeated = in_log - distinct;
+    ensure!(repeated > 0, "no message is in the log more than once, so none had to be told apart: {summary}");
     ensure!(missing == 0 && doubled == 0, "{missing} effects missing, {doubled} doubled: {summary}");
-    Ok(format!(
-        "{} messages, {} in the log more than once, each with one effect; {summary}",
-        sent.len(),
-        in_log - distinct
-    ))
+    let figures = verdict(&cluster, &topic, &load).await?;
+    Ok(format!("{} messages, {repeated} copies more in the log, each message with one effect; {figures}", sent.len()))
 }
 
 pub(crate) async fn redelivery(stage: &Stage) -> anyhow::Result<String> {
