@@ -17,7 +17,7 @@ use msk_e2e::{
 use crate::stage::{CLIENTS, Kind, LIMIT, Stage, ensure_all_succeeded, producers, topic, verdict};
 
 /// A dead broker's session ends after 9 s; election, metadata and one retry follow.
-const LONGEST_STALL: Duration = Duration::from_secs(15);
+pub(crate) const LONGEST_STALL: Duration = Duration::from_secs(15);
 
 /// Traffic after a fault, before each environment's last request.
 pub(crate) const SETTLING: Duration = Duration::from_secs(4);
@@ -149,6 +149,7 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
         let alone = |partition: &msk_e2e::kafka::admin::Partition| partition.in_sync == [left];
         cluster.admin().wait_partitions("one in-sync replica", &topic, LIMIT, alone).await?;
         let from = load.now();
+        let said_before = cluster.log(left)?.len();
         // A broker reads a connection's next request only when the one before is answered: what waits behind the
         // unanswered one may be `unknown` too.
         let mut refused = load.send_to(prober, CLIENTS, led).await;
@@ -165,9 +166,9 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
         cluster.admin().wait_in_sync(&topic, 2, LIMIT).await?;
         let back = load.now();
         tokio::time::sleep(SETTLING).await;
-        anyhow::Ok((from, to, back, unanswered, refused))
+        anyhow::Ok((from, to, back, unanswered, refused, said_before))
     };
-    let (from, to, back, unanswered, refused) = load.run_until(clients, STEADY, outage).await?;
+    let (from, to, back, unanswered, refused, said_before) = load.run_until(clients, STEADY, outage).await?;
     last_requests(&load, &environments, back + LONGEST_STALL).await;
     let answers = load.answers();
     let during = answered_between(&answers, from, to);
@@ -178,8 +179,12 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
     ensure!(during.iter().all(is_told), "during the outage: {}", Summary::of(&during));
     ensure!(unanswered.persisted.as_deref() == Some("unknown"), "appended, and not acknowledged: {unanswered:?}");
     ensure!(refused.persisted.as_deref() == Some("no"), "refused by the broker: {refused:?}");
+    // The answer cannot name the cause: librdkafka tries again until its time is over, and then tells of that alone.
     let log = cluster.log(left)?;
-    ensure!(log.contains("NotEnoughReplicasException"), "broker {left} says nothing of too few replicas");
+    let of_partition = format!("for partition {topic}-{led}");
+    let mut said = log.get(said_before..).unwrap_or_default().lines();
+    let is_cause = |line: &str| line.contains("NotEnoughReplicasException") && line.contains(&of_partition);
+    ensure!(said.any(is_cause), "broker {left} says nothing of too few replicas {of_partition}: {refused:?}");
     let told = Summary::of(&answers);
     ensure!(told.failures.is_empty(), "a request had no answer: {told}");
     let recovery = recovery(&answers, back)?;

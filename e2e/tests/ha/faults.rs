@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use msk_e2e::{
     kafka::{Cluster, Listener, cluster::BROKERS},
+    lambda::Environment,
     load::{Load, Plan},
     proxy::{Cut, Falsehood, Faults, Loss},
-    summary::Answer,
+    summary::{Answer, Summary},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 
 use crate::{
-    availability::{SETTLING, last_requests, recovery},
+    availability::{LONGEST_STALL, SETTLING, last_requests, recovery},
     sabotage,
     stage::{CLIENTS, LIMIT, Stage, ensure_all_succeeded, producers, topic, verdict},
 };
@@ -20,12 +21,21 @@ use crate::{
 /// From the end of a network partition to the last failed answer.
 const RECOVERY: Duration = Duration::from_secs(10);
 
-/// A second, by which an environment that knows better fails, and as much for two busy cores; one that waits takes
-/// its `DELIVERY_TIMEOUT_MS` of 3 s.
-const FAST: Duration = Duration::from_secs(2);
+/// Failures in a row from which an environment, or a partition whose leader is cut off, knows better than to wait.
+const FAILURES: usize = 3;
+
+/// Within this a request fails from then on; one that waits takes its `DELIVERY_TIMEOUT_MS` of 3 s.
+const FAST: Duration = Duration::from_secs(1);
+
+/// The same for the slowest of them: two busy cores may stop for a second.
+const FAST_ENOUGH: Duration = Duration::from_secs(2);
 
 /// Kafka's `OUT_OF_ORDER_SEQUENCE_NUMBER`: fatal to librdkafka's idempotent producer.
 const OUT_OF_ORDER: i16 = 45;
+
+/// Traffic that leaves the cores to the brokers.
+const GENTLE: Plan =
+    Plan { records: 1, pause: Duration::from_millis(20), every: Duration::ZERO, requests: u64::MAX, retry: false };
 
 fn set_all(cluster: &Cluster, faults: &Faults) {
     if sabotage::proxy_passes_everything() {
@@ -58,70 +68,101 @@ pub(crate) async fn lost_responses(stage: &Stage) -> anyhow::Result<String> {
 pub(crate) async fn partitions(stage: &Stage) -> anyhow::Result<String> {
     let cluster = stage.cluster().await?;
     let topic = topic(&cluster, "r7").await?;
-    let environments = producers(&cluster, &topic, CLIENTS, &[("DELIVERY_TIMEOUT_MS", "3000")]).await?;
-    let mut figures = Vec::new();
-    let loads = [
-        (format!("from one broker for {} s", stage.choose(15, 20)), vec![BROKERS[0]], stage.choose(15, 20)),
-        (format!("from all for {} s", stage.choose(15, 60)), BROKERS.to_vec(), stage.choose(15, 60)),
-    ];
-    for (what, brokers, seconds) in loads {
-        let load = Load::new(&topic);
-        let fault = async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let from = load.now();
-            for &id in &brokers {
-                cluster.proxy(id, Listener::Iam)?.set(Faults { blackhole: true, ..Faults::default() });
-            }
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
-            set_all(&cluster, &Faults::default());
-            let back = load.now();
-            tokio::time::sleep(SETTLING).await;
-            anyhow::Ok((from, back))
-        };
-        let plan = Plan { pause: Duration::from_millis(20), ..Plan::default() };
-        let (from, back) = load.run_until(&environments, plan, fault).await?;
-        last_requests(&load, &environments, back + RECOVERY).await;
-        let answers = load.answers();
-        let recovery = recovery(&answers, back)?;
-        ensure!(recovery <= RECOVERY, "{what}: 2xx again only after {recovery:.1?}");
-        if brokers.len() == BROKERS.len() {
-            ensure_fails_fast(&answers, from, back)?;
+    let environments = producers(&cluster, &topic, CLIENTS + 1, &[("DELIVERY_TIMEOUT_MS", "3000")]).await?;
+    let load = Load::new(&topic);
+    let one = from_one_broker(&cluster, &topic, &load, &environments, stage.choose(15, 20)).await?;
+    let all = from_all_brokers(&cluster, &load, &environments[..CLIENTS], stage.choose(15, 60)).await?;
+    // Of both parts together: what was answered `no` in the first must not be written in the second either.
+    let figures = verdict(&cluster, &topic, &load).await?;
+    Ok(format!("{one} | {all} | in all: {figures}"))
+}
+
+/// The clients use all partitions. The last environment asks for two in turn, one that the hidden broker leads and one
+/// that it does not: the first must fail fast, and the second not fail at all.
+async fn from_one_broker(
+    cluster: &Cluster,
+    topic: &str,
+    load: &Load,
+    environments: &[Environment],
+    seconds: u64,
+) -> anyhow::Result<String> {
+    let hidden = BROKERS[0];
+    let partitions = cluster.admin().partitions(topic).await?;
+    let led = partitions.iter().find(|partition| partition.leader == Some(hidden)).context("it leads nothing")?.id;
+    let other = partitions.iter().find(|partition| partition.leader != Some(hidden)).context("it leads all")?.id;
+    let (prober, clients) = environments.split_last().context("no environments")?;
+    let begun = load.now();
+    let fault = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let from = load.now();
+        cluster.proxy(hidden, Listener::Iam)?.set(Faults { blackhole: true, ..Faults::default() });
+        let (mut failures, mut others) = (Vec::new(), Vec::new());
+        while load.now() < from + Duration::from_secs(seconds) {
+            failures.push(load.send_to(prober, clients.len(), led).await);
+            others.push(load.send_to(prober, clients.len(), other).await);
         }
-        let verdict = verdict_of_part(&cluster, &topic, &load).await?;
-        figures.push(format!("{what}: recovery {recovery:.1?}, {verdict}"));
-    }
-    Ok(figures.join(" | "))
+        set_all(cluster, &Faults::default());
+        let back = load.now();
+        tokio::time::sleep(SETTLING).await;
+        anyhow::Ok((failures, others, back))
+    };
+    let (failures, others, back) = load.run_until(clients, GENTLE, fault).await?;
+    last_requests(load, environments, back + RECOVERY).await;
+    let what = format!("from one broker for {seconds} s");
+    let fast = ensure_fails_fast(&failures).with_context(|| what.clone())?;
+    let failed = others.iter().find(|answer| !answer.is_success());
+    ensure!(failed.is_none(), "{what}: a partition of another broker failed: {failed:?}");
+    part(&what, load, begun, back, &fast)
 }
 
-/// After its third failure an environment knows better than to wait.
-fn ensure_fails_fast(answers: &[Answer], from: Duration, back: Duration) -> anyhow::Result<()> {
-    for client in 0..CLIENTS {
-        let mut during: Vec<&Answer> = answers
-            .iter()
-            .filter(|answer| answer.client == client && answer.sent_at > from && answer.sent_at + FAST < back)
-            .collect();
+async fn from_all_brokers(
+    cluster: &Cluster,
+    load: &Load,
+    environments: &[Environment],
+    seconds: u64,
+) -> anyhow::Result<String> {
+    let begun = load.now();
+    let fault = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let from = load.now();
+        set_all(cluster, &Faults { blackhole: true, ..Faults::default() });
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        set_all(cluster, &Faults::default());
+        let back = load.now();
+        tokio::time::sleep(SETTLING).await;
+        (from, back)
+    };
+    let (from, back) = load.run_until(environments, GENTLE, fault).await;
+    last_requests(load, environments, back + RECOVERY).await;
+    let what = format!("from all for {seconds} s");
+    let mut slowest = Vec::new();
+    for client in 0..environments.len() {
+        let mut during = load.answers_since(from);
+        during.retain(|answer| answer.client == client && answer.sent_at + FAST_ENOUGH < back);
         during.sort_by_key(|answer| answer.sent_at);
-        ensure!(during.len() > 3, "client {client} asked only {} times", during.len());
-        let slow = during[3..].iter().find(|answer| answer.is_success() || answer.duration > FAST);
-        ensure!(slow.is_none(), "client {client}, after three failures: {slow:?}");
-        let fastest = during[3..].iter().map(|answer| answer.duration).min();
-        ensure!(
-            fastest <= Some(Duration::from_secs(1)),
-            "client {client}: nothing failed within a second: {fastest:?}"
-        );
+        slowest.push(ensure_fails_fast(&during).with_context(|| format!("{what}: client {client}"))?);
     }
-    Ok(())
+    part(&what, load, begun, back, &slowest.join(", "))
 }
 
-/// The verdict over one load of several on a topic: the others' messages are no strangers.
-async fn verdict_of_part(cluster: &Cluster, topic: &str, load: &Load) -> anyhow::Result<String> {
-    let mut log = msk_e2e::log_reader::find_messages(cluster, topic).await?;
-    let ids: std::collections::BTreeSet<String> =
-        load.history.attempts().into_iter().map(|attempt| attempt.id).collect();
-    log.retain(|found| ids.contains(&found.id));
-    let verdict = load.history.check(&log);
-    ensure!(verdict.is_valid(), "the history is not valid: {verdict}; {verdict:?}");
-    Ok(format!("{}; {verdict}", load.summary()))
+/// The figures of a part that began at `begun` and whose fault was over at `back`.
+fn part(what: &str, load: &Load, begun: Duration, back: Duration, fast: &str) -> anyhow::Result<String> {
+    let answers = load.answers_since(begun);
+    let recovery = recovery(&answers, back)?;
+    ensure!(recovery <= RECOVERY, "{what}: 2xx again only after {recovery:.1?}");
+    let summary = Summary::of(&answers);
+    Ok(format!("{what}: recovery {recovery:.1?}; after the third failure in a row {fast}; {summary}"))
+}
+
+/// After the third failure in a row nobody waits any more: of these, asked for one after the other, all must be failures,
+/// and fast ones from the fourth on.
+fn ensure_fails_fast(failures: &[Answer]) -> anyhow::Result<String> {
+    let success = failures.iter().find(|answer| answer.is_success());
+    ensure!(success.is_none(), "no failure: {success:?}");
+    ensure!(failures.len() > FAILURES, "asked only {} times", failures.len());
+    let late = Summary::of(&failures[FAILURES..]);
+    ensure!(late.longest <= FAST_ENOUGH && late.median <= FAST, "after the third failure in a row: {late}");
+    Ok(format!("p50 {:.2?}, longest {:.2?} of {}", late.median, late.longest, late.requests))
 }
 
 pub(crate) async fn random_faults(stage: &Stage) -> anyhow::Result<String> {
@@ -133,10 +174,25 @@ pub(crate) async fn random_faults(stage: &Stage) -> anyhow::Result<String> {
         let environments = producers(&cluster, &topic, CLIENTS, &[("DELIVERY_TIMEOUT_MS", "10000")]).await?;
         let load = Load::new(&topic);
         let rounds = stage.choose(60, 300) / 5;
-        let plan = Plan { pause: Duration::from_millis(20), ..Plan::default() };
-        let names = load.run_until(&environments, plan, nemesis(&cluster, seed, rounds)).await?;
-        stage.heal().await?;
-        figures.push(format!("seed {seed} ({}): {}", names.join(" "), verdict(&cluster, &topic, &load).await?));
+        let faults = async {
+            let names = nemesis(&cluster, seed, rounds).await?;
+            stage.heal().await?;
+            cluster.admin().wait_in_sync(&topic, 2, LIMIT).await?;
+            let back = load.now();
+            tokio::time::sleep(SETTLING).await;
+            anyhow::Ok((names.join(" "), back))
+        };
+        let (names, back) = load.run_until(&environments, GENTLE, faults).await?;
+        last_requests(&load, &environments, back + LONGEST_STALL).await;
+        let summary = load.summary();
+        ensure!(
+            summary.failed * 2 <= summary.requests,
+            "seed {seed}: more than half of the requests failed: {summary}"
+        );
+        let recovery = recovery(&load.answers(), back)?;
+        ensure!(recovery <= LONGEST_STALL, "seed {seed}: 2xx again only {recovery:.1?} after the last fault");
+        let figures_of_seed = verdict(&cluster, &topic, &load).await?;
+        figures.push(format!("seed {seed} ({names}): recovery {recovery:.1?}; {figures_of_seed}"));
     }
     Ok(figures.join(" | "))
 }
