@@ -221,10 +221,11 @@ async fn head_and_options_behave() {
 #[tokio::test]
 async fn a_publisher_that_breaks_the_deadline_is_not_waited_for() {
     let publisher = Scripted::default().with_delay(Duration::from_secs(3600));
-    let left = Duration::from_millis(700);
+    // An answer leaves 400 ms before the deadline: 0.3 s to spare for busy cores.
+    let left = Duration::from_millis(1_000);
     let started = std::time::Instant::now();
     let answer = try_invoke(&app(publisher), &two().event(false).to_string(), left).await.unwrap();
-    assert!(started.elapsed() <= Duration::from_millis(450), "{:?}", started.elapsed());
+    assert!(started.elapsed() <= Duration::from_millis(900), "{:?}", started.elapsed());
     assert_eq!(answer.problem(), (504, 50003));
     assert_eq!(answer.json()["persisted"], "unknown");
 }
