@@ -263,8 +263,9 @@ locals {
       namespace = local.metrics_namespace, dimensions = { service = "consumer" }
       metric    = "RecordsPoisoned", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
     }
-    consumer-undecodable-events = {
-      when      = true, severity = "ticket", runbook = "undecodable-events", about = "The consumer cannot read what the event source mapping sends."
+    # An event that is none at all writes no metrics: it fails the invocation (consumer-errors).
+    consumer-undecodable-records = {
+      when      = true, severity = "ticket", runbook = "undecodable-records", about = "The consumer cannot decode the content of records; they go to the dead letter, or come again where there is none."
       namespace = local.metrics_namespace, dimensions = { service = "consumer" }
       metric    = "DecodeErrors", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
     }

@@ -133,6 +133,13 @@ locals {
   topic_arn_prefix = "${replace(local.cluster_arn, ":cluster/", ":topic/")}/"
   group_arn_prefix = "${replace(local.cluster_arn, ":cluster/", ":group/")}/"
 
+  # --- Regions that lack something ---------------------------------------------------------------------------------------
+
+  # https://docs.aws.amazon.com/general/latest/gr/prometheus-service.html has every other region with MSK.
+  regions_without_prometheus = ["ap-southeast-6", "cn-north-1", "cn-northwest-1"]
+  # https://docs.aws.amazon.com/msk/latest/developerguide/msk-autoexpand.html
+  regions_without_storage_autoscaling = ["af-south-1", "ap-northeast-3", "ap-southeast-5"]
+
   # --- Kafka's configuration -----------------------------------------------------------------------------------------
 
   # What keeps an acknowledged record: docs/MSK_HA_SETUP_GUIDE.md explains each line.

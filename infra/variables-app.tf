@@ -113,10 +113,16 @@ variable "producer" {
     condition     = var.producer.canary == null || try(var.producer.canary.weight > 0 && var.producer.canary.weight < 1, false)
     error_message = "producer.canary.weight must be between 0 and 1, such as 0.1."
   }
+
+  validation {
+    # "Alias with weights can not be used with Provisioned Concurrency": https://github.com/hashicorp/terraform/issues/24957
+    condition     = var.producer.canary == null || var.producer.provisioned_concurrency == 0
+    error_message = "producer.canary and producer.provisioned_concurrency exclude each other: Lambda refuses provisioned concurrency on an alias that sends its traffic to two versions. Set provisioned_concurrency = 0 while the canary runs."
+  }
 }
 
 variable "consumer" {
-  description = "The consumer function and its event source mapping, in one object so that the two cannot disagree. An empty dead_letter_topic means none: a bad record is then retried until the mapping gives up. The last block needs esm_mode = provisioned."
+  description = "The consumer function and its event source mapping, in one object so that the two cannot disagree. An empty dead_letter_topic means that none is used: a bad record is then retried until the mapping gives up; the topics stay (topics' dead_letter says whether they exist). The last block needs esm_mode = provisioned."
   type = object({
     memory_mb            = optional(number, 512)
     timeout_seconds      = optional(number, 60)
@@ -173,6 +179,11 @@ variable "consumer" {
   }
 
   validation {
+    condition     = alltrue([for name, topic in var.topics : !(topic.consumed || topic.dead_letter) || length(replace(var.consumer.dead_letter_topic == "" ? "{topic}.dlq" : var.consumer.dead_letter_topic, "{topic}", name)) <= 249])
+    error_message = "consumer.dead_letter_topic: with the topic's name in it a dead-letter topic would have more than Kafka's 249 characters. Shorten the topic's name or dead_letter_topic; a topic that is not consumed can do without (dead_letter = false)."
+  }
+
+  validation {
     condition     = alltrue([for name, topic in var.topics : !topic.consumed || !try(var.topics[replace(var.consumer.dead_letter_topic, "{topic}", name)].consumed, false)])
     error_message = "consumer.dead_letter_topic must not be a consumed topic: a record that fails would come back for ever (destination = source)."
   }
@@ -185,6 +196,12 @@ variable "consumer" {
   validation {
     condition     = strcontains(var.consumer.consumer_group, "{topic}") || length([for topic in values(var.topics) : topic if topic.consumed]) <= 1
     error_message = "consumer.consumer_group must contain {topic} when several topics are consumed: each event source mapping needs a group of its own."
+  }
+
+  validation {
+    # https://docs.aws.amazon.com/lambda/latest/api/API_AmazonManagedKafkaEventSourceConfig.html
+    condition     = alltrue([for name in keys(local.consumed_topics) : length(replace(replace(var.consumer.consumer_group, "{topic}", name), "{name}", var.name)) <= 200])
+    error_message = "consumer.consumer_group: Lambda takes consumer groups of at most 200 characters, and with var.name and the topic in it one is longer: shorten consumer_group, the topic's name or var.name."
   }
 
   validation {

@@ -19,7 +19,7 @@ variable "name" {
 }
 
 variable "region" {
-  description = "AWS region. Any region with three availability zones and MSK, in the commercial, China and GovCloud partitions."
+  description = "AWS region. Any region with three availability zones and MSK, in the commercial, China and GovCloud partitions. Some lack Managed Prometheus or storage that grows by itself; the plan then says what to set (locals.tf lists them)."
   type        = string
   default     = "us-east-1"
   nullable    = false
@@ -122,7 +122,7 @@ variable "existing_network" {
 # ----------------------------------------------------------------------------
 
 variable "existing_cluster" {
-  description = "Adopt an MSK cluster instead of building one: its name and the security group of its brokers (rules for the functions are added to it). IAM authentication must be on. Needs existing_network."
+  description = "Adopt an MSK cluster instead of building one: its name and the security group of its brokers (rules for the functions are added to it). IAM authentication must be on, and its monitoring level PER_BROKER or finer, which no plan can check (docs/02_TERRAFORM_DEPLOY.md). Needs existing_network."
   type = object({
     name              = string
     security_group_id = string
@@ -221,6 +221,11 @@ variable "storage" {
   }
 
   validation {
+    condition     = !var.storage.autoscaling || var.broker_type == "express" || var.existing_cluster != null || !contains(local.regions_without_storage_autoscaling, var.region)
+    error_message = "storage.autoscaling: AWS does not grow brokers' volumes by itself in ${var.region}. Set autoscaling = false in storage, choose size_gib with room, and grow volumes by hand when alarm data-disk-filling rings (docs/UPGRADE.md)."
+  }
+
+  validation {
     condition     = var.storage.target_percent >= 10 && var.storage.target_percent <= 80
     error_message = "storage.target_percent must be from 10 to 80; 50 to 60 leaves time for a volume to grow (one step in six hours)."
   }
@@ -261,7 +266,7 @@ variable "enhanced_monitoring" {
 
   validation {
     condition     = contains(["PER_BROKER", "PER_TOPIC_PER_BROKER", "PER_TOPIC_PER_PARTITION"], var.enhanced_monitoring)
-    error_message = "enhanced_monitoring must be PER_BROKER, PER_TOPIC_PER_BROKER or PER_TOPIC_PER_PARTITION: with DEFAULT most alarms would have no data."
+    error_message = "enhanced_monitoring must be PER_BROKER, PER_TOPIC_PER_BROKER or PER_TOPIC_PER_PARTITION: with DEFAULT the alarms on connections, threads, network and volumes would have no data."
   }
 }
 
@@ -335,12 +340,13 @@ variable "server_properties" {
 # ----------------------------------------------------------------------------
 
 variable "topics" {
-  description = "Topics by name. produced: callers of the API may write it; consumed: the consumer gets it, and a dead-letter topic is made beside it. config: Kafka topic settings. policy: the producer's rules for it: key (required or optional), max_record_bytes, formats; schema and compression are not supported yet."
+  description = "Topics by name. produced: callers of the API may write it; consumed: the consumer gets it. dead_letter: a dead-letter topic stands beside it, also while nothing is consumed, so that it can be taken out of use; false leaves out what is not in use. config: Kafka topic settings. policy: the producer's rules for it: key (required or optional), max_record_bytes, formats; schema and compression are not supported yet."
   type = map(object({
-    partitions = optional(number, 6)
-    produced   = optional(bool, true)
-    consumed   = optional(bool, true)
-    config     = optional(map(string), {})
+    partitions  = optional(number, 6)
+    produced    = optional(bool, true)
+    consumed    = optional(bool, true)
+    dead_letter = optional(bool, true)
+    config      = optional(map(string), {})
     policy = optional(object({
       key              = optional(string)
       schema           = optional(string)
@@ -355,6 +361,12 @@ variable "topics" {
   validation {
     condition     = alltrue([for name in keys(var.topics) : can(regex("^[a-zA-Z0-9._-]{1,249}$", name)) && !contains([".", ".."], name)])
     error_message = "topics: a name is 1 to 249 of a-z, A-Z, 0-9, dot, underscore and hyphen, and not . or .. alone."
+  }
+
+  validation {
+    # https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html: [^.]([a-zA-Z0-9\-_.]+)
+    condition     = alltrue([for name, topic in var.topics : !topic.consumed || can(regex("^[^.].", name))])
+    error_message = "topics: the name of a consumed topic has at least 2 characters and does not begin with a dot, or Lambda's event source mapping refuses it. Name it otherwise, or set consumed = false."
   }
 
   validation {
@@ -417,6 +429,11 @@ variable "metrics_backend" {
   validation {
     condition     = contains(["amp", "bastion", "none"], var.metrics_backend)
     error_message = "metrics_backend must be amp, bastion or none."
+  }
+
+  validation {
+    condition     = var.metrics_backend == "none" || !contains(local.regions_without_prometheus, var.region)
+    error_message = "metrics_backend: ${var.region} has no Amazon Managed Service for Prometheus, which amp and bastion write to. Set metrics_backend = \"none\": CloudWatch's alarms and dashboard need no Prometheus."
   }
 
   validation {

@@ -274,13 +274,13 @@ run "topics_and_their_dead_letters" {
     topics = {
       orders   = { partitions = 12, config = { "retention.ms" = "86400000" } }
       payments = { partitions = 3 }
-      audit    = { consumed = false }
+      audit    = { consumed = false, dead_letter = false }
     }
   }
 
   assert {
     condition     = toset(keys(aws_msk_topic.this)) == toset(["orders", "payments", "audit", "orders.dlq", "payments.dlq"])
-    error_message = "Each consumed topic must have a dead-letter topic, and only those."
+    error_message = "Each topic must have a dead-letter topic, but for one that is not consumed and can do without."
   }
   assert {
     condition     = aws_msk_topic.this["orders"].partition_count == 12 && aws_msk_topic.this["orders.dlq"].partition_count == 12
@@ -289,6 +289,73 @@ run "topics_and_their_dead_letters" {
   assert {
     condition     = jsondecode(aws_msk_topic.this["orders"].configs)["retention.ms"] == "86400000" && jsondecode(aws_msk_topic.this["orders.dlq"].configs)["retention.ms"] == "1209600000"
     error_message = "Topics keep their own settings; dead letters wait two weeks."
+  }
+}
+
+# prevent_destroy refuses every plan in which a topic is gone, so what one of these settings makes, the others must keep.
+run "topic_out_of_use_keeps_its_dead_letters" {
+  command = plan
+
+  variables {
+    topics = {
+      orders   = { partitions = 12, produced = false, consumed = false }
+      payments = {}
+    }
+  }
+
+  assert {
+    condition     = toset(keys(aws_msk_topic.this)) == toset(["orders", "payments", "orders.dlq", "payments.dlq"]) && try(aws_msk_topic.this["orders.dlq"].partition_count, 0) == 12
+    error_message = "A topic that is no longer consumed must keep its dead-letter topic as it is, or the plan is refused."
+  }
+  assert {
+    condition     = keys(aws_lambda_event_source_mapping.consumer) == ["payments"] && strcontains(aws_iam_role_policy.consumer.policy, "/payments.dlq") && !strcontains(aws_iam_role_policy.consumer.policy, "orders")
+    error_message = "What is not consumed gets no mapping and no rights, its dead-letter topic neither."
+  }
+}
+
+run "dead_letters_out_of_use_keep_their_topics" {
+  command = plan
+
+  variables {
+    consumer = { dead_letter_topic = "" }
+  }
+
+  assert {
+    condition     = toset(keys(aws_msk_topic.this)) == toset(["orders", "orders.dlq"])
+    error_message = "Without dead letters the topic that holds the earlier ones must stay, or the plan is refused."
+  }
+}
+
+run "dead_letters_of_an_earlier_name_are_kept_by_declaring_them" {
+  command = plan
+
+  variables {
+    topics = {
+      orders       = {}
+      "orders.dlq" = { produced = false, consumed = false, dead_letter = false }
+    }
+    consumer = { dead_letter_topic = "{topic}.failed" }
+  }
+
+  assert {
+    condition     = toset(keys(aws_msk_topic.this)) == toset(["orders", "orders.dlq", "orders.failed"])
+    error_message = "A topic that once held dead letters must stay when it is declared."
+  }
+}
+
+run "a_dead_letter_topic_has_none_of_its_own" {
+  command = plan
+
+  variables {
+    topics = {
+      orders       = {}
+      "orders.dlq" = { produced = false, consumed = false, config = { "retention.ms" = "2592000000" } }
+    }
+  }
+
+  assert {
+    condition     = toset(keys(aws_msk_topic.this)) == toset(["orders", "orders.dlq"]) && jsondecode(aws_msk_topic.this["orders.dlq"].configs)["retention.ms"] == "2592000000"
+    error_message = "A dead-letter topic that is declared keeps its own settings, and gets no dead-letter topic itself."
   }
 }
 

@@ -192,7 +192,7 @@ run "silence_means_what_each_row_says" {
       consumer-destination-fails    = "notBreaching"
       consumer-poison               = "notBreaching"
       consumer-records-old          = "notBreaching"
-      consumer-undecodable-events   = "notBreaching"
+      consumer-undecodable-records  = "notBreaching"
       destination-unreachable       = "notBreaching"
       errors                        = "notBreaching"
       failure-queue-not-empty       = "notBreaching"

@@ -249,6 +249,17 @@ run "storage_target_out_of_range" {
   expect_failures = [var.storage]
 }
 
+run "storage_autoscaling_where_aws_has_none" {
+  command = plan
+
+  variables {
+    region             = "ap-northeast-3"
+    availability_zones = ["ap-northeast-3a", "ap-northeast-3b", "ap-northeast-3c"]
+  }
+
+  expect_failures = [var.storage]
+}
+
 run "provisioned_throughput_on_small_brokers" {
   command = plan
 
@@ -324,6 +335,26 @@ run "topic_name_unknown_to_kafka" {
 
   variables {
     topics = { "or ders" = {} }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "consumed_topic_of_one_character" {
+  command = plan
+
+  variables {
+    topics = { o = {} }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "consumed_topic_with_a_leading_dot" {
+  command = plan
+
+  variables {
+    topics = { ".orders" = {} }
   }
 
   expect_failures = [var.topics]
@@ -475,6 +506,29 @@ run "metrics_backend_without_its_bastion" {
   variables {
     metrics_backend = "bastion"
     enable_bastion  = false
+  }
+
+  expect_failures = [var.metrics_backend]
+}
+
+run "prometheus_where_aws_has_none" {
+  command = plan
+
+  variables {
+    region             = "ap-southeast-6"
+    availability_zones = ["ap-southeast-6a", "ap-southeast-6b", "ap-southeast-6c"]
+  }
+
+  expect_failures = [var.metrics_backend]
+}
+
+run "prometheus_on_the_bastion_where_aws_has_none" {
+  command = plan
+
+  variables {
+    region             = "cn-north-1"
+    availability_zones = ["cn-north-1a", "cn-north-1b", "cn-north-1d"]
+    metrics_backend    = "bastion"
   }
 
   expect_failures = [var.metrics_backend]

@@ -270,6 +270,26 @@ run "one_group_for_two_mappings" {
   expect_failures = [var.consumer]
 }
 
+run "group_name_too_long_for_lambda" {
+  command = plan
+
+  variables {
+    topics = { (join("", [for _ in range(186) : "t"])) = {} }
+  }
+
+  expect_failures = [var.consumer]
+}
+
+run "dead_letter_topic_too_long_for_kafka" {
+  command = plan
+
+  variables {
+    topics = { orders = {}, (join("", [for _ in range(246) : "t"])) = { consumed = false } }
+  }
+
+  expect_failures = [var.consumer]
+}
+
 run "group_name_that_hides_the_lag" {
   command = plan
 
@@ -462,6 +482,16 @@ run "canary_of_everything" {
   expect_failures = [var.producer]
 }
 
+run "canary_of_what_is_kept_warm" {
+  command = plan
+
+  variables {
+    producer = { canary = { version = "7", weight = 0.9 }, provisioned_concurrency = 2 }
+  }
+
+  expect_failures = [var.producer]
+}
+
 run "log_level_that_drops_the_metrics" {
   command = plan
 
@@ -486,7 +516,8 @@ run "topic_too_long_for_the_names_of_its_alarms" {
   command = plan
 
   variables {
-    topics = { (join("", [for _ in range(235) : "t"])) = {} }
+    topics   = { (join("", [for _ in range(235) : "t"])) = {} }
+    consumer = { consumer_group = "{name}" }
   }
 
   expect_failures = [aws_cloudwatch_metric_alarm.this]
@@ -498,6 +529,7 @@ run "topics_too_long_for_a_composite_alarm" {
   variables {
     esm_mode = "provisioned"
     topics   = { for n in range(10, 34) : join("", concat([n], [for _ in range(198) : "t"])) => { partitions = 1, produced = n == 10 } }
+    consumer = { consumer_group = "{topic}" }
   }
 
   expect_failures = [aws_cloudwatch_composite_alarm.messages_at_risk]

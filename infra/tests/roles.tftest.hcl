@@ -128,7 +128,8 @@ run "other_partitions_get_their_own_names" {
   command = plan
 
   variables {
-    region = "cn-north-1"
+    region          = "cn-north-1"
+    metrics_backend = "none"
   }
 
   override_data {
