@@ -158,6 +158,8 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
                 refused = load.send_to(prober, CLIENTS, led).await;
             }
         }
+        // Only of that time: before and after it others' requests were refused.
+        let said = cluster.log(left)?.get(said_before..).unwrap_or_default().to_owned();
         tokio::time::sleep(Duration::from_secs(stage.choose(15, 30)).saturating_sub(load.now() - from)).await;
         let to = load.now();
         for id in down {
@@ -166,9 +168,9 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
         cluster.admin().wait_in_sync(&topic, 2, LIMIT).await?;
         let back = load.now();
         tokio::time::sleep(SETTLING).await;
-        anyhow::Ok((from, to, back, unanswered, refused, said_before))
+        anyhow::Ok((from, to, back, unanswered, refused, said))
     };
-    let (from, to, back, unanswered, refused, said_before) = load.run_until(clients, STEADY, outage).await?;
+    let (from, to, back, unanswered, refused, said) = load.run_until(clients, STEADY, outage).await?;
     last_requests(&load, &environments, back + LONGEST_STALL).await;
     let answers = load.answers();
     let during = answered_between(&answers, from, to);
@@ -180,11 +182,9 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
     ensure!(unanswered.persisted.as_deref() == Some("unknown"), "appended, and not acknowledged: {unanswered:?}");
     ensure!(refused.persisted.as_deref() == Some("no"), "refused by the broker: {refused:?}");
     // The answer cannot name the cause: librdkafka tries again until its time is over, and then tells of that alone.
-    let log = cluster.log(left)?;
     let of_partition = format!("for partition {topic}-{led}");
-    let mut said = log.get(said_before..).unwrap_or_default().lines();
     let is_cause = |line: &str| line.contains("NotEnoughReplicasException") && line.contains(&of_partition);
-    ensure!(said.any(is_cause), "broker {left} says nothing of too few replicas {of_partition}: {refused:?}");
+    ensure!(said.lines().any(is_cause), "broker {left} says nothing of too few replicas {of_partition}: {refused:?}");
     let told = Summary::of(&answers);
     ensure!(told.failures.is_empty(), "a request had no answer: {told}");
     let recovery = recovery(&answers, back)?;
