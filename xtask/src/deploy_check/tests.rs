@@ -371,7 +371,11 @@ fn aws_says_whether_there_is_concurrency_enough() {
 /// Terraform computes these figures; here they are repeated, and this keeps both the same.
 #[test]
 fn the_figures_are_those_of_the_configuration() {
-    let text = |file: &str| fs::read_to_string(workspace::root().join("infra").join(file)).unwrap();
+    // Without the spaces by which `terraform fmt` lines up its columns.
+    let text = |file: &str| {
+        let text = fs::read_to_string(workspace::root().join("infra").join(file)).unwrap();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
     let ((producer, consumer), (small, smallest)) = (quotas::CONCURRENCY, quotas::CONCURRENCY_BURSTABLE);
     let sentence = format!("{producer} and {consumer} (t3.small: {small} and {smallest})");
     assert!(text("locals.tf").contains(&sentence), "infra/locals.tf does not say {sentence:?}");
