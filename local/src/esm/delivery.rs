@@ -18,14 +18,8 @@ use crate::report::{InvocationLine, Line, RecordLine, Reporter};
 /// A record's number holds the assignment it was polled under in the bits above these.
 pub(super) const ASSIGNMENT_SHIFT: u32 = 40;
 
-/// What a delivery tells its poller.
-#[derive(Debug)]
-pub(super) enum Progress {
-    /// These records (partition, number) need no further delivery.
-    Finished(Vec<(i32, u64)>),
-    /// The batch is over.
-    Over,
-}
+/// Records (partition, number) that need no further delivery.
+pub(super) type Finished = Vec<(i32, u64)>;
 
 /// The assignment under which each partition is held now; a delivery asks before every invocation.
 #[derive(Debug, Default)]
@@ -55,7 +49,7 @@ pub(super) struct Courier {
     pub(super) reporter: Arc<Reporter>,
     pub(super) destination: Option<Arc<Destination>>,
     pub(super) ownership: Ownership,
-    pub(super) progress: mpsc::UnboundedSender<Progress>,
+    pub(super) progress: mpsc::UnboundedSender<Finished>,
     pub(super) stop: watch::Receiver<bool>,
 }
 
@@ -69,11 +63,6 @@ struct Part {
 impl Courier {
     /// Delivers a batch; ends early, with records unfinished, when the poller stops.
     pub(super) async fn deliver(self: Arc<Self>, batch: u64, records: Vec<PolledRecord>) {
-        self.deliver_parts(batch, records).await;
-        let _ = self.progress.send(Progress::Over);
-    }
-
-    async fn deliver_parts(&self, batch: u64, records: Vec<PolledRecord>) {
         // The part on top goes next, so a first half is over before its second half begins.
         let mut parts = vec![Part { records, retries_used: 0, failures_in_a_row: 0 }];
         let mut attempt = 0;
@@ -174,13 +163,12 @@ impl Courier {
         }
         let finished = records.iter().map(|record| (record.record.partition(), record.number)).collect();
         // The poller is gone only when nobody commits any more.
-        let _ = self.progress.send(Progress::Finished(finished));
+        let _ = self.progress.send(finished);
     }
 
     /// A record that fits into no event.
     pub(super) async fn give_up_oversize(self: Arc<Self>, record: PolledRecord) {
         self.give_up(vec![record], Condition::PayloadTooLarge, 0, None).await;
-        let _ = self.progress.send(Progress::Over);
     }
 
     /// To the destination, or dropped when there is none or it fails, as AWS does; counted either way.

@@ -10,11 +10,11 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::batch::{Due, PolledRecord, Taken, Waiting};
 use super::commit::{CommitQueue, CommitTracker};
-use super::delivery::{ASSIGNMENT_SHIFT, Courier, Progress};
+use super::delivery::{ASSIGNMENT_SHIFT, Courier, Finished};
 use super::kafka::{self, GroupConsumer, GroupEvent};
 
 /// Concurrent invocations of one poller on AWS.
@@ -50,7 +50,7 @@ pub(super) struct Poller {
     consumer: Arc<GroupConsumer>,
     courier: Arc<Courier>,
     group_events: mpsc::UnboundedReceiver<GroupEvent>,
-    progress: mpsc::UnboundedReceiver<Progress>,
+    progress: mpsc::UnboundedReceiver<Finished>,
     partitions: BTreeMap<i32, Partition>,
     /// Partitions whose reading is paused. librdkafka keeps a pause when a partition is lost and comes back, so it is
     /// remembered here and not with the partition.
@@ -71,7 +71,7 @@ impl Poller {
         consumer: GroupConsumer,
         courier: Courier,
         (own_events, group_events): (mpsc::UnboundedSender<GroupEvent>, mpsc::UnboundedReceiver<GroupEvent>),
-        progress: mpsc::UnboundedReceiver<Progress>,
+        progress: mpsc::UnboundedReceiver<Finished>,
         state: watch::Sender<PollerState>,
     ) -> Self {
         Self {
@@ -120,7 +120,8 @@ impl Poller {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop), if !stopping => {}
-                Some(progress) = self.progress.recv() => self.on_progress(progress),
+                Some(records) = self.progress.recv() => self.on_finished(&records),
+                Some(ended) = self.deliveries.join_next() => self.on_over(ended),
                 Some(event) = self.group_events.recv() => self.on_group_event(event),
                 message = consumer.recv() => {
                     if let Err(error) = self.on_polled(message) {
@@ -210,13 +211,20 @@ impl Poller {
         tracing::info!(topic = %self.topic, ?partitions, "partitions revoked");
     }
 
-    fn on_progress(&mut self, progress: Progress) {
-        match progress {
-            Progress::Finished(records) => self.on_finished(&records),
-            Progress::Over => {
-                // The task has nothing to do after it said so.
-                while self.deliveries.try_join_next().is_some() {}
-            }
+    /// A delivery is over; what it finished comes first.
+    fn on_over(&mut self, ended: Result<(), JoinError>) {
+        self.on_all_finished();
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            // Its records would block their partitions for ever: the poller ends as well, which is seen.
+            std::panic::resume_unwind(error.into_panic());
+        }
+    }
+
+    fn on_all_finished(&mut self) {
+        while let Ok(records) = self.progress.try_recv() {
+            self.on_finished(&records);
         }
     }
 
@@ -238,7 +246,6 @@ impl Poller {
 
     /// Starts every batch that is due; says when to look again.
     fn dispatch(&mut self) -> Option<Instant> {
-        while self.deliveries.try_join_next().is_some() {}
         while self.deliveries.len() < MAX_IN_FLIGHT {
             match self.waiting.due(Instant::now()) {
                 Due::Never => return None,
@@ -332,9 +339,7 @@ impl Poller {
     /// Commits what is finished, leaves the group, and gives up on either after [`CLOSE_TIMEOUT`].
     async fn close(mut self) {
         self.deliveries.abort_all();
-        while let Ok(progress) = self.progress.try_recv() {
-            self.on_progress(progress);
-        }
+        self.on_all_finished();
         let (last, records) = self.commits.take_all();
         let list = kafka::offsets(&self.topic, &last);
         let (consumer, topic) = (Arc::clone(&self.consumer), Arc::clone(&self.topic));
