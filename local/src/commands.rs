@@ -80,13 +80,13 @@ async fn up(printer: &Printer, args: &UpArgs) -> Result<ExitCode> {
         // A laptop need not choose between the modes: provisioned mode allows everything.
         document.provisioned_poller_config.get_or_insert_default();
         let mapping = checked(&document, Strictness::Strict)?;
-        sessions.push(Session::start(mapping, Arc::clone(&metrics), Arc::clone(&reporter)).await?);
+        let starting = Session::start(mapping, Arc::clone(&metrics), Arc::clone(&reporter));
+        let Some(session) = stop.or(starting).await else { return Ok(ExitCode::SUCCESS) };
+        sessions.push(session?);
     }
     for session in &mut sessions {
-        tokio::select! {
-            joined = session.joined() => joined?,
-            () = stop.next() => return Ok(ExitCode::SUCCESS),
-        }
+        let Some(joined) = stop.or(session.joined()).await else { return Ok(ExitCode::SUCCESS) };
+        joined?;
     }
     reporter.line(&ready(&bootstrap_servers, &args.topics, brokers.is_some()));
     run_all(sessions, &mut stop).await?;
@@ -128,11 +128,11 @@ async fn run_mapping(printer: &Printer, args: &MappingArgs) -> Result<ExitCode> 
     let (bootstrap_servers, topic) = (mapping.local.bootstrap_servers.clone(), mapping.topic.clone());
     let reporter = printer.reporter(args.flags.records);
     let metrics = Arc::new(Metrics::default());
-    let mut session = Session::start(mapping, Arc::clone(&metrics), Arc::clone(&reporter)).await?;
-    tokio::select! {
-        joined = session.joined() => joined?,
-        () = stop.next() => return Ok(ExitCode::SUCCESS),
-    }
+    let starting = Session::start(mapping, Arc::clone(&metrics), Arc::clone(&reporter));
+    let Some(session) = stop.or(starting).await else { return Ok(ExitCode::SUCCESS) };
+    let mut session = session?;
+    let Some(joined) = stop.or(session.joined()).await else { return Ok(ExitCode::SUCCESS) };
+    joined?;
     let topics = [TopicSpec { name: topic, partitions: 0 }];
     reporter.line(&ready(&bootstrap_servers.unwrap_or_default(), &topics, false));
     run_all(vec![session], &mut stop).await?;
@@ -150,7 +150,9 @@ async fn drain(printer: &Printer, args: &DrainArgs) -> Result<ExitCode> {
     let url = mapping.local.invoke_url.clone();
     let reporter = printer.reporter(args.mapping.flags.records);
     let metrics = Arc::new(Metrics::default());
-    let mut session = Session::start(mapping, Arc::clone(&metrics), Arc::clone(&reporter)).await?;
+    let starting = Session::start(mapping, Arc::clone(&metrics), Arc::clone(&reporter));
+    let Some(session) = stop.or(starting).await else { return Ok(ExitCode::from(INTERRUPTED)) };
+    let mut session = session?;
     let end = session.drain(limits, stop.next()).await?;
     tokio::select! {
         () = stop.next() => {}
@@ -241,6 +243,14 @@ struct Signals {
 impl Signals {
     fn new() -> Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// What the work gives, or nothing when a signal comes first: brokers that are silent do not hold it up.
+    async fn or<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.next() => None,
+        }
     }
 
     async fn next(&mut self) {

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::batch::{Envelope, PolledRecord, TOMBSTONES};
+use super::kafka::QuietContext;
 use super::mapping::DestinationTarget;
 use super::outcome::Failure;
 
@@ -59,7 +60,7 @@ pub(super) struct Destination {
 }
 
 enum Target {
-    Kafka { topic: String, producer: FutureProducer },
+    Kafka { topic: String, producer: FutureProducer<QuietContext> },
     Files { folder: PathBuf, with_payload: bool },
 }
 
@@ -117,7 +118,7 @@ impl Destination {
     async fn produce(
         &self,
         topic: &str,
-        producer: &FutureProducer,
+        producer: &FutureProducer<QuietContext>,
         record: &PolledRecord,
         given_up: &GivenUp<'_>,
     ) -> Result<(), DestinationError> {
@@ -192,7 +193,7 @@ impl Envelope {
     }
 }
 
-fn producer(client: &ClientConfig) -> Result<FutureProducer, KafkaError> {
+fn producer(client: &ClientConfig) -> Result<FutureProducer<QuietContext>, KafkaError> {
     let mut config = client.clone();
     config.remove("group.id").remove("group.protocol");
     for name in CONSUMER_ONLY {
@@ -200,7 +201,8 @@ fn producer(client: &ClientConfig) -> Result<FutureProducer, KafkaError> {
     }
     // Java's placement of keys, all replicas, no duplicates by retries.
     config.set("partitioner", "murmur2_random").set("enable.idempotence", "true");
-    config.set("message.max.bytes", MAX_DOCUMENT_BYTES).set("linger.ms", "0").create()
+    config.set("message.max.bytes", MAX_DOCUMENT_BYTES).set("linger.ms", "0");
+    config.create_with_context(QuietContext::default())
 }
 
 /// Settings of the mapping's clients that a producer would warn about.

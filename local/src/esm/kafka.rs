@@ -1,6 +1,7 @@
 //! The consumer behind a poller: its librdkafka settings, and the group's events as plain values.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use msk_shared::event::{Header, Record, TimestampType};
 use rdkafka::client::ClientContext;
@@ -71,6 +72,39 @@ impl GroupContext {
     fn send(&self, event: GroupEvent) {
         // The poller is gone while the consumer closes.
         let _ = self.events.send(event);
+    }
+}
+
+/// The context of clients whose every failure is somebody's answer already: their errors are not logged, the newest one
+/// is kept as the reason.
+#[derive(Default)]
+pub(super) struct QuietContext {
+    newest: Mutex<Option<String>>,
+}
+
+impl ClientContext for QuietContext {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(target: "librdkafka", facility, message);
+    }
+
+    fn stats(&self, _statistics: Statistics) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, reason, "client error");
+        // That all brokers are down says less than what happened to one of them.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            let what = reason.split(" (after ").next().unwrap_or(reason);
+            *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for QuietContext {}
+
+impl QuietContext {
+    /// What happened to a connection last.
+    pub(super) fn newest_error(&self) -> Option<String> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`document`], [`mapping`], `check` | the configuration: as written, as checked, AWS's rules |
 //! | [`session`] | a running mapping and its ends |
+//! | `lookup` | what is asked of the brokers outside the group |
 //! | `poller`, `kafka` | a member of the consumer group |
 //! | [`batch`] | what waits, and when a batch is closed |
 //! | `delivery` | one batch from its first invocation to its end |
@@ -25,6 +26,7 @@ mod destination;
 pub mod document;
 pub mod invoke;
 mod kafka;
+mod lookup;
 pub mod mapping;
 pub mod metrics;
 pub mod outcome;

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -15,13 +13,14 @@ use super::delivery::{Courier, Ownership};
 use super::destination::Destination;
 use super::invoke::{Invoker, InvokerError};
 use super::kafka;
-use super::mapping::{DestinationTarget, Mapping, StartingPosition};
+use super::lookup;
+use super::mapping::Mapping;
 use super::metrics::Metrics;
 use super::poller::{Poller, PollerState};
 use crate::report::Reporter;
 
-/// How long the brokers may take to say what partitions a topic has.
-const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+/// Joining takes three seconds with the classic protocol, and six more after another member was killed.
+const LONG_JOIN: Duration = Duration::from_secs(15);
 /// How often the ends of `drain` are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -40,13 +39,16 @@ pub enum SessionError {
         brokers: String,
     },
     /// The brokers did not answer.
-    #[error("the brokers {brokers} do not answer: {source}; check --bootstrap-servers and Local.kafkaOptions")]
+    #[error("the brokers {brokers} do not answer: {cause}; check --bootstrap-servers and Local.kafkaOptions")]
     Brokers {
         /// The brokers asked.
         brokers: String,
-        /// What the client says.
-        source: KafkaError,
+        /// What happened to a connection last.
+        cause: String,
     },
+    /// The client refuses its settings.
+    #[error("the Kafka client cannot be made: {0}; check Local.kafkaOptions")]
+    Client(String),
     /// The client cannot go on.
     #[error("the consumer group `{group}` cannot be read: {source}")]
     Group {
@@ -123,7 +125,7 @@ impl Session {
     pub async fn start(mapping: Mapping, metrics: Arc<Metrics>, reporter: Arc<Reporter>) -> Result<Self, SessionError> {
         let brokers = mapping.local.bootstrap_servers.clone().ok_or(SessionError::NoBrokers)?;
         let mapping = Arc::new(mapping);
-        let partition_count = prepare(Arc::clone(&mapping), brokers.clone()).await?;
+        let partition_count = lookup::prepare(Arc::clone(&mapping), brokers.clone()).await?;
         let invoker = Arc::new(Invoker::new(&mapping.local)?);
         let (stop, _) = watch::channel(false);
         let mut session = Self {
@@ -187,8 +189,16 @@ impl Session {
     /// # Errors
     /// [`SessionError`] when a poller ends first.
     pub async fn joined(&mut self) -> Result<(), SessionError> {
+        let mut warn_at = Some(Instant::now() + LONG_JOIN);
         while !self.states.iter().all(|state| state.borrow().joined) {
             self.look().await?;
+            if warn_at.take_if(|moment| *moment <= Instant::now()).is_some() {
+                tracing::warn!(
+                    group = self.mapping.consumer_group,
+                    "no partitions were assigned yet: the group's coordinator does not answer, or other members have all \
+                     partitions; waiting"
+                );
+            }
         }
         Ok(())
     }
@@ -211,21 +221,29 @@ impl Session {
     /// [`SessionError`] when a poller ends first.
     pub async fn drain(&mut self, limits: DrainLimits, stop: impl Future<Output = ()>) -> Result<End, SessionError> {
         let deadline = limits.deadline.map(|deadline| Instant::now() + deadline);
-        tokio::pin!(stop);
+        let over = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(stop, over);
         loop {
             if limits.records.is_some_and(|records| self.metrics.committed.get() >= records) {
                 return Ok(End::RecordsReached);
             }
-            if self.is_drained().await? {
-                return Ok(End::Drained);
-            }
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Ok(End::Deadline);
+            // The brokers may be asked, and may be silent: neither the deadline nor the user waits for them.
+            tokio::select! {
+                biased;
+                drained = self.is_drained() => if drained? { return Ok(End::Drained) },
+                () = &mut over => return Ok(End::Deadline),
+                () = &mut stop => return Ok(End::Stopped),
             }
             if self.invoker.never_came_up() {
                 return Ok(End::Unreachable);
             }
             tokio::select! {
+                () = &mut over => return Ok(End::Deadline),
                 () = &mut stop => return Ok(End::Stopped),
                 looked = self.look() => looked?,
             }
@@ -248,8 +266,9 @@ impl Session {
             return Ok(true);
         }
         // Other members of the group have the rest: their commits tell.
-        let (mapping, brokers) = (Arc::clone(&self.mapping), self.bootstrap_servers.clone());
-        let lag = tokio::task::spawn_blocking(move || group_lag(&mapping, &brokers)).await;
+        let (mapping, brokers, count) =
+            (Arc::clone(&self.mapping), self.bootstrap_servers.clone(), self.partition_count);
+        let lag = tokio::task::spawn_blocking(move || lookup::group_lag(&mapping, &brokers, count)).await;
         match lag {
             Ok(Ok(lag)) => Ok(lag == 0),
             Ok(Err(source)) => {
@@ -272,88 +291,4 @@ impl Session {
         self.stop.send_replace(true);
         while self.pollers.join_next().await.is_some() {}
     }
-}
-
-/// Finds the topic, and commits a starting position where the group has none and it is not the beginning: a record
-/// that arrives between this moment and the first commit is then never skipped, not even by a killed emulator.
-async fn prepare(mapping: Arc<Mapping>, brokers: String) -> Result<usize, SessionError> {
-    let asked = tokio::task::spawn_blocking(move || {
-        let failed = |source| SessionError::Brokers { brokers: brokers.clone(), source };
-        let client: BaseConsumer = kafka::client_config(&mapping, &brokers).create().map_err(failed)?;
-        let count = partition_count(&client, mapping.topic.as_str(), &brokers)?;
-        if let Some(DestinationTarget::Kafka(topic)) = &mapping.destination {
-            partition_count(&client, topic.as_str(), &brokers)?;
-        }
-        if mapping.starting_position != StartingPosition::TrimHorizon {
-            commit_start(&client, &mapping, count).map_err(failed)?;
-        }
-        Ok(count)
-    });
-    asked.await.map_err(|_| SessionError::Poller)?
-}
-
-fn partition_count(client: &BaseConsumer, topic: &str, brokers: &str) -> Result<usize, SessionError> {
-    let metadata = client
-        .fetch_metadata(Some(topic), METADATA_TIMEOUT)
-        .map_err(|source| SessionError::Brokers { brokers: brokers.to_owned(), source })?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-    match found.map_or(0, |found| found.partitions().len()) {
-        0 => Err(SessionError::NoTopic { topic: topic.to_owned(), brokers: brokers.to_owned() }),
-        count => Ok(count),
-    }
-}
-
-fn all_partitions(topic: &str, count: usize) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(count);
-    for partition in 0..i32::try_from(count).unwrap_or(i32::MAX) {
-        list.add_partition(topic, partition);
-    }
-    list
-}
-
-fn commit_start(client: &BaseConsumer, mapping: &Mapping, count: usize) -> Result<(), KafkaError> {
-    let topic = mapping.topic.as_str();
-    let committed = client.committed_offsets(all_partitions(topic, count), METADATA_TIMEOUT)?;
-    let mut wanted = TopicPartitionList::new();
-    for element in committed.elements().iter().filter(|element| !matches!(element.offset(), Offset::Offset(_))) {
-        let start = match mapping.starting_position {
-            StartingPosition::AtTimestamp(ms) => Offset::Offset(ms),
-            StartingPosition::TrimHorizon | StartingPosition::Latest => Offset::End,
-        };
-        wanted.add_partition_offset(topic, element.partition(), start)?;
-    }
-    if wanted.count() == 0 {
-        return Ok(());
-    }
-    if matches!(mapping.starting_position, StartingPosition::AtTimestamp(_)) {
-        wanted = client.offsets_for_times(wanted, METADATA_TIMEOUT)?;
-    }
-    let mut start = TopicPartitionList::new();
-    for element in wanted.elements() {
-        let offset = match element.offset() {
-            Offset::Offset(offset) => offset,
-            _ => client.fetch_watermarks(topic, element.partition(), METADATA_TIMEOUT)?.1,
-        };
-        start.add_partition_offset(topic, element.partition(), Offset::Offset(offset))?;
-    }
-    client.commit(&start, CommitMode::Sync)
-}
-
-/// Records that the group has not committed, over all partitions.
-fn group_lag(mapping: &Mapping, brokers: &str) -> Result<i64, KafkaError> {
-    let topic = mapping.topic.as_str();
-    let client: BaseConsumer = kafka::client_config(mapping, brokers).create()?;
-    let metadata = client.fetch_metadata(Some(topic), METADATA_TIMEOUT)?;
-    let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-    let committed = client.committed_offsets(all_partitions(topic, count), METADATA_TIMEOUT)?;
-    let mut lag = 0;
-    for element in committed.elements() {
-        let (low, high) = client.fetch_watermarks(topic, element.partition(), METADATA_TIMEOUT)?;
-        let position = match element.offset() {
-            Offset::Offset(position) => position.max(low),
-            _ => low,
-        };
-        lag += (high - position).max(0);
-    }
-    Ok(lag)
 }

@@ -1,12 +1,12 @@
 //! What happens after a failed invocation, end to end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use msk_local::esm::session::{DrainLimits, End};
 use serde_json::{Value, json};
 
 use super::function::{Function, Reply};
-use super::rig::{PATIENCE, Rig, TOPIC, within};
+use super::rig::{PATIENCE, Rig, TOPIC, until, within};
 
 const PARTIAL: &str = "ReportBatchItemFailures";
 
@@ -250,4 +250,30 @@ async fn brokers_that_go_away_and_come_back_are_read_on() {
     rig.produce(1, 3).await;
     rig.until_committed(&[2, 3]).await;
     within(session.stop()).await;
+}
+
+#[tokio::test]
+async fn drain_keeps_its_deadline_while_the_brokers_are_silent() {
+    use msk_local::brokers::Which;
+    let rig = Rig::start(2);
+    let function = Function::start(|_, _| Reply::error()).await;
+    let mapping = rig.mapping(&function, &json!({}));
+    let (mut first, mut second) = (rig.session(mapping.clone()).await, rig.session(mapping).await);
+    let never = std::future::pending::<()>;
+    let patient = DrainLimits { records: None, deadline: Some(PATIENCE) };
+    let (one, other) = tokio::join!(first.drain(patient, never()), second.drain(patient, never()));
+    assert_eq!((one.unwrap(), other.unwrap()), (End::Drained, End::Drained));
+    // One member has something to do from now on; the other one asks the brokers how far that is.
+    rig.produce(0, 1).await;
+    until("the invocation", || function.deliveries_of((0, 0)) > 0).await;
+    rig.brokers.down(Which::All).unwrap();
+    let started = Instant::now();
+    let limits = DrainLimits { records: None, deadline: Some(Duration::from_secs(1)) };
+    let (one, other) = tokio::join!(first.drain(limits, never()), second.drain(limits, never()));
+    assert_eq!((one.unwrap(), other.unwrap()), (End::Deadline, End::Deadline));
+    // An answer is waited for ten seconds.
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    rig.brokers.up(Which::All).unwrap();
+    within(first.stop()).await;
+    within(second.stop()).await;
 }

@@ -189,15 +189,52 @@ async fn a_missing_topic_and_missing_brokers_are_errors_that_say_what_to_change(
             .args(["esm", "run", "--topic", topic])
             .args(flags)
             .arg(servers)
+            .env_remove("RUST_LOG")
             .output()
             .unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     };
     let (code, text) = run("missing", servers);
-    assert!(code == 1 && text.contains("topic `missing` does not exist"), "{code} {text}");
-    let (code, text) = run(TOPIC, "127.0.0.1:9");
-    assert!(code == 1 && text.contains("127.0.0.1:9 do not answer"), "{code} {text}");
+    assert_eq!((code, text.lines().count()), (1, 1), "{text}");
+    assert!(text.contains("topic `missing` does not exist"), "{text}");
+    // Many connections are refused before the program gives up; it says so once.
+    let (code, text) = run(TOPIC, "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3");
+    assert_eq!((code, text.lines().count()), (1, 1), "{text}");
+    for part in ["127.0.0.1:1,127.0.0.1:2,127.0.0.1:3 do not answer", "Connection refused", "check --bootstrap-servers"]
+    {
+        assert_eq!(text.matches(part).count(), 1, "{part}: {text}");
+    }
     assert!(started.elapsed() < PATIENCE);
+}
+
+#[test]
+fn a_cause_is_said_once_and_settings_that_the_client_refuses_are_no_silent_brokers() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_msk-local")).args(arguments).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text) = run(&["esm", "validate", "no/such/file.json"]);
+    assert!(code == 1 && text.matches("No such file").count() == 1, "{text}");
+    let flags = ["--topic", TOPIC, "--function", "consumer", "--bootstrap-servers", "127.0.0.1:1"];
+    let (code, text) = run(&[&["esm", "run", "--kafka-option", "no.such.option=1"][..], &flags].concat());
+    assert!(code == 1 && text.matches("No such configuration property").count() == 1, "{text}");
+    assert!(text.contains("check Local.kafkaOptions") && !text.contains("do not answer"), "{text}");
+}
+
+#[test]
+fn a_signal_does_not_wait_for_brokers_that_are_silent() {
+    for (command, code) in [("run", 0), ("drain", 130)] {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let (send, connected) = channel();
+        std::thread::spawn(move || send.send(silent.accept()));
+        let flags = ["--topic", TOPIC, "--function", "consumer", "--bootstrap-servers", &address];
+        let mut program = Program::start(&[&["esm", command][..], &flags].concat());
+        // It listens for signals before it connects.
+        let _connection = connected.recv_timeout(PATIENCE).unwrap();
+        program.signal("-INT");
+        assert_eq!(program.exit_code(), code, "{command}");
+    }
 }
 
 #[test]
