@@ -185,7 +185,7 @@ pub(crate) fn failure_text(failure: &PublishFailure) -> &'static str {
             "written, but not to enough replicas; it may be lost or kept"
         }
         (FailureCause::BrokersUnreachable, Persisted::No) => "no broker could be reached; the record was not written",
-        (FailureCause::TimedOut, Persisted::No) => "not sent in time; the record was not written",
+        (FailureCause::TimedOut, Persisted::No) => "not accepted by the cluster in time; the record was not written",
         (_, Persisted::No) => "the record was not written",
         (_, Persisted::Unknown) => "no acknowledgement in time; the record may have been written",
     }

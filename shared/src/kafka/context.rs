@@ -276,7 +276,9 @@ impl ProducerContext for Context {
                 let mut cause = FailureCause::of(code);
                 taken_back = cause == FailureCause::Fatal || matches!(code, Code::PurgeQueue | Code::PurgeInflight);
                 let persisted = persisted(code, message);
-                if cause == FailureCause::TimedOut && persisted == Persisted::No {
+                // While some broker is connected, the failure of another one's connection explains nothing: the record may
+                // have been refused for too few replicas again and again, which librdkafka does not say.
+                if cause == FailureCause::TimedOut && persisted == Persisted::No && !self.is_connected() {
                     cause = self.trouble().unwrap_or(cause);
                 }
                 if cause == FailureCause::NotEnoughReplicas {
