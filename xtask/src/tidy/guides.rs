@@ -1,6 +1,7 @@
 //! Rules for the guides: what they tell a reader to type, to set or to open exists.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::Command;
 
 use clap::CommandFactory;
@@ -44,6 +45,25 @@ fn not_an_xtask_command(command: &str) -> Option<String> {
     let stages = words.iter().skip(1).filter(|word| words[0] == "test" && !word.starts_with('-'));
     let mut unknown = stages.filter(|word| !STAGES.iter().any(|stage| stage.name == **word));
     unknown.next().map(|word| format!("there is no stage {word:?}"))
+}
+
+/// A filter pattern is case-sensitive, and one that fits no line finds nothing without a complaint.
+#[test]
+fn every_text_looked_for_in_a_log_is_one_that_is_logged() {
+    /// Levels, Lambda's own status of an invocation, and librdkafka's word.
+    const NOT_OURS: [&str; 4] = ["ERROR", "WARN", "timeout", "SASL"];
+    let ours = |path: &PathBuf| path.starts_with("functions") || path.starts_with("shared");
+    let sources: String = texts("rs").into_iter().filter(|(path, _)| ours(path)).map(|(_, text)| text).collect();
+    let mut problems = Vec::new();
+    for (path, text) in texts("md") {
+        let patterns = text.split("--filter-pattern '").skip(1).filter_map(|rest| rest.split('\'').next());
+        for word in patterns.flat_map(|pattern| pattern.split('"').skip(1).step_by(2)) {
+            if !NOT_OURS.contains(&word) && !sources.contains(word) {
+                problems.push(format!("{}: no source logs {word:?}", path.display()));
+            }
+        }
+    }
+    assert_none(&problems);
 }
 
 #[test]
