@@ -132,6 +132,8 @@ pub(crate) async fn stopped_nodes(stage: &Stage) -> anyhow::Result<String> {
 pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
     let cluster = stage.cluster().await?;
     let topic = topic(&cluster, "r5").await?;
+    // Every broker must know it: one that still catches up after R4 would answer that there is no such topic.
+    cluster.admin().wait_settled(&topic, 3, LIMIT).await?;
     // With the default of 22 s the outage would be waited out; here the answers to it are of interest.
     let environments = producers(&cluster, &topic, CLIENTS + 1, &[("DELIVERY_TIMEOUT_MS", "5000")]).await?;
     let (prober, clients) = environments.split_last().context("no environments")?;
