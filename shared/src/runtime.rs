@@ -36,7 +36,7 @@ pub enum RuntimeError {
     Address,
     /// The Runtime API cannot be reached.
     #[error("the Lambda Runtime API failed: {0}")]
-    Api(#[source] BoxError),
+    Api(BoxError),
     /// The Runtime API has no next invocation for this process.
     #[error("the Lambda Runtime API answered {0} to the question for the next invocation")]
     NoNext(StatusCode),

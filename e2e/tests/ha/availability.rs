@@ -23,7 +23,7 @@ pub(crate) const LONGEST_STALL: Duration = Duration::from_secs(15);
 pub(crate) const SETTLING: Duration = Duration::from_secs(4);
 
 /// Steady traffic that leaves the cores to the brokers.
-const STEADY: Plan =
+pub(crate) const STEADY: Plan =
     Plan { records: 1, pause: Duration::from_millis(20), every: Duration::ZERO, requests: u64::MAX, retry: false };
 
 pub(crate) async fn healthy(stage: &Stage) -> anyhow::Result<String> {

@@ -13,7 +13,7 @@ use msk_e2e::{
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 
 use crate::{
-    availability::{LONGEST_STALL, SETTLING, last_requests, recovery},
+    availability::{LONGEST_STALL, SETTLING, STEADY, last_requests, recovery},
     sabotage,
     stage::{CLIENTS, LIMIT, Stage, ensure_all_succeeded, producers, topic, verdict},
 };
@@ -32,10 +32,6 @@ const FAST_ENOUGH: Duration = Duration::from_secs(2);
 
 /// Kafka's `OUT_OF_ORDER_SEQUENCE_NUMBER`: fatal to librdkafka's idempotent producer.
 const OUT_OF_ORDER: i16 = 45;
-
-/// Traffic that leaves the cores to the brokers.
-const GENTLE: Plan =
-    Plan { records: 1, pause: Duration::from_millis(20), every: Duration::ZERO, requests: u64::MAX, retry: false };
 
 fn set_all(cluster: &Cluster, faults: &Faults) {
     if sabotage::proxy_passes_everything() {
@@ -106,7 +102,7 @@ async fn from_one_broker(
         tokio::time::sleep(SETTLING).await;
         anyhow::Ok((failures, others, back))
     };
-    let (failures, others, back) = load.run_until(clients, GENTLE, fault).await?;
+    let (failures, others, back) = load.run_until(clients, STEADY, fault).await?;
     last_requests(load, environments, back + RECOVERY).await;
     let what = format!("from one broker for {seconds} s");
     let fast = ensure_fails_fast(&failures).with_context(|| what.clone())?;
@@ -132,7 +128,7 @@ async fn from_all_brokers(
         tokio::time::sleep(SETTLING).await;
         (from, back)
     };
-    let (from, back) = load.run_until(environments, GENTLE, fault).await;
+    let (from, back) = load.run_until(environments, STEADY, fault).await;
     last_requests(load, environments, back + RECOVERY).await;
     let what = format!("from all for {seconds} s");
     let mut slowest = Vec::new();
@@ -182,7 +178,7 @@ pub(crate) async fn random_faults(stage: &Stage) -> anyhow::Result<String> {
             tokio::time::sleep(SETTLING).await;
             anyhow::Ok((names.join(" "), back))
         };
-        let (names, back) = load.run_until(&environments, GENTLE, faults).await?;
+        let (names, back) = load.run_until(&environments, STEADY, faults).await?;
         last_requests(&load, &environments, back + LONGEST_STALL).await;
         let summary = load.summary();
         ensure!(
