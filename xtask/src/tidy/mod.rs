@@ -1,7 +1,10 @@
 //! The repository's own rules, as tests: they run with `cargo xtask test unit`.
 
+mod circles;
 mod guides;
+mod imports;
 mod links;
+mod names;
 mod quoted;
 mod sources;
 
