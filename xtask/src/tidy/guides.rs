@@ -7,7 +7,7 @@ use std::process::Command;
 use clap::CommandFactory;
 use serde_json::Value;
 
-use super::{assert_none, files, read, texts};
+use super::{assert_none, files, read, stack_files, texts};
 use crate::deploy_check::settings;
 use crate::stages::STAGES;
 use crate::{Cli, process, workspace};
@@ -183,6 +183,40 @@ fn every_alarm_named_in_a_guide_is_one() {
         }
     }
     assert_none(&problems);
+}
+
+#[test]
+fn generated_tables_are_up_to_date() {
+    let runs = [
+        ["infra/tests/tools/documents.py", "infra", "docs/TERRAFORM_REFERENCE.md"].as_slice(),
+        ["docs/tools/cost.py"].as_slice(),
+    ];
+    let stale = runs.into_iter().filter_map(|arguments| {
+        let mut script = Command::new("python3");
+        process::capture(script.args(arguments).current_dir(workspace::root())).err().map(|error| format!("{error:#}"))
+    });
+    assert_none(&stale.collect::<Vec<_>>());
+}
+
+/// The file of the teardown takes the protection off everything that has it, and off nothing else.
+#[test]
+fn the_teardown_lifts_each_protection() {
+    let mut protected = BTreeSet::new();
+    for (_, text) in stack_files() {
+        for resource in text.split("\nresource ").skip(1) {
+            let own = resource.lines().take_while(|line| *line != "}");
+            if own.into_iter().any(|line| line.trim().starts_with("prevent_destroy = true")) {
+                protected.insert(resource.split(" {").next().unwrap_or_default().to_owned());
+            }
+        }
+    }
+    let guide = read("docs/02_TERRAFORM_DEPLOY.md");
+    let file = guide.split("teardown_override.tf <<'EOF'\n").nth(1).and_then(|rest| rest.split("EOF\n").next());
+    let file = file.expect("docs/02_TERRAFORM_DEPLOY.md writes the file");
+    let resource = |line: &str| Some(line.trim().strip_prefix("resource ")?.strip_suffix(" {")?.to_owned());
+    let lifted: BTreeSet<String> = file.lines().filter_map(resource).collect();
+    assert!(!protected.is_empty());
+    assert_eq!(lifted, protected);
 }
 
 /// Names of the blocks of one kind in both stacks.

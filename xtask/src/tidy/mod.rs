@@ -1,14 +1,14 @@
 //! The repository's own rules, as tests: they run with `cargo xtask test unit`.
 
 mod circles;
+mod costs;
 mod guides;
 mod imports;
 mod links;
 mod names;
-mod quoted;
 mod sources;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{process, workspace};
 
@@ -33,6 +33,11 @@ fn texts(extension: &str) -> Vec<(PathBuf, String)> {
 /// The text of one file of the repository.
 fn read(path: &str) -> String {
     std::fs::read_to_string(workspace::root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The files of the main Terraform stack.
+fn stack_files() -> impl Iterator<Item = (PathBuf, String)> {
+    texts("tf").into_iter().filter(|(path, _)| path.parent() == Some(Path::new("infra")))
 }
 
 /// Fails with every problem at once.
