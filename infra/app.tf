@@ -29,9 +29,9 @@ locals {
   consumer_environment = merge(
     local.common_environment,
     {
-      ESM_PARTIAL_BATCH = tostring(local.partial_batch_responses)
-      ORDERING          = var.consumer.ordering
-      CONCURRENCY       = tostring(var.consumer.concurrency)
+      REPORT_BATCH_ITEM_FAILURES = tostring(local.partial_batch_responses)
+      ORDERING                   = var.consumer.ordering
+      CONCURRENCY                = tostring(var.consumer.concurrency)
     },
     # Without a dead letter the consumer never speaks to the brokers.
     var.consumer.dead_letter_topic == "" ? {} : merge(local.kafka_environment, { DEAD_LETTER = "kafka:${var.consumer.dead_letter_topic}" }),

@@ -21,7 +21,7 @@ pub fn producer(cluster: &Cluster, listener: Listener, topics: &str) -> Function
 /// The consumer, with a Kafka dead letter topic when one is given.
 pub fn consumer(cluster: &Cluster, listener: Listener, dead_letter: Option<&str>) -> FunctionOptions {
     let mut variables = kafka_variables(cluster, listener);
-    variables.push(("ESM_PARTIAL_BATCH".to_owned(), "true".to_owned()));
+    variables.push(("REPORT_BATCH_ITEM_FAILURES".to_owned(), "true".to_owned()));
     variables.extend(dead_letter.map(|topic| ("DEAD_LETTER".to_owned(), format!("kafka:{topic}"))));
     FunctionOptions::new(FunctionOptions::workspace_binary("consumer"), variables)
 }

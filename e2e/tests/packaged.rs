@@ -80,7 +80,7 @@ async fn the_producer_notices_that_all_brokers_are_down() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "drives packaged functions: run `cargo xtask test arm64`"]
 async fn the_consumer_handles_a_batch() {
-    let environment = start("consumer", vec![("ESM_PARTIAL_BATCH".to_owned(), "true".to_owned())]).await;
+    let environment = start("consumer", vec![("REPORT_BATCH_ITEM_FAILURES".to_owned(), "true".to_owned())]).await;
     let sample = fs::read_to_string(workspace_dir().join("events/msk-several-partitions.json")).unwrap();
     let event: Value = serde_json::from_str(&sample).unwrap();
     let invocation = environment.invoke(&event).await.unwrap();

@@ -339,11 +339,11 @@ run "mapping_and_function_agree_on_demand" {
   command = plan
 
   assert {
-    condition     = (aws_lambda_function.consumer.environment[0].variables.ESM_PARTIAL_BATCH == "true") == contains(coalesce(aws_lambda_event_source_mapping.consumer["orders"].function_response_types, []), "ReportBatchItemFailures")
+    condition     = (aws_lambda_function.consumer.environment[0].variables.REPORT_BATCH_ITEM_FAILURES == "true") == contains(coalesce(aws_lambda_event_source_mapping.consumer["orders"].function_response_types, []), "ReportBatchItemFailures")
     error_message = "A function that reports items to a mapping that ignores them loses records."
   }
   assert {
-    condition     = aws_lambda_function.consumer.environment[0].variables.ESM_PARTIAL_BATCH == "false" && aws_lambda_function.consumer.environment[0].variables.DEAD_LETTER == "kafka:{topic}.dlq"
+    condition     = aws_lambda_function.consumer.environment[0].variables.REPORT_BATCH_ITEM_FAILURES == "false" && aws_lambda_function.consumer.environment[0].variables.DEAD_LETTER == "kafka:{topic}.dlq"
     error_message = "On demand whole batches are retried, and bad records go to the function's own dead letter."
   }
 }
@@ -357,7 +357,7 @@ run "mapping_and_function_agree_provisioned" {
   }
 
   assert {
-    condition     = length(aws_lambda_event_source_mapping.consumer) == 2 && aws_lambda_function.consumer.environment[0].variables.ESM_PARTIAL_BATCH == "true" && alltrue([for mapping in aws_lambda_event_source_mapping.consumer : mapping.function_response_types == toset(["ReportBatchItemFailures"])])
+    condition     = length(aws_lambda_event_source_mapping.consumer) == 2 && aws_lambda_function.consumer.environment[0].variables.REPORT_BATCH_ITEM_FAILURES == "true" && alltrue([for mapping in aws_lambda_event_source_mapping.consumer : mapping.function_response_types == toset(["ReportBatchItemFailures"])])
     error_message = "Every mapping and the function must both speak partial batch responses."
   }
   assert {
@@ -393,14 +393,14 @@ run "consumer_environment" {
 
   assert {
     condition = aws_lambda_function.consumer.environment[0].variables == tomap({
-      KAFKA_BOOTSTRAP_SERVERS = aws_msk_cluster.this[0].bootstrap_brokers_sasl_iam
-      KAFKA_AUTH              = "iam"
-      DEAD_LETTER             = "kafka:{topic}.dlq"
-      ESM_PARTIAL_BATCH       = "false"
-      ORDERING                = "key"
-      CONCURRENCY             = "8"
-      LOG_LEVEL               = "info"
-      METRICS_NAMESPACE       = "msk-ha-cluster"
+      KAFKA_BOOTSTRAP_SERVERS    = aws_msk_cluster.this[0].bootstrap_brokers_sasl_iam
+      KAFKA_AUTH                 = "iam"
+      DEAD_LETTER                = "kafka:{topic}.dlq"
+      REPORT_BATCH_ITEM_FAILURES = "false"
+      ORDERING                   = "key"
+      CONCURRENCY                = "8"
+      LOG_LEVEL                  = "info"
+      METRICS_NAMESPACE          = "msk-ha-cluster"
     })
     error_message = "The consumer's environment must be exactly the configuration contract's."
   }
@@ -414,7 +414,7 @@ run "consumer_without_dead_letter_never_sees_the_brokers" {
   }
 
   assert {
-    condition     = toset(keys(aws_lambda_function.consumer.environment[0].variables)) == toset(["CONCURRENCY", "ESM_PARTIAL_BATCH", "LOG_LEVEL", "METRICS_NAMESPACE", "ORDERING"])
+    condition     = toset(keys(aws_lambda_function.consumer.environment[0].variables)) == toset(["CONCURRENCY", "REPORT_BATCH_ITEM_FAILURES", "LOG_LEVEL", "METRICS_NAMESPACE", "ORDERING"])
     error_message = "Without a dead letter the consumer needs no Kafka settings."
   }
   assert {

@@ -5,6 +5,11 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::str::FromStr;
 
+/// Variables that were renamed: the old name, the new one. A function that finds an old name refuses to start and says the new
+/// one, for the setting would be lost without a word.
+pub const RENAMED: [(&str, &str); 2] =
+    [("ESM_PARTIAL_BATCH", "REPORT_BATCH_ITEM_FAILURES"), ("STATUS_MODE", "COMPATIBILITY")];
+
 /// Reads variables from a map of the environment and collects what is missing or wrong,
 /// so that a deployment learns of all its mistakes at once.
 #[derive(Debug)]
@@ -55,11 +60,22 @@ impl EnvReader {
 
     /// The text of a variable that may be absent.
     pub fn optional(&mut self, name: &'static str) -> Option<String> {
-        self.known.push(name);
+        if !self.known.contains(&name) {
+            self.known.push(name);
+            self.refuse_old_name(name);
+        }
         if self.not_text.remove(name) {
             self.problem(format!("{name} must be UTF-8 text"));
         }
         self.variables.get(name).cloned()
+    }
+
+    fn refuse_old_name(&mut self, name: &str) {
+        for (old, new) in RENAMED.iter().filter(|(_, new)| *new == name) {
+            if self.variables.contains_key(*old) || self.not_text.contains(*old) {
+                self.problem(format!("{old} is now called {new}: set {new} and remove {old}"));
+            }
+        }
     }
 
     /// The text of a variable that must be there; its absence is noted with `why`, which says what it is for.
@@ -151,6 +167,22 @@ mod tests {
         let topics = env.required("TOPICS", "list the topics that may be written");
         let error = env.finish(topics).unwrap_err();
         assert_eq!(error.problems, ["TOPICS must be UTF-8 text"]);
+    }
+
+    #[test]
+    fn an_old_name_is_refused_once_with_its_new_name() {
+        for (old, new) in RENAMED {
+            for variables in [vec![(old, "canary")], vec![(old, "canary"), (new, "canary")]] {
+                let mut env = EnvReader::new(variables);
+                env.optional(new);
+                env.optional(new);
+                let problems = env.finish(Some(())).unwrap_err().problems;
+                assert_eq!(problems, [format!("{old} is now called {new}: set {new} and remove {old}")]);
+            }
+            let mut other = EnvReader::new([(old, "canary")]);
+            other.optional("TOPICS");
+            assert_eq!(other.finish(Some(())), Ok(()), "{new} is not read: {old} is another program's");
+        }
     }
 
     #[test]

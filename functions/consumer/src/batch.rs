@@ -45,7 +45,7 @@ pub enum InvocationError {
     Event(#[from] EventError),
     /// Records failed, and the mapping would take a batch response for success.
     #[error(
-        "{failed} of {received} records failed, the first is {first}; the whole batch is retried because ESM_PARTIAL_BATCH is not true"
+        "{failed} of {received} records failed, the first is {first}; the whole batch is retried because REPORT_BATCH_ITEM_FAILURES is not true"
     )]
     RecordsFailed {
         /// Records to be sent again.

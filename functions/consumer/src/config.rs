@@ -18,7 +18,7 @@ pub type Concurrency = Bounded<1, 1000>;
 /// How a batch is processed.
 #[derive(Debug, Clone)]
 pub struct BatchSettings {
-    /// Whether the mapping has `ReportBatchItemFailures` (`ESM_PARTIAL_BATCH`). Without it AWS takes every answer for success,
+    /// Whether the mapping has `ReportBatchItemFailures` (`REPORT_BATCH_ITEM_FAILURES`). Without it AWS takes every answer for success,
     /// so a failure must fail the invocation.
     pub partial_batch: bool,
     /// Which records keep their order (`ORDERING`).
@@ -82,7 +82,7 @@ impl Config {
         let flags = [("true", true), ("false", false)];
         let orders = [("partition", Ordering::Partition), ("key", Ordering::Key), ("none", Ordering::Unordered)];
         let batch = BatchSettings {
-            partial_batch: env.choice("ESM_PARTIAL_BATCH", &flags).unwrap_or(defaults.partial_batch),
+            partial_batch: env.choice("REPORT_BATCH_ITEM_FAILURES", &flags).unwrap_or(defaults.partial_batch),
             ordering: env.choice("ORDERING", &orders).unwrap_or(defaults.ordering),
             concurrency: env.parsed("CONCURRENCY").unwrap_or(defaults.concurrency),
             metrics_namespace: metrics_namespace(env).unwrap_or(defaults.metrics_namespace),
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn every_variable_is_read() {
         let config = read(&[
-            ("ESM_PARTIAL_BATCH", "true"),
+            ("REPORT_BATCH_ITEM_FAILURES", "true"),
             ("ORDERING", "key"),
             ("CONCURRENCY", "3"),
             ("METRICS_NAMESPACE", "shop"),
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn all_problems_come_together_by_name_and_without_values() {
         let problems = read(&[
-            ("ESM_PARTIAL_BATCH", "yes"),
+            ("REPORT_BATCH_ITEM_FAILURES", "yes"),
             ("ORDERING", "random"),
             ("CONCURRENCY", "0"),
             ("METRICS_NAMESPACE", "AWS/Lambda"),
@@ -209,7 +209,7 @@ mod tests {
         .unwrap_err();
         assert_eq!(problems.len(), 7, "{problems:?}");
         for (problem, name) in problems.iter().zip([
-            "ESM_PARTIAL_BATCH",
+            "REPORT_BATCH_ITEM_FAILURES",
             "ORDERING",
             "CONCURRENCY",
             "METRICS_NAMESPACE",

@@ -38,7 +38,7 @@ impl Consumer {
 
 #[test]
 fn a_batch_is_answered_with_a_line_per_record_and_one_of_metrics() {
-    let consumer = Consumer::start(&[("ESM_PARTIAL_BATCH", "true")]);
+    let consumer = Consumer::start(&[("REPORT_BATCH_ITEM_FAILURES", "true")]);
     let posted = consumer.invoke(sample("msk-headers.json"));
     assert_eq!((posted.kind.as_str(), posted.body), ("response", json!({"batchItemFailures": []})));
 
@@ -65,7 +65,7 @@ fn a_batch_is_answered_with_a_line_per_record_and_one_of_metrics() {
 
 #[test]
 fn failures_are_reported_or_fail_the_invocation_as_the_mapping_wants() {
-    let partial = Consumer::start(&[("ESM_PARTIAL_BATCH", "true"), ("ORDERING", "partition")]);
+    let partial = Consumer::start(&[("REPORT_BATCH_ITEM_FAILURES", "true"), ("ORDERING", "partition")]);
     let posted = partial.invoke(sample("msk-poison.json"));
     let item = |offset: i64| json!({"itemIdentifier": {"partition": "orders-0", "offset": offset}});
     assert_eq!(posted.body, json!({"batchItemFailures": [item(501), item(502), item(503)]}));
@@ -103,7 +103,7 @@ fn no_content_reaches_the_log() {
                    "headers": [{"traceparent": encoded(canary)}, {(canary): encoded(canary)}, {"n": encoded("\r\n\u{1b}\0\u{202e}")}]})
         })
         .collect();
-    let consumer = Consumer::start(&[("LOG_LEVEL", "trace"), ("ESM_PARTIAL_BATCH", "true")]);
+    let consumer = Consumer::start(&[("LOG_LEVEL", "trace"), ("REPORT_BATCH_ITEM_FAILURES", "true")]);
     consumer.invoke(json!({"eventSource": "aws:kafka", "records": {"t-0": records}}).to_string());
     consumer.invoke(format!(r#"{{"Records":"{canary}"}}"#));
     consumer.invoke(format!(r#"{{"records": "{canary}" "#));

@@ -73,10 +73,10 @@ def environments(runs, function):
 def disagreements(runs):
     """Plans in which a mapping and the consumer disagree about partial batch responses."""
     return [
-        f"{name}: ESM_PARTIAL_BATCH={rendered['consumer_environment']['ESM_PARTIAL_BATCH']}, but the mapping of {topic} says {partial}"
+        f"{name}: REPORT_BATCH_ITEM_FAILURES={rendered['consumer_environment']['REPORT_BATCH_ITEM_FAILURES']}, but the mapping of {topic} says {partial}"
         for name, rendered in runs.items()
         for topic, partial in rendered["partial_batches"].items()
-        if (rendered["consumer_environment"]["ESM_PARTIAL_BATCH"] == "true") != partial
+        if (rendered["consumer_environment"]["REPORT_BATCH_ITEM_FAILURES"] == "true") != partial
     ]
 
 

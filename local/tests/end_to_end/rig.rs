@@ -70,7 +70,7 @@ impl Rig {
         command.env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024").env("AWS_LAMBDA_MAX_CONCURRENCY", "1");
         command.env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{}/.rt/{name}", self.port));
         command.env("KAFKA_BOOTSTRAP_SERVERS", self.brokers.bootstrap_servers()).env("KAFKA_AUTH", "none");
-        command.env("TOPICS", TOPIC).env("ESM_PARTIAL_BATCH", "true");
+        command.env("TOPICS", TOPIC).env("REPORT_BATCH_ITEM_FAILURES", "true");
         command.envs(variables.iter().copied());
         Process::start(name, &mut command)
     }

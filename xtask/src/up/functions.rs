@@ -22,7 +22,7 @@ pub(super) fn start(cargo_lambda: &CargoLambda, options: &Options, bootstrap_ser
     command.args(["--invoke-address", "127.0.0.1", "--invoke-port", &options.port.to_string(), "--disable-cors"]);
     command.env("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).env("TOPICS", options.topic_names().join(","));
     // The mapping asks for partial batch responses, as infra/ configures the real one.
-    command.env("ESM_PARTIAL_BATCH", "true");
+    command.env("REPORT_BATCH_ITEM_FAILURES", "true");
     if options.starts_brokers() {
         command.env("KAFKA_AUTH", "none").env("DEAD_LETTER", "kafka:{topic}.dlq");
     } else if std::env::var_os("KAFKA_AUTH").is_none() {
