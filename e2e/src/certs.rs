@@ -1,4 +1,4 @@
-//! Certificates of the rig: an authority, what it signs, and what a client must refuse.
+//! Certificates of the test bed: an authority, what it signs, and what a client must refuse.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -6,9 +6,9 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-use crate::error::{Result, RigError};
+use crate::error::{Error, Result};
 
-/// Names under which brokers and proxies of the rig are reached.
+/// Names under which brokers and proxies of the test bed are reached.
 pub const BROKER_NAMES: [&str; 2] = ["127.0.0.1", "localhost"];
 
 /// A certificate authority. Two authorities never trust each other, whatever their names.
@@ -39,7 +39,7 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// [`RigError::Certificate`] when the key cannot be made.
+    /// [`Error::Certificate`] when the key cannot be made.
     pub fn new(common_name: &str) -> Result<Self> {
         let mut params = params(common_name, &[], Validity::Current)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -57,7 +57,7 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// [`RigError::Certificate`] when a name cannot stand in a certificate.
+    /// [`Error::Certificate`] when a name cannot stand in a certificate.
     pub fn server(&self, names: &[&str], validity: Validity) -> Result<Identity> {
         let mut params = params("broker", names, validity)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -68,7 +68,7 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// [`RigError::Certificate`] when the name cannot stand in a certificate.
+    /// [`Error::Certificate`] when the name cannot stand in a certificate.
     pub fn client(&self, common_name: &str) -> Result<Identity> {
         let mut params = params(common_name, &[], Validity::Current)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -98,6 +98,6 @@ fn new_key(what: &str) -> Result<KeyPair> {
     KeyPair::generate().map_err(certificate(what))
 }
 
-fn certificate(what: &str) -> impl Fn(rcgen::Error) -> RigError {
-    move |error| RigError::Certificate { what: what.to_owned(), detail: error.to_string() }
+fn certificate(what: &str) -> impl Fn(rcgen::Error) -> Error {
+    move |error| Error::Certificate { what: what.to_owned(), detail: error.to_string() }
 }

@@ -1,6 +1,4 @@
-//! A Kafka client of the rig's own for each listener: the second opinion beside the functions' clients.
-
-use std::error::Error;
+//! A Kafka client of the test bed's own for each listener: the second opinion beside the functions' clients.
 
 use rdkafka::{
     ClientConfig, ClientContext,
@@ -11,7 +9,7 @@ use rdkafka::{
 use time::OffsetDateTime;
 
 use crate::{
-    error::{Result, RigError, kafka_error},
+    error::{Error, Result, kafka_error},
     kafka::{
         Cluster, Listener,
         cluster::{SCRAM_PASSWORD, SCRAM_USER},
@@ -44,22 +42,25 @@ pub fn settings(cluster: &Cluster, listener: Listener) -> ClientConfig {
     config
 }
 
-/// Gives librdkafka tokens of the rig's own signer.
-pub struct RigTokens {
+/// Gives librdkafka tokens of the test bed's own signer.
+pub struct OwnTokens {
     key: AccessKey,
 }
 
-impl RigTokens {
+impl OwnTokens {
     /// Signs with `key`.
     pub fn new(key: AccessKey) -> Self {
         Self { key }
     }
 }
 
-impl ClientContext for RigTokens {
+impl ClientContext for OwnTokens {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
-    fn generate_oauth_token(&self, _config: Option<&str>) -> std::result::Result<OAuthToken, Box<dyn Error>> {
+    fn generate_oauth_token(
+        &self,
+        _config: Option<&str>,
+    ) -> std::result::Result<OAuthToken, Box<dyn std::error::Error>> {
         let now = OffsetDateTime::now_utc();
         Ok(OAuthToken {
             token: TokenDraft::genuine(&self.key, now, 900).token(),
@@ -73,18 +74,18 @@ impl ClientContext for RigTokens {
 ///
 /// # Errors
 ///
-/// [`RigError::Kafka`] when librdkafka refuses the settings.
-pub fn producer(cluster: &Cluster, listener: Listener) -> Result<FutureProducer<RigTokens>> {
+/// [`Error::Kafka`] when librdkafka refuses the settings.
+pub fn producer(cluster: &Cluster, listener: Listener) -> Result<FutureProducer<OwnTokens>> {
     let mut config = settings(cluster, listener);
     config.set("enable.idempotence", "true").set("message.timeout.ms", "20000");
-    config.create_with_context(RigTokens::new(cluster.key().clone())).map_err(kafka_error("creating a producer"))
+    config.create_with_context(OwnTokens::new(cluster.key().clone())).map_err(kafka_error("creating a producer"))
 }
 
 /// Writes one record and waits until it is acknowledged; answers partition and offset.
 ///
 /// # Errors
 ///
-/// [`RigError::Kafka`] with the delivery's error.
+/// [`Error::Kafka`] with the delivery's error.
 pub async fn write<C: ClientContext + 'static>(
     producer: &FutureProducer<C>,
     topic: &str,
@@ -94,6 +95,6 @@ pub async fn write<C: ClientContext + 'static>(
     let record = FutureRecord::to(topic).key(key).payload(value);
     match producer.send(record, Timeout::Never).await {
         Ok(delivery) => Ok((delivery.partition, delivery.offset)),
-        Err((source, _)) => Err(RigError::Kafka { what: format!("writing to {topic}"), source }),
+        Err((source, _)) => Err(Error::Kafka { what: format!("writing to {topic}"), source }),
     }
 }

@@ -1,11 +1,11 @@
-//! What can go wrong in the rig, each with what to change.
+//! What can go wrong in the test bed, each with what to change.
 
 use std::{path::PathBuf, time::Duration};
 
-/// A failure of the rig itself, never of the code under test.
+/// A failure of the test bed itself, never of the code under test.
 #[derive(Debug, thiserror::Error)]
-pub enum RigError {
-    /// A program the rig needs is not on the `PATH`.
+pub enum Error {
+    /// A program the test bed needs is not on the `PATH`.
     #[error("`{tool}` was not found: {install}")]
     MissingTool {
         /// The program's name.
@@ -13,7 +13,7 @@ pub enum RigError {
         /// How to install it.
         install: &'static str,
     },
-    /// A program the rig ran returned a failure.
+    /// A program the test bed ran returned a failure.
     #[error("`{command}` failed: {detail}")]
     Command {
         /// The command, shortened to what matters.
@@ -21,7 +21,7 @@ pub enum RigError {
         /// Its exit status and the end of its output.
         detail: String,
     },
-    /// A process of the rig ended although it should run.
+    /// A process of the test bed ended although it should run.
     #[error("{name} ended early ({status}); the end of its log:\n{log_tail}")]
     Exited {
         /// Which process.
@@ -57,7 +57,7 @@ pub enum RigError {
         /// Why it failed.
         source: std::io::Error,
     },
-    /// The Kafka client of the rig failed.
+    /// The Kafka client of the test bed failed.
     #[error("{what}: {source}")]
     Kafka {
         /// What was tried.
@@ -73,28 +73,28 @@ pub enum RigError {
         /// Why.
         detail: String,
     },
-    /// The rig was asked for something it cannot do.
+    /// The test bed was asked for something it cannot do.
     #[error("{0}")]
     Invalid(String),
 }
 
-/// A result of the rig.
-pub type Result<T, E = RigError> = std::result::Result<T, E>;
+/// A result of the test bed.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Names the file in an I/O error.
-pub(crate) fn file_error(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> RigError {
+pub(crate) fn file_error(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.into();
-    move |source| RigError::File { path, source }
+    move |source| Error::File { path, source }
 }
 
 /// Names the attempt in an I/O error.
-pub(crate) fn os_error(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> RigError {
+pub(crate) fn os_error(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
     let what = what.into();
-    move |source| RigError::Os { what, source }
+    move |source| Error::Os { what, source }
 }
 
 /// Names the attempt in a librdkafka error.
-pub(crate) fn kafka_error(what: impl Into<String>) -> impl FnOnce(rdkafka::error::KafkaError) -> RigError {
+pub(crate) fn kafka_error(what: impl Into<String>) -> impl FnOnce(rdkafka::error::KafkaError) -> Error {
     let what = what.into();
-    move |source| RigError::Kafka { what, source }
+    move |source| Error::Kafka { what, source }
 }

@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use msk_test_kit::watchdog;
 use tempfile::TempDir;
 
-use crate::{
-    error::{Result, file_error},
-    watchdog,
-};
+use crate::error::{Result, file_error};
 
 /// A temporary folder that is removed on drop, and by the watchdog if this process is killed.
 #[derive(Debug)]
@@ -20,7 +18,7 @@ impl TempFolder {
     ///
     /// # Errors
     ///
-    /// [`crate::RigError::File`] when the system's temporary folder cannot be written.
+    /// [`crate::Error::File`] when the system's temporary folder cannot be written.
     pub fn new() -> Result<Self> {
         let parent = std::env::temp_dir();
         let dir = tempfile::Builder::new().prefix("msk-e2e-").tempdir_in(&parent).map_err(file_error(parent))?;

@@ -1,4 +1,4 @@
-//! The product's functions with the environment that the infrastructure gives them, aimed at a cluster of the rig.
+//! The product's functions with the environment that the infrastructure gives them, aimed at a cluster of the test bed.
 
 use std::path::Path;
 

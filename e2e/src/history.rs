@@ -13,7 +13,7 @@ use std::{
 
 /// The answer to one attempt to write one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RecordOutcome {
     /// Acknowledged at this place.
     Ok {
         /// The partition answered.
@@ -43,7 +43,7 @@ pub struct Attempt {
     /// When it was answered, in the history's own ticks.
     pub answered: u64,
     /// What was answered.
-    pub outcome: Outcome,
+    pub outcome: RecordOutcome,
 }
 
 /// A message found in the log.
@@ -160,10 +160,10 @@ fn check(attempts: &[Attempt], log: &[Found]) -> Verdict {
     for attempt in attempts {
         let entry = allowed.entry(&attempt.id).or_default();
         match attempt.outcome {
-            Outcome::Ok { .. } => (entry.ok, verdict.ok) = (entry.ok + 1, verdict.ok + 1),
-            Outcome::Unknown => (entry.unknown, verdict.unknown) = (entry.unknown + 1, verdict.unknown + 1),
-            Outcome::No => verdict.no += 1,
-            Outcome::Placeless => {
+            RecordOutcome::Ok { .. } => (entry.ok, verdict.ok) = (entry.ok + 1, verdict.ok + 1),
+            RecordOutcome::Unknown => (entry.unknown, verdict.unknown) = (entry.unknown + 1, verdict.unknown + 1),
+            RecordOutcome::No => verdict.no += 1,
+            RecordOutcome::Placeless => {
                 entry.placeless += 1;
                 verdict.placeless.insert(attempt.id.clone());
             }
@@ -198,12 +198,12 @@ fn judge_copies(verdict: &mut Verdict, id: &str, allowed: &Allowed, copies: usiz
     }
 }
 
-/// An answer that names a place must name the right one. A lost message is not also misplaced.
+/// An answer that names a place must name the test bedht one. A lost message is not also misplaced.
 fn judge_places(verdict: &mut Verdict, attempts: &[Attempt], log: &[Found]) {
     let places: HashMap<(i32, i64), &str> =
         log.iter().map(|found| ((found.partition, found.offset), found.id.as_str())).collect();
     for attempt in attempts {
-        if let Outcome::Ok { partition, offset } = attempt.outcome
+        if let RecordOutcome::Ok { partition, offset } = attempt.outcome
             && places.get(&(partition, offset)) != Some(&attempt.id.as_str())
             && !verdict.lost.contains(&attempt.id)
         {
@@ -217,7 +217,7 @@ fn judge_places(verdict: &mut Verdict, attempts: &[Attempt], log: &[Found]) {
 fn judge_order(verdict: &mut Verdict, attempts: &[Attempt]) {
     let mut lanes: BTreeMap<(&str, i32), Vec<(&Attempt, i64)>> = BTreeMap::new();
     for attempt in attempts {
-        if let Outcome::Ok { partition, offset } = attempt.outcome {
+        if let RecordOutcome::Ok { partition, offset } = attempt.outcome {
             lanes.entry((&attempt.key, partition)).or_default().push((attempt, offset));
         }
     }

@@ -1,4 +1,4 @@
-//! The real-Kafka rig: brokers that can be killed, a network that can be cut, functions that can be frozen, and a
+//! The real-Kafka test bed: brokers that can be killed, a network that can be cut, functions that can be frozen, and a
 //! checker that tells whether anything was lost.
 //!
 //! | Module | Holds |
@@ -10,12 +10,11 @@
 //! | [`log_reader`] | the final read of every partition |
 //! | [`load`], [`summary`] | clients that POST to functions, and their answers in figures |
 //! | [`functions`] | the producer and the consumer with their environment variables |
-//! | [`client`] | the rig's own Kafka client for each listener |
+//! | [`client`] | the test bed's own Kafka client for each listener |
 //! | [`monitoring`] | exporters, Prometheus and MSK's rules around a cluster |
 //! | [`token`] | MSK IAM tokens, genuine and forged |
 //! | [`verify`] | the brokers' token verifier without a broker |
 //! | [`certs`] | the authority and the certificates, good and bad |
-//! | [`process`] | child processes that never outlive the rig |
 //! | [`wait`] | bounded waiting |
 
 pub mod certs;
@@ -30,12 +29,10 @@ pub mod load;
 pub mod log_reader;
 pub mod monitoring;
 pub mod ports;
-pub mod process;
 pub mod proxy;
 pub mod summary;
 pub mod token;
 pub mod verify;
 pub mod wait;
-mod watchdog;
 
-pub use error::{Result, RigError};
+pub use error::{Error, Result};

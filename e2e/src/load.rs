@@ -13,9 +13,9 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
-    history::{Attempt, History, Outcome},
-    lambda::{Environment, HttpAnswer, HttpEvent, Invocation, InvocationError},
-    summary::{Answer, Summary},
+    history::{Attempt, History, RecordOutcome},
+    lambda::{Environment, HttpAnswer, HttpEvent, InvocationError, InvocationResult},
+    summary::{RequestResult, Summary},
 };
 
 /// Keys of one client: each client is alone with its keys, so their order is its own.
@@ -51,7 +51,7 @@ pub struct Load {
     pub history: History,
     topic: String,
     start: Instant,
-    answers: Mutex<Vec<Answer>>,
+    answers: Mutex<Vec<RequestResult>>,
     numbers: AtomicU64,
     run: u32,
 }
@@ -100,12 +100,12 @@ impl Load {
     }
 
     /// All answers so far.
-    pub fn answers(&self) -> Vec<Answer> {
+    pub fn answers(&self) -> Vec<RequestResult> {
         self.lock().clone()
     }
 
     /// Answers to requests sent at `from` or later, counted from the load's start.
-    pub fn answers_since(&self, from: Duration) -> Vec<Answer> {
+    pub fn answers_since(&self, from: Duration) -> Vec<RequestResult> {
         self.lock().iter().filter(|answer| answer.sent_at >= from).cloned().collect()
     }
 
@@ -116,14 +116,14 @@ impl Load {
 
     /// The answers in figures.
     pub fn summary(&self) -> Summary {
-        Summary::of(&self.lock())
+        Summary::new(&self.lock())
     }
 
     /// What did not succeed, when something did not: a request without a 2xx, or a record in one that was not
     /// acknowledged, for a 207 is a 2xx too.
     pub fn shortfall(&self) -> Option<String> {
         let (summary, attempts) = (self.summary(), self.history.attempts());
-        let failed = attempts.iter().filter(|attempt| !matches!(attempt.outcome, Outcome::Ok { .. })).count();
+        let failed = attempts.iter().filter(|attempt| !matches!(attempt.outcome, RecordOutcome::Ok { .. })).count();
         if summary.requests == 0 {
             Some("nothing was sent".to_owned())
         } else if summary.failed > 0 {
@@ -135,19 +135,19 @@ impl Load {
     }
 
     /// Sends one request of `records` messages as client `client`, with the function's own deadline.
-    pub async fn send(&self, environment: &Environment, client: usize, records: usize) -> Answer {
+    pub async fn send(&self, environment: &Environment, client: usize, records: usize) -> RequestResult {
         let request = self.request(client, records);
         self.attempt(environment, &request, None).await
     }
 
     /// As [`Load::send`], one message to the given partition.
-    pub async fn send_to(&self, environment: &Environment, client: usize, partition: i32) -> Answer {
+    pub async fn send_to(&self, environment: &Environment, client: usize, partition: i32) -> RequestResult {
         let request = self.request_to(client, 1, Some(partition));
         self.attempt(environment, &request, None).await
     }
 
     /// As [`Load::send`], with `limit` left until the deadline.
-    pub async fn send_within(&self, environment: &Environment, client: usize, limit: Duration) -> Answer {
+    pub async fn send_within(&self, environment: &Environment, client: usize, limit: Duration) -> RequestResult {
         let request = self.request(client, 1);
         self.attempt(environment, &request, Some(limit)).await
     }
@@ -192,7 +192,7 @@ impl Load {
         Request { client, ids, key, event }
     }
 
-    async fn attempt(&self, environment: &Environment, request: &Request, limit: Option<Duration>) -> Answer {
+    async fn attempt(&self, environment: &Environment, request: &Request, limit: Option<Duration>) -> RequestResult {
         let sent_at = self.start.elapsed();
         let sent = self.history.tick();
         let start = Instant::now();
@@ -218,8 +218,13 @@ impl Load {
     }
 
     /// The answer in figures, and its document.
-    fn read(&self, result: Result<Invocation, InvocationError>, sent_at: Duration, took: Duration) -> (Answer, Value) {
-        let mut answer = Answer { sent_at, duration: took, ..Answer::default() };
+    fn read(
+        &self,
+        result: Result<InvocationResult, InvocationError>,
+        sent_at: Duration,
+        took: Duration,
+    ) -> (RequestResult, Value) {
+        let mut answer = RequestResult { sent_at, duration: took, ..RequestResult::default() };
         let invocation = match result {
             Ok(invocation) => invocation,
             Err(error) => {
@@ -240,30 +245,30 @@ impl Load {
         (answer, document)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Answer>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<RequestResult>> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What the answer says of its record `index`: its own result, else the whole document's word. A success must name the
 /// place of every record, but for one that failed alone, which only a 207 has and which says what is known of it.
-fn outcome(answer: &Answer, document: &Value, index: usize) -> Outcome {
+fn outcome(answer: &RequestResult, document: &Value, index: usize) -> RecordOutcome {
     let result = &document["offsets"][index];
     let own = result["persisted"].as_str().filter(|_| !result["error_code"].is_null());
     let place = result["partition"].as_i64().zip(result["offset"].as_i64()).filter(|_| result["error_code"].is_null());
     let told = match (answer.is_success(), place) {
         (true, Some((partition, offset))) => {
-            return Outcome::Ok { partition: i32::try_from(partition).unwrap_or(-1), offset };
+            return RecordOutcome::Ok { partition: i32::try_from(partition).unwrap_or(-1), offset };
         }
         (true, None) => own.filter(|_| answer.status == SOME_FAILED),
         (false, _) => own.or(answer.persisted.as_deref()).or(Some("unknown")),
     };
     match told {
-        Some("no") => Outcome::No,
-        Some("unknown") => Outcome::Unknown,
-        _ if answer.is_success() => Outcome::Placeless,
+        Some("no") => RecordOutcome::No,
+        Some("unknown") => RecordOutcome::Unknown,
+        _ if answer.is_success() => RecordOutcome::Placeless,
         // Whatever it says: it does not say that nothing was written.
-        _ => Outcome::Unknown,
+        _ => RecordOutcome::Unknown,
     }
 }
 
@@ -271,8 +276,8 @@ fn outcome(answer: &Answer, document: &Value, index: usize) -> Outcome {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, persisted: Option<&str>) -> Answer {
-        Answer { status, persisted: persisted.map(str::to_owned), ..Answer::default() }
+    fn answer(status: u16, persisted: Option<&str>) -> RequestResult {
+        RequestResult { status, persisted: persisted.map(str::to_owned), ..RequestResult::default() }
     }
 
     #[test]
@@ -282,21 +287,22 @@ mod tests {
             {"partition": null, "offset": null, "error_code": 50302, "persisted": "no"},
             {"partition": null, "offset": null, "error_code": 50003, "persisted": "unknown"},
         ]});
-        let outcomes: Vec<Outcome> = (0..4).map(|index| outcome(&answer(207, None), &document, index)).collect();
-        let written = Outcome::Ok { partition: 3, offset: 17 };
-        assert_eq!(outcomes, [written, Outcome::No, Outcome::Unknown, Outcome::Placeless]);
+        let outcomes: Vec<RecordOutcome> = (0..4).map(|index| outcome(&answer(207, None), &document, index)).collect();
+        let written = RecordOutcome::Ok { partition: 3, offset: 17 };
+        assert_eq!(outcomes, [written, RecordOutcome::No, RecordOutcome::Unknown, RecordOutcome::Placeless]);
         // Of a request that failed as a whole, none is acknowledged, whatever stands in the list.
-        let outcomes: Vec<Outcome> = (1..4).map(|index| outcome(&answer(503, Some("no")), &document, index)).collect();
-        assert_eq!(outcomes, [Outcome::No, Outcome::Unknown, Outcome::No]);
-        assert_eq!(outcome(&answer(504, Some("unknown")), &document, 0), Outcome::Unknown);
+        let outcomes: Vec<RecordOutcome> =
+            (1..4).map(|index| outcome(&answer(503, Some("no")), &document, index)).collect();
+        assert_eq!(outcomes, [RecordOutcome::No, RecordOutcome::Unknown, RecordOutcome::No]);
+        assert_eq!(outcome(&answer(504, Some("unknown")), &document, 0), RecordOutcome::Unknown);
     }
 
     #[test]
     fn a_whole_document_speaks_for_its_records() {
-        assert_eq!(outcome(&answer(503, Some("no")), &json!({}), 0), Outcome::No);
-        assert_eq!(outcome(&answer(504, Some("unknown")), &json!({}), 0), Outcome::Unknown);
-        assert_eq!(outcome(&answer(503, Some("perhaps")), &json!({}), 0), Outcome::Unknown);
-        assert_eq!(outcome(&answer(0, None), &Value::Null, 0), Outcome::Unknown);
+        assert_eq!(outcome(&answer(503, Some("no")), &json!({}), 0), RecordOutcome::No);
+        assert_eq!(outcome(&answer(504, Some("unknown")), &json!({}), 0), RecordOutcome::Unknown);
+        assert_eq!(outcome(&answer(503, Some("perhaps")), &json!({}), 0), RecordOutcome::Unknown);
+        assert_eq!(outcome(&answer(0, None), &Value::Null, 0), RecordOutcome::Unknown);
     }
 
     #[test]
@@ -316,24 +322,27 @@ mod tests {
         ];
         for (status, document) in without_a_place {
             let outcomes = [None, Some("no"), Some("unknown")].map(|word| outcome(&answer(status, word), &document, 0));
-            assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Placeless), "{status} {document}: {outcomes:?}");
+            assert!(
+                outcomes.iter().all(|outcome| *outcome == RecordOutcome::Placeless),
+                "{status} {document}: {outcomes:?}"
+            );
         }
     }
 
     #[test]
     fn a_run_succeeds_only_with_a_2xx_for_every_request_and_a_place_for_every_record() {
-        let written = Outcome::Ok { partition: 0, offset: 0 };
+        let written = RecordOutcome::Ok { partition: 0, offset: 0 };
         let cases = [
             (200, vec![written.clone()], None),
-            (503, vec![Outcome::No], Some("not every request had a 2xx: 2 requests, 1 non-2xx")),
-            (207, vec![written.clone(), Outcome::No], Some("1 of 3 records were not acknowledged")),
-            (207, vec![Outcome::Unknown, written], Some("1 of 3 records were not acknowledged")),
-            (200, vec![Outcome::Placeless], Some("1 of 2 records were not acknowledged")),
+            (503, vec![RecordOutcome::No], Some("not every request had a 2xx: 2 requests, 1 non-2xx")),
+            (207, vec![written.clone(), RecordOutcome::No], Some("1 of 3 records were not acknowledged")),
+            (207, vec![RecordOutcome::Unknown, written], Some("1 of 3 records were not acknowledged")),
+            (200, vec![RecordOutcome::Placeless], Some("1 of 2 records were not acknowledged")),
         ];
         assert_eq!(Load::new("topic").shortfall().as_deref(), Some("nothing was sent"));
         for (status, outcomes, complaint) in cases {
             let load = Load::new("topic");
-            note(&load, 200, &[Outcome::Ok { partition: 0, offset: 0 }]);
+            note(&load, 200, &[RecordOutcome::Ok { partition: 0, offset: 0 }]);
             note(&load, status, &outcomes);
             let said = load.shortfall();
             assert_eq!(said.is_some(), complaint.is_some(), "{status} {outcomes:?}: {said:?}");
@@ -342,7 +351,7 @@ mod tests {
     }
 
     /// A request that was answered with `status` and these outcomes of its records.
-    fn note(load: &Load, status: u16, outcomes: &[Outcome]) {
+    fn note(load: &Load, status: u16, outcomes: &[RecordOutcome]) {
         load.lock().push(answer(status, None));
         for (index, outcome) in outcomes.iter().enumerate() {
             let (sent, answered, id) = (load.history.tick(), load.history.tick(), index.to_string());

@@ -12,7 +12,7 @@ use rdkafka::{
 };
 
 use crate::{
-    error::{Result, RigError, kafka_error},
+    error::{Error, Result, kafka_error},
     history::Found,
     kafka::Cluster,
 };
@@ -41,7 +41,7 @@ pub struct StoredRecord {
 }
 
 impl StoredRecord {
-    /// The member `id` of a JSON value: how the rig's messages are told apart.
+    /// The member `id` of a JSON value: how the test bed's messages are told apart.
     pub fn id(&self) -> Option<String> {
         let value: serde_json::Value = serde_json::from_slice(self.value.as_deref()?).ok()?;
         Some(value.get("id")?.as_str()?.to_owned())
@@ -52,13 +52,13 @@ impl StoredRecord {
 ///
 /// # Errors
 ///
-/// [`RigError::Kafka`], or [`RigError::TimedOut`] when the end is not reached within a minute.
+/// [`Error::Kafka`], or [`Error::TimedOut`] when the end is not reached within a minute.
 pub async fn read_topic(cluster: &Cluster, topic: &str) -> Result<Vec<StoredRecord>> {
     let partitions = cluster.admin().partitions(topic).await?.into_iter().map(|partition| partition.id).collect();
     let bootstrap = cluster.internal_bootstrap();
     let topic = topic.to_owned();
     let read = tokio::task::spawn_blocking(move || read_blocking(&bootstrap, &topic, partitions));
-    read.await.map_err(|error| RigError::Invalid(format!("reading: {error}")))?
+    read.await.map_err(|error| Error::Invalid(format!("reading: {error}")))?
 }
 
 /// The messages of `topic` as the history checker wants them; a record without an id gets its place as one.
@@ -86,7 +86,7 @@ fn read_blocking(bootstrap: &str, topic: &str, partitions: Vec<i32>) -> Result<V
         .set("log_level", "0");
     let consumer: BaseConsumer = config.create().map_err(kafka_error("creating the final reader"))?;
     let start = Instant::now();
-    let timed_out = |last_seen| RigError::TimedOut { what: format!("the end of {topic}"), limit: LIMIT, last_seen };
+    let timed_out = |last_seen| Error::TimedOut { what: format!("the end of {topic}"), limit: LIMIT, last_seen };
     let mut assignment = TopicPartitionList::new();
     let mut unfinished = BTreeMap::new();
     for &partition in &partitions {

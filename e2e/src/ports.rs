@@ -8,7 +8,7 @@ use std::{
 
 use rand::Rng as _;
 
-use crate::error::{Result, RigError};
+use crate::error::{Error, Result};
 
 /// Below Linux's default range for outgoing connections (32768 and up). A port from within it could be taken by any
 /// client while its broker is down, and a client that keeps connecting to a dead port in it can connect to itself.
@@ -30,7 +30,7 @@ impl Ports {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] when no free port is found in the rig's range.
+    /// [`Error::Invalid`] when no free port is found in the test bed's range.
     pub fn take(count: usize) -> Result<Self> {
         let mut taken = TAKEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut ports = Self { ports: Vec::with_capacity(count) };
@@ -49,7 +49,7 @@ impl Ports {
         } else {
             // Dropping `ports` takes the same lock.
             drop(taken);
-            Err(RigError::Invalid(format!("found fewer than {count} free ports of 127.0.0.1 in {RANGE:?}")))
+            Err(Error::Invalid(format!("found fewer than {count} free ports of 127.0.0.1 in {RANGE:?}")))
         }
     }
 

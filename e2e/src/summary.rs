@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// What one request was answered.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
+pub struct RequestResult {
     /// Which client of the load asked.
     pub client: usize,
     /// When it was sent, from the load's start.
@@ -25,7 +25,7 @@ pub struct Answer {
     pub failure: Option<String>,
 }
 
-impl Answer {
+impl RequestResult {
     /// Whether the status is a 2xx.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
@@ -33,7 +33,7 @@ impl Answer {
 }
 
 /// What a caller could see: status, retriable, persisted.
-type Kind = (u16, Option<bool>, Option<String>);
+type AnswerClass = (u16, Option<bool>, Option<String>);
 
 /// Answers in figures.
 #[derive(Clone, Debug, Default)]
@@ -51,14 +51,14 @@ pub struct Summary {
     /// The least that was left of a deadline.
     pub least_remaining: Duration,
     /// How often each kind was given.
-    pub kinds: BTreeMap<Kind, usize>,
+    pub kinds: BTreeMap<AnswerClass, usize>,
     /// Different failures of invocations, at most five.
     pub failures: Vec<String>,
 }
 
 impl Summary {
     /// Counts `answers`.
-    pub fn of(answers: &[Answer]) -> Self {
+    pub fn new(answers: &[RequestResult]) -> Self {
         let mut durations: Vec<Duration> = answers.iter().map(|answer| answer.duration).collect();
         durations.sort_unstable();
         let quantile = |share: f64| {
@@ -128,16 +128,16 @@ mod tests {
 
     #[test]
     fn answers_are_counted_by_what_a_caller_sees() {
-        let answers: Vec<Answer> = (1..=100)
-            .map(|number| Answer {
+        let answers: Vec<RequestResult> = (1..=100)
+            .map(|number| RequestResult {
                 duration: Duration::from_millis(number),
                 remaining: Duration::from_secs(number),
                 status: if number <= 97 { 200 } else { 503 },
                 persisted: (number > 97).then(|| "no".to_owned()),
-                ..Answer::default()
+                ..RequestResult::default()
             })
             .collect();
-        let summary = Summary::of(&answers);
+        let summary = Summary::new(&answers);
         assert_eq!((summary.requests, summary.failed, summary.with_status(503)), (100, 3, 3));
         assert_eq!((summary.with_persisted("no"), summary.with_persisted("unknown")), (3, 0));
         assert_eq!((summary.longest, summary.least_remaining), (Duration::from_millis(100), Duration::from_secs(1)));

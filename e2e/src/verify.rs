@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    error::{Result, RigError, os_error},
+    error::{Error, Result, os_error},
     kafka::{distribution::Distribution, iam::IamFiles},
 };
 
@@ -16,7 +16,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// [`RigError::Command`] when Java fails, [`RigError::Invalid`] when it answers fewer lines than there are tokens.
+/// [`Error::Command`] when Java fails, [`Error::Invalid`] when it answers fewer lines than there are tokens.
 pub fn verify_tokens(
     distribution: &Distribution,
     iam: &IamFiles,
@@ -41,12 +41,12 @@ pub fn verify_tokens(
     let _ = writer.join();
     if !output.status.success() {
         let detail = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(RigError::Command { command: "msk.e2e.VerifyTokens".to_owned(), detail });
+        return Err(Error::Command { command: "msk.e2e.VerifyTokens".to_owned(), detail });
     }
     let answers: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
     if answers.len() == tokens.len() {
         Ok(answers)
     } else {
-        Err(RigError::Invalid(format!("{} tokens got {} answers", tokens.len(), answers.len())))
+        Err(Error::Invalid(format!("{} tokens got {} answers", tokens.len(), answers.len())))
     }
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::error::{Result, RigError};
+use crate::error::{Error, Result};
 
 /// How often a state is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -17,7 +17,7 @@ pub type Look<T> = std::result::Result<T, String>;
 ///
 /// # Errors
 ///
-/// [`RigError::TimedOut`] with the last look's text when `limit` has passed.
+/// [`Error::TimedOut`] with the last look's text when `limit` has passed.
 pub async fn wait_until<T, F>(what: &str, limit: Duration, mut look: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Look<T>>,
@@ -29,7 +29,7 @@ where
             Err(seen) => seen,
         };
         if start.elapsed() >= limit {
-            return Err(RigError::TimedOut { what: what.to_owned(), limit, last_seen });
+            return Err(Error::TimedOut { what: what.to_owned(), limit, last_seen });
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }

@@ -1,4 +1,4 @@
-//! The rig's brokers: every listener works, every way to hurt them does what its name says, and nothing stays behind.
+//! The test bed's brokers: every listener works, every way to hurt them does what its name says, and nothing stays behind.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
@@ -94,7 +94,7 @@ async fn an_election_hides_nothing_from_the_final_read(cluster: &Cluster) {
     let leads = |partition: &msk_e2e::kafka::admin::Partition| partition.leader == Some(left);
     cluster.admin().wait_partitions("the replica that is left as leader", "tail", LIMIT, leads).await.unwrap();
     let back = async {
-        // Time for a reader that trusts such an end to stop there; the right one waits for the others.
+        // Time for a reader that trusts such an end to stop there; the test bedht one waits for the others.
         tokio::time::sleep(Duration::from_secs(1)).await;
         others.for_each(|id| cluster.restart(id).unwrap());
         cluster.wait_ready(LIMIT).await.unwrap();

@@ -1,4 +1,4 @@
-//! A rig that is killed leaves no process and no folder behind, whatever kills it.
+//! A test bed that is killed leaves no process and no folder behind, whatever kills it.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests fail by panicking")]
 
@@ -9,22 +9,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use msk_e2e::{folder::TempFolder, process::Process};
+use msk_e2e::folder::TempFolder;
+use msk_test_kit::Process;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
-/// Set in the rig that is to be killed: this test binary, started again.
+/// Set in the test bed that is to be killed: this test binary, started again.
 const ROLE: &str = "MSK_E2E_TEST_VICTIM";
 
 #[test]
 fn a_killed_rig_leaves_nothing_behind() {
     for signal in [Signal::SIGKILL, Signal::SIGINT, Signal::SIGTERM, Signal::SIGABRT] {
-        let (mut rig, process, folder) = start_victim();
+        let (mut victim, process, folder) = start_victim();
         assert!(process.exists() && folder.exists());
-        kill(Pid::from_raw(i32::try_from(rig.id()).unwrap()), signal).unwrap();
-        rig.wait().unwrap();
+        kill(Pid::from_raw(i32::try_from(victim.id()).unwrap()), signal).unwrap();
+        victim.wait().unwrap();
         wait_until_gone(&process);
         wait_until_gone(&folder);
     }
@@ -91,17 +92,17 @@ fn victim() {
 fn start_victim() -> (std::process::Child, PathBuf, PathBuf) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "victim", "--nocapture"]).env(ROLE, "1").stdout(Stdio::piped());
-    let mut rig = command.spawn().unwrap();
-    let mut lines = BufReader::new(rig.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut victim = command.spawn().unwrap();
+    let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines().map_while(Result::ok);
     let told = lines.find_map(|line| {
         let (_, rest) = line.split_once("victim ")?;
         let (id, folder) = rest.split_once(' ')?;
         Some((Path::new("/proc").join(id), PathBuf::from(folder)))
     });
     let Some((process, folder)) = told else {
-        panic!("the victim ended early: {:?}", rig.wait());
+        panic!("the victim ended early: {:?}", victim.wait());
     };
-    (rig, process, folder)
+    (victim, process, folder)
 }
 
 fn wait_until_gone(path: &Path) {

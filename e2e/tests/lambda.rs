@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use msk_e2e::{
-    RigError,
+    Error,
     lambda::{Environment, FunctionOptions, InvocationError},
 };
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ async fn errors_and_crashes_are_told_apart() {
 async fn a_failed_init_is_reported_with_its_log() {
     let mut options = options();
     options.variables.push(("FAIL_INIT".to_owned(), "1".to_owned()));
-    let Err(RigError::Exited { log_tail, .. }) = Environment::start(&options).await else { panic!("it started") };
+    let Err(Error::Exited { log_tail, .. }) = Environment::start(&options).await else { panic!("it started") };
     assert!(log_tail.contains("asked to fail during init"), "{log_tail}");
 }
 

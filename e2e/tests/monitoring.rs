@@ -21,9 +21,9 @@ use msk_e2e::{
         rules::{self, Pace},
         stack::TOPIC,
     },
-    process::Process,
     wait::wait_until,
 };
+use msk_test_kit::Process;
 
 /// Scrapes every 4 s, conditions that must last 4 s, sessions that end after 9 s, and a machine that is busy.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// What lags when brokers die or nobody reads.
 const LAG: [&str; 3] = ["MskConsumerLagTime", "MskConsumerLagOffsets", "MskConsumerStalled"];
 
-/// The rig's brokers share two cores with everything else: this alert may be on at any time.
+/// The test bed's brokers share two cores with everything else: this alert may be on at any time.
 const ALWAYS_ALLOWED: &str = "MskBrokerCpuHigh";
 
 #[test]
@@ -173,7 +173,7 @@ impl Watch {
         self.clears(stack, "the brokers are scraped again").await;
     }
 
-    /// The rig is not alone on its cores. The alert may be on before, and stay on as long as they really are busy.
+    /// The test bed is not alone on its cores. The alert may be on before, and stay on as long as they really are busy.
     async fn cores_are_busy(&mut self, stack: &Stack) {
         let spin = || {
             let mut command = Command::new("sh");

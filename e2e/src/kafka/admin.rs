@@ -15,7 +15,7 @@ use rdkafka::{
 
 use super::config::BrokerId;
 use crate::{
-    error::{Result, RigError, kafka_error},
+    error::{Error, Result, kafka_error},
     wait::wait_until,
 };
 
@@ -72,7 +72,7 @@ impl Admin {
             .set("reconnect.backoff.max.ms", "300")
             .set("socket.timeout.ms", "1500")
             .set("log_level", "0");
-        let client = config.create().map_err(kafka_error("creating the rig's Kafka client"))?;
+        let client = config.create().map_err(kafka_error("creating the test bed's Kafka client"))?;
         Ok(Self { config, client: Arc::new(client) })
     }
 
@@ -80,7 +80,7 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// [`RigError::Kafka`] when no broker answers.
+    /// [`Error::Kafka`] when no broker answers.
     pub async fn brokers(&self) -> Result<Vec<BrokerId>> {
         let metadata = self.metadata(None).await?;
         let mut ids: Vec<BrokerId> = metadata.brokers().iter().filter_map(|broker| id(broker.id())).collect();
@@ -92,11 +92,11 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// [`RigError::Kafka`] when no broker answers, [`RigError::Invalid`] when there is no such topic.
+    /// [`Error::Kafka`] when no broker answers, [`Error::Invalid`] when there is no such topic.
     pub async fn partitions(&self, topic: &str) -> Result<Vec<Partition>> {
         let metadata = self.metadata(Some(topic)).await?;
         let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-        let found = found.ok_or_else(|| RigError::Invalid(format!("the cluster has no topic {topic}")))?;
+        let found = found.ok_or_else(|| Error::Invalid(format!("the cluster has no topic {topic}")))?;
         let ids = |ids: &[i32]| ids.iter().copied().filter_map(id).collect();
         let mut partitions: Vec<Partition> = found
             .partitions()
@@ -116,23 +116,23 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// As [`Admin::partitions`]; [`RigError::Invalid`] also while nobody leads.
+    /// As [`Admin::partitions`]; [`Error::Invalid`] also while nobody leads.
     pub async fn leader(&self, topic: &str, partition: i32) -> Result<BrokerId> {
         let partitions = self.partitions(topic).await?;
         let found = partitions.iter().find(|found| found.id == partition);
         found
             .and_then(|found| found.leader)
-            .ok_or_else(|| RigError::Invalid(format!("partition {topic}-{partition} has no leader now")))
+            .ok_or_else(|| Error::Invalid(format!("partition {topic}-{partition} has no leader now")))
     }
 
     /// Creates a topic with replication factor 3 and waits until every replica is in sync.
     ///
     /// # Errors
     ///
-    /// [`RigError::Kafka`] or [`RigError::TimedOut`].
+    /// [`Error::Kafka`] or [`Error::TimedOut`].
     pub async fn create_topic(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
         let admin: AdminClient<DefaultClientContext> =
-            self.config.create().map_err(kafka_error("creating the rig's admin client"))?;
+            self.config.create().map_err(kafka_error("creating the test bed's admin client"))?;
         let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(3));
         for (key, value) in config {
             new = new.set(key, value);
@@ -145,7 +145,7 @@ impl Admin {
         let results = admin.create_topics([&new], &options).await.map_err(kafka_error(&what))?;
         for result in results {
             if let Err((_, code)) = result {
-                return Err(RigError::Kafka { what, source: rdkafka::error::KafkaError::AdminOp(code) });
+                return Err(Error::Kafka { what, source: rdkafka::error::KafkaError::AdminOp(code) });
             }
         }
         self.wait_in_sync(topic, 3, Duration::from_secs(30)).await
@@ -155,7 +155,7 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// [`RigError::TimedOut`] with the last state seen.
+    /// [`Error::TimedOut`] with the last state seen.
     pub async fn wait_in_sync(&self, topic: &str, replicas: usize, limit: Duration) -> Result<()> {
         let what = format!("{replicas} in-sync replicas of every partition of {topic}");
         self.wait_partitions(&what, topic, limit, |partition| partition.is_in_sync(replicas)).await
@@ -166,7 +166,7 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// [`RigError::TimedOut`] with the last state seen.
+    /// [`Error::TimedOut`] with the last state seen.
     pub async fn wait_settled(&self, topic: &str, replicas: usize, limit: Duration) -> Result<()> {
         let since = Cell::new(None::<Instant>);
         let what = format!("{replicas} in-sync replicas of every partition of {topic}, for {SETTLED:?}");
@@ -191,7 +191,7 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// [`RigError::TimedOut`] with the last state seen.
+    /// [`Error::TimedOut`] with the last state seen.
     pub async fn wait_partitions(
         &self,
         what: &str,
@@ -213,7 +213,7 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// [`RigError::TimedOut`] with the last state seen.
+    /// [`Error::TimedOut`] with the last state seen.
     pub async fn wait_brokers(&self, expected: &[BrokerId], limit: Duration) -> Result<()> {
         wait_until(&format!("live brokers {expected:?}"), limit, || async {
             match self.brokers().await {
@@ -230,7 +230,7 @@ impl Admin {
         let topic = topic.map(str::to_owned);
         // librdkafka's metadata call blocks.
         let answer = tokio::task::spawn_blocking(move || client.fetch_metadata(topic.as_deref(), QUESTION_TIMEOUT));
-        let answer = answer.await.map_err(|error| RigError::Invalid(format!("metadata call: {error}")))?;
+        let answer = answer.await.map_err(|error| Error::Invalid(format!("metadata call: {error}")))?;
         answer.map_err(kafka_error("asking for metadata"))
     }
 }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     certs::{Authority, BROKER_NAMES, Identity, Validity},
-    error::{Result, RigError, file_error},
+    error::{Error, Result, file_error},
     folder::TempFolder,
     ports::Ports,
     proxy::{Proxy, Wire, tls::Tls},
@@ -43,7 +43,7 @@ pub struct ClusterOptions {
     pub version: KafkaVersion,
     /// Listeners that clients reach only through a fault proxy.
     pub proxied: Vec<Listener>,
-    /// Broker settings that win over the rig's.
+    /// Broker settings that win over the test bed's.
     pub properties: Vec<(String, String)>,
     /// More JVM options, by node: `broker-1` to `broker-3` and `controller`.
     pub jvm_options: BTreeMap<String, Vec<String>>,
@@ -97,7 +97,7 @@ impl Cluster {
         }
         layout.format_controller(&controller)?;
         let admin = Admin::new(&layout::internal_bootstrap(&broker_ports))?;
-        let client = authority.client("rig-client")?;
+        let client = authority.client("test-client")?;
         layout::write(&folder.path().join("client.pem"), &client.certificate_pem)?;
         layout::write(&folder.path().join("client.key"), &client.key_pem)?;
         let proxies = start_proxies(&broker_ports, &authority).await?;
@@ -141,7 +141,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] for an id that is none of [`BROKERS`].
+    /// [`Error::Invalid`] for an id that is none of [`BROKERS`].
     pub fn bound_port(&self, id: BrokerId, listener: Listener) -> Result<u16> {
         self.broker(id)?;
         Ok(self.broker_ports[&id].bound[&listener])
@@ -151,10 +151,10 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] when the cluster was started without it.
+    /// [`Error::Invalid`] when the cluster was started without it.
     pub fn proxy(&self, id: BrokerId, listener: Listener) -> Result<&Proxy> {
         let proxy = self.proxies.get(&(id, listener));
-        proxy.ok_or_else(|| RigError::Invalid(format!("no proxy before {listener:?} of broker {id}: see `proxied`")))
+        proxy.ok_or_else(|| Error::Invalid(format!("no proxy before {listener:?} of broker {id}: see `proxied`")))
     }
 
     /// All fault proxies.
@@ -201,7 +201,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] for an id that is none of [`BROKERS`].
+    /// [`Error::Invalid`] for an id that is none of [`BROKERS`].
     pub fn kill(&self, id: BrokerId) -> Result<()> {
         self.broker(id)?.kill();
         Ok(())
@@ -211,7 +211,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`RigError::TimedOut`] when it does not end in 40 s.
+    /// [`Error::TimedOut`] when it does not end in 40 s.
     pub async fn terminate(&self, id: BrokerId) -> Result<()> {
         self.broker(id)?.terminate(STOP_LIMIT).await.map(drop)
     }
@@ -220,7 +220,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] when it does not run.
+    /// [`Error::Invalid`] when it does not run.
     pub fn pause(&self, id: BrokerId) -> Result<()> {
         self.broker(id)?.signal(Signal::SIGSTOP)
     }
@@ -229,7 +229,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] when it does not run.
+    /// [`Error::Invalid`] when it does not run.
     pub fn resume(&self, id: BrokerId) -> Result<()> {
         self.broker(id)?.signal(Signal::SIGCONT)
     }
@@ -238,7 +238,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] when it does not run.
+    /// [`Error::Invalid`] when it does not run.
     pub fn pause_controller(&self) -> Result<()> {
         self.controller.signal(Signal::SIGSTOP)
     }
@@ -247,7 +247,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] when it does not run.
+    /// [`Error::Invalid`] when it does not run.
     pub fn resume_controller(&self) -> Result<()> {
         self.controller.signal(Signal::SIGCONT)
     }
@@ -256,7 +256,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] when it already runs.
+    /// [`Error::Invalid`] when it already runs.
     pub fn restart(&self, id: BrokerId) -> Result<()> {
         self.broker(id)?.start()
     }
@@ -266,7 +266,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] when the listener has no proxies, otherwise as the restart of a broker.
+    /// [`Error::Invalid`] when the listener has no proxies, otherwise as the restart of a broker.
     pub async fn move_brokers(&mut self, listener: Listener) -> Result<()> {
         let new = Ports::take(BROKERS.len())?;
         for (&id, &port) in BROKERS.iter().zip(new.as_slice()) {
@@ -290,7 +290,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] for an id that is none of [`BROKERS`].
+    /// [`Error::Invalid`] for an id that is none of [`BROKERS`].
     pub fn is_running(&self, id: BrokerId) -> Result<bool> {
         Ok(self.broker(id)?.is_running())
     }
@@ -304,7 +304,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`RigError::Exited`] at once when a node has ended, [`RigError::TimedOut`] otherwise.
+    /// [`Error::Exited`] at once when a node has ended, [`Error::TimedOut`] otherwise.
     pub async fn wait_ready(&self, limit: Duration) -> Result<()> {
         let expected: Vec<BrokerId> =
             self.brokers.iter().filter(|(_, node)| node.is_running()).map(|(&id, _)| id).collect();
@@ -326,7 +326,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`RigError::File`] when there is no log.
+    /// [`Error::File`] when there is no log.
     pub fn log(&self, id: BrokerId) -> Result<String> {
         let path = self.broker(id)?.log();
         let bytes = fs::read(path).map_err(file_error(path))?;
@@ -339,7 +339,7 @@ impl Cluster {
     }
 
     fn broker(&self, id: BrokerId) -> Result<&Node> {
-        self.brokers.get(&id).ok_or_else(|| RigError::Invalid(format!("no broker {id}: there are {BROKERS:?}")))
+        self.brokers.get(&id).ok_or_else(|| Error::Invalid(format!("no broker {id}: there are {BROKERS:?}")))
     }
 }
 

@@ -19,12 +19,12 @@ pub(super) const CLUSTER_ID: &str = "bXNrLWUyZS1jbHVzdGVyMQ";
 /// The user that SCRAM knows, and the password.
 pub const SCRAM_USER: &str = "scram-user";
 /// See [`SCRAM_USER`].
-pub const SCRAM_PASSWORD: &str = "scram-password-of-the-rig";
+pub const SCRAM_PASSWORD: &str = "scram-password-of-the-test-bed";
 
 /// Ports of one broker: where it listens, and what it tells clients.
 #[derive(Clone, Debug)]
 pub(super) struct BrokerPorts {
-    /// Between brokers, and for the rig's own questions: never through a fault proxy.
+    /// Between brokers, and for the test bed's own questions: never through a fault proxy.
     pub(super) internal: u16,
     /// Where each client listener is bound.
     pub(super) bound: BTreeMap<Listener, u16>,

@@ -1,22 +1,24 @@
-//! Apache Kafka's jars, fetched once by Maven into the target folder, and the rig's Java classes compiled against them.
+//! Apache Kafka's jars, fetched once by Maven into the target folder, and the test bed's Java classes compiled against them.
 
 use std::{
     ffi::OsString,
     fs::{self, File},
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
+use msk_test_kit::Process;
+
 use crate::{
-    error::{Result, RigError, file_error},
+    error::{Error, Result, file_error, os_error},
     folder,
-    process::Process,
 };
 
 const INSTALL_MAVEN: &str = "install Maven 3.8 or newer (Debian: `apt-get install maven`)";
 const INSTALL_JAVA: &str = "install a Java 17 development kit (Debian: `apt-get install openjdk-17-jdk-headless`)";
 
-/// A release of Apache Kafka that the rig runs; each has a folder in `e2e/kafka/` with its pinned dependencies.
+/// A release of Apache Kafka that the test bed runs; each has a folder in `e2e/kafka/` with its pinned dependencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KafkaVersion {
     /// The newest of the line that MSK recommends.
@@ -54,7 +56,7 @@ impl Distribution {
     ///
     /// # Errors
     ///
-    /// [`RigError::MissingTool`] says what to install; [`RigError::Command`] holds Maven's or javac's own words.
+    /// [`Error::MissingTool`] says what to install; [`Error::Command`] holds Maven's or javac's own words.
     pub fn fetch(version: KafkaVersion) -> Result<Self> {
         let root = root();
         fs::create_dir_all(&root).map_err(file_error(&root))?;
@@ -70,7 +72,7 @@ impl Distribution {
     ///
     /// # Errors
     ///
-    /// [`RigError::File`] when this repository's list of jars cannot be read.
+    /// [`Error::File`] when this repository's list of jars cannot be read.
     pub fn is_fetched(version: KafkaVersion) -> Result<bool> {
         up_to_date(&jars_dir(version), &[pom(version)])
     }
@@ -85,7 +87,7 @@ impl Distribution {
         &self.jars
     }
 
-    /// Kafka's and the rig's classes, as `java -cp` wants them.
+    /// Kafka's and the test bed's classes, as `java -cp` wants them.
     pub(crate) fn class_path(&self) -> OsString {
         let mut path = self.classes.clone().into_os_string();
         path.push(":");
@@ -133,7 +135,7 @@ fn fetch_jars(version: KafkaVersion, root: &Path) -> Result<PathBuf> {
         match run(&mut maven, "mvn", INSTALL_MAVEN) {
             Ok(_) => return finish(&partial, &jars, &[pom]),
             // Maven itself does not try a broken download again.
-            Err(RigError::Command { detail, .. }) if attempts < DOWNLOADS => {
+            Err(Error::Command { detail, .. }) if attempts < DOWNLOADS => {
                 tracing::warn!(%version, detail, "Maven failed; once more");
             }
             Err(error) => return Err(error),
@@ -206,13 +208,11 @@ fn finish(partial: &Path, made: &Path, sources: &[PathBuf]) -> Result<PathBuf> {
 /// Runs a tool to its end; its failure carries the end of what it printed. It does not outlive this process.
 pub(crate) fn run(command: &mut Command, tool: &'static str, install: &'static str) -> Result<Output> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let process = Process::spawn(tool, command).map_err(|error| match error {
-        RigError::Os { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-            RigError::MissingTool { tool, install }
-        }
-        other => other,
+    let process = Process::spawn(tool, command).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::MissingTool { tool, install },
+        _ => os_error(format!("starting {tool}"))(error),
     })?;
-    let output = process.output()?;
+    let output = process.output().map_err(os_error(format!("waiting for {tool}")))?;
     if output.status.success() {
         return Ok(output);
     }
@@ -220,5 +220,5 @@ pub(crate) fn run(command: &mut Command, tool: &'static str, install: &'static s
     let printed = String::from_utf8_lossy(&printed);
     let tail: Vec<&str> = printed.lines().rev().take(15).collect();
     let tail: Vec<&str> = tail.into_iter().rev().collect();
-    Err(RigError::Command { command: tool.to_owned(), detail: format!("{}\n{}", output.status, tail.join("\n")) })
+    Err(Error::Command { command: tool.to_owned(), detail: format!("{}\n{}", output.status, tail.join("\n")) })
 }

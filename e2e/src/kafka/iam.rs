@@ -15,13 +15,13 @@ use serde_json::json;
 
 use crate::error::{Result, file_error};
 
-/// The AWS region the rig pretends to be in.
+/// The AWS region the test bed pretends to be in.
 pub const REGION: &str = "eu-central-1";
 
 /// The role of the access key every cluster starts with.
 pub const PRODUCER_ROLE: &str = "arn:aws:iam::123456789012:role/producer";
 
-/// The ARN prefix of the rig's one cluster, with the kind of resource left open.
+/// The ARN prefix of the test bed's one cluster, with the kind of resource left open.
 const ARN: &str = "arn:aws:kafka:eu-central-1:123456789012";
 const CLUSTER: &str = "msk-e2e/00000000-0000-0000-0000-000000000000-1";
 
@@ -135,7 +135,7 @@ impl IamFiles {
     ///
     /// # Errors
     ///
-    /// [`crate::RigError::File`] when the folder cannot be written.
+    /// [`crate::Error::File`] when the folder cannot be written.
     pub fn new(folder: &Path) -> Result<Self> {
         let files = Self { folder: folder.to_owned(), state: Mutex::default() };
         files.write_keys(&State::default())?;
@@ -148,7 +148,7 @@ impl IamFiles {
     ///
     /// # Errors
     ///
-    /// [`crate::RigError::File`] when the file cannot be written.
+    /// [`crate::Error::File`] when the file cannot be written.
     pub fn add_key(&self, key: &AccessKey, role: &str) -> Result<()> {
         let mut state = self.state();
         state.keys.insert(key.id.clone(), (key.clone(), role.to_owned()));
@@ -159,7 +159,7 @@ impl IamFiles {
     ///
     /// # Errors
     ///
-    /// [`crate::RigError::File`] when the file cannot be written.
+    /// [`crate::Error::File`] when the file cannot be written.
     pub fn remove_key(&self, id: &str) -> Result<()> {
         let mut state = self.state();
         state.keys.remove(id);
@@ -170,7 +170,7 @@ impl IamFiles {
     ///
     /// # Errors
     ///
-    /// [`crate::RigError::File`] when the file cannot be written.
+    /// [`crate::Error::File`] when the file cannot be written.
     pub fn set_policy(&self, role: &str, statements: Vec<Statement>) -> Result<()> {
         let mut state = self.state();
         state.policies.insert(role.to_owned(), statements);
@@ -181,7 +181,7 @@ impl IamFiles {
     ///
     /// # Errors
     ///
-    /// [`crate::RigError::File`] when the file cannot be written.
+    /// [`crate::Error::File`] when the file cannot be written.
     pub fn set_clock_offset_ms(&self, offset_ms: i64) -> Result<()> {
         self.replace("clock-offset", &offset_ms.to_string())
     }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     certs::{Authority, BROKER_NAMES, Validity},
-    error::{Result, RigError, file_error, os_error},
+    error::{Error, Result, file_error, os_error},
 };
 
 /// The controller's port, then five for each broker.
@@ -123,6 +123,6 @@ impl Layout<'_> {
             return Ok(());
         }
         let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        Err(RigError::Command { command: "kafka.tools.StorageTool format".to_owned(), detail: printed })
+        Err(Error::Command { command: "kafka.tools.StorageTool format".to_owned(), detail: printed })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`distribution`] | the jars, fetched by Maven once, and the Java classes of this rig compiled against them |
+//! | [`distribution`] | the jars, fetched by Maven once, and the Java classes of this test bed compiled against them |
 //! | [`listener`] | the ways in: MSK IAM, SCRAM, mutual TLS, plaintext |
 //! | `config` | the `server.properties` of each node |
 //! | `layout` | ports, folders, and how a node is started |

@@ -3,17 +3,19 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use msk_test_kit::Process;
 use nix::sys::signal::Signal;
 
 use crate::{
-    error::{Result, RigError, file_error},
-    process::Process,
+    error::{Error, Result, file_error, os_error},
+    wait::wait_until,
 };
 
 /// Lines of a node's log in an error.
@@ -45,14 +47,14 @@ impl Node {
     pub(super) fn start(&self) -> Result<()> {
         let mut process = self.process();
         if process.as_mut().is_some_and(|process| process.exit_status().is_none()) {
-            return Err(RigError::Invalid(format!("{} is already running", self.name)));
+            return Err(Error::Invalid(format!("{} is already running", self.name)));
         }
         let log = &self.start.log;
         let open = || File::options().create(true).append(true).open(log).map_err(file_error(log));
         let mut java = java(&self.start.class_path, &self.start.jvm_options);
         java.arg("kafka.Kafka").arg(&self.start.properties);
         java.stdin(Stdio::null()).stdout(open()?).stderr(open()?);
-        *process = Some(Process::spawn(&self.name, &mut java)?);
+        *process = Some(Process::spawn(&self.name, &mut java).map_err(os_error(format!("starting {}", self.name)))?);
         Ok(())
     }
 
@@ -66,15 +68,18 @@ impl Node {
     /// SIGTERM and the wait for a clean end (leaders moved away, logs closed).
     pub(super) async fn terminate(&self, limit: Duration) -> Result<ExitStatus> {
         let process = self.process().take();
-        let mut process = process.ok_or_else(|| RigError::Invalid(format!("{} is not running", self.name)))?;
-        process.signal(Signal::SIGTERM)?;
-        process.wait(limit).await
+        let mut process = process.ok_or_else(|| Error::Invalid(format!("{} is not running", self.name)))?;
+        process.signal(Signal::SIGTERM).map_err(self.signalling())?;
+        wait_until(&format!("the end of {}", self.name), limit, || {
+            std::future::ready(process.exit_status().ok_or_else(|| "still running".to_owned()))
+        })
+        .await
     }
 
     pub(super) fn signal(&self, signal: Signal) -> Result<()> {
         match self.process().as_ref() {
-            Some(process) => process.signal(signal),
-            None => Err(RigError::Invalid(format!("{} is not running", self.name))),
+            Some(process) => process.signal(signal).map_err(self.signalling()),
+            None => Err(Error::Invalid(format!("{} is not running", self.name))),
         }
     }
 
@@ -87,7 +92,7 @@ impl Node {
         let status = self.process().as_mut().and_then(Process::exit_status);
         match status {
             None => Ok(()),
-            Some(status) => Err(RigError::Exited {
+            Some(status) => Err(Error::Exited {
                 name: self.name.clone(),
                 status: status.to_string(),
                 log_tail: tail(&self.start.log),
@@ -107,12 +112,16 @@ impl Node {
         &self.start.properties
     }
 
+    fn signalling(&self) -> impl FnOnce(io::Error) -> Error {
+        os_error(format!("a signal to {}", self.name))
+    }
+
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A JVM of the rig. The serial collector and the first compiler tier start fast and stay small beside three others.
+/// A JVM of the test bed. The serial collector and the first compiler tier start fast and stay small beside three others.
 pub(super) fn java(class_path: &OsString, options: &[String]) -> Command {
     let mut java = Command::new("java");
     java.args(["-Xmx400m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"]);

@@ -28,7 +28,7 @@ impl WallClock {
     ///
     /// # Errors
     ///
-    /// [`crate::RigError::MissingTool`] without a C compiler.
+    /// [`crate::Error::MissingTool`] without a C compiler.
     pub fn new() -> Result<Self> {
         let clock = Self { library: library()?, folder: TempFolder::new()? };
         let file = clock.file();
@@ -40,7 +40,7 @@ impl WallClock {
     ///
     /// # Errors
     ///
-    /// [`crate::RigError::File`] when the file it stands in cannot be written.
+    /// [`crate::Error::File`] when the file it stands in cannot be written.
     pub fn set_offset_ms(&self, offset_ms: i64) -> Result<()> {
         // In place: the function has mapped this very file. Eight aligned bytes are written at once.
         let path = self.file();

@@ -12,18 +12,17 @@ use std::{
 };
 
 use axum::body::Bytes;
+use msk_test_kit::{
+    Process,
+    runtime_api::{Extensions, Phase, RuntimeAnswer, RuntimeApi},
+};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tokio::sync::oneshot;
 
-use super::{
-    clock::WallClock,
-    runtime_api::{Answer, Phase, RuntimeApi, Work},
-};
+use super::clock::WallClock;
 use crate::{
-    error::{Result, RigError, file_error},
+    error::{Error, Result, file_error, os_error},
     folder::{TempFolder, workspace_dir},
-    process::Process,
     wait::{Look, wait_until},
 };
 
@@ -59,7 +58,7 @@ impl FunctionOptions {
 
 /// What an invocation gave, and how long it took.
 #[derive(Clone, Debug)]
-pub struct Invocation {
+pub struct InvocationResult {
     /// The answer's bytes.
     pub payload: Bytes,
     /// From handing over the event to the answer.
@@ -103,14 +102,14 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// [`RigError::Exited`] with its log when it ends or reports an init error, [`RigError::TimedOut`] after 10 s.
+    /// [`Error::Exited`] with its log when it ends or reports an init error, [`Error::TimedOut`] after 10 s.
     pub async fn start(options: &FunctionOptions) -> Result<Self> {
         if !options.binary.exists() {
             let path = options.binary.display();
-            return Err(RigError::Invalid(format!("{path} is not there: build it first (`cargo build --bin ...`)")));
+            return Err(Error::Invalid(format!("{path} is not there: build it first (`cargo build --bin ...`)")));
         }
         let folder = TempFolder::new()?;
-        let api = RuntimeApi::start().await?;
+        let api = RuntimeApi::start(Extensions::Served).map_err(os_error("the Runtime API's port"))?;
         let clock = if options.movable_clock { Some(WallClock::new()?) } else { None };
         let log = folder.path().join("log");
         let open = || File::options().create(true).append(true).open(&log).map_err(file_error(&log));
@@ -119,7 +118,8 @@ impl Environment {
         command.envs(clock.iter().flat_map(WallClock::environment));
         command.stdin(Stdio::null()).stdout(open()?).stderr(open()?);
         let started = Instant::now();
-        let process = Process::spawn(name_of(&options.binary), &mut command)?;
+        let process =
+            Process::spawn(name_of(&options.binary), &mut command).map_err(os_error("starting the function"))?;
         let mut environment = Self {
             process: Mutex::new(process),
             api,
@@ -156,7 +156,7 @@ impl Environment {
     /// # Errors
     ///
     /// [`InvocationError`] when the handler gave no answer.
-    pub async fn invoke(&self, event: &Value) -> Result<Invocation, InvocationError> {
+    pub async fn invoke(&self, event: &Value) -> Result<InvocationResult, InvocationError> {
         self.invoke_within(event, self.timeout).await
     }
 
@@ -165,19 +165,18 @@ impl Environment {
     /// # Errors
     ///
     /// [`InvocationError`] when the handler gave no answer.
-    pub async fn invoke_within(&self, event: &Value, limit: Duration) -> Result<Invocation, InvocationError> {
+    pub async fn invoke_within(&self, event: &Value, limit: Duration) -> Result<InvocationResult, InvocationError> {
         let _turn = self.turn.lock().await;
         if self.process().exit_status().is_some() {
             return Err(InvocationError::Ended);
         }
         self.thaw();
-        let (sender, receiver) = oneshot::channel();
         let start = Instant::now();
         let deadline = self.now() + limit;
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let request_id = format!("{:08x}-0000-4000-8000-{number:012x}", self.id());
         let payload = Bytes::from(event.to_string());
-        self.api.send(Work { request_id, payload, deadline, answer: sender }).await;
+        let receiver = self.api.send(&request_id, payload, deadline);
         let answer = tokio::select! {
             // An answer in time is one, also where this task was held up until after the deadline.
             biased;
@@ -190,10 +189,12 @@ impl Environment {
         };
         let duration = start.elapsed();
         match answer {
-            Some(Answer::Response(payload)) => {
-                Ok(Invocation { payload, duration, remaining: limit.saturating_sub(duration) })
+            Some(RuntimeAnswer::Response(payload)) => {
+                Ok(InvocationResult { payload, duration, remaining: limit.saturating_sub(duration) })
             }
-            Some(Answer::Error(document)) => Err(InvocationError::Handler(document)),
+            Some(RuntimeAnswer::Error(document)) => {
+                Err(InvocationError::Handler(String::from_utf8_lossy(&document).into_owned()))
+            }
             None => Err(InvocationError::Ended),
         }
     }
@@ -202,16 +203,16 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// [`RigError::TimedOut`] when it does not become idle.
+    /// [`Error::TimedOut`] when it does not become idle.
     pub async fn freeze(&self) -> Result<()> {
         let _turn = self.turn.lock().await;
         let mut phase = self.api.phase();
         let idle = tokio::time::timeout(INIT_LIMIT, phase.wait_for(|phase| *phase == Phase::Idle)).await.is_ok();
         if !idle {
             let what = "the function's next call for an invocation".to_owned();
-            return Err(RigError::TimedOut { what, limit: INIT_LIMIT, last_seen: format!("{:?}", *phase.borrow()) });
+            return Err(Error::TimedOut { what, limit: INIT_LIMIT, last_seen: format!("{:?}", *phase.borrow()) });
         }
-        self.process().signal(Signal::SIGSTOP)?;
+        self.process().signal(Signal::SIGSTOP).map_err(os_error("a signal to the function"))?;
         // The signal takes effect some time after it was sent.
         let id = self.id();
         wait_until("the function's stop", INIT_LIMIT, || std::future::ready(is_stopped(id))).await
@@ -221,10 +222,10 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] when the function was started without a movable clock.
+    /// [`Error::Invalid`] when the function was started without a movable clock.
     pub fn advance_clock_ms(&self, ms: i64) -> Result<()> {
         let clock = self.clock.as_ref();
-        let clock = clock.ok_or_else(|| RigError::Invalid("start the function with `movable_clock`".to_owned()))?;
+        let clock = clock.ok_or_else(|| Error::Invalid("start the function with `movable_clock`".to_owned()))?;
         let mut offset = self.offset_ms.lock().unwrap_or_else(PoisonError::into_inner);
         *offset += ms;
         clock.set_offset_ms(*offset)
@@ -250,12 +251,12 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// [`RigError::TimedOut`] when the process still runs after `limit`.
+    /// [`Error::TimedOut`] when the process still runs after `limit`.
     pub async fn shut_down(&self, limit: Duration) -> Result<()> {
-        self.process().signal(Signal::SIGTERM)?;
+        self.process().signal(Signal::SIGTERM).map_err(os_error("a signal to the function"))?;
         match tokio::time::timeout(limit, self.ended()).await {
             Ok(_) => Ok(()),
-            Err(_) => Err(RigError::TimedOut {
+            Err(_) => Err(Error::TimedOut {
                 what: "the function's end after SIGTERM".to_owned(),
                 limit,
                 last_seen: "still running".to_owned(),
@@ -285,7 +286,7 @@ impl Environment {
         match phase {
             Some(Phase::InitFailed(document)) => Err(self.exited(document)),
             Some(_) => Ok(()),
-            None => Err(RigError::TimedOut {
+            None => Err(Error::TimedOut {
                 what: "the function's first call for an invocation".to_owned(),
                 limit: INIT_LIMIT,
                 last_seen: self.log(),
@@ -293,8 +294,8 @@ impl Environment {
         }
     }
 
-    fn exited(&self, status: String) -> RigError {
-        RigError::Exited { name: self.process().name().to_owned(), status, log_tail: self.log() }
+    fn exited(&self, status: String) -> Error {
+        Error::Exited { name: self.process().name().to_owned(), status, log_tail: self.log() }
     }
 
     /// Waits for the process to end; answers its status.

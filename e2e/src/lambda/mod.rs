@@ -6,7 +6,6 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`function`] | one execution environment: start, invoke, freeze, thaw, kill |
-//! | `runtime_api` | the HTTP server it polls |
 //! | [`clock`] | a wall clock that jumps while the monotonic one does not |
 //! | [`http_event`] | API Gateway events (payload 2.0) and the answers to them |
 //! | [`msk_event`] | the events of the event source mapping |
@@ -15,8 +14,7 @@ pub mod clock;
 pub mod function;
 pub mod http_event;
 pub mod msk_event;
-mod runtime_api;
 
 pub use clock::WallClock;
-pub use function::{Environment, FunctionOptions, Invocation, InvocationError};
+pub use function::{Environment, FunctionOptions, InvocationError, InvocationResult};
 pub use http_event::{HttpAnswer, HttpEvent};

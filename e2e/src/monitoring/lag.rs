@@ -45,7 +45,7 @@ impl LagExporter {
     ///
     /// # Errors
     ///
-    /// [`crate::RigError::Kafka`] or [`crate::RigError::Os`].
+    /// [`crate::Error::Kafka`] or [`crate::Error::Os`].
     pub async fn start(settings: &ClientConfig, group: &str, topic: &str, partitions: i32, port: u16) -> Result<Self> {
         let mut settings = settings.clone();
         settings.set("group.id", group).set("enable.auto.commit", "false");

@@ -3,7 +3,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`stack`] | all of it together, on one cluster of the rig |
+//! | [`stack`] | all of it together, on one cluster of the test bed |
 //! | [`rules`] | the rule files of `infra/rules` with their limits filled in, and the queries of `infra/dashboards` |
 //! | [`prometheus`] | the Prometheus process and its API |
 //! | [`lag`] | consumer lag under MSK's metric name |

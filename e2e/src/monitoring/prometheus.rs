@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
+use msk_test_kit::Process;
 use serde_json::{Value, json};
 
 use super::rules::{self, CLUSTER};
 use crate::{
-    error::{Result, RigError, file_error},
-    process::Process,
+    error::{Error, Result, file_error, os_error},
     wait::wait_until,
 };
 
@@ -44,7 +44,7 @@ pub struct Prometheus {
     _process: Process,
     folder: PathBuf,
     url: String,
-    client: reqwest::Client,
+    agent: ureq::Agent,
 }
 
 impl Prometheus {
@@ -52,7 +52,7 @@ impl Prometheus {
     ///
     /// # Errors
     ///
-    /// [`RigError::MissingTool`] says what to install; [`RigError::TimedOut`] when it does not get ready.
+    /// [`Error::MissingTool`] says what to install; [`Error::TimedOut`] when it does not get ready.
     pub async fn start(folder: &Path, port: u16, targets: &Targets) -> Result<Self> {
         let folder = folder.join("prometheus");
         for part in ["targets", "rules", "data"] {
@@ -72,20 +72,23 @@ impl Prometheus {
         command.arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
         command.arg("--log.level=warn").stdin(Stdio::null()).stdout(open()?).stderr(open()?);
-        let process = Process::spawn("prometheus", &mut command)?;
-        let client = reqwest::Client::builder().timeout(QUESTION_TIMEOUT).build().map_err(asking)?;
+        let process = Process::spawn("prometheus", &mut command).map_err(os_error("starting prometheus"))?;
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(QUESTION_TIMEOUT))
+            .http_status_as_error(false)
+            .build()
+            .into();
         let url = format!("http://127.0.0.1:{port}");
-        let prometheus = Self { _process: process, folder, url, client };
+        let prometheus = Self { _process: process, folder, url, agent };
         prometheus.wait_ready().await?;
         Ok(prometheus)
     }
 
     async fn wait_ready(&self) -> Result<()> {
         wait_until("a ready Prometheus", Duration::from_secs(30), || async {
-            let answer = self.client.get(format!("{}/-/ready", self.url)).send().await;
-            match answer {
-                Ok(answer) if answer.status().is_success() => Ok(()),
-                Ok(answer) => Err(answer.status().to_string()),
+            match self.get("/-/ready", &[]).await {
+                Ok((200, _)) => Ok(()),
+                Ok((status, _)) => Err(status.to_string()),
                 Err(error) => Err(error.to_string()),
             }
         })
@@ -96,7 +99,7 @@ impl Prometheus {
     ///
     /// # Errors
     ///
-    /// [`RigError::File`].
+    /// [`Error::File`].
     pub fn set_targets(&self, job: &str, targets: &[(u16, String)]) -> Result<()> {
         write_targets(&self.folder, job, targets)
     }
@@ -105,12 +108,12 @@ impl Prometheus {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] with Prometheus's own words for a wrong query.
+    /// [`Error::Invalid`] with Prometheus's own words for a wrong query.
     pub async fn count(&self, query: &str) -> Result<usize> {
-        let answer = self.get("query", &[("query", query)]).await?;
+        let answer = self.ask("query", &[("query", query)]).await?;
         match &answer["result"] {
             Value::Array(series) => Ok(series.len()),
-            other => Err(RigError::Invalid(format!("{query}: unexpected answer {other}"))),
+            other => Err(Error::Invalid(format!("{query}: unexpected answer {other}"))),
         }
     }
 
@@ -120,7 +123,7 @@ impl Prometheus {
     ///
     /// As [`Prometheus::count`].
     pub async fn value(&self, query: &str) -> Result<Option<f64>> {
-        let answer = self.get("query", &[("query", query)]).await?;
+        let answer = self.ask("query", &[("query", query)]).await?;
         Ok(answer["result"][0]["value"][1].as_str().and_then(|text| text.parse().ok()))
     }
 
@@ -128,9 +131,9 @@ impl Prometheus {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] when Prometheus does not answer.
+    /// [`Error::Invalid`] when Prometheus does not answer.
     pub async fn rules(&self) -> Result<Vec<Rule>> {
-        let answer = self.get("rules", &[]).await?;
+        let answer = self.ask("rules", &[]).await?;
         let groups = answer["groups"].as_array().into_iter().flatten();
         let rules = groups.flat_map(|group| group["rules"].as_array().into_iter().flatten());
         Ok(rules
@@ -146,7 +149,7 @@ impl Prometheus {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] when Prometheus does not answer.
+    /// [`Error::Invalid`] when Prometheus does not answer.
     pub async fn firing(&self) -> Result<BTreeSet<String>> {
         self.alerts(|state| state == "firing").await
     }
@@ -155,13 +158,13 @@ impl Prometheus {
     ///
     /// # Errors
     ///
-    /// [`RigError::Invalid`] when Prometheus does not answer.
+    /// [`Error::Invalid`] when Prometheus does not answer.
     pub async fn firing_or_pending(&self) -> Result<BTreeSet<String>> {
         self.alerts(|state| state == "firing" || state == "pending").await
     }
 
     async fn alerts(&self, wanted: impl Fn(&str) -> bool) -> Result<BTreeSet<String>> {
-        let answer = self.get("alerts", &[]).await?;
+        let answer = self.ask("alerts", &[]).await?;
         let alerts = answer["alerts"].as_array().into_iter().flatten();
         Ok(alerts
             .filter(|alert| alert["state"].as_str().is_some_and(&wanted))
@@ -169,15 +172,23 @@ impl Prometheus {
             .collect())
     }
 
-    async fn get(&self, what: &str, parameters: &[(&str, &str)]) -> Result<Value> {
-        let mut url = reqwest::Url::parse(&format!("{}/api/v1/{what}", self.url))
-            .map_err(|error| RigError::Invalid(error.to_string()))?;
-        url.query_pairs_mut().extend_pairs(parameters);
-        let answer: Value = self.client.get(url).send().await.map_err(asking)?.json().await.map_err(asking)?;
+    /// Status and body of an answer.
+    async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<(u16, String)> {
+        let request = self.agent.get(format!("{}{path}", self.url)).query_pairs(parameters.iter().copied());
+        let answer = tokio::task::spawn_blocking(move || {
+            let mut answer = request.call()?;
+            Ok::<_, ureq::Error>((answer.status().as_u16(), answer.body_mut().read_to_string()?))
+        });
+        answer.await.map_err(asking)?.map_err(asking)
+    }
+
+    async fn ask(&self, what: &str, parameters: &[(&str, &str)]) -> Result<Value> {
+        let (_, body) = self.get(&format!("/api/v1/{what}"), parameters).await?;
+        let answer: Value = serde_json::from_str(&body).map_err(asking)?;
         if answer["status"] == "success" {
             return Ok(answer["data"].clone());
         }
-        Err(RigError::Invalid(format!("Prometheus, asked for {what} {parameters:?}: {}", answer["error"])))
+        Err(Error::Invalid(format!("Prometheus, asked for {what} {parameters:?}: {}", answer["error"])))
     }
 }
 
@@ -185,7 +196,7 @@ impl Prometheus {
 ///
 /// # Errors
 ///
-/// [`RigError::MissingTool`] or [`RigError::Command`].
+/// [`Error::MissingTool`] or [`Error::Command`].
 pub fn promtool(arguments: &[&str], files: &[PathBuf]) -> Result<()> {
     let mut command = Command::new("promtool");
     command.args(arguments).args(files);
@@ -228,10 +239,10 @@ fn write_targets(folder: &Path, job: &str, targets: &[(u16, String)]) -> Result<
 pub(super) fn tool(name: &'static str) -> Result<&'static str> {
     match Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status() {
         Ok(_) => Ok(name),
-        Err(_) => Err(RigError::MissingTool { tool: name, install: INSTALL }),
+        Err(_) => Err(Error::MissingTool { tool: name, install: INSTALL }),
     }
 }
 
-fn asking(error: reqwest::Error) -> RigError {
-    RigError::Invalid(format!("asking Prometheus: {error}"))
+fn asking(error: impl std::fmt::Display) -> Error {
+    Error::Invalid(format!("asking Prometheus: {error}"))
 }

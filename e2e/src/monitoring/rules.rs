@@ -8,12 +8,12 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    error::{Result, RigError, file_error},
+    error::{Error, Result, file_error},
     folder,
 };
 
 /// The label `cluster` of every series.
-pub const CLUSTER: &str = "rig";
+pub const CLUSTER: &str = "test-bed";
 
 /// How long conditions must last, and how far queries look back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ const FASTER: [(&str, &str); 7] = [
 ///
 /// # Errors
 ///
-/// [`RigError::File`]; [`RigError::Invalid`] when a file has a `${...}` that is unknown here.
+/// [`Error::File`]; [`Error::Invalid`] when a file has a `${...}` that is unknown here.
 pub fn write(folder: &Path, pace: Pace) -> Result<Vec<PathBuf>> {
     let source = infra("rules");
     let mut written = Vec::new();
@@ -79,7 +79,7 @@ fn render(text: &str, pace: Pace) -> Result<String> {
     match text.split("${").nth(1) {
         Some(rest) => {
             let name = rest.split('}').next().unwrap_or(rest);
-            Err(RigError::Invalid(format!("infra/rules uses ${{{name}}}: give e2e/src/monitoring/rules.rs a value")))
+            Err(Error::Invalid(format!("infra/rules uses ${{{name}}}: give e2e/src/monitoring/rules.rs a value")))
         }
         None => Ok(text),
     }
@@ -89,7 +89,7 @@ fn render(text: &str, pace: Pace) -> Result<String> {
 ///
 /// # Errors
 ///
-/// [`RigError::File`].
+/// [`Error::File`].
 pub fn metric_relabelling() -> Result<String> {
     let path = infra("templates").join("metric-relabel.yaml");
     fs::read_to_string(&path).map_err(file_error(path))
@@ -108,7 +108,7 @@ pub struct PanelQuery {
 ///
 /// # Errors
 ///
-/// [`RigError::File`], or [`RigError::Invalid`] for a file that is no dashboard.
+/// [`Error::File`], or [`Error::Invalid`] for a file that is no dashboard.
 pub fn panel_queries() -> Result<Vec<PanelQuery>> {
     let source = infra("dashboards");
     let mut queries = Vec::new();
@@ -117,7 +117,7 @@ pub fn panel_queries() -> Result<Vec<PanelQuery>> {
         let text = fs::read_to_string(&path).map_err(file_error(&path))?;
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let dashboard: Value =
-            serde_json::from_str(&text).map_err(|error| RigError::Invalid(format!("{file}: {error}")))?;
+            serde_json::from_str(&text).map_err(|error| Error::Invalid(format!("{file}: {error}")))?;
         for panel in dashboard["panels"].as_array().into_iter().flatten() {
             for target in panel["targets"].as_array().into_iter().flatten() {
                 if let Some(query) = target["expr"].as_str() {

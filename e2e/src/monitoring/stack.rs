@@ -1,4 +1,4 @@
-//! A cluster of the rig with everything that watches it.
+//! A cluster of the test bed with everything that watches it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
 /// The topic with traffic.
 pub const TOPIC: &str = "orders";
 /// The group that reads it.
-pub const GROUP: &str = "rig-orders";
+pub const GROUP: &str = "orders-readers";
 const PARTITIONS: i32 = 6;
 
 /// Everything, running.
@@ -116,7 +116,7 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// [`crate::RigError::Kafka`].
+    /// [`crate::Error::Kafka`].
     pub fn start_reading(&mut self) -> Result<()> {
         self.reader = Some(traffic::read(&self.settings(), GROUP, TOPIC)?);
         Ok(())
@@ -126,7 +126,7 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// [`crate::RigError::File`].
+    /// [`crate::Error::File`].
     pub fn scrape_brokers(&self, scrape: bool) -> Result<()> {
         let targets = if scrape { self.brokers.as_slice() } else { &[] };
         self.prometheus.set_targets("msk-jmx", targets)

@@ -47,7 +47,7 @@ impl Drop for Member {
 ///
 /// # Errors
 ///
-/// [`crate::RigError::Kafka`] when librdkafka refuses the settings.
+/// [`crate::Error::Kafka`] when librdkafka refuses the settings.
 pub fn write(settings: &ClientConfig, topic: &str) -> Result<Task> {
     let mut settings = settings.clone();
     settings.set("message.timeout.ms", "5000").set("retry.backoff.ms", "200").set("acks", "all");
@@ -68,7 +68,7 @@ pub fn write(settings: &ClientConfig, topic: &str) -> Result<Task> {
 ///
 /// # Errors
 ///
-/// [`crate::RigError::Kafka`] when librdkafka refuses the settings.
+/// [`crate::Error::Kafka`] when librdkafka refuses the settings.
 pub fn read(settings: &ClientConfig, group: &str, topic: &str) -> Result<Task> {
     let mut settings = settings.clone();
     settings.set("group.id", group).set("auto.offset.reset", "earliest");

@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
+use msk_test_kit::Process;
+
 use super::prometheus::tool;
 use crate::{
-    error::{Result, RigError, file_error},
-    process::Process,
+    error::{Error, Result, file_error, os_error},
     wait::wait_until,
 };
 
@@ -29,7 +30,7 @@ impl Volume {
     ///
     /// # Errors
     ///
-    /// [`RigError::MissingTool`] says what to install; [`RigError::TimedOut`] when namespaces are not allowed here.
+    /// [`Error::MissingTool`] says what to install; [`Error::TimedOut`] when namespaces are not allowed here.
     pub async fn start(folder: &Path, port: u16) -> Result<Self> {
         let root = folder.join("node-root");
         // The exporter strips the root from what it shows: /kafka/datalogs is MSK's mount point.
@@ -44,7 +45,7 @@ impl Volume {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
         command.args(["sh", "-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = Process::spawn("node exporter", &mut command)?;
+        let process = Process::spawn("node exporter", &mut command).map_err(os_error("starting unshare"))?;
         let volume = Self { process, mount };
         wait_until("the data volume", Duration::from_secs(10), || {
             std::future::ready(volume.inside().map(drop).map_err(|error| error.to_string()))
@@ -57,7 +58,7 @@ impl Volume {
     ///
     /// # Errors
     ///
-    /// [`RigError::File`].
+    /// [`Error::File`].
     pub fn fill(&self, percent: u64) -> Result<()> {
         let path = self.inside()?.join("00000000000000000000.log");
         let bytes = usize::try_from(SIZE * percent / 100).unwrap_or(usize::MAX);
@@ -68,7 +69,7 @@ impl Volume {
     ///
     /// # Errors
     ///
-    /// [`RigError::File`].
+    /// [`Error::File`].
     pub fn clear(&self) -> Result<()> {
         let path = self.inside()?.join("00000000000000000000.log");
         fs::remove_file(&path).map_err(file_error(path))
@@ -79,14 +80,11 @@ impl Volume {
         let unshare = self.process.id();
         let children = format!("/proc/{unshare}/task/{unshare}/children");
         let text = fs::read_to_string(&children).map_err(file_error(children))?;
-        let child =
-            text.split_whitespace().next().ok_or_else(|| RigError::Invalid("no node exporter yet".to_owned()))?;
+        let child = text.split_whitespace().next().ok_or_else(|| Error::Invalid("no node exporter yet".to_owned()))?;
         let mounts = format!("/proc/{child}/mounts");
         let mounted = fs::read_to_string(&mounts).map_err(file_error(mounts))?;
         if !mounted.contains(&*self.mount.to_string_lossy()) {
-            return Err(RigError::Invalid(
-                "the data volume is not mounted: are user namespaces allowed here?".to_owned(),
-            ));
+            return Err(Error::Invalid("the data volume is not mounted: are user namespaces allowed here?".to_owned()));
         }
         let relative = self.mount.strip_prefix("/").unwrap_or(&self.mount);
         Ok(Path::new("/proc").join(child).join("root").join(relative))

@@ -19,9 +19,9 @@ use tokio::{
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::{
-    Shared, Wire,
     faults::{Cut, Faults},
     frames::{self, PRODUCE, SASL_HANDSHAKE},
+    shared::{Shared, Wire},
 };
 
 /// Chunks under way in one direction. When it is full the sender is not read any more, as with a full TCP window.

@@ -8,17 +8,19 @@
 //! | [`faults`] | what can be switched on |
 //! | `connection` | the forwarding of one connection, with its faults |
 //! | `frames` | just enough of Kafka's wire format to know a produce response |
+//! | `shared` | what the proxy and its connections both look at |
 //! | [`tls`] | ending the client's TLS and starting another towards the broker |
 
 mod connection;
 pub mod faults;
 mod frames;
+mod shared;
 pub mod tls;
 
 use std::{
     collections::VecDeque,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -29,20 +31,10 @@ use tokio::{
 };
 
 pub use faults::{Cut, Falsehood, Faults, Loss, Stats};
+pub use shared::Wire;
 
-use self::{connection::Connection, tls::Tls};
+use self::{connection::Connection, shared::Shared};
 use crate::error::{Result, os_error};
-
-/// What the proxy understands of the bytes.
-#[derive(Clone)]
-pub enum Wire {
-    /// Nothing: any protocol, TLS included, passes as it is.
-    Bytes,
-    /// Kafka without TLS: produce responses can be lost.
-    Kafka,
-    /// Kafka within TLS: the proxy is the server to the client and a client to the broker.
-    KafkaInTls(Tls),
-}
 
 /// A running proxy; dropping it closes its port and its connections.
 pub struct Proxy {
@@ -51,22 +43,12 @@ pub struct Proxy {
     acceptor: tokio::task::JoinHandle<()>,
 }
 
-/// What the acceptor and every connection look at.
-pub(crate) struct Shared {
-    pub(crate) wire: Wire,
-    pub(crate) upstream: Mutex<SocketAddr>,
-    pub(crate) faults: watch::Sender<Faults>,
-    /// A new value ends every connection that was open before it.
-    pub(crate) cut: watch::Sender<Cut>,
-    pub(crate) stats: Mutex<Stats>,
-}
-
 impl Proxy {
     /// Listens on `port` of 127.0.0.1 (0: any) and forwards to `upstream`.
     ///
     /// # Errors
     ///
-    /// [`crate::RigError::Os`] when the port is taken.
+    /// [`crate::Error::Os`] when the port is taken.
     pub async fn start(port: u16, upstream: SocketAddr, wire: Wire) -> Result<Self> {
         let listener = listen(port).await?;
         let port = listener.local_addr().map_err(os_error("asking for the proxy's port"))?.port();
@@ -116,12 +98,6 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         // The acceptor owns the connections' tasks.
         self.acceptor.abort();
-    }
-}
-
-impl Shared {
-    pub(crate) fn stats(&self) -> MutexGuard<'_, Stats> {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

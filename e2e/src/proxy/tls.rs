@@ -13,7 +13,7 @@ use tokio_rustls::{
 
 use crate::{
     certs::{Authority, Identity},
-    error::{Result, RigError},
+    error::{Error, Result},
 };
 
 /// Both ends of a TLS-terminating proxy.
@@ -28,7 +28,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// [`RigError::Certificate`] when the PEM cannot be used.
+    /// [`Error::Certificate`] when the PEM cannot be used.
     pub fn new(identity: &Identity, authority: &Authority) -> Result<Self> {
         let certificate = CertificateDer::from_pem_slice(identity.certificate_pem.as_bytes()).map_err(bad("server"))?;
         let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).map_err(bad("server key"))?;
@@ -52,6 +52,6 @@ impl Tls {
     }
 }
 
-fn bad<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> RigError {
-    move |error| RigError::Certificate { what: what.to_owned(), detail: error.to_string() }
+fn bad<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> Error {
+    move |error| Error::Certificate { what: what.to_owned(), detail: error.to_string() }
 }

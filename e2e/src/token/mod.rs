@@ -1,4 +1,4 @@
-//! MSK IAM tokens made by the rig: genuine ones, and ones that break a single rule but are otherwise validly signed.
+//! MSK IAM tokens made by the test bed: genuine ones, and ones that break a single rule but are otherwise validly signed.
 //!
 //! Written from AWS's description of `SigV4` query signing and independent of the signer that the product uses, so
 //! that the two, the verifier in the brokers, and AWS's own signer can be held against each other.

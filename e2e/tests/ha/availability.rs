@@ -11,10 +11,12 @@ use msk_e2e::{
     },
     lambda::Environment,
     load::{Load, Plan},
-    summary::{Answer, Summary},
+    summary::{RequestResult, Summary},
 };
 
-use crate::stage::{CLIENTS, Kind, LIMIT, Stage, ensure_all_succeeded, producers, topic, verdict};
+use crate::shared_clusters::{
+    CLIENTS, ClusterKind, LIMIT, SharedClusters, ensure_all_succeeded, producers, topic, verdict,
+};
 
 /// A dead broker's session ends after 9 s; election, metadata and one retry follow.
 pub(crate) const LONGEST_STALL: Duration = Duration::from_secs(15);
@@ -26,38 +28,38 @@ pub(crate) const SETTLING: Duration = Duration::from_secs(4);
 pub(crate) const STEADY: Plan =
     Plan { records: 1, pause: Duration::from_millis(20), every: Duration::ZERO, requests: u64::MAX, retry: false };
 
-pub(crate) async fn healthy(stage: &Stage) -> anyhow::Result<String> {
-    healthy_on(stage, Kind::Kafka3).await
+pub(crate) async fn healthy(clusters: &SharedClusters) -> anyhow::Result<String> {
+    healthy_on(clusters, ClusterKind::Kafka3).await
 }
 
-pub(crate) async fn healthy_on_kafka_4(stage: &Stage) -> anyhow::Result<String> {
-    healthy_on(stage, Kind::Kafka4).await
+pub(crate) async fn healthy_on_kafka_4(clusters: &SharedClusters) -> anyhow::Result<String> {
+    healthy_on(clusters, ClusterKind::Kafka4).await
 }
 
-async fn healthy_on(stage: &Stage, kind: Kind) -> anyhow::Result<String> {
-    let cluster = stage.cluster_of(kind).await?;
+async fn healthy_on(clusters: &SharedClusters, kind: ClusterKind) -> anyhow::Result<String> {
+    let cluster = clusters.cluster_of(kind).await?;
     let topic = topic(&cluster, "r1").await?;
     let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
     let load = Load::new(&topic);
     let clients = CLIENTS as u64;
-    let singles = Plan { requests: stage.choose(5_000, 20_000) / clients, pause: Duration::ZERO, ..Plan::default() };
+    let singles = Plan { requests: clusters.choose(5_000, 20_000) / clients, pause: Duration::ZERO, ..Plan::default() };
     load.run(&environments, singles).await;
-    let batches = Plan { records: 50, requests: stage.choose(100, 2_000) / clients, ..singles };
+    let batches = Plan { records: 50, requests: clusters.choose(100, 2_000) / clients, ..singles };
     load.run(&environments, batches).await;
     ensure_all_succeeded(&load)?;
     verdict(&cluster, &topic, &load).await
 }
 
-pub(crate) async fn kill_the_leader(stage: &Stage) -> anyhow::Result<String> {
-    kill_the_leader_on(stage, Kind::Kafka3, stage.choose(3, 20)).await
+pub(crate) async fn kill_the_leader(clusters: &SharedClusters) -> anyhow::Result<String> {
+    kill_the_leader_on(clusters, ClusterKind::Kafka3, clusters.choose(3, 20)).await
 }
 
-pub(crate) async fn kill_the_leader_on_kafka_4(stage: &Stage) -> anyhow::Result<String> {
-    kill_the_leader_on(stage, Kind::Kafka4, stage.choose(3, 20)).await
+pub(crate) async fn kill_the_leader_on_kafka_4(clusters: &SharedClusters) -> anyhow::Result<String> {
+    kill_the_leader_on(clusters, ClusterKind::Kafka4, clusters.choose(3, 20)).await
 }
 
-async fn kill_the_leader_on(stage: &Stage, kind: Kind, times: usize) -> anyhow::Result<String> {
-    let cluster = stage.cluster_of(kind).await?;
+async fn kill_the_leader_on(clusters: &SharedClusters, kind: ClusterKind, times: usize) -> anyhow::Result<String> {
+    let cluster = clusters.cluster_of(kind).await?;
     let topic = topic(&cluster, "r2").await?;
     let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
     let load = Load::new(&topic);
@@ -79,12 +81,12 @@ async fn kill_the_leader_on(stage: &Stage, kind: Kind, times: usize) -> anyhow::
     Ok(format!("{times} kills; {}", verdict(&cluster, &topic, &load).await?))
 }
 
-pub(crate) async fn rolling_restart(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn rolling_restart(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "r3").await?;
     let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
     let load = Load::new(&topic);
-    let rounds = stage.choose(1, 3);
+    let rounds = clusters.choose(1, 3);
     let restarts = async {
         for id in (0..rounds).flat_map(|_| BROKERS) {
             cluster.terminate(id).await?;
@@ -101,12 +103,12 @@ pub(crate) async fn rolling_restart(stage: &Stage) -> anyhow::Result<String> {
     Ok(format!("{rounds} x 3 restarts; {}", verdict(&cluster, &topic, &load).await?))
 }
 
-pub(crate) async fn stopped_nodes(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn stopped_nodes(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "r4").await?;
     let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
     let load = Load::new(&topic);
-    let pauses: &[u64] = stage.choose(&[10], &[5, 15, 60]);
+    let pauses: &[u64] = clusters.choose(&[10], &[5, 15, 60]);
     let stops = async {
         for &seconds in pauses {
             let leader = cluster.admin().leader(&topic, 0).await?;
@@ -129,8 +131,8 @@ pub(crate) async fn stopped_nodes(stage: &Stage) -> anyhow::Result<String> {
     Ok(format!("stopped for {pauses:?} s each; {}", verdict(&cluster, &topic, &load).await?))
 }
 
-pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn two_brokers_down(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "r5").await?;
     // Every broker must know it: one that still catches up after R4 would answer that there is no such topic.
     cluster.admin().wait_settled(&topic, 3, LIMIT).await?;
@@ -162,7 +164,7 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
         }
         // Only of that time: before and after it others' requests were refused.
         let said = cluster.log(left)?.get(said_before..).unwrap_or_default().to_owned();
-        tokio::time::sleep(Duration::from_secs(stage.choose(15, 30)).saturating_sub(load.now() - from)).await;
+        tokio::time::sleep(Duration::from_secs(clusters.choose(15, 30)).saturating_sub(load.now() - from)).await;
         let to = load.now();
         for id in down {
             cluster.restart(id)?;
@@ -176,23 +178,23 @@ pub(crate) async fn two_brokers_down(stage: &Stage) -> anyhow::Result<String> {
     last_requests(&load, &environments, back + LONGEST_STALL).await;
     let answers = load.answers();
     let during = answered_between(&answers, from, to);
-    let is_told = |answer: &Answer| {
+    let is_told = |answer: &RequestResult| {
         matches!(answer.status, 503 | 504) && matches!(answer.persisted.as_deref(), Some("no" | "unknown"))
     };
-    ensure!(!during.is_empty() && during.iter().all(|answer| !answer.is_success()), "2xx: {}", Summary::of(&during));
-    ensure!(during.iter().all(is_told), "during the outage: {}", Summary::of(&during));
+    ensure!(!during.is_empty() && during.iter().all(|answer| !answer.is_success()), "2xx: {}", Summary::new(&during));
+    ensure!(during.iter().all(is_told), "during the outage: {}", Summary::new(&during));
     ensure!(unanswered.persisted.as_deref() == Some("unknown"), "appended, and not acknowledged: {unanswered:?}");
     ensure!(refused.persisted.as_deref() == Some("no"), "refused by the broker: {refused:?}");
     // The answer cannot name the cause: librdkafka tries again until its time is over, and then tells of that alone.
     let of_partition = format!("for partition {topic}-{led}");
     let is_cause = |line: &str| line.contains("NotEnoughReplicasException") && line.contains(&of_partition);
     ensure!(said.lines().any(is_cause), "broker {left} says nothing of too few replicas {of_partition}: {refused:?}");
-    let told = Summary::of(&answers);
+    let told = Summary::new(&answers);
     ensure!(told.failures.is_empty(), "a request had no answer: {told}");
     let recovery = recovery(&answers, back)?;
     ensure!(recovery <= LONGEST_STALL, "2xx again only {recovery:.1?} after two replicas were in sync");
     let figures = verdict(&cluster, &topic, &load).await?;
-    Ok(format!("during the outage: {}; recovery {recovery:.1?}; in all: {figures}", Summary::of(&during)))
+    Ok(format!("during the outage: {}; recovery {recovery:.1?}; in all: {figures}", Summary::new(&during)))
 }
 
 pub(crate) async fn wait_for_another_leader(cluster: &Cluster, topic: &str, dead: BrokerId) -> anyhow::Result<()> {
@@ -221,8 +223,8 @@ fn without_requests(environment: &Environment) -> String {
 }
 
 /// Answers that came within the span, whenever they were asked for.
-fn answered_between(answers: &[Answer], from: Duration, to: Duration) -> Vec<Answer> {
-    let within = |answer: &&Answer| (from..to).contains(&(answer.sent_at + answer.duration));
+fn answered_between(answers: &[RequestResult], from: Duration, to: Duration) -> Vec<RequestResult> {
+    let within = |answer: &&RequestResult| (from..to).contains(&(answer.sent_at + answer.duration));
     answers.iter().filter(within).cloned().collect()
 }
 
@@ -238,14 +240,14 @@ pub(crate) async fn last_requests(load: &Load, environments: &[Environment], lim
 }
 
 /// How long after `back` the last failed answer came; an environment whose last answer is a failure has not recovered.
-pub(crate) fn recovery(answers: &[Answer], back: Duration) -> anyhow::Result<Duration> {
-    let ended = |answer: &Answer| answer.sent_at + answer.duration;
+pub(crate) fn recovery(answers: &[RequestResult], back: Duration) -> anyhow::Result<Duration> {
+    let ended = |answer: &RequestResult| answer.sent_at + answer.duration;
     let after = || answers.iter().filter(|answer| ended(answer) > back);
-    ensure!(after().any(Answer::is_success), "no 2xx after the fault: {}", Summary::of(answers));
+    ensure!(after().any(RequestResult::is_success), "no 2xx after the fault: {}", Summary::new(answers));
     let clients = answers.iter().map(|answer| answer.client).collect::<BTreeSet<_>>();
     for client in clients {
         let last = answers.iter().filter(|answer| answer.client == client).max_by_key(|answer| answer.sent_at);
-        ensure!(last.is_some_and(Answer::is_success), "client {client} has not recovered: {last:?}");
+        ensure!(last.is_some_and(RequestResult::is_success), "client {client} has not recovered: {last:?}");
     }
     let last_failure = after().filter(|answer| !answer.is_success()).map(ended).max().unwrap_or(back);
     let first_success = after().filter(|answer| answer.is_success()).map(ended).min().unwrap_or(back);

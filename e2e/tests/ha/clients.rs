@@ -18,7 +18,7 @@ use rand::Rng as _;
 
 use crate::{
     availability::{SETTLING, last_requests, recovery},
-    stage::{CLIENTS, Kind, Stage, producer, producers, topic, verdict},
+    shared_clusters::{CLIENTS, ClusterKind, SharedClusters, producer, producers, topic, verdict},
 };
 
 /// API Gateway's deadline is 30 s; the answer must leave this much earlier than the function's.
@@ -43,12 +43,12 @@ const LIMITS: [usize; 2] = [100, 4];
 const PENALTY: Duration = Duration::from_millis(450);
 
 /// From the start of the process to the acknowledgement of its first record, one cold start after the other.
-pub(crate) async fn first_acknowledgement(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn first_acknowledgement(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "f1").await?;
     let options = producer(&cluster, &topic, &[]);
     let load = Load::new(&topic);
-    let count = stage.choose(20, 100);
+    let count = clusters.choose(20, 100);
     let (mut inits, mut requests, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..=count {
         let environment = Environment::start(&options).await?;
@@ -72,7 +72,7 @@ pub(crate) async fn first_acknowledgement(stage: &Stage) -> anyhow::Result<Strin
     // The median, because a busy machine delays single starts; with the penalty every one would be above.
     ensure!(whole.0 < PENALTY, "p50 {:.0?}: the wait for the producer id is back", whole.0);
     // The full column has the machine for itself: there not even one start may have waited.
-    ensure!(!stage.is_full() || whole.1 < PENALTY, "maximum {:.0?}: a start waited for the producer id", whole.1);
+    ensure!(!clusters.is_full() || whole.1 < PENALTY, "maximum {:.0?}: a start waited for the producer id", whole.1);
     Ok(format!(
         "{count} cold starts, TLS and IAM; process start to acknowledgement: p50 {:.0?}, maximum {:.0?}; \
          of these init: p50 {:.0?}, maximum {:.0?}; request: p50 {:.0?}, maximum {:.0?}",
@@ -80,9 +80,9 @@ pub(crate) async fn first_acknowledgement(stage: &Stage) -> anyhow::Result<Strin
     ))
 }
 
-pub(crate) async fn cold_starts(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
-    let count = stage.choose(50, 200);
+pub(crate) async fn cold_starts(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
+    let count = clusters.choose(50, 200);
     let mut figures = Vec::new();
     for limit in LIMITS {
         let topic = topic(&cluster, "r14").await?;
@@ -119,12 +119,12 @@ async fn cold_start(options: &FunctionOptions, load: &Load, number: usize) -> an
     Ok(environment)
 }
 
-pub(crate) async fn deadlines(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn deadlines(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "r17").await?;
     let environments = producers(&cluster, &topic, CLIENTS * 2, &[]).await?;
     let load = Load::new(&topic);
-    let each = stage.choose(200, 1_000_usize).div_ceil(environments.len());
+    let each = clusters.choose(200, 1_000_usize).div_ceil(environments.len());
     // Most of the time the brokers are silent: only the function's own clock ends a request then.
     let weather = async {
         loop {
@@ -167,9 +167,9 @@ pub(crate) async fn deadlines(stage: &Stage) -> anyhow::Result<String> {
     Ok(format!("least time left at an answer to a request that was let in {least:.0?}; {figures}"))
 }
 
-pub(crate) async fn moved_brokers(stage: &Stage) -> anyhow::Result<String> {
+pub(crate) async fn moved_brokers(clusters: &SharedClusters) -> anyhow::Result<String> {
     // A cluster of its own: the shared one keeps its addresses.
-    let mut cluster = Cluster::start(&Kind::Kafka3.options()).await?;
+    let mut cluster = Cluster::start(&ClusterKind::Kafka3.options()).await?;
     cluster.iam().set_policy(iam::PRODUCER_ROLE, iam::producer_policy(&["*"]))?;
     let topic = topic(&cluster, "r15").await?;
     // The bootstrap names stay; what stands behind them moves.
@@ -183,7 +183,7 @@ pub(crate) async fn moved_brokers(stage: &Stage) -> anyhow::Result<String> {
     let environments = functions::start(&options, 2).await?;
     let load = Load::new(&topic);
     let mut slowest = Duration::ZERO;
-    let times = stage.choose(1, 10);
+    let times = clusters.choose(1, 10);
     for _ in 0..times {
         let plan = Plan { pause: Duration::from_millis(50), ..Plan::default() };
         let moved = async {

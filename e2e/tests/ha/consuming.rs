@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use crate::{
     availability::wait_for_another_leader,
     faults::nemesis,
-    stage::{CLIENTS, LIMIT, Stage, producers, topic, verdict},
+    shared_clusters::{CLIENTS, LIMIT, SharedClusters, producers, topic, verdict},
 };
 
 /// Records of one event.
@@ -102,8 +102,8 @@ async fn deliver_all(environment: &Environment, topic: &str, records: Vec<Stored
     Ok(invocations)
 }
 
-pub(crate) async fn retries(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn retries(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "r9").await?;
     // Short enough that a dead leader is not ridden out: the client has to retry.
     let environments = producers(&cluster, &topic, CLIENTS, &[("DELIVERY_TIMEOUT_MS", "3000")]).await?;
@@ -125,14 +125,14 @@ pub(crate) async fn retries(stage: &Stage) -> anyhow::Result<String> {
         cluster.restart(leader)?;
         cluster.wait_ready(LIMIT).await?;
         cluster.proxies().for_each(|proxy| proxy.set(Faults::default()));
-        if stage.is_full() {
+        if clusters.is_full() {
             nemesis(&cluster, 9, 60).await?;
         }
         anyhow::Ok(())
     };
     let plan = Plan { pause: Duration::from_millis(20), retry: true, ..Plan::default() };
     load.run_until(&environments, plan, faults).await?;
-    stage.heal().await?;
+    clusters.heal().await?;
     cluster.admin().wait_in_sync(&topic, 2, LIMIT).await?;
     let records = log_reader::read_topic(&cluster, &topic).await?;
     let ids: BTreeMap<Place, String> =
@@ -156,10 +156,10 @@ pub(crate) async fn retries(stage: &Stage) -> anyhow::Result<String> {
     Ok(format!("{} messages, {repeated} copies more in the log, each message with one effect; {figures}", sent.len()))
 }
 
-pub(crate) async fn redelivery(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn redelivery(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "c1").await?;
-    let count = stage.choose(5_000, 50_000);
+    let count = clusters.choose(5_000, 50_000);
     write_messages(&cluster, &topic, (0..count).map(message).collect()).await?;
     let partitions = by_partition(log_reader::read_topic(&cluster, &topic).await?);
     let consumer = Environment::start(&functions::consumer(&cluster, Listener::Iam, None)).await?;
@@ -252,12 +252,12 @@ const POISON: [(&str, &[u8]); 5] = [
     ("deep", b"[[[[[[[[[[[[[[[["),
 ];
 
-pub(crate) async fn poison(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn poison(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "c2").await?;
     let dead = format!("{topic}.dlq");
     cluster.admin().create_topic(&dead, 1, &[]).await?;
-    let count = stage.choose(5_000, 50_000);
+    let count = clusters.choose(5_000, 50_000);
     let values = (0..count).map(|number| {
         let (id, good) = message(number);
         let value = if number % 100 == 50 { POISON[number / 100 % POISON.len()].1.to_vec() } else { good };
@@ -282,8 +282,8 @@ pub(crate) async fn poison(stage: &Stage) -> anyhow::Result<String> {
     Ok(format!("{count} records, {} poison, each in the dead letter once ({reasons:?}); no good one lost", bad.len()))
 }
 
-pub(crate) async fn dead_letter_down(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn dead_letter_down(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "c4").await?;
     let dead = format!("{topic}.dlq");
     cluster.admin().create_topic(&dead, 1, &[]).await?;
@@ -326,8 +326,8 @@ pub(crate) async fn dead_letter_down(stage: &Stage) -> anyhow::Result<String> {
 }
 
 /// Without its store nothing is handled; with it again each record is, once.
-pub(crate) async fn store_down(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn store_down(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "c4").await?;
     write_messages(&cluster, &topic, (0..200).map(message).collect()).await?;
     let records = log_reader::read_topic(&cluster, &topic).await?;

@@ -22,7 +22,7 @@ use msk_e2e::{
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::stage::{Kind, Stage, ensure_all_succeeded, producer, topic, verdict};
+use crate::shared_clusters::{ClusterKind, SharedClusters, ensure_all_succeeded, producer, topic, verdict};
 
 /// How long each access key lives.
 const LIFE: Duration = Duration::from_secs(20);
@@ -96,8 +96,8 @@ async fn answer(State(endpoint): State<Arc<Endpoint>>) -> (StatusCode, String) {
     (StatusCode::OK, document.to_string())
 }
 
-pub(crate) async fn short_lives(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster_of(Kind::Kafka3Reauthenticating).await?;
+pub(crate) async fn short_lives(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster_of(ClusterKind::Kafka3Reauthenticating).await?;
     let topic = topic(&cluster, "r12").await?;
     let endpoint = Arc::new(Endpoint {
         cluster: Arc::clone(&cluster),
@@ -115,7 +115,7 @@ pub(crate) async fn short_lives(stage: &Stage) -> anyhow::Result<String> {
         .retain(|(name, _)| !cluster.key().environment().iter().any(|(own, _)| own == name && own != "AWS_REGION"));
     let environments = functions::start(&options, 2).await?;
     let load = Load::new(&topic);
-    let seconds = stage.choose(60, 600);
+    let seconds = clusters.choose(60, 600);
     let plan = Plan { pause: Duration::from_millis(20), ..Plan::default() };
     let before = Renewals::seen(&endpoint, &cluster)?;
     load.run_until(&environments, plan, tokio::time::sleep(Duration::from_secs(seconds))).await;

@@ -8,14 +8,14 @@ use msk_e2e::{
     lambda::Environment,
     load::{Load, Plan},
     proxy::{Cut, Falsehood, Faults, Loss},
-    summary::{Answer, Summary},
+    summary::{RequestResult, Summary},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 
 use crate::{
     availability::{LONGEST_STALL, SETTLING, STEADY, last_requests, recovery},
     sabotage,
-    stage::{CLIENTS, LIMIT, Stage, ensure_all_succeeded, producers, topic, verdict},
+    shared_clusters::{CLIENTS, LIMIT, SharedClusters, ensure_all_succeeded, producers, topic, verdict},
 };
 
 /// From the end of a network partition to the last failed answer.
@@ -42,8 +42,8 @@ fn set_all(cluster: &Cluster, faults: &Faults) {
     }
 }
 
-pub(crate) async fn lost_responses(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn lost_responses(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "r6").await?;
     let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
     let load = Load::new(&topic);
@@ -52,7 +52,7 @@ pub(crate) async fn lost_responses(stage: &Stage) -> anyhow::Result<String> {
     let lost = || cluster.proxies().map(|proxy| proxy.stats().produce_responses_lost).sum::<u64>();
     let before = lost();
     set_all(&cluster, &Faults { lose_produce_responses: Some(lose), ..Faults::default() });
-    let plan = Plan { requests: stage.choose(1_000, 10_000) / CLIENTS as u64, ..Plan::default() };
+    let plan = Plan { requests: clusters.choose(1_000, 10_000) / CLIENTS as u64, ..Plan::default() };
     load.run(&environments, plan).await;
     set_all(&cluster, &Faults::default());
     let lost = lost() - before;
@@ -61,13 +61,13 @@ pub(crate) async fn lost_responses(stage: &Stage) -> anyhow::Result<String> {
     Ok(format!("{lost} produce responses lost; {}", verdict(&cluster, &topic, &load).await?))
 }
 
-pub(crate) async fn partitions(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn partitions(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "r7").await?;
     let environments = producers(&cluster, &topic, CLIENTS + 1, &[("DELIVERY_TIMEOUT_MS", "3000")]).await?;
     let load = Load::new(&topic);
-    let one = from_one_broker(&cluster, &topic, &load, &environments, stage.choose(15, 20)).await?;
-    let all = from_all_brokers(&cluster, &load, &environments[..CLIENTS], stage.choose(15, 60)).await?;
+    let one = from_one_broker(&cluster, &topic, &load, &environments, clusters.choose(15, 20)).await?;
+    let all = from_all_brokers(&cluster, &load, &environments[..CLIENTS], clusters.choose(15, 60)).await?;
     // Of both parts together: what was answered `no` in the first must not be written in the second either.
     let figures = verdict(&cluster, &topic, &load).await?;
     Ok(format!("{one} | {all} | in all: {figures}"))
@@ -146,33 +146,33 @@ fn part(what: &str, load: &Load, begun: Duration, back: Duration, fast: &str) ->
     let answers = load.answers_since(begun);
     let recovery = recovery(&answers, back)?;
     ensure!(recovery <= RECOVERY, "{what}: 2xx again only after {recovery:.1?}");
-    let summary = Summary::of(&answers);
+    let summary = Summary::new(&answers);
     Ok(format!("{what}: recovery {recovery:.1?}; after the third failure in a row {fast}; {summary}"))
 }
 
 /// After the third failure in a row nobody waits any more: of these, asked for one after the other, all must be failures,
 /// and fast ones from the fourth on.
-fn ensure_fails_fast(failures: &[Answer]) -> anyhow::Result<String> {
+fn ensure_fails_fast(failures: &[RequestResult]) -> anyhow::Result<String> {
     let success = failures.iter().find(|answer| answer.is_success());
     ensure!(success.is_none(), "no failure: {success:?}");
     ensure!(failures.len() > FAILURES, "asked only {} times", failures.len());
-    let late = Summary::of(&failures[FAILURES..]);
+    let late = Summary::new(&failures[FAILURES..]);
     ensure!(late.longest <= FAST_ENOUGH && late.median <= FAST, "after the third failure in a row: {late}");
     Ok(format!("p50 {:.2?}, longest {:.2?} of {}", late.median, late.longest, late.requests))
 }
 
-pub(crate) async fn random_faults(stage: &Stage) -> anyhow::Result<String> {
+pub(crate) async fn random_faults(clusters: &SharedClusters) -> anyhow::Result<String> {
     let mut figures = Vec::new();
-    let seeds: &[u64] = stage.choose(&[1], &[1, 2, 3, 4, 5]);
+    let seeds: &[u64] = clusters.choose(&[1], &[1, 2, 3, 4, 5]);
     for &seed in seeds {
-        let cluster = stage.cluster().await?;
+        let cluster = clusters.cluster().await?;
         let topic = topic(&cluster, "r8").await?;
         let environments = producers(&cluster, &topic, CLIENTS, &[("DELIVERY_TIMEOUT_MS", "10000")]).await?;
         let load = Load::new(&topic);
-        let rounds = stage.choose(60, 300) / 5;
+        let rounds = clusters.choose(60, 300) / 5;
         let faults = async {
             let names = nemesis(&cluster, seed, rounds).await?;
-            stage.heal().await?;
+            clusters.heal().await?;
             cluster.admin().wait_in_sync(&topic, 2, LIMIT).await?;
             let back = load.now();
             tokio::time::sleep(SETTLING).await;
@@ -241,8 +241,8 @@ fn lasting(name: &str) -> Faults {
     }
 }
 
-pub(crate) async fn fatal_errors(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn fatal_errors(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "r16").await?;
     let environments = producers(&cluster, &topic, 1, &[]).await?;
     let environment = &environments[0];
@@ -251,7 +251,7 @@ pub(crate) async fn fatal_errors(stage: &Stage) -> anyhow::Result<String> {
     let [descriptors, threads] = footprint(environment.id())?;
     let lie = Falsehood { every: 1, error_code: OUT_OF_ORDER };
     let mut slowest = Duration::ZERO;
-    let times = stage.choose(20, 100);
+    let times = clusters.choose(20, 100);
     let falsified = || cluster.proxies().map(|proxy| proxy.stats().produce_responses_falsified).sum::<u64>();
     let before = falsified();
     for number in 0..times {

@@ -10,7 +10,7 @@ use msk_e2e::{
     proxy::{Cut, Faults},
 };
 
-use crate::stage::{CLIENTS, Stage, ensure_all_succeeded, producer, producers, topic, verdict};
+use crate::shared_clusters::{CLIENTS, SharedClusters, ensure_all_succeeded, producer, producers, topic, verdict};
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -32,15 +32,15 @@ const NIGHTS: [(i64, Option<Cut>); 12] = [
     (4 * MINUTE_MS, Some(Cut::Reset)),
 ];
 
-pub(crate) async fn freeze_and_thaw(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn freeze_and_thaw(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "r10").await?;
     let options = FunctionOptions { movable_clock: true, ..producer(&cluster, &topic, &[]) };
     let environment = Environment::start(&options).await?;
     let load = Load::new(&topic);
     ensure!(load.send(&environment, 0, 1).await.is_success(), "{}", load.summary());
     let mut slowest = Duration::ZERO;
-    let cycles = stage.choose(30, 1_000);
+    let cycles = clusters.choose(30, 1_000);
     for cycle in 0..cycles {
         let (jump_ms, cut) = NIGHTS[cycle % NIGHTS.len()];
         environment.freeze().await?;
@@ -69,8 +69,8 @@ pub(crate) async fn freeze_and_thaw(stage: &Stage) -> anyhow::Result<String> {
 const REAL_FREEZE: Duration = Duration::from_secs(16 * 60);
 
 /// Five environments that really are frozen for as long, at the same time.
-pub(crate) async fn real_freezes(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn real_freezes(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "r10").await?;
     let environments = producers(&cluster, &topic, 5, &[]).await?;
     let load = Load::new(&topic);
@@ -90,12 +90,12 @@ pub(crate) async fn real_freezes(stage: &Stage) -> anyhow::Result<String> {
     Ok(format!("5 environments frozen for {REAL_FREEZE:?}; slowest first answer {slowest:.2?}; {figures}"))
 }
 
-pub(crate) async fn no_zombies(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn no_zombies(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "r11").await?;
     let environments = producers(&cluster, &topic, CLIENTS + 1, &[("DELIVERY_TIMEOUT_MS", "1500")]).await?;
     let load = Load::new(&topic);
-    let rounds = stage.choose(50, 500) / environments.len();
+    let rounds = clusters.choose(50, 500) / environments.len();
     for round in 0..rounds {
         // Records that were sent and not answered, and records that never left the process.
         let fault = if round % 2 == 0 {

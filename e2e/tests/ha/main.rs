@@ -15,27 +15,27 @@ mod faults;
 mod freezing;
 mod sabotage;
 mod security;
+mod shared_clusters;
 mod soak;
-mod stage;
 
 use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use stage::Stage;
+use shared_clusters::SharedClusters;
 
-type Run = for<'a> fn(&'a Stage) -> Pin<Box<dyn Future<Output = anyhow::Result<String>> + 'a>>;
+type RunScenario = for<'a> fn(&'a SharedClusters) -> Pin<Box<dyn Future<Output = anyhow::Result<String>> + 'a>>;
 
 /// A scenario of the reliability table: its id, what it shows, and how.
 struct Scenario {
     id: &'static str,
     name: &'static str,
-    run: Run,
+    run: RunScenario,
 }
 
 macro_rules! scenarios {
     ($($id:literal $name:literal $run:path;)*) => {
-        &[$(Scenario { id: $id, name: $name, run: |stage| Box::pin($run(stage)) }),*]
+        &[$(Scenario { id: $id, name: $name, run: |clusters| Box::pin($run(clusters)) }),*]
     };
 }
 
@@ -76,7 +76,7 @@ const LONG: &[Scenario] = scenarios! {
     "R18" "soak" soak::soak;
 };
 
-/// Run when asked for (`--ignored`): with a promise broken the scenario must fail.
+/// RunScenario when asked for (`--ignored`): with a promise broken the scenario must fail.
 const SABOTAGE: &[Scenario] = scenarios! {
     "X-acks" "acks=1 is noticed" sabotage::leader_alone;
     "X-idempotence" "idempotence off is noticed" sabotage::no_idempotence;
@@ -93,23 +93,23 @@ fn main() -> ExitCode {
         panic!("no tokio runtime");
     };
     let runtime = Arc::new(runtime);
-    let stage = Arc::new(Stage::new());
+    let clusters = Arc::new(SharedClusters::new());
     let chosen = match chosen(arguments.ignored || arguments.include_ignored) {
         Ok(chosen) => chosen,
         Err(error) => panic!("{error}"),
     };
-    let long: &[Scenario] = if stage.is_full() || !chosen.is_empty() { LONG } else { &[] };
+    let long: &[Scenario] = if clusters.is_full() || !chosen.is_empty() { LONG } else { &[] };
     let is_chosen = |scenario: &&Scenario| chosen.is_empty() || chosen.iter().any(|id| id == scenario.id);
     let trial = |scenario: &'static Scenario| {
-        let (runtime, stage) = (Arc::clone(&runtime), Arc::clone(&stage));
-        Trial::test(format!("{} {}", scenario.id, scenario.name), move || run(scenario, &runtime, &stage))
+        let (runtime, clusters) = (Arc::clone(&runtime), Arc::clone(&clusters));
+        Trial::test(format!("{} {}", scenario.id, scenario.name), move || run(scenario, &runtime, &clusters))
     };
     let column = SCENARIOS.iter().chain(long).filter(is_chosen).map(trial);
     let sabotage = SABOTAGE.iter().filter(is_chosen).map(|scenario| trial(scenario).with_ignored_flag(true));
     let trials = column.chain(sabotage).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     // The clusters end on the runtime they live on.
-    runtime.block_on(async { stage.end().await });
+    runtime.block_on(async { clusters.end().await });
     conclusion.exit_code()
 }
 
@@ -126,11 +126,11 @@ fn chosen(with_sabotage: bool) -> anyhow::Result<Vec<String>> {
     Ok(ids)
 }
 
-fn run(scenario: &Scenario, runtime: &tokio::runtime::Runtime, stage: &Stage) -> Result<(), Failed> {
+fn run(scenario: &Scenario, runtime: &tokio::runtime::Runtime, clusters: &SharedClusters) -> Result<(), Failed> {
     let start = Instant::now();
     let result = runtime.block_on(async {
-        let result = (scenario.run)(stage).await;
-        let healed = stage.heal().await;
+        let result = (scenario.run)(clusters).await;
+        let healed = clusters.heal().await;
         result.and_then(|figures| healed.map(|()| figures))
     });
     let took = start.elapsed().as_secs_f32();
@@ -138,7 +138,7 @@ fn run(scenario: &Scenario, runtime: &tokio::runtime::Runtime, stage: &Stage) ->
         Ok(figures) => {
             let line = format!("{} {} ({took:.0} s): {figures}", scenario.id, scenario.name);
             println!("\n{line}");
-            stage::collect(scenario.id, &line);
+            shared_clusters::collect(scenario.id, &line);
             Ok(())
         }
         Err(error) => Err(Failed::from(format!("{} after {took:.0} s: {error:#}", scenario.id))),

@@ -1,4 +1,4 @@
-//! Scenarios that must fail: each runs with one promise broken, or with a blind part of the rig, and its complaint is what
+//! Scenarios that must fail: each runs with one promise broken, or with a blind part of the test bed, and its complaint is what
 //! is looked for. A check that cannot fail is none.
 
 use std::future::Future;
@@ -6,7 +6,7 @@ use std::future::Future;
 use anyhow::{bail, ensure};
 use msk_e2e::history::Found;
 
-use crate::{availability, clients, faults, stage::Stage};
+use crate::{availability, clients, faults, shared_clusters::SharedClusters};
 
 /// What is broken.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ fn broken() -> Option<Broken> {
 }
 
 /// The switch that the producer is to be started with.
-pub(crate) fn of_producer() -> Option<&'static str> {
+pub(crate) fn producer_switch() -> Option<&'static str> {
     match broken() {
         Some(Broken::Producer(switch)) => Some(switch),
         _ => None,
@@ -47,7 +47,7 @@ pub(crate) fn plant_loss(log: &mut Vec<Found>) {
     }
 }
 
-/// The scenario's complaint, which must be the right one.
+/// The scenario's complaint, which must be the test bedht one.
 async fn caught(
     what: Broken,
     is_right: impl Fn(&str) -> bool,
@@ -64,11 +64,11 @@ async fn caught(
 }
 
 /// With `acks=1` nobody asks for in-sync replicas: with two of three brokers down it still says 2xx.
-pub(crate) async fn leader_alone(stage: &Stage) -> anyhow::Result<String> {
+pub(crate) async fn leader_alone(clusters: &SharedClusters) -> anyhow::Result<String> {
     caught(
         Broken::Producer("acks-one"),
         |complaint| complaint.starts_with("2xx: "),
-        availability::two_brokers_down(stage),
+        availability::two_brokers_down(clusters),
     )
     .await
 }
@@ -78,36 +78,37 @@ fn duplicated(complaint: &str) -> bool {
 }
 
 /// Without sequence numbers a lost response becomes a duplicate.
-pub(crate) async fn no_idempotence(stage: &Stage) -> anyhow::Result<String> {
-    caught(Broken::Producer("no-idempotence"), duplicated, faults::lost_responses(stage)).await
+pub(crate) async fn no_idempotence(clusters: &SharedClusters) -> anyhow::Result<String> {
+    caught(Broken::Producer("no-idempotence"), duplicated, faults::lost_responses(clusters)).await
 }
 
 /// A client that had a fatal error never writes again.
-pub(crate) async fn no_rebuild(stage: &Stage) -> anyhow::Result<String> {
+pub(crate) async fn no_rebuild(clusters: &SharedClusters) -> anyhow::Result<String> {
     caught(
         Broken::Producer("no-rebuild"),
         |complaint| complaint.starts_with("after fatal error"),
-        faults::fatal_errors(stage),
+        faults::fatal_errors(clusters),
     )
     .await
 }
 
 /// A request that is let in whatever time is left may be written after its caller has given up.
-pub(crate) async fn no_admission(stage: &Stage) -> anyhow::Result<String> {
+pub(crate) async fn no_admission(clusters: &SharedClusters) -> anyhow::Result<String> {
     caught(
         Broken::Producer("no-admission"),
         |complaint| complaint.starts_with("a request was let in too late"),
-        clients::deadlines(stage),
+        clients::deadlines(clusters),
     )
     .await
 }
 
 /// A log that misses a record is a loss.
-pub(crate) async fn planted_loss(stage: &Stage) -> anyhow::Result<String> {
-    caught(Broken::LogReader, |complaint| complaint.contains("; 1 lost,"), faults::lost_responses(stage)).await
+pub(crate) async fn planted_loss(clusters: &SharedClusters) -> anyhow::Result<String> {
+    caught(Broken::LogReader, |complaint| complaint.contains("; 1 lost,"), faults::lost_responses(clusters)).await
 }
 
 /// A proxy that loses nothing tests nothing.
-pub(crate) async fn blind_proxy(stage: &Stage) -> anyhow::Result<String> {
-    caught(Broken::Proxy, |complaint| complaint.ends_with("responses were lost"), faults::lost_responses(stage)).await
+pub(crate) async fn blind_proxy(clusters: &SharedClusters) -> anyhow::Result<String> {
+    caught(Broken::Proxy, |complaint| complaint.ends_with("responses were lost"), faults::lost_responses(clusters))
+        .await
 }

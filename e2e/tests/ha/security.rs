@@ -29,13 +29,13 @@ use rdkafka::{
 
 use serde_json::json;
 
-use crate::stage::{Kind, Stage, producer, topic};
+use crate::shared_clusters::{ClusterKind, SharedClusters, producer, topic};
 
 /// A refusal must be told within this.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
-pub(crate) async fn tls_refusals(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn tls_refusals(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "s4").await?;
     let own = cluster.authority();
     let other = Authority::new("another authority")?;
@@ -77,8 +77,8 @@ async fn entry(cluster: &Cluster, identity: Option<&Identity>) -> anyhow::Result
     })
 }
 
-pub(crate) async fn missing_permissions(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn missing_permissions(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "s5").await?;
     let on_cluster = |actions: &[&str]| Statement::allow(actions, &[iam::cluster_arn()]);
     let on_topic = |actions: &[&str], topic: &str| Statement::allow(actions, &[iam::topic_arn(topic)]);
@@ -120,8 +120,8 @@ pub(crate) async fn missing_permissions(stage: &Stage) -> anyhow::Result<String>
 /// Text that a log must not show, wherever it was put in.
 const CANARY: &str = "canary-7f3a9c";
 
-pub(crate) async fn clean_logs(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn clean_logs(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "s3").await?;
     let environment = Environment::start(&producer(&cluster, &topic, &[])).await?;
     let mut answers = 0;
@@ -168,17 +168,17 @@ fn events_with(text: &str, topic: &str) -> Vec<HttpEvent> {
     ]
 }
 
-pub(crate) async fn forged_tokens(stage: &Stage) -> anyhow::Result<String> {
-    forged_tokens_on(stage, Kind::Kafka3).await
+pub(crate) async fn forged_tokens(clusters: &SharedClusters) -> anyhow::Result<String> {
+    forged_tokens_on(clusters, ClusterKind::Kafka3).await
 }
 
-pub(crate) async fn forged_tokens_on_kafka_4(stage: &Stage) -> anyhow::Result<String> {
-    forged_tokens_on(stage, Kind::Kafka4).await
+pub(crate) async fn forged_tokens_on_kafka_4(clusters: &SharedClusters) -> anyhow::Result<String> {
+    forged_tokens_on(clusters, ClusterKind::Kafka4).await
 }
 
 /// Shows each token to a broker, which must refuse it and log the rule.
-async fn forged_tokens_on(stage: &Stage, kind: Kind) -> anyhow::Result<String> {
-    let cluster = stage.cluster_of(kind).await?;
+async fn forged_tokens_on(clusters: &SharedClusters, kind: ClusterKind) -> anyhow::Result<String> {
+    let cluster = clusters.cluster_of(kind).await?;
     let now = time::OffsetDateTime::now_utc();
     let genuine = TokenDraft::genuine(cluster.key(), now, 900).token();
     ensure!(connects(&cluster, &genuine).await?, "the genuine token was refused");

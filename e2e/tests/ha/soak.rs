@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use anyhow::{Context as _, bail, ensure};
 use msk_e2e::load::{Load, Plan};
 
-use crate::stage::{CLIENTS, Stage, ensure_all_succeeded, producers, topic, verdict};
+use crate::shared_clusters::{CLIENTS, SharedClusters, ensure_all_succeeded, producers, topic, verdict};
 
 /// Caches and pools fill up first.
 const WARM: Duration = Duration::from_secs(5 * 60);
@@ -24,8 +24,8 @@ struct Footprint {
     descriptors: usize,
 }
 
-pub(crate) async fn soak(stage: &Stage) -> anyhow::Result<String> {
-    let cluster = stage.cluster().await?;
+pub(crate) async fn soak(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "r18").await?;
     let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
     let ids: Vec<u32> = environments.iter().map(msk_e2e::lambda::Environment::id).collect();

@@ -4,13 +4,13 @@
 
 use std::process::Command;
 
-use msk_test_host::{Extensions, Host, Posted, Process, clean, sample};
+use msk_test_kit::{Extensions, FunctionHost, Posted, Process, clean, sample};
 use serde_json::{Value, json};
 
 /// A consumer that polls a Runtime API.
 struct Consumer {
     process: Process,
-    host: Host,
+    host: FunctionHost,
 }
 
 /// The command, with these variables alone.
@@ -22,7 +22,7 @@ fn function(variables: &[(&str, &str)]) -> Command {
 
 impl Consumer {
     fn start(variables: &[(&str, &str)]) -> Self {
-        let host = Host::start(Extensions::Served);
+        let host = FunctionHost::start(Extensions::Served);
         Self { process: host.function(function(variables)), host }
     }
 
@@ -40,7 +40,7 @@ impl Consumer {
 fn a_batch_is_answered_with_a_line_per_record_and_one_of_metrics() {
     let consumer = Consumer::start(&[("REPORT_BATCH_ITEM_FAILURES", "true")]);
     let posted = consumer.invoke(sample("msk-headers.json"));
-    assert_eq!((posted.kind.as_str(), posted.body), ("response", json!({"batchItemFailures": []})));
+    assert_eq!((posted.kind, posted.body), ("response", json!({"batchItemFailures": []})));
 
     let record = consumer.line(|line| line["message"] == "record");
     for (name, value) in
@@ -72,7 +72,7 @@ fn failures_are_reported_or_fail_the_invocation_as_the_mapping_wants() {
 
     let whole = Consumer::start(&[]);
     let posted = whole.invoke(sample("msk-poison.json"));
-    assert_eq!((posted.kind.as_str(), &posted.body["errorType"]), ("error", &json!("RecordsFailed")));
+    assert_eq!((posted.kind, &posted.body["errorType"]), ("error", &json!("RecordsFailed")));
     let message = posted.body["errorMessage"].as_str().unwrap();
     assert!(message.contains("3 of 4 records failed, the first is orders-0@501"), "{message}");
     let line = whole.line(|line| line["level"] == "ERROR" && line["message"] == "the invocation fails");
@@ -84,7 +84,7 @@ fn an_event_of_another_kind_fails_and_the_next_one_is_handled() {
     let consumer = Consumer::start(&[]);
     for event in [&sample("msk-not-an-msk-event.json"), "{}", "7"] {
         let posted = consumer.invoke(event);
-        assert_eq!((posted.kind.as_str(), &posted.body["errorType"]), ("error", &json!("NotAnMskEvent")), "{event}");
+        assert_eq!((posted.kind, &posted.body["errorType"]), ("error", &json!("NotAnMskEvent")), "{event}");
         assert!(posted.body["errorMessage"].as_str().unwrap().contains("event source mapping"), "{:?}", posted.body);
     }
     assert_eq!(consumer.invoke(sample("msk-empty.json")).body, json!({"batchItemFailures": []}));

@@ -8,5 +8,5 @@ mod batching;
 mod delivery;
 mod destinations;
 mod failures;
-mod process;
+mod program;
 mod rebalance;

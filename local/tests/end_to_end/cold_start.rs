@@ -2,36 +2,34 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::StatusCode;
-
-use crate::rig::Rig;
+use crate::test_bed::TestBed;
 
 const RUNS: usize = 50;
 /// librdkafka's idempotent producer waits 500 ms for its producer id unless brokers are up when it is asked for. Below
 /// this that wait cannot have happened.
 const LONGEST: Duration = Duration::from_millis(450);
 
-#[tokio::test(flavor = "multi_thread")]
+#[test]
 #[ignore = "drives packaged functions: run `cargo xtask test e2e`"]
-async fn the_first_acknowledgement_of_a_cold_producer_comes_soon() {
+fn the_first_acknowledgement_of_a_cold_producer_comes_soon() {
     // One run of a series may be slow where the machine stands still for a moment; without what is tested each is.
     const SERIES: usize = 3;
-    let rig = Rig::start(&["orders:3"]).await;
+    let bed = TestBed::start(&["orders:3"]);
     let mut slowest = Vec::new();
     while slowest.len() < SERIES && slowest.last().is_none_or(|slowest| *slowest >= LONGEST) {
-        slowest.push(slowest_of_a_series(&rig).await);
+        slowest.push(slowest_of_a_series(&bed));
     }
     assert!(slowest.last() < Some(&LONGEST), "the slowest of each series: {slowest:?}");
 }
 
-async fn slowest_of_a_series(rig: &Rig) -> Duration {
+fn slowest_of_a_series(bed: &TestBed) -> Duration {
     let mut times = Vec::with_capacity(RUNS);
     for run in 0..RUNS {
         // From the start of the process, its init included, to the answer: the request waits for the function.
         let started = Instant::now();
-        let _producer = rig.producer(&[]);
-        let (status, answer) = rig.post("/messages", "application/json", format!("{{\"run\":{run}}}")).await;
-        assert_eq!(status, StatusCode::OK, "{answer}");
+        let _producer = bed.producer(&[]);
+        let (status, answer) = bed.post("/messages", "application/json", format!("{{\"run\":{run}}}"));
+        assert_eq!(status, 200, "{answer}");
         times.push(started.elapsed());
     }
     times.sort_unstable();

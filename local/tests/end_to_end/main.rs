@@ -3,7 +3,7 @@
 //!
 //! | Module | Shows |
 //! |---|---|
-//! | `delivery` | every acknowledged message is handled once and in order, and a second client reads back identical bytes |
+//! | `acknowledged` | every acknowledged message is handled once and in order, and a second client reads back identical bytes |
 //! | `poison` | a record that cannot be handled goes to the dead letter and blocks nothing |
 //! | `redelivery` | a failed record comes again with the later ones of its partition, and no other does |
 //! | `outage` | all brokers down: a truthful answer in time; brokers back: the next request succeeds |
@@ -12,11 +12,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "measured figures belong into the tests' output")]
 
+mod acknowledged;
 mod cold_start;
-mod delivery;
 mod outage;
 mod poison;
-mod process;
 mod redelivery;
-mod rig;
 mod second_client;
+mod test_bed;

@@ -2,22 +2,21 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::rig::{BINARY, DELIVERY_PATIENCE, Rig, TOPIC, effects, finished};
 use crate::second_client;
+use crate::test_bed::{BINARY, DELIVERY_PATIENCE, TOPIC, TestBed, effects, finished};
 
 /// Neither JSON nor UTF-8.
 const POISON: &[u8] = b"\xff\x00 no message";
 
-#[tokio::test(flavor = "multi_thread")]
+#[test]
 #[ignore = "drives packaged functions: run `cargo xtask test e2e`"]
-async fn poison_goes_to_the_dead_letter_with_its_coordinates_and_blocks_nothing() {
-    let rig = Rig::start(&["orders:1", "orders.dlq:1"]).await;
-    let _producer = rig.producer(&[]);
-    let consumer = rig.consumer("E2E_CONSUMER", &[("DEAD_LETTER", "kafka:{topic}.dlq")]);
-    let mapping = rig.mapping().await;
+fn poison_goes_to_the_dead_letter_with_its_coordinates_and_blocks_nothing() {
+    let bed = TestBed::start(&["orders:1", "orders.dlq:1"]);
+    let _producer = bed.producer(&[]);
+    let consumer = bed.consumer("E2E_CONSUMER", &[("DEAD_LETTER", "kafka:{topic}.dlq")]);
+    let mapping = bed.mapping();
 
     let record = |key: &str, value: &[u8]| {
         json!({
@@ -28,20 +27,20 @@ async fn poison_goes_to_the_dead_letter_with_its_coordinates_and_blocks_nothing(
     let good = br#"{"good":true}"#;
     let records = [record("a", good), record("b", good), record("c", POISON), record("d", good)];
     let body = json!({"records": records}).to_string();
-    let (status, answer) = rig.post(&format!("/topics/{TOPIC}"), BINARY, body).await;
-    assert_eq!(status, StatusCode::OK, "{answer}");
+    let (status, answer) = bed.post(&format!("/topics/{TOPIC}"), BINARY, body);
+    assert_eq!(status, 200, "{answer}");
     let all_four = |lines: &[Value]| (finished(lines).len() == 4).then_some(());
-    mapping.wait_for("four finished records", DELIVERY_PATIENCE, all_four).await;
+    mapping.wait_for("four finished records", DELIVERY_PATIENCE, all_four);
     let handled = effects(&consumer.json_lines()).iter().map(|(_, _, offset)| *offset).collect::<Vec<_>>();
     assert_eq!(handled, [0, 1, 3], "the good ones, in order");
 
     // A record sent later passes.
-    let (status, answer) = rig.post("/messages", "application/json", r#"{"later":true}"#.to_owned()).await;
-    assert_eq!(status, StatusCode::OK, "{answer}");
+    let (status, answer) = bed.post("/messages", "application/json", r#"{"later":true}"#.to_owned());
+    assert_eq!(status, 200, "{answer}");
     let fifth = |lines: &[Value]| finished(lines).iter().any(|(_, _, offset)| *offset == 4).then_some(());
-    mapping.wait_for("finished record at offset 4", DELIVERY_PATIENCE, fifth).await;
+    mapping.wait_for("finished record at offset 4", DELIVERY_PATIENCE, fifth);
 
-    let dead = second_client::read_all(rig.brokers.bootstrap_servers(), "orders.dlq");
+    let dead = second_client::read_all(bed.brokers.bootstrap_servers(), "orders.dlq");
     assert_eq!(dead.len(), 1, "{dead:?}");
     assert_eq!(dead[0].key, Some(STANDARD.encode("c")));
     assert_eq!(dead[0].value, Some(STANDARD.encode(POISON)), "the original bytes");

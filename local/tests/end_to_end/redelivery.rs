@@ -2,35 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::rig::{DELIVERY_PATIENCE, Rig, TOPIC, finished};
+use crate::test_bed::{DELIVERY_PATIENCE, TOPIC, TestBed, finished};
 
 const PARTITIONS: i64 = 3;
 const RECORDS_OF_A_PARTITION: i64 = 5;
 /// The record that fails once: partition and offset.
 const FAILING: (i64, i64) = (1, 2);
 
-#[tokio::test(flavor = "multi_thread")]
+#[test]
 #[ignore = "drives packaged functions: run `cargo xtask test e2e`"]
-async fn a_failed_record_comes_again_with_the_later_ones_of_its_partition_and_no_other() {
-    let rig = Rig::start(&["orders:3"]).await;
-    let _producer = rig.producer(&[]);
-    let consumer = rig.consumer("E2E_FAILING_CONSUMER", &[]);
-    let mapping = rig.mapping().await;
+fn a_failed_record_comes_again_with_the_later_ones_of_its_partition_and_no_other() {
+    let bed = TestBed::start(&["orders:3"]);
+    let _producer = bed.producer(&[]);
+    let consumer = bed.consumer("E2E_FAILING_CONSUMER", &[]);
+    let mapping = bed.mapping();
 
     // One request, so that all of it is in the topic at once.
     let places =
         (0..RECORDS_OF_A_PARTITION).flat_map(|offset| (0..PARTITIONS).map(move |partition| (partition, offset)));
     let records = places.map(|place| json!({"partition": place.0, "value": {"fail_once": place == FAILING}}));
     let body = json!({"records": records.collect::<Vec<_>>()}).to_string();
-    let (status, answer) = rig.post(&format!("/topics/{TOPIC}"), "application/vnd.kafka.json.v2+json", body).await;
-    assert_eq!(status, StatusCode::OK, "{answer}");
+    let (status, answer) = bed.post(&format!("/topics/{TOPIC}"), "application/vnd.kafka.json.v2+json", body);
+    assert_eq!(status, 200, "{answer}");
     let all = (PARTITIONS * RECORDS_OF_A_PARTITION) as usize;
-    mapping
-        .wait_for("all records finished", DELIVERY_PATIENCE, |lines| (finished(lines).len() == all).then_some(()))
-        .await;
+    mapping.wait_for("all records finished", DELIVERY_PATIENCE, |lines| (finished(lines).len() == all).then_some(()));
 
     let delivered = deliveries(&mapping.json_lines());
     for partition in 0..PARTITIONS {

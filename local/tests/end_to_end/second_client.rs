@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use crate::rig::given;
+use crate::test_bed::given;
 
 /// A record as `confluent-kafka` sees it; bytes are base64.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

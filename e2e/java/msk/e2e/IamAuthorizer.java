@@ -117,18 +117,18 @@ public final class IamAuthorizer implements Authorizer {
     @Override
     public List<? extends CompletionStage<AclCreateResult>> createAcls(
             AuthorizableRequestContext context, List<AclBinding> bindings) {
-        throw new UnsupportedOperationException("the rig's permissions are IAM policies");
+        throw new UnsupportedOperationException("the test bed's permissions are IAM policies");
     }
 
     @Override
     public List<? extends CompletionStage<AclDeleteResult>> deleteAcls(
             AuthorizableRequestContext context, List<AclBindingFilter> filters) {
-        throw new UnsupportedOperationException("the rig's permissions are IAM policies");
+        throw new UnsupportedOperationException("the test bed's permissions are IAM policies");
     }
 
     @Override
     public Iterable<AclBinding> acls(AclBindingFilter filter) {
-        throw new UnsupportedOperationException("the rig's permissions are IAM policies");
+        throw new UnsupportedOperationException("the test bed's permissions are IAM policies");
     }
 
     @Override

@@ -19,8 +19,8 @@ public final class IamCallbackHandler implements AuthenticateCallbackHandler {
 
     @Override
     public void configure(Map<String, ?> configs, String mechanism, List<AppConfigurationEntry> jaasEntries) {
-        // Fails the broker's start when the rig's files are missing, rather than every connection later.
-        RigSettings.get();
+        // Fails the broker's start when the test bed's files are missing, rather than every connection later.
+        BrokerSettings.get();
     }
 
     @Override
@@ -36,7 +36,7 @@ public final class IamCallbackHandler implements AuthenticateCallbackHandler {
 
     private static void validate(OAuthBearerValidatorCallback callback) {
         try {
-            var token = IamToken.verify(callback.tokenValue(), RigSettings.get());
+            var token = IamToken.verify(callback.tokenValue(), BrokerSettings.get());
             IamPolicy.requireConnect(token.principal());
             LOG.info("MSK IAM token accepted: principal={} expires={}", token.principal(), token.expiresAt());
             callback.token(new Accepted(callback.tokenValue(), token));

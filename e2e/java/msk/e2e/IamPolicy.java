@@ -8,7 +8,7 @@ import java.util.regex.Pattern;
  * Deny wins, nothing matched means no. Wildcards are {@code *} and {@code ?}.
  */
 final class IamPolicy {
-    /** The rig's one cluster; the account and the unique id mean nothing. */
+    /** The test bed's one cluster; the account and the unique id mean nothing. */
     static final String CLUSTER = "msk-e2e/00000000-0000-0000-0000-000000000000-1";
 
     private IamPolicy() {}
@@ -26,13 +26,13 @@ final class IamPolicy {
 
     /** The ARN of a topic, group or transactional id, or of the cluster when {@code name} is null. */
     static String resource(String kind, String name) {
-        return "arn:aws:kafka:" + RigSettings.get().region + ":123456789012:" + kind + "/" + CLUSTER
+        return "arn:aws:kafka:" + BrokerSettings.get().region + ":123456789012:" + kind + "/" + CLUSTER
                 + (name == null ? "" : "/" + name);
     }
 
     static boolean allows(String principal, String action, String resource) {
         var allowed = false;
-        var statements = RigSettings.get().policyOf(principal);
+        var statements = BrokerSettings.get().policyOf(principal);
         if (statements == null) {
             return false;
         }

@@ -31,7 +31,7 @@ record IamToken(String principal, String accessKey, long signedAtMs, long expire
     /** Signers append User-Agent after signing; the session token belongs to temporary credentials. */
     private static final Set<String> OPTIONAL = Set.of("X-Amz-Security-Token", "User-Agent");
 
-    static IamToken verify(String token, RigSettings settings) throws Refusal {
+    static IamToken verify(String token, BrokerSettings settings) throws Refusal {
         var uri = parseUrl(decode(token));
         var parameters = parameters(uri);
         check(uri.getHost().equals(hostOf(settings.region)), "host", "the host is not " + hostOf(settings.region));

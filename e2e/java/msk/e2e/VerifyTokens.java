@@ -18,7 +18,7 @@ public final class VerifyTokens {
 
     private static String verdict(String token) {
         try {
-            return "ok " + IamToken.verify(token, RigSettings.get()).principal();
+            return "ok " + IamToken.verify(token, BrokerSettings.get()).principal();
         } catch (Refusal refusal) {
             return refusal.rule;
         }

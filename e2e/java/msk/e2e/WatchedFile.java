@@ -25,7 +25,7 @@ final class WatchedFile<T> {
 
     synchronized T get() {
         try {
-            // The rig replaces files by renaming, so a new file also has a new inode (its key).
+            // The test bed replaces files by renaming, so a new file also has a new inode (its key).
             var attributes = Files.readAttributes(path, java.nio.file.attribute.BasicFileAttributes.class);
             if (value == null || !attributes.lastModifiedTime().equals(readAt) || !attributes.fileKey().equals(readKey)) {
                 value = parser.parse(Files.readAllBytes(path));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use msk_test_host::{Extensions, Host, PATIENCE};
+use msk_test_kit::{Extensions, FunctionHost, PATIENCE};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::{Value, json};
@@ -16,11 +16,11 @@ fn answered(body: &Value) -> Value {
 #[test]
 fn events_are_answered_and_a_sigterm_ends_it_cleanly() {
     let brokers = brokers();
-    let host = Host::start(Extensions::Served);
+    let host = FunctionHost::start(Extensions::Served);
     let mut process = host.function(producer_of(&brokers));
     for name in ["records-text", "records-base64"] {
         let posted = host.invoke(sample(name));
-        assert_eq!((posted.kind.as_str(), &posted.body["statusCode"]), ("response", &json!(200)), "{:?}", posted.body);
+        assert_eq!((posted.kind, &posted.body["statusCode"]), ("response", &json!(200)), "{:?}", posted.body);
         let answer = answered(&posted.body);
         assert_eq!(answer["request_id"], "request-7");
         assert_eq!(answer["offsets"].as_array().map(Vec::len), Some(2), "{answer}");
@@ -28,13 +28,13 @@ fn events_are_answered_and_a_sigterm_ends_it_cleanly() {
     let line = process.line(|line| line["message"] == "request");
     assert_eq!(line["span"]["request_id"], "request-7");
     let posted = host.invoke(sample("error-query"));
-    assert_eq!((posted.kind.as_str(), &posted.body["statusCode"]), ("response", &json!(400)));
+    assert_eq!((posted.kind, &posted.body["statusCode"]), ("response", &json!(400)));
     assert_eq!(posted.body["headers"]["content-type"], "application/problem+json");
     let posted = host.invoke(sample("not-an-http-api-event"));
-    assert_eq!((posted.kind.as_str(), &posted.body["errorType"]), ("error", &json!("NotAnHttpEvent")));
+    assert_eq!((posted.kind, &posted.body["errorType"]), ("error", &json!("NotAnHttpEvent")));
     assert_eq!(host.invoke(sample("healthz")).body["statusCode"], 200);
     process.terminate();
-    assert_eq!(process.ended().code(), Some(0));
+    assert_eq!(process.end().code(), Some(0));
 }
 
 /// Reads partition 0 of `orders` from its start, and waits for no record longer than it must.
@@ -76,7 +76,7 @@ fn a_sigterm_sends_what_is_still_queued() {
         let mut seen_at_most = 0;
         let all_came = (0..10).any(|_| {
             let brokers = brokers();
-            let host = Host::start(extensions);
+            let host = FunctionHost::start(extensions);
             let mut command = producer_of(&brokers);
             command.env("KAFKA_OPTIONS", r#"{"batch.num.messages":1}"#);
             let mut process = host.function(command);
@@ -87,9 +87,9 @@ fn a_sigterm_sends_what_is_still_queued() {
             host.send(event_of(RECORDS));
             let mut seen = read(&reader, 1, PATIENCE);
             assert_eq!(seen, 1);
-            let is_early = host.posted().is_none();
+            let is_early = host.is_waiting();
             process.terminate();
-            assert_eq!(process.ended().code(), Some(0));
+            assert_eq!(process.end().code(), Some(0));
             if is_early {
                 seen += read(&reader, RECORDS - seen, Duration::from_secs(5));
                 seen_at_most = seen_at_most.max(seen);
@@ -108,29 +108,29 @@ fn invocations_leave_nothing_in_memory() {
     const MORE: u32 = 20_000;
     const MOST_KIB: u64 = 1_024;
     let brokers = brokers();
-    let host = Host::start(Extensions::Served);
+    let host = FunctionHost::start(Extensions::Served);
     let process = host.function(producer_of(&brokers));
     let invoke = |times| (0..times).for_each(|_| assert_eq!(host.invoke(sample("healthz")).body["statusCode"], 200));
     invoke(WARM_UP);
-    let before = process.memory();
+    let before = process.memory_kib();
     invoke(MORE);
-    let after = process.memory();
+    let after = process.memory_kib();
     assert!(after <= before + MOST_KIB, "{before} KiB, and {after} KiB {MORE} invocations later");
 }
 
 #[test]
 fn a_host_without_extensions_serves_it_all_the_same() {
     let brokers = brokers();
-    let host = Host::start(Extensions::Missing);
+    let host = FunctionHost::start(Extensions::Missing);
     let mut process = host.function(producer_of(&brokers));
     assert_eq!(host.invoke(sample("message-text")).body["statusCode"], 200);
     process.terminate();
-    assert_eq!(process.ended().code(), Some(0));
+    assert_eq!(process.end().code(), Some(0));
 }
 
 #[test]
 fn a_cluster_that_is_down_does_not_fail_init() {
-    let host = Host::start(Extensions::Served);
+    let host = FunctionHost::start(Extensions::Served);
     let mut command = producer();
     command.envs([("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"), ("KAFKA_AUTH", "none"), ("TOPICS", "orders")]);
     let process = host.function(command);

@@ -1,8 +1,6 @@
 //! What the log holds, and what it must not.
 
-use std::process::Stdio;
-
-use msk_test_host::Process;
+use msk_test_kit::Process;
 use serde_json::Value;
 
 use crate::support::{brokers, exchange, producer_of};
@@ -16,8 +14,8 @@ const NASTY: &str = "\\r\\n\\u001b[31m\\u0000\\u202e";
 fn no_body_key_header_path_or_token_reaches_the_log_however_loud_it_is() {
     let brokers = brokers();
     let mut command = producer_of(&brokers);
-    command.args(["--http", "127.0.0.1:0"]).env("LOG_LEVEL", "trace").stderr(Stdio::inherit());
-    let mut process = Process::start(command);
+    command.args(["--http", "127.0.0.1:0"]).env("LOG_LEVEL", "trace");
+    let mut process = Process::start("producer", &mut command);
     let address = process.line(|line| line["message"] == "listening")["address"].as_str().unwrap().to_owned();
     let bodies = [
         format!(
@@ -40,7 +38,7 @@ fn no_body_key_header_path_or_token_reaches_the_log_however_loud_it_is() {
     }
     process.terminate();
     let lines = process.rest();
-    assert_eq!(process.ended().code(), Some(0));
+    assert_eq!(process.end().code(), Some(0));
     let requests = lines.iter().filter(|line| line.contains("\"message\":\"request\"")).count();
     assert_eq!(requests, 16, "one line per request");
     for line in lines {

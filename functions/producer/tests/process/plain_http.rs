@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use msk_test_host::{PATIENCE, Process};
+use msk_test_kit::{PATIENCE, Process};
 use serde_json::json;
 
 use crate::support::{Brokers, answer, brokers, exchange, post, producer_of};
@@ -12,7 +12,7 @@ use crate::support::{Brokers, answer, brokers, exchange, post, producer_of};
 fn server(brokers: &Brokers) -> (Process, String) {
     let mut command = producer_of(brokers);
     command.args(["--http", "127.0.0.1:0"]);
-    let process = Process::start(command);
+    let process = Process::start("producer", &mut command);
     let address = process.line(|line| line["message"] == "listening")["address"].as_str().unwrap().to_owned();
     (process, address)
 }
@@ -76,7 +76,7 @@ fn a_request_in_flight_is_finished_before_the_process_ends() {
     connection.write_all(body.as_bytes()).unwrap();
     let (status, _, answer) = answer(connection);
     assert_eq!((status, &answer["offsets"][0]["offset"]), (200, &json!(0)), "{answer}");
-    assert_eq!(process.ended().code(), Some(0));
+    assert_eq!(process.end().code(), Some(0));
     assert!(TcpStream::connect(&address).is_err(), "nobody listens any more");
 }
 

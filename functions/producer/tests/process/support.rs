@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
-use msk_test_host::{PATIENCE, clean};
+use msk_test_kit::{PATIENCE, clean};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use serde_json::Value;
@@ -35,7 +35,7 @@ pub(crate) fn producer_of(brokers: &Brokers) -> Command {
 
 /// An event of `events/`.
 pub(crate) fn sample(name: &str) -> String {
-    msk_test_host::sample(&format!("apigw-{name}.json"))
+    msk_test_kit::sample(&format!("apigw-{name}.json"))
 }
 
 /// Sends bytes to a server and gives its answer: status, head, body.

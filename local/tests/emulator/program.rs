@@ -1,11 +1,11 @@
 //! The program as its user runs it: lines, signals, exit codes, and what a kill leaves behind.
 
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::process::Command;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use msk_test_kit::Process;
+use msk_test_kit::process::Signal;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -14,70 +14,10 @@ use serde_json::{Value, json};
 use super::function::{Function, Reply};
 use super::rig::{PATIENCE, Rig, TOPIC, until};
 
-/// A running `msk-local --format json`; killed when this is dropped.
-struct Program {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Program {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_msk-local"))
-            .args(["--format", "json"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let stdout = child.stdout.take().unwrap();
-        let (send, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let _ = send.send(line);
-            }
-        });
-        Self { child, lines }
-    }
-
-    /// The next line for which `wanted` holds.
-    fn line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let started = Instant::now();
-        loop {
-            let left = PATIENCE.saturating_sub(started.elapsed());
-            let line = match self.lines.recv_timeout(left) {
-                Ok(line) => serde_json::from_str::<Value>(&line).unwrap(),
-                Err(RecvTimeoutError::Timeout) => panic!("no such line in time"),
-                Err(RecvTimeoutError::Disconnected) => panic!("the program ended without such a line"),
-            };
-            if wanted(&line) {
-                return line;
-            }
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
-    }
-
-    fn exit_code(&mut self) -> i32 {
-        let started = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap();
-            }
-            assert!(started.elapsed() < PATIENCE, "the program does not end");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts `msk-local --format json`.
+fn start(arguments: &[&str]) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_msk-local"));
+    Process::start("msk-local", command.args(["--format", "json"]).args(arguments))
 }
 
 /// A mapping's file and its folder.
@@ -101,15 +41,14 @@ async fn a_kill_between_success_and_commit_redelivers_and_skips_nothing() {
     // No commit succeeds until the program is dead.
     let refused = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 10_000];
     rig.brokers.fail_requests(RDKafkaApiKey::OffsetCommit, refused).unwrap();
-    let first = Program::start(&["esm", "run", &path]);
+    let mut first = start(&["esm", "run", &path]);
     until("everything is delivered", || function.batches().concat().len() == 8).await;
     first.line(|line| line["outcome"] == "done");
-    first.signal("-KILL");
-    drop(first);
+    first.kill();
     rig.brokers.forgive_requests(RDKafkaApiKey::OffsetCommit).unwrap();
     assert_eq!(rig.committed(2).await, [-1, -1]);
     rig.produce(0, 1).await;
-    let _second = Program::start(&["esm", "run", &path]);
+    let _second = start(&["esm", "run", &path]);
     rig.until_committed(&[5, 4]).await;
     for partition in 0..2 {
         for offset in 0..4 {
@@ -122,7 +61,7 @@ async fn a_kill_between_success_and_commit_redelivers_and_skips_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn up_runs_brokers_and_mappings_until_it_is_asked_to_stop() {
     let function = Function::start(|_, _| Reply::ok()).await;
-    let mut up = Program::start(&[
+    let mut up = start(&[
         "up",
         "--topics",
         "orders:2,payments:1",
@@ -145,10 +84,10 @@ async fn up_runs_brokers_and_mappings_until_it_is_asked_to_stop() {
         assert_eq!((&line["topic"], &line["offset"], &line["outcome"]), (&json!(topic), &json!(0), &json!("done")));
         assert!(sent.elapsed() < Duration::from_secs(2), "{:?}", sent.elapsed());
     }
-    up.signal("-TERM");
+    up.terminate();
     let summary = up.line(|line| line["event"] == "summary");
     assert_eq!((&summary["end"], &summary["CommittedEventCount"]), (&json!("stopped"), &json!(2)));
-    assert_eq!(up.exit_code(), 0);
+    assert_eq!(up.end().code().unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -171,9 +110,9 @@ async fn drain_says_with_its_exit_code_how_it_went() {
     rig.produce(0, 5).await;
     for (url, members, flags, end, code) in cases {
         let (_folder, path) = config(&rig, url, members);
-        let mut drain = Program::start(&[&["esm", "drain", &path], *flags].concat());
+        let mut drain = start(&[&["esm", "drain", &path], *flags].concat());
         assert_eq!(drain.line(|line| line["event"] == "summary")["end"], *end);
-        assert_eq!(drain.exit_code(), *code, "{end}");
+        assert_eq!(drain.end().code().unwrap(), *code, "{end}");
     }
     assert_eq!(rig.committed(1).await, [5]);
 }
@@ -229,11 +168,11 @@ fn a_signal_does_not_wait_for_brokers_that_are_silent() {
         let (send, connected) = channel();
         std::thread::spawn(move || send.send(silent.accept()));
         let flags = ["--topic", TOPIC, "--function", "consumer", "--bootstrap-servers", &address];
-        let mut program = Program::start(&[&["esm", command][..], &flags].concat());
+        let mut program = start(&[&["esm", command][..], &flags].concat());
         // It listens for signals before it connects.
         let _connection = connected.recv_timeout(PATIENCE).unwrap();
-        program.signal("-INT");
-        assert_eq!(program.exit_code(), code, "{command}");
+        program.signal(Signal::SIGINT).unwrap();
+        assert_eq!(program.end().code().unwrap(), code, "{command}");
     }
 }
 

@@ -1,16 +1,14 @@
-//! Cleans up after a rig that could not: killed with SIGKILL, by Ctrl-C, or aborted.
+//! Cleans up after a test that could not: killed with SIGKILL, by Ctrl-C, or aborted.
 //!
 //! `Drop` covers success, failure and panic. For everything else a tiny shell waits on a pipe from this process. The
-//! kernel closes the pipe whatever the process dies of, and the shell then kills the process groups it was told of
+//! kernel closes the pipe whatever the process dies of, and the shell then kills the process groups it knows
 //! and removes their folders. It runs in a group of its own, so a Ctrl-C at the terminal does not reach it.
 
-use std::{
-    io::Write,
-    os::unix::process::CommandExt,
-    path::Path,
-    process::{ChildStdin, Command, Stdio},
-    sync::{Mutex, OnceLock},
-};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
 
 /// `kill -s KILL`, since dash does not know `kill -KILL -- -GROUP`. Reads `p GROUP`, `f GROUP` (forget), `d FOLDER`, `g FOLDER` (forget) lines; acts on what is left at end of file.
 const SCRIPT: &str = r#"
@@ -48,26 +46,26 @@ static PIPE: OnceLock<Option<Mutex<ChildStdin>>> = OnceLock::new();
 
 /// Kills `group` if this process dies without [`forget_group`].
 pub(crate) fn watch_group(group: u32) {
-    tell(&format!("p {group}\n"));
+    write(&format!("p {group}\n"));
 }
 
 /// Ends the watch over `group`; its number may be used again by another process.
 pub(crate) fn forget_group(group: u32) {
-    tell(&format!("f {group}\n"));
+    write(&format!("f {group}\n"));
 }
 
 /// Removes `folder` if this process dies without [`forget_folder`].
-pub(crate) fn watch_folder(folder: &Path) {
-    tell(&format!("d {}\n", folder.display()));
+pub fn watch_folder(folder: &Path) {
+    write(&format!("d {}\n", folder.display()));
 }
 
 /// Ends the watch over `folder`.
-pub(crate) fn forget_folder(folder: &Path) {
-    tell(&format!("g {}\n", folder.display()));
+pub fn forget_folder(folder: &Path) {
+    write(&format!("g {}\n", folder.display()));
 }
 
 /// One line to the shell. A watchdog that is not there costs only the clean-up after a SIGKILL, so nothing fails here.
-fn tell(line: &str) {
+fn write(line: &str) {
     let Some(pipe) = PIPE.get_or_init(start) else { return };
     if let Ok(mut pipe) = pipe.lock() {
         // A broken pipe means that somebody killed the shell: same answer as above.
@@ -86,7 +84,7 @@ fn start() -> Option<Mutex<ChildStdin>> {
         .stderr(Stdio::null())
         .process_group(0)
         .spawn()
-        .inspect_err(|error| tracing::warn!(%error, "no watchdog: a killed run will leave its brokers behind"))
+        .inspect_err(|error| tracing::warn!(%error, "no watchdog: a killed run will leave its processes behind"))
         .ok()?;
     child.stdin.take().map(Mutex::new)
 }

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::thread;
 use std::time::{Instant, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::rig::{BINARY, DELIVERY_PATIENCE, Place, Rig, TOPIC, effects, finished};
 use crate::second_client;
+use crate::test_bed::{BINARY, DELIVERY_PATIENCE, Place, TOPIC, TestBed, effects, finished};
 
 const CLIENTS: usize = 8;
 const KEYS: usize = 50;
@@ -36,30 +36,33 @@ struct Message {
 /// The acknowledged messages by their places.
 type Acknowledged = BTreeMap<Place, Message>;
 
-#[tokio::test(flavor = "multi_thread")]
+#[test]
 #[ignore = "drives packaged functions: run `cargo xtask test e2e`"]
-async fn acknowledged_messages_are_handled_once_in_order_and_read_back_identical() {
-    let rig = Rig::start(&["orders:6"]).await;
-    let _producer = rig.producer(&[]);
-    let consumer = rig.consumer("E2E_CONSUMER", &[]);
-    let mapping = rig.mapping().await;
+fn acknowledged_messages_are_handled_once_in_order_and_read_back_identical() {
+    let bed = TestBed::start(&["orders:6"]);
+    let _producer = bed.producer(&[]);
+    let consumer = bed.consumer("E2E_CONSUMER", &[]);
+    let mapping = bed.mapping();
 
     let (started, began) = (Instant::now(), now());
-    let clients = (0..CLIENTS).map(|client| send(&rig, client));
-    let acknowledged: Acknowledged = futures_util::future::join_all(clients).await.into_iter().flatten().collect();
+    let acknowledged: Acknowledged = thread::scope(|scope| {
+        let bed = &bed;
+        let clients: Vec<_> = (0..CLIENTS).map(|client| scope.spawn(move || send(bed, client))).collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
     println!("{MESSAGES} messages acknowledged after {:.1} s", started.elapsed().as_secs_f64());
     assert_eq!(acknowledged.len(), MESSAGES, "places are given once");
 
     let enough = |lines: &[Value]| (finished(lines).len() >= MESSAGES).then_some(());
-    mapping.wait_for("2,000 finished records", DELIVERY_PATIENCE, enough).await;
+    mapping.wait_for("2,000 finished records", DELIVERY_PATIENCE, enough);
     println!("and handled by the consumer after {:.1} s", started.elapsed().as_secs_f64());
     assert_handled_once_in_order(&acknowledged, &effects(&consumer.json_lines()));
     assert_keys_in_order(&acknowledged);
-    assert_read_back(&rig, &acknowledged, &(began..=now()));
+    assert_read_back(&bed, &acknowledged, &(began..=now()));
 }
 
 /// One client: its own keys, one request after the other.
-async fn send(rig: &Rig, client: usize) -> Acknowledged {
+fn send(bed: &TestBed, client: usize) -> Acknowledged {
     let keys = (client..KEYS).step_by(CLIENTS).map(|key| format!("customer-{key}")).collect::<Vec<_>>();
     let mut acknowledged = Acknowledged::new();
     let mut sequence = 0;
@@ -73,38 +76,38 @@ async fn send(rig: &Rig, client: usize) -> Acknowledged {
                 .collect()
         };
         let (simple, single, batch) = (next(1), next(1), next(BATCH));
-        acknowledged.extend(send_simple(rig, client, &simple[0]).await);
-        acknowledged.extend(send_json(rig, client, &single[0]).await);
-        acknowledged.extend(send_batch(rig, client, &batch).await);
+        acknowledged.extend(send_simple(bed, client, &simple[0]));
+        acknowledged.extend(send_json(bed, client, &single[0]));
+        acknowledged.extend(send_batch(bed, client, &batch));
     }
     acknowledged
 }
 
 /// `POST /messages`: the body is the message.
-async fn send_simple(rig: &Rig, client: usize, (sequence, key): &(usize, String)) -> Acknowledged {
+fn send_simple(bed: &TestBed, client: usize, (sequence, key): &(usize, String)) -> Acknowledged {
     let value = format!(r#"{{"client":{client},"sequence":{sequence},"text":"주문 é"}}"#);
     let path = format!("/messages?key={key}");
-    let (status, answer) = rig.post(&path, "application/json", value.clone()).await;
-    assert_eq!(status, StatusCode::OK, "{answer}");
+    let (status, answer) = bed.post(&path, "application/json", value.clone());
+    assert_eq!(status, 200, "{answer}");
     let message =
         Message { key: key.clone(), sequence: *sequence, value: value.into_bytes(), headers: vec![], timestamp: None };
     Acknowledged::from([place(&answer, message)])
 }
 
 /// One record in the JSON format; white space between its members does not reach the topic.
-async fn send_json(rig: &Rig, client: usize, (sequence, key): &(usize, String)) -> Acknowledged {
+fn send_json(bed: &TestBed, client: usize, (sequence, key): &(usize, String)) -> Acknowledged {
     let value = format!(r#"{{"client":{client},"sequence":{sequence},"amount":1.50}}"#);
     let spaced = value.replace(':', " : ").replace(',', " ,\n ");
     let body = format!(r#"{{"records":[{{"key":"{key}","key_format":"string","value":{spaced}}}]}}"#);
-    let (status, answer) = rig.post(&format!("/topics/{TOPIC}"), "application/vnd.kafka.json.v2+json", body).await;
-    assert_eq!(status, StatusCode::OK, "{answer}");
+    let (status, answer) = bed.post(&format!("/topics/{TOPIC}"), "application/vnd.kafka.json.v2+json", body);
+    assert_eq!(status, 200, "{answer}");
     let message =
         Message { key: key.clone(), sequence: *sequence, value: value.into_bytes(), headers: vec![], timestamp: None };
     Acknowledged::from([place(&answer["offsets"][0], message)])
 }
 
 /// Several records in the binary format, with headers and timestamps.
-async fn send_batch(rig: &Rig, client: usize, batch: &[(usize, String)]) -> Acknowledged {
+fn send_batch(bed: &TestBed, client: usize, batch: &[(usize, String)]) -> Acknowledged {
     let message = |(sequence, key): &(usize, String)| Message {
         key: key.clone(),
         sequence: *sequence,
@@ -131,8 +134,8 @@ async fn send_batch(rig: &Rig, client: usize, batch: &[(usize, String)]) -> Ackn
         })
     });
     let body = json!({"records": records.collect::<Vec<_>>()}).to_string();
-    let (status, answer) = rig.post(&format!("/topics/{TOPIC}"), BINARY, body).await;
-    assert_eq!(status, StatusCode::OK, "{answer}");
+    let (status, answer) = bed.post(&format!("/topics/{TOPIC}"), BINARY, body);
+    assert_eq!(status, 200, "{answer}");
     let offsets = answer["offsets"].as_array().unwrap();
     assert_eq!(offsets.len(), messages.len());
     offsets.iter().zip(messages).map(|(offset, message)| place(offset, message)).collect()
@@ -178,8 +181,8 @@ fn assert_keys_in_order(acknowledged: &Acknowledged) {
 }
 
 /// `sent`: when the messages were sent, in milliseconds since the epoch.
-fn assert_read_back(rig: &Rig, acknowledged: &Acknowledged, sent: &RangeInclusive<i64>) {
-    let read = second_client::read_all(rig.brokers.bootstrap_servers(), TOPIC);
+fn assert_read_back(bed: &TestBed, acknowledged: &Acknowledged, sent: &RangeInclusive<i64>) {
+    let read = second_client::read_all(bed.brokers.bootstrap_servers(), TOPIC);
     assert_eq!(read.len(), acknowledged.len(), "nothing else is in the topic");
     for record in read {
         let place = (TOPIC.to_owned(), record.partition, record.offset);

@@ -9,26 +9,26 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * What the rig tells its brokers, by system properties: JAAS options would do for the handler, but Kafka's default
+ * What the test bed tells its brokers, by system properties: JAAS options would do for the handler, but Kafka's default
  * login handler refuses unknown ones.
  */
-final class RigSettings {
+final class BrokerSettings {
     private static final ObjectMapper JSON = new ObjectMapper();
 
-    private static final RigSettings INSTANCE = new RigSettings();
+    private static final BrokerSettings INSTANCE = new BrokerSettings();
 
     /** The AWS region the brokers pretend to be in. */
     final String region = required("msk.e2e.region");
 
     private final WatchedFile<Map<String, IamKey>> keys =
-            new WatchedFile<>(file("msk.e2e.credentials"), RigSettings::parseKeys);
+            new WatchedFile<>(file("msk.e2e.credentials"), BrokerSettings::parseKeys);
     private final WatchedFile<JsonNode> policies =
             new WatchedFile<>(file("msk.e2e.policies"), JSON::readTree);
     private final WatchedFile<Long> clockOffset = new WatchedFile<>(
             file("msk.e2e.clock-offset"),
             content -> Long.parseLong(new String(content, StandardCharsets.UTF_8).strip()));
 
-    static RigSettings get() {
+    static BrokerSettings get() {
         return INSTANCE;
     }
 

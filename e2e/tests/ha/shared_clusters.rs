@@ -27,7 +27,7 @@ pub(crate) const CLIENTS: usize = 4;
 
 /// The clusters that scenarios run on, one at a time.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ClusterKind {
     /// Kafka 3.9 as it comes.
     Kafka3,
     /// Kafka 3.9 that asks for a new token every 15 s on an open connection.
@@ -36,7 +36,7 @@ pub(crate) enum Kind {
     Kafka4,
 }
 
-impl Kind {
+impl ClusterKind {
     pub(crate) fn options(self) -> ClusterOptions {
         let version = if self == Self::Kafka4 { KafkaVersion::V4 } else { KafkaVersion::V3_9 };
         let mut options = ClusterOptions { version, proxied: vec![Listener::Iam], ..ClusterOptions::default() };
@@ -49,12 +49,12 @@ impl Kind {
 }
 
 /// The clusters that run.
-pub(crate) struct Stage {
-    current: Mutex<Option<(Kind, Arc<Cluster>)>>,
+pub(crate) struct SharedClusters {
+    current: Mutex<Option<(ClusterKind, Arc<Cluster>)>>,
     full: bool,
 }
 
-impl Stage {
+impl SharedClusters {
     pub(crate) fn new() -> Self {
         Self { current: Mutex::default(), full: std::env::var("MSK_E2E_FULL").is_ok_and(|full| full == "1") }
     }
@@ -70,7 +70,7 @@ impl Stage {
     }
 
     /// The cluster of this kind; one of another kind ends first, for memory and cores.
-    pub(crate) async fn cluster_of(&self, kind: Kind) -> anyhow::Result<Arc<Cluster>> {
+    pub(crate) async fn cluster_of(&self, kind: ClusterKind) -> anyhow::Result<Arc<Cluster>> {
         let mut current = self.current.lock().await;
         if let Some((running, cluster)) = current.as_ref()
             && *running == kind
@@ -86,7 +86,7 @@ impl Stage {
 
     /// The cluster most scenarios run on.
     pub(crate) async fn cluster(&self) -> anyhow::Result<Arc<Cluster>> {
-        self.cluster_of(Kind::Kafka3).await
+        self.cluster_of(ClusterKind::Kafka3).await
     }
 
     /// Brings the running cluster back to health, whatever a scenario, perhaps a failed one, has left.
@@ -124,7 +124,7 @@ pub(crate) async fn topic(cluster: &Cluster, name: &str) -> anyhow::Result<Strin
 /// The producer as deployed, for one topic, with more variables.
 pub(crate) fn producer(cluster: &Cluster, topic: &str, more: &[(&str, &str)]) -> FunctionOptions {
     let mut options = functions::producer(cluster, Listener::Iam, topic);
-    if let Some(switch) = sabotage::of_producer() {
+    if let Some(switch) = sabotage::producer_switch() {
         options = functions::sabotaged(options, switch);
     }
     options.variables.extend(more.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));

@@ -1,15 +1,13 @@
 //! Brokers, `cargo lambda watch`, functions and event source mapping of one test.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use msk_local::brokers::EmbeddedBrokers;
-use reqwest::{Client, StatusCode};
+use msk_test_kit::Process;
 use serde_json::Value;
-
-use crate::process::Process;
 
 /// Bounds every wait for something to come up.
 pub(crate) const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -31,16 +29,16 @@ pub(crate) fn given(variable: &str) -> PathBuf {
 pub(crate) type Place = (String, i64, i64);
 
 /// Brokers and the server of the Lambda APIs; functions and mapping are started by the test.
-pub(crate) struct Rig {
+pub(crate) struct TestBed {
     pub(crate) brokers: EmbeddedBrokers,
-    pub(crate) client: Client,
+    agent: ureq::Agent,
     port: u16,
     _watch: Process,
 }
 
-impl Rig {
+impl TestBed {
     /// Starts brokers with these topics (`NAME:PARTITIONS`), and `cargo lambda watch` without functions.
-    pub(crate) async fn start(topics: &[&str]) -> Self {
+    pub(crate) fn start(topics: &[&str]) -> Self {
         let topics = topics.iter().map(|topic| topic.parse().unwrap()).collect::<Vec<_>>();
         let brokers = EmbeddedBrokers::start(&topics).unwrap();
         let port = free_port();
@@ -49,9 +47,11 @@ impl Rig {
         watch.args(["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()]);
         // The routes are in the workspace's manifest.
         watch.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap());
-        let watch = Process::start("cargo lambda watch", &mut watch);
-        wait_for_listener(port).await;
-        Self { brokers, client: Client::new(), port, _watch: watch }
+        let watch = start("cargo lambda watch", &mut watch);
+        wait_for_listener(port);
+        let agent = ureq::Agent::config_builder().timeout_global(Some(DELIVERY_PATIENCE)).http_status_as_error(false);
+        let agent = agent.build().into();
+        Self { brokers, agent, port, _watch: watch }
     }
 
     /// Starts the producer with these further variables.
@@ -72,18 +72,18 @@ impl Rig {
         command.env("KAFKA_BOOTSTRAP_SERVERS", self.brokers.bootstrap_servers()).env("KAFKA_AUTH", "none");
         command.env("TOPICS", TOPIC).env("REPORT_BATCH_ITEM_FAILURES", "true");
         command.envs(variables.iter().copied());
-        Process::start(name, &mut command)
+        start(name, &mut command)
     }
 
     /// Starts the event source mapping of [`TOPIC`] to the consumer, and waits until it polls.
-    pub(crate) async fn mapping(&self) -> Process {
+    pub(crate) fn mapping(&self) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_msk-local"));
         command.args(["--format", "json", "up", "--records", "--report-batch-item-failures", "--topics", TOPIC]);
         command.args(["--function", "consumer", "--bootstrap-servers", self.brokers.bootstrap_servers()]);
         command.args(["--invoke-url", &self.url("/2015-03-31/functions/{FunctionName}/invocations")]);
         command.args(["--retry-backoff", "0.2"]);
-        let mapping = Process::start("msk-local", &mut command);
-        mapping.wait_for("ready line", START_PATIENCE, |lines| find(lines, |line| line["ready"] == true)).await;
+        let mapping = start("msk-local", &mut command);
+        mapping.wait_for("ready line", START_PATIENCE, |lines| find(lines, |line| line["ready"] == true));
         mapping
     }
 
@@ -92,14 +92,17 @@ impl Rig {
     }
 
     /// POSTs a body and returns status and answer.
-    pub(crate) async fn post(&self, path: &str, media_type: &str, body: String) -> (StatusCode, Value) {
-        let request = self.client.post(self.url(path)).header("Content-Type", media_type).body(body);
-        let answer = request.timeout(DELIVERY_PATIENCE).send().await.unwrap();
-        let (status, bytes) = (answer.status(), answer.bytes().await.unwrap());
-        let json = serde_json::from_slice(&bytes)
-            .unwrap_or_else(|error| panic!("{status}, {error}: {}", String::from_utf8_lossy(&bytes)));
-        (status, json)
+    pub(crate) fn post(&self, path: &str, media_type: &str, body: String) -> (u16, Value) {
+        let mut answer = self.agent.post(self.url(path)).content_type(media_type).send(body).unwrap();
+        let (status, text) = (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap());
+        (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{status}, {error}: {text}")))
     }
+}
+
+fn start(name: &str, command: &mut Command) -> Process {
+    // What the machine's environment says about logs must not change what the tests read.
+    command.env_remove("RUST_LOG").env_remove("AWS_LAMBDA_LOG_LEVEL");
+    Process::start(name, command.stderr(Stdio::piped()))
 }
 
 /// The first line that is wanted.
@@ -126,10 +129,10 @@ fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-async fn wait_for_listener(port: u16) {
+fn wait_for_listener(port: u16) {
     let deadline = Instant::now() + START_PATIENCE;
-    while tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
         assert!(Instant::now() < deadline, "cargo lambda watch does not listen");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,0 +1,73 @@
+//! A function that polls a Runtime API, driven by a test that is not asynchronous.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::runtime_api::{Extensions, RUNTIME, RuntimeAnswer, RuntimeApi};
+use crate::{PATIENCE, Process};
+
+/// Every invocation's id.
+pub const REQUEST_ID: &str = "request-7";
+/// The deadline of an invocation, from when the test sends it.
+const TIME_LIMIT: Duration = Duration::from_secs(25);
+
+/// What the function posted for an invocation.
+#[derive(Debug)]
+pub struct Posted {
+    /// `response` or `error`.
+    pub kind: &'static str,
+    /// Its JSON.
+    pub body: Value,
+}
+
+/// A Runtime API for one function, which it serves until this is dropped.
+#[derive(Debug)]
+pub struct FunctionHost {
+    api: RuntimeApi,
+    /// What was sent last, while the function works at it.
+    answer: Mutex<Option<oneshot::Receiver<RuntimeAnswer>>>,
+}
+
+impl FunctionHost {
+    /// Serves on a port that the kernel chooses.
+    pub fn start(extensions: Extensions) -> Self {
+        Self { api: RuntimeApi::start(extensions).unwrap(), answer: Mutex::default() }
+    }
+
+    /// Starts the function under this host.
+    pub fn function(&self, mut command: Command) -> Process {
+        let name = Path::new(command.get_program()).file_name().unwrap_or_default().to_owned();
+        command.env("AWS_LAMBDA_RUNTIME_API", self.api.address().to_string());
+        command.env("AWS_LAMBDA_FUNCTION_NAME", &name).env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST");
+        command.env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128");
+        Process::start(name.to_string_lossy(), &mut command)
+    }
+
+    /// Sends an event and does not wait.
+    pub fn send(&self, event: impl Into<String>) {
+        let answer = self.api.send(REQUEST_ID, event.into().into(), SystemTime::now() + TIME_LIMIT);
+        *self.answer.lock().unwrap() = Some(answer);
+    }
+
+    /// Whether the function has posted nothing yet for the event that was sent last.
+    pub fn is_waiting(&self) -> bool {
+        self.answer.lock().unwrap().as_ref().is_some_and(oneshot::Receiver::is_empty)
+    }
+
+    /// Sends an event and waits for what the function posts.
+    pub fn invoke(&self, event: impl Into<String>) -> Posted {
+        self.send(event);
+        let answer = self.answer.lock().unwrap().take().unwrap();
+        let posted = RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, answer).await });
+        let (kind, body) = match posted.expect("an answer in time").expect("the host runs") {
+            RuntimeAnswer::Response(body) => ("response", body),
+            RuntimeAnswer::Error(body) => ("error", body),
+        };
+        Posted { kind, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
+    }
+}

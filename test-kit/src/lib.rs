@@ -1,0 +1,32 @@
+//! What all tests share: child processes that never outlive them, the Lambda Runtime API, and what Terraform renders.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`process`] | a child process with its group and its JSON lines |
+//! | [`watchdog`] | the clean-up after tests that are killed |
+//! | [`runtime_api`] | the Lambda Runtime API that a function polls |
+//! | [`function_host`] | a function under it, for tests that neither freeze nor kill it: those use `msk-e2e` |
+//! | [`terraform`] | the environments and routes that the Terraform code gives the functions |
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may panic")]
+
+pub mod function_host;
+pub mod process;
+pub mod runtime_api;
+pub mod terraform;
+pub mod watchdog;
+
+use std::time::Duration;
+
+pub use function_host::{FunctionHost, Posted};
+pub use process::{Process, clean};
+pub use runtime_api::Extensions;
+
+/// How long a test waits for anything that takes milliseconds when all is well: long enough for a loaded machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The text of a file of `events/`.
+pub fn sample(name: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../events").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
