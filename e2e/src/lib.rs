@@ -1,5 +1,5 @@
 //! The real-Kafka test bed: brokers that can be killed, a network that can be cut, functions that can be frozen, and a
-//! checker that tells whether anything was lost.
+//! checker that finds what was lost.
 //!
 //! | Module | Holds |
 //! |---|---|

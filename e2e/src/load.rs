@@ -187,7 +187,7 @@ impl Load {
             values.iter_mut().for_each(|value| value["partition"] = partition.into());
         }
         let event = HttpEvent::post_records(&self.topic, &json!({ "records": values }));
-        // One key for a message, whatever else changes: what the consumer tells repetitions by.
+        // One key for a message, whatever else changes: the consumer recognizes repetitions by it.
         let event = event.header("idempotency-key", &ids[0]).build();
         Request { client, ids, key, event }
     }
@@ -256,14 +256,14 @@ fn outcome(answer: &RequestResult, document: &Value, index: usize) -> RecordOutc
     let result = &document["offsets"][index];
     let own = result["persisted"].as_str().filter(|_| !result["error_code"].is_null());
     let place = result["partition"].as_i64().zip(result["offset"].as_i64()).filter(|_| result["error_code"].is_null());
-    let told = match (answer.is_success(), place) {
+    let persisted = match (answer.is_success(), place) {
         (true, Some((partition, offset))) => {
             return RecordOutcome::Ok { partition: i32::try_from(partition).unwrap_or(-1), offset };
         }
         (true, None) => own.filter(|_| answer.status == SOME_FAILED),
         (false, _) => own.or(answer.persisted.as_deref()).or(Some("unknown")),
     };
-    match told {
+    match persisted {
         Some("no") => RecordOutcome::No,
         Some("unknown") => RecordOutcome::Unknown,
         _ if answer.is_success() => RecordOutcome::Placeless,

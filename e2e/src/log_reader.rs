@@ -41,7 +41,7 @@ pub struct StoredRecord {
 }
 
 impl StoredRecord {
-    /// The member `id` of a JSON value: how the test bed's messages are told apart.
+    /// The member `id` of a JSON value: it distinguishes the test bed's messages.
     pub fn id(&self) -> Option<String> {
         let value: serde_json::Value = serde_json::from_slice(self.value.as_deref()?).ok()?;
         Some(value.get("id")?.as_str()?.to_owned())

@@ -19,7 +19,7 @@ pub struct RequestResult {
     pub retriable: Option<bool>,
     /// `persisted` of the problem document.
     pub persisted: Option<String>,
-    /// `detail` of the problem document: what the caller is told of the cause.
+    /// `detail` of the problem document: the cause, for the caller.
     pub detail: Option<String>,
     /// The invocation's failure, where there was no answer.
     pub failure: Option<String>,

@@ -1,4 +1,4 @@
-//! The brokers' token verifier without a broker: thousands of tokens judged by one JVM.
+//! The brokers' token verifier without a broker: thousands of tokens verified in one JVM.
 
 use std::{
     io::Write as _,
@@ -10,7 +10,7 @@ use crate::{
     kafka::{distribution::Distribution, iam::IamFiles},
 };
 
-/// Judges each token by the classes that the brokers use: `ok <principal>`, or the name of the rule it breaks.
+/// Verifies each token with the classes that the brokers use: `ok <principal>`, or the name of the rule it breaks.
 ///
 /// `skipped_rule` switches one rule off, to show that the tests would notice.
 ///

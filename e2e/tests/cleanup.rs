@@ -20,7 +20,7 @@ use nix::{
 const ROLE: &str = "MSK_E2E_TEST_VICTIM";
 
 #[test]
-fn a_killed_rig_leaves_nothing_behind() {
+fn a_killed_test_bed_leaves_nothing_behind() {
     for signal in [Signal::SIGKILL, Signal::SIGINT, Signal::SIGTERM, Signal::SIGABRT] {
         let (mut victim, process, folder) = start_victim();
         assert!(process.exists() && folder.exists());
@@ -71,7 +71,7 @@ fn start_a_download(place: &Path) -> (std::process::Child, PathBuf) {
     (brokers, maven)
 }
 
-/// Not a test of its own: what [`a_killed_rig_leaves_nothing_behind`] starts and kills.
+/// Not a test of its own: what [`a_killed_test_bed_leaves_nothing_behind`] starts and kills.
 #[test]
 fn victim() {
     if std::env::var_os(ROLE).is_none() {
@@ -94,12 +94,12 @@ fn start_victim() -> (std::process::Child, PathBuf, PathBuf) {
     command.args(["--exact", "victim", "--nocapture"]).env(ROLE, "1").stdout(Stdio::piped());
     let mut victim = command.spawn().unwrap();
     let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let told = lines.find_map(|line| {
+    let started = lines.find_map(|line| {
         let (_, rest) = line.split_once("victim ")?;
         let (id, folder) = rest.split_once(' ')?;
         Some((Path::new("/proc").join(id), PathBuf::from(folder)))
     });
-    let Some((process, folder)) = told else {
+    let Some((process, folder)) = started else {
         panic!("the victim ended early: {:?}", victim.wait());
     };
     (victim, process, folder)

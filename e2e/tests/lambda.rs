@@ -46,7 +46,7 @@ async fn the_deadline_kills() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn errors_and_crashes_are_told_apart() {
+async fn errors_and_crashes_are_distinguished() {
     let environment = start().await;
     let result = environment.invoke(&json!({"do": "fail"})).await;
     assert!(matches!(&result, Err(InvocationError::Handler(text)) if text.contains("asked to fail")), "{result:?}");

@@ -1,7 +1,7 @@
 //! Three Apache Kafka brokers and a controller for `cargo xtask up --kafka real`.
 //!
 //! Prints one JSON line when the topics are there, and ends on Ctrl-C, on SIGTERM, and when standard input closes: the
-//! kernel closes it whatever the parent dies of.
+//! kernel closes it however the parent ends.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the ready line, and progress beside it")]
 
@@ -143,7 +143,7 @@ mod tests {
     fn a_topic_named_twice_is_created_once_as_it_was_named_first() {
         let topics = ["orders:6", "orders.dlq", "orders.dlq:1", "orders"].map(|topic| topic.parse::<TopicSpec>());
         let distinct = distinct(topics.into_iter().map(Result::unwrap).collect());
-        let told: Vec<_> = distinct.iter().map(|topic| (topic.name.as_str(), topic.partitions)).collect();
-        assert_eq!(told, [("orders", 6), ("orders.dlq", 3)]);
+        let created: Vec<_> = distinct.iter().map(|topic| (topic.name.as_str(), topic.partitions)).collect();
+        assert_eq!(created, [("orders", 6), ("orders.dlq", 3)]);
     }
 }

@@ -1,4 +1,4 @@
-//! A Lambda function for the test bed's own tests: does what the event says, so that the host around it can be judged.
+//! A Lambda function for the test bed's own tests: does what the event says, to test the host around it.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

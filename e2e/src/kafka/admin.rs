@@ -162,7 +162,7 @@ impl Admin {
     }
 
     /// As [`Admin::wait_in_sync`], after a broker was stopped and goes on: it answers with what it knew before until the
-    /// controller has told it what happened meanwhile. So the state must be seen in every answer for a while.
+    /// controller has informed it of what happened meanwhile. So the state must be seen in every answer for a while.
     ///
     /// # Errors
     ///

@@ -141,7 +141,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for an id that is none of [`BROKERS`].
+    /// [`Error::Invalid`] for an id that is not in [`BROKERS`].
     pub fn bound_port(&self, id: BrokerId, listener: Listener) -> Result<u16> {
         self.broker(id)?;
         Ok(self.broker_ports[&id].bound[&listener])
@@ -201,7 +201,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for an id that is none of [`BROKERS`].
+    /// [`Error::Invalid`] for an id that is not in [`BROKERS`].
     pub fn kill(&self, id: BrokerId) -> Result<()> {
         self.broker(id)?.kill();
         Ok(())
@@ -290,7 +290,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for an id that is none of [`BROKERS`].
+    /// [`Error::Invalid`] for an id that is not in [`BROKERS`].
     pub fn is_running(&self, id: BrokerId) -> Result<bool> {
         Ok(self.broker(id)?.is_running())
     }

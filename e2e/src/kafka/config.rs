@@ -21,14 +21,14 @@ pub const SCRAM_USER: &str = "scram-user";
 /// See [`SCRAM_USER`].
 pub const SCRAM_PASSWORD: &str = "scram-password-of-the-test-bed";
 
-/// Ports of one broker: where it listens, and what it tells clients.
+/// Ports of one broker: where it listens, and what it advertises.
 #[derive(Clone, Debug)]
 pub(super) struct BrokerPorts {
     /// Between brokers, and for the test bed's own questions: never through a fault proxy.
     pub(super) internal: u16,
     /// Where each client listener is bound.
     pub(super) bound: BTreeMap<Listener, u16>,
-    /// What clients are told: the fault proxy's port where there is one.
+    /// What it advertises: the fault proxy's port where there is one.
     pub(super) advertised: BTreeMap<Listener, u16>,
 }
 

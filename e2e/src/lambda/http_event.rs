@@ -29,7 +29,7 @@ impl HttpEvent {
         Self { method: method.into(), path: path.into(), query: String::new(), headers, body: None, base64: false }
     }
 
-    /// Records in the v2 family's JSON format to `topic`.
+    /// Records in the JSON format of Kafka REST v2 to `topic`.
     pub fn post_records(topic: &str, body: &Value) -> Self {
         Self::new("POST", &format!("/topics/{topic}"))
             .header("content-type", "application/vnd.kafka.json.v2+json")
@@ -153,7 +153,7 @@ impl HttpAnswer {
         Some(Self { status: wire.status_code, headers, body })
     }
 
-    /// The body as JSON; null when it is none.
+    /// The body as JSON; null when it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }

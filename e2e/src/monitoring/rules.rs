@@ -44,7 +44,7 @@ const FASTER: [(&str, &str); 7] = [
     ("[10m]", "[30s]"),
 ];
 
-/// Writes the rule files into `folder` and answers their paths, by name.
+/// Writes the rule files into `folder` and returns their paths, by name.
 ///
 /// # Errors
 ///

@@ -198,7 +198,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits out a blackhole; answers the faults of that moment.
+    /// Waits out a blackhole; returns the faults of that moment.
     async fn wait_for_open_way(&self) -> Faults {
         let mut faults = self.shared.faults.subscribe();
         // The sender lives in `shared`, so this cannot fail.

@@ -178,19 +178,19 @@ pub(crate) async fn two_brokers_down(clusters: &SharedClusters) -> anyhow::Resul
     last_requests(&load, &environments, back + LONGEST_STALL).await;
     let answers = load.answers();
     let during = answered_between(&answers, from, to);
-    let is_told = |answer: &RequestResult| {
+    let is_truthful = |answer: &RequestResult| {
         matches!(answer.status, 503 | 504) && matches!(answer.persisted.as_deref(), Some("no" | "unknown"))
     };
     ensure!(!during.is_empty() && during.iter().all(|answer| !answer.is_success()), "2xx: {}", Summary::new(&during));
-    ensure!(during.iter().all(is_told), "during the outage: {}", Summary::new(&during));
+    ensure!(during.iter().all(is_truthful), "during the outage: {}", Summary::new(&during));
     ensure!(unanswered.persisted.as_deref() == Some("unknown"), "appended, and not acknowledged: {unanswered:?}");
     ensure!(refused.persisted.as_deref() == Some("no"), "refused by the broker: {refused:?}");
-    // The answer cannot name the cause: librdkafka tries again until its time is over, and then tells of that alone.
+    // The answer cannot name the cause: librdkafka tries again until its time is over, and then reports only that.
     let of_partition = format!("for partition {topic}-{led}");
     let is_cause = |line: &str| line.contains("NotEnoughReplicasException") && line.contains(&of_partition);
     ensure!(said.lines().any(is_cause), "broker {left} says nothing of too few replicas {of_partition}: {refused:?}");
-    let told = Summary::new(&answers);
-    ensure!(told.failures.is_empty(), "a request had no answer: {told}");
+    let summary = Summary::new(&answers);
+    ensure!(summary.failures.is_empty(), "a request had no answer: {summary}");
     let recovery = recovery(&answers, back)?;
     ensure!(recovery <= LONGEST_STALL, "2xx again only {recovery:.1?} after two replicas were in sync");
     let figures = verdict(&cluster, &topic, &load).await?;

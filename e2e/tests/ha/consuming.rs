@@ -55,7 +55,7 @@ fn message(number: usize) -> (String, Vec<u8>) {
     (id, value)
 }
 
-/// Invokes the consumer with one batch; answers the places it reports as failed.
+/// Invokes the consumer with one batch; returns the places that it reports as failed.
 async fn deliver(environment: &Environment, event: &Value) -> anyhow::Result<BTreeSet<Place>> {
     let invocation = environment.invoke(event).await?;
     let answer: Value = serde_json::from_slice(&invocation.payload)?;
@@ -89,7 +89,7 @@ fn by_partition(records: Vec<StoredRecord>) -> BTreeMap<i32, Vec<StoredRecord>> 
     partitions
 }
 
-/// Delivers every partition in batches, each until it is done; answers the number of invocations.
+/// Delivers every partition in batches, each until it is done; returns the number of invocations.
 async fn deliver_all(environment: &Environment, topic: &str, records: Vec<StoredRecord>) -> anyhow::Result<usize> {
     let mut invocations = 0;
     for records in by_partition(records).into_values() {
@@ -150,7 +150,7 @@ pub(crate) async fn retries(clusters: &SharedClusters) -> anyhow::Result<String>
     let summary = load.summary();
     ensure!(summary.with_persisted("unknown") > 0, "no retry was needed: {summary}");
     let repeated = in_log - distinct;
-    ensure!(repeated > 0, "no message is in the log more than once, so none had to be told apart: {summary}");
+    ensure!(repeated > 0, "no message is in the log more than once, so none had to be recognized: {summary}");
     ensure!(missing == 0 && doubled == 0, "{missing} effects missing, {doubled} doubled: {summary}");
     let figures = verdict(&cluster, &topic, &load).await?;
     Ok(format!("{} messages, {repeated} copies more in the log, each message with one effect; {figures}", sent.len()))

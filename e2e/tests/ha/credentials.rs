@@ -187,7 +187,7 @@ impl fmt::Display for Renewals {
     }
 }
 
-/// An endpoint that fails from the start: init goes on, requests are told so, and its return is noticed soon.
+/// An endpoint that fails from the start: init goes on, requests say so, and its return is noticed soon.
 async fn silent_endpoint(endpoint: &Endpoint, cluster: &Cluster, options: &FunctionOptions) -> anyhow::Result<String> {
     let topic = topic(cluster, "r12").await?;
     let mut options = options.clone();
@@ -201,6 +201,6 @@ async fn silent_endpoint(endpoint: &Endpoint, cluster: &Cluster, options: &Funct
     let next = load.send(&environment, 0, 1).await;
     ensure!(next.is_success() && next.duration <= RECOVERY, "after the endpoint's return: {next:?}");
     verdict(cluster, &topic, &load).await?;
-    let told = refused.duration;
-    Ok(format!("an endpoint that is down: 503 after {told:.1?}; back: 200 after {:.1?}", next.duration))
+    let took = refused.duration;
+    Ok(format!("an endpoint that is down: 503 after {took:.1?}; back: 200 after {:.1?}", next.duration))
 }

@@ -116,7 +116,7 @@ pub(crate) async fn no_zombies(clusters: &SharedClusters) -> anyhow::Result<Stri
         }
         cluster.proxies().for_each(|proxy| proxy.set(Faults::default()));
         tokio::time::sleep(Duration::from_millis(100)).await;
-        // The thaw gives every thread of the client its chance to write what it was told to forget.
+        // The thaw gives every thread of the client its chance to write what it should have dropped.
         join_all(environments.iter().enumerate().map(|(number, one)| load.send(one, number, 1))).await;
     }
     // Whatever still lingers has 3 s to show itself.

@@ -1,5 +1,5 @@
 //! Scenarios that must fail: each runs with one promise broken, or with a blind part of the test bed, and its complaint is what
-//! is looked for. A check that cannot fail is none.
+//! is looked for. A check that cannot fail checks nothing.
 
 use std::future::Future;
 

@@ -1,4 +1,4 @@
-//! What must be refused, and how the function tells of it.
+//! What must be refused, and how the function reports it.
 
 use std::{
     collections::BTreeSet,
@@ -31,8 +31,8 @@ use serde_json::json;
 
 use crate::shared_clusters::{ClusterKind, SharedClusters, producer, topic};
 
-/// A refusal must be told within this.
-const TOLD_WITHIN: Duration = Duration::from_secs(10);
+/// The function must report a refusal within this.
+const REPORTED_WITHIN: Duration = Duration::from_secs(10);
 
 pub(crate) async fn tls_refusals(clusters: &SharedClusters) -> anyhow::Result<String> {
     let cluster = clusters.cluster().await?;
@@ -55,7 +55,7 @@ pub(crate) async fn tls_refusals(clusters: &SharedClusters) -> anyhow::Result<St
         let answer = load.send(&environment, 0, 1).await;
         ensure!(answer.status == 503, "{what}: {answer:?}\n{}", environment.log());
         ensure!(answer.persisted.as_deref() == Some("no"), "{what}: {answer:?}");
-        ensure!(answer.duration <= TOLD_WITHIN, "{what}: told after {:.1?}", answer.duration);
+        ensure!(answer.duration <= REPORTED_WITHIN, "{what}: reported after {:.1?}", answer.duration);
         let named = environment.log().lines().any(|line| line.to_lowercase().contains(&word.to_lowercase()));
         ensure!(named, "{what}: no log line names the cause ({word}):\n{}", environment.log());
         figures.push(format!("{what}: 503 after {:.1?}", answer.duration));
@@ -140,9 +140,9 @@ pub(crate) async fn clean_logs(clusters: &SharedClusters) -> anyhow::Result<Stri
     let key = cluster.key();
     let secrets = [Some(CANARY), Some(key.secret.as_str()), key.session_token.as_deref(), Some("aHR0cHM6Ly9rYWZrYS")];
     for (number, secret) in secrets.into_iter().flatten().enumerate() {
-        let told =
+        let leak =
             log.lines().find(|line| line.contains(secret)).map(|line| line.chars().take(600).collect::<String>());
-        ensure!(told.is_none(), "secret {number} is in the log: {told:?}");
+        ensure!(leak.is_none(), "secret {number} is in the log: {leak:?}");
     }
     ensure!(!log.chars().any(|c| c == '\u{1b}' || c == '\0' || c == '\u{202e}'), "a control character is in the log");
     ensure!(log.contains("\"request\""), "nothing was logged at all");
@@ -214,7 +214,7 @@ async fn connects(cluster: &Cluster, token: &str) -> anyhow::Result<bool> {
     let client: BaseProducer<OneToken> = settings.create_with_context(context)?;
     let asked = tokio::task::spawn_blocking(move || {
         let start = Instant::now();
-        while start.elapsed() < TOLD_WITHIN {
+        while start.elapsed() < REPORTED_WITHIN {
             client.poll(Duration::from_millis(20));
             if client.client().fetch_metadata(None, Duration::from_millis(100)).is_ok() {
                 return Some(true);

@@ -141,7 +141,7 @@ pub(crate) async fn producers(
     Ok(functions::start(&producer(cluster, topic, more), count).await?)
 }
 
-/// Reads the log and holds it against the history; answers the figures.
+/// Reads the log, checks the history against it and returns the figures.
 pub(crate) async fn verdict(cluster: &Cluster, topic: &str, load: &Load) -> anyhow::Result<String> {
     cluster.admin().wait_in_sync(topic, 2, LIMIT).await?;
     let mut log = log_reader::find_messages(cluster, topic).await?;

@@ -9,7 +9,7 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * What the test bed tells its brokers, by system properties: JAAS options would do for the handler, but Kafka's default
+ * The settings that the test bed gives its brokers, as system properties: JAAS options would do for the handler, but Kafka's default
  * login handler refuses unknown ones.
  */
 final class BrokerSettings {
@@ -40,7 +40,7 @@ final class BrokerSettings {
         return policies.get().get(principal);
     }
 
-    /** The wall clock that tokens are judged by: tests move it together with a frozen function's clock. */
+    /** The wall clock that tokens are verified by: tests move it together with a frozen function's clock. */
     long nowMs() {
         return System.currentTimeMillis() + clockOffset.get();
     }

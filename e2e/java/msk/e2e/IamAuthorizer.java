@@ -21,7 +21,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Kafka operations judged by IAM policies as MSK does. Differs from Kafka's own authorizer where MSK does: writing
+ * Kafka operations authorized by IAM policies, as MSK does. Differs from Kafka's own authorizer where MSK does: writing
  * implies no describing, and a producer id needs {@code WriteDataIdempotently} whatever topics may be written.
  */
 public final class IamAuthorizer implements Authorizer {
