@@ -38,7 +38,6 @@ impl Authority {
     /// Makes an authority with a key of its own.
     ///
     /// # Errors
-    ///
     /// [`Error::Certificate`] when the key cannot be made.
     pub fn new(common_name: &str) -> Result<Self> {
         let mut params = params(common_name, &[], Validity::Current)?;
@@ -56,7 +55,6 @@ impl Authority {
     /// A server's certificate for `names` (host names or IP addresses).
     ///
     /// # Errors
-    ///
     /// [`Error::Certificate`] when a name cannot stand in a certificate.
     pub fn server(&self, names: &[&str], validity: Validity) -> Result<Identity> {
         let mut params = params("broker", names, validity)?;
@@ -67,7 +65,6 @@ impl Authority {
     /// A client's certificate; its common name becomes the Kafka principal `CN=<common_name>`.
     ///
     /// # Errors
-    ///
     /// [`Error::Certificate`] when the name cannot stand in a certificate.
     pub fn client(&self, common_name: &str) -> Result<Identity> {
         let mut params = params(common_name, &[], Validity::Current)?;

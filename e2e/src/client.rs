@@ -1,22 +1,16 @@
 //! A Kafka client of the test bed's own for each listener: the second opinion beside the functions' clients.
 
-use rdkafka::{
-    ClientConfig, ClientContext,
-    client::OAuthToken,
-    producer::{FutureProducer, FutureRecord},
-    util::Timeout,
-};
+use rdkafka::client::OAuthToken;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::util::Timeout;
+use rdkafka::{ClientConfig, ClientContext};
 use time::OffsetDateTime;
 
-use crate::{
-    error::{Error, Result, kafka_error},
-    kafka::{
-        Cluster, Listener,
-        cluster::{SCRAM_PASSWORD, SCRAM_USER},
-        iam::AccessKey,
-    },
-    token::TokenDraft,
-};
+use crate::error::{Error, Result, kafka_error};
+use crate::kafka::cluster::{SCRAM_PASSWORD, SCRAM_USER};
+use crate::kafka::iam::AccessKey;
+use crate::kafka::{Cluster, Listener};
+use crate::token::TokenDraft;
 
 /// Settings of a client that speaks to one listener of the cluster.
 pub fn settings(cluster: &Cluster, listener: Listener) -> ClientConfig {
@@ -73,7 +67,6 @@ impl ClientContext for OwnTokens {
 /// An idempotent producer on one listener, with the cluster's own access key where tokens are asked for.
 ///
 /// # Errors
-///
 /// [`Error::Kafka`] when librdkafka refuses the settings.
 pub fn producer(cluster: &Cluster, listener: Listener) -> Result<FutureProducer<OwnTokens>> {
     let mut config = settings(cluster, listener);
@@ -84,7 +77,6 @@ pub fn producer(cluster: &Cluster, listener: Listener) -> Result<FutureProducer<
 /// Writes one record and waits until it is acknowledged; answers partition and offset.
 ///
 /// # Errors
-///
 /// [`Error::Kafka`] with the delivery's error.
 pub async fn write<C: ClientContext + 'static>(
     producer: &FutureProducer<C>,

@@ -17,7 +17,6 @@ impl TempFolder {
     /// Makes an empty folder with a random name.
     ///
     /// # Errors
-    ///
     /// [`crate::Error::File`] when the system's temporary folder cannot be written.
     pub fn new() -> Result<Self> {
         let parent = std::env::temp_dir();

@@ -2,14 +2,10 @@
 
 use std::path::Path;
 
-use crate::{
-    error::Result,
-    kafka::{
-        Cluster, Listener,
-        cluster::{SCRAM_PASSWORD, SCRAM_USER},
-    },
-    lambda::{Environment, FunctionOptions},
-};
+use crate::error::Result;
+use crate::kafka::cluster::{SCRAM_PASSWORD, SCRAM_USER};
+use crate::kafka::{Cluster, Listener};
+use crate::lambda::{Environment, FunctionOptions};
 
 /// The producer for `topics`, through `listener`.
 pub fn producer(cluster: &Cluster, listener: Listener, topics: &str) -> FunctionOptions {
@@ -45,7 +41,6 @@ pub fn sabotaged(mut producer: FunctionOptions, switch: &str) -> FunctionOptions
 /// Starts `count` environments one after the other: two cores cannot do more at once without measuring themselves.
 ///
 /// # Errors
-///
 /// The first environment's failure to start.
 pub async fn start(options: &FunctionOptions, count: usize) -> Result<Vec<Environment>> {
     let mut environments = Vec::with_capacity(count);

@@ -4,12 +4,10 @@
 //! log, a message refused for good is not, an unknown one may be, nothing is there more often than it can have been
 //! written, and messages of one key keep the order in which they were acknowledged.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    fmt,
-    sync::atomic::{AtomicU64, Ordering},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// The answer to one attempt to write one message.
 #[derive(Clone, Debug, PartialEq, Eq)]

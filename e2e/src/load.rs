@@ -1,22 +1,16 @@
 //! Clients that POST messages to function environments and write down what they were answered.
 
-use std::{
-    future::Future,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::{
-    history::{Attempt, History, RecordOutcome},
-    lambda::{Environment, HttpAnswer, HttpEvent, InvocationError, InvocationResult},
-    summary::{RequestResult, Summary},
-};
+use crate::history::{Attempt, History, RecordOutcome};
+use crate::lambda::{Environment, HttpAnswer, HttpEvent, InvocationError, InvocationResult};
+use crate::summary::{RequestResult, Summary};
 
 /// Keys of one client: each client is alone with its keys, so their order is its own.
 const KEYS_PER_CLIENT: u64 = 5;

@@ -1,21 +1,15 @@
 //! The final state of a topic: every record of every partition from offset 0, read past the fault proxies.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use rdkafka::{
-    Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
-    message::{Headers as _, Message as _},
-};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
 
-use crate::{
-    error::{Error, Result, kafka_error},
-    history::Found,
-    kafka::Cluster,
-};
+use crate::error::{Error, Result, kafka_error};
+use crate::history::Found;
+use crate::kafka::Cluster;
 
 /// For the whole read. The slowest case is the first fetch after an election.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -51,7 +45,6 @@ impl StoredRecord {
 /// Reads all of `topic`.
 ///
 /// # Errors
-///
 /// [`Error::Kafka`], or [`Error::TimedOut`] when the end is not reached within a minute.
 pub async fn read_topic(cluster: &Cluster, topic: &str) -> Result<Vec<StoredRecord>> {
     let partitions = cluster.admin().partitions(topic).await?.into_iter().map(|partition| partition.id).collect();
@@ -64,7 +57,6 @@ pub async fn read_topic(cluster: &Cluster, topic: &str) -> Result<Vec<StoredReco
 /// The messages of `topic` as the history checker wants them; a record without an id gets its place as one.
 ///
 /// # Errors
-///
 /// As [`read_topic`].
 pub async fn find_messages(cluster: &Cluster, topic: &str) -> Result<Vec<Found>> {
     let records = read_topic(cluster, topic).await?;

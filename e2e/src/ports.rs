@@ -1,10 +1,8 @@
 //! Ports for servers that must know their port before they start, and find it free again after a restart.
 
-use std::{
-    collections::BTreeSet,
-    net::{Ipv4Addr, TcpListener},
-    sync::Mutex,
-};
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Mutex;
 
 use rand::Rng as _;
 
@@ -29,7 +27,6 @@ impl Ports {
     /// Takes `count` random free ports.
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] when no free port is found in the test bed's range.
     pub fn take(count: usize) -> Result<Self> {
         let mut taken = TAKEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -70,8 +67,6 @@ impl Drop for Ports {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     #[test]

@@ -1,21 +1,17 @@
 //! The brokers' token verifier without a broker: thousands of tokens verified in one JVM.
 
-use std::{
-    io::Write as _,
-    process::{Command, Stdio},
-};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
-use crate::{
-    error::{Error, Result, os_error},
-    kafka::{distribution::Distribution, iam::IamFiles},
-};
+use crate::error::{Error, Result, os_error};
+use crate::kafka::distribution::Distribution;
+use crate::kafka::iam::IamFiles;
 
 /// Verifies each token with the classes that the brokers use: `ok <principal>`, or the name of the rule it breaks.
 ///
 /// `skipped_rule` switches one rule off, to show that the tests would notice.
 ///
 /// # Errors
-///
 /// [`Error::Command`] when Java fails, [`Error::Invalid`] when it answers fewer lines than there are tokens.
 pub fn verify_tokens(
     distribution: &Distribution,

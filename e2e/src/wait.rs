@@ -1,9 +1,7 @@
 //! Bounded waiting for something that can be observed.
 
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::future::Future;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
@@ -16,7 +14,6 @@ pub type Look<T> = std::result::Result<T, String>;
 /// Looks again and again until the thing is there.
 ///
 /// # Errors
-///
 /// [`Error::TimedOut`] with the last look's text when `limit` has passed.
 pub async fn wait_until<T, F>(what: &str, limit: Duration, mut look: impl FnMut() -> F) -> Result<T>
 where
@@ -37,8 +34,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     #[tokio::test]

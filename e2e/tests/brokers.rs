@@ -4,11 +4,9 @@
 
 use std::{path::Path, time::Duration};
 
-use msk_e2e::{
-    client,
-    kafka::{Cluster, ClusterOptions, KafkaVersion, Listener, cluster::BROKERS, iam},
-    log_reader,
-};
+use msk_e2e::kafka::cluster::BROKERS;
+use msk_e2e::kafka::{Cluster, ClusterOptions, KafkaVersion, Listener, iam};
+use msk_e2e::{client, log_reader};
 
 /// Waits for an election end, a start, a session's end: 9 s by Kafka's defaults, and the rest for a slow machine.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -3,25 +3,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests fail by panicking")]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    io::Write as _,
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use msk_e2e::{
-    folder::{TempFolder, target_dir},
-    kafka::{
-        KafkaVersion,
-        distribution::Distribution,
-        iam::{self, AccessKey, IamFiles},
-    },
-    token::{TokenDraft, forged},
-    verify::verify_tokens,
-};
+use msk_e2e::folder::{TempFolder, target_dir};
+use msk_e2e::kafka::KafkaVersion;
+use msk_e2e::kafka::distribution::Distribution;
+use msk_e2e::kafka::iam::{self, AccessKey, IamFiles};
+use msk_e2e::token::{TokenDraft, forged};
+use msk_e2e::verify::verify_tokens;
 use msk_shared::kafka::TokenSource;
 use rand::{Rng as _, seq::IndexedRandom as _};
 use serde_json::json;

@@ -4,10 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use msk_e2e::{
-    Error,
-    lambda::{Environment, FunctionOptions, InvocationError},
-};
+use msk_e2e::Error;
+use msk_e2e::lambda::{Environment, FunctionOptions, InvocationError};
 use serde_json::{Value, json};
 
 fn options() -> FunctionOptions {

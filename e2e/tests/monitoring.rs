@@ -6,23 +6,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(clippy::print_stdout, reason = "five minutes of faults want a line for each")]
 
-use std::{
-    collections::BTreeSet,
-    io::Write as _,
-    net::TcpStream,
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use msk_e2e::{
-    monitoring::{
-        Stack,
-        prometheus::promtool,
-        rules::{self, Pace},
-        stack::TOPIC,
-    },
-    wait::wait_until,
-};
+use msk_e2e::monitoring::Stack;
+use msk_e2e::monitoring::prometheus::promtool;
+use msk_e2e::monitoring::rules::{self, Pace};
+use msk_e2e::monitoring::stack::TOPIC;
+use msk_e2e::wait::wait_until;
 use msk_test_kit::Process;
 
 /// Scrapes every 4 s, conditions that must last 4 s, sessions that end after 9 s, and a machine that is busy.

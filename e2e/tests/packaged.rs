@@ -5,11 +5,9 @@
 
 use std::{fs, net::TcpListener, time::Duration};
 
-use msk_e2e::{
-    folder::workspace_dir,
-    lambda::{Environment, FunctionOptions, HttpAnswer, HttpEvent},
-    wait::wait_until,
-};
+use msk_e2e::folder::workspace_dir;
+use msk_e2e::lambda::{Environment, FunctionOptions, HttpAnswer, HttpEvent};
+use msk_e2e::wait::wait_until;
 use rdkafka::mocking::MockCluster;
 use serde_json::{Value, json};
 

@@ -13,10 +13,8 @@ use futures_util::future::try_join_all;
 use msk_e2e::kafka::{Cluster, ClusterOptions, KafkaVersion, Listener, cluster::BROKERS, distribution::Distribution};
 use msk_shared::topic_spec::TopicSpec;
 use serde_json::json;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// How often is looked whether a broker has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);

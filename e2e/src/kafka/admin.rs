@@ -1,23 +1,17 @@
 //! What the cluster says of itself, asked on the brokers' internal listener: never through a fault proxy.
 
-use std::{
-    cell::Cell,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use rdkafka::{
-    ClientConfig,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    client::DefaultClientContext,
-    consumer::{BaseConsumer, Consumer as _},
-};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::config::BrokerId;
-use crate::{
-    error::{Error, Result, kafka_error},
-    wait::wait_until,
-};
+use crate::error::{Error, Result, kafka_error};
+use crate::wait::wait_until;
 
 /// One question to one broker; a stopped broker costs this much before another is asked.
 const QUESTION_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -79,7 +73,6 @@ impl Admin {
     /// The brokers that are alive and unfenced.
     ///
     /// # Errors
-    ///
     /// [`Error::Kafka`] when no broker answers.
     pub async fn brokers(&self) -> Result<Vec<BrokerId>> {
         let metadata = self.metadata(None).await?;
@@ -91,7 +84,6 @@ impl Admin {
     /// The partitions of `topic`, by number.
     ///
     /// # Errors
-    ///
     /// [`Error::Kafka`] when no broker answers, [`Error::Invalid`] when there is no such topic.
     pub async fn partitions(&self, topic: &str) -> Result<Vec<Partition>> {
         let metadata = self.metadata(Some(topic)).await?;
@@ -115,7 +107,6 @@ impl Admin {
     /// The leader of one partition.
     ///
     /// # Errors
-    ///
     /// As [`Admin::partitions`]; [`Error::Invalid`] also while nobody leads.
     pub async fn leader(&self, topic: &str, partition: i32) -> Result<BrokerId> {
         let partitions = self.partitions(topic).await?;
@@ -128,7 +119,6 @@ impl Admin {
     /// Creates a topic with replication factor 3 and waits until every replica is in sync.
     ///
     /// # Errors
-    ///
     /// [`Error::Kafka`] or [`Error::TimedOut`].
     pub async fn create_topic(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
         let admin: AdminClient<DefaultClientContext> =
@@ -154,7 +144,6 @@ impl Admin {
     /// Waits until every partition of `topic` has a leader and at least `replicas` replicas in sync.
     ///
     /// # Errors
-    ///
     /// [`Error::TimedOut`] with the last state seen.
     pub async fn wait_in_sync(&self, topic: &str, replicas: usize, limit: Duration) -> Result<()> {
         let what = format!("{replicas} in-sync replicas of every partition of {topic}");
@@ -165,7 +154,6 @@ impl Admin {
     /// controller has informed it of what happened meanwhile. So the state must be seen in every answer for a while.
     ///
     /// # Errors
-    ///
     /// [`Error::TimedOut`] with the last state seen.
     pub async fn wait_settled(&self, topic: &str, replicas: usize, limit: Duration) -> Result<()> {
         let since = Cell::new(None::<Instant>);
@@ -190,7 +178,6 @@ impl Admin {
     /// Waits until `holds` for every partition of `topic`; `what` names it in the error.
     ///
     /// # Errors
-    ///
     /// [`Error::TimedOut`] with the last state seen.
     pub async fn wait_partitions(
         &self,
@@ -212,7 +199,6 @@ impl Admin {
     /// Waits until exactly these brokers are alive.
     ///
     /// # Errors
-    ///
     /// [`Error::TimedOut`] with the last state seen.
     pub async fn wait_brokers(&self, expected: &[BrokerId], limit: Duration) -> Result<()> {
         wait_until(&format!("live brokers {expected:?}"), limit, || async {

@@ -1,32 +1,27 @@
 //! Three brokers and a controller, and every way to hurt them.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    net::Ipv4Addr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::{
-    admin::Admin,
-    config::{self, BrokerPorts, Common},
-    distribution::{Distribution, KafkaVersion},
-    iam::{AccessKey, IamFiles, PRODUCER_ROLE},
-    layout::{self, Layout},
-    listener::Listener,
-    node::Node,
-};
-use crate::{
-    certs::{Authority, BROKER_NAMES, Identity, Validity},
-    error::{Error, Result, file_error},
-    folder::TempFolder,
-    ports::Ports,
-    proxy::{Proxy, Wire, tls::Tls},
-    wait::wait_until,
-};
+use super::admin::Admin;
+use super::config::{self, BrokerPorts, Common};
+use super::distribution::{Distribution, KafkaVersion};
+use super::iam::{AccessKey, IamFiles, PRODUCER_ROLE};
+use super::layout::{self, Layout};
+use super::listener::Listener;
+use super::node::Node;
+use crate::certs::{Authority, BROKER_NAMES, Identity, Validity};
+use crate::error::{Error, Result, file_error};
+use crate::folder::TempFolder;
+use crate::ports::Ports;
+use crate::proxy::tls::Tls;
+use crate::proxy::{Proxy, Wire};
+use crate::wait::wait_until;
 
 pub use super::config::{BROKERS, BrokerId, SCRAM_PASSWORD, SCRAM_USER};
 
@@ -75,7 +70,6 @@ impl Cluster {
     /// Starts a cluster and waits until all three brokers are alive.
     ///
     /// # Errors
-    ///
     /// Says what to install when Maven or Java is missing; otherwise carries the end of the log of the node at fault.
     pub async fn start(options: &ClusterOptions) -> Result<Self> {
         let distribution = Distribution::fetch(options.version)?;
@@ -140,7 +134,6 @@ impl Cluster {
     /// Where a broker itself listens, past any proxy.
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] for an id that is not in [`BROKERS`].
     pub fn bound_port(&self, id: BrokerId, listener: Listener) -> Result<u16> {
         self.broker(id)?;
@@ -150,7 +143,6 @@ impl Cluster {
     /// The fault proxy before one listener of one broker.
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] when the cluster was started without it.
     pub fn proxy(&self, id: BrokerId, listener: Listener) -> Result<&Proxy> {
         let proxy = self.proxies.get(&(id, listener));
@@ -200,7 +192,6 @@ impl Cluster {
     /// SIGKILL to a broker.
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] for an id that is not in [`BROKERS`].
     pub fn kill(&self, id: BrokerId) -> Result<()> {
         self.broker(id)?.kill();
@@ -210,7 +201,6 @@ impl Cluster {
     /// SIGTERM to a broker, and the wait for its clean end.
     ///
     /// # Errors
-    ///
     /// [`Error::TimedOut`] when it does not end in 40 s.
     pub async fn terminate(&self, id: BrokerId) -> Result<()> {
         self.broker(id)?.terminate(STOP_LIMIT).await.map(drop)
@@ -219,7 +209,6 @@ impl Cluster {
     /// SIGSTOP to a broker: it answers nothing, and its connections stay open.
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] when it does not run.
     pub fn pause(&self, id: BrokerId) -> Result<()> {
         self.broker(id)?.signal(Signal::SIGSTOP)
@@ -228,7 +217,6 @@ impl Cluster {
     /// SIGCONT to a broker.
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] when it does not run.
     pub fn resume(&self, id: BrokerId) -> Result<()> {
         self.broker(id)?.signal(Signal::SIGCONT)
@@ -237,7 +225,6 @@ impl Cluster {
     /// SIGSTOP to the controller: no leader moves.
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] when it does not run.
     pub fn pause_controller(&self) -> Result<()> {
         self.controller.signal(Signal::SIGSTOP)
@@ -246,7 +233,6 @@ impl Cluster {
     /// SIGCONT to the controller.
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] when it does not run.
     pub fn resume_controller(&self) -> Result<()> {
         self.controller.signal(Signal::SIGCONT)
@@ -255,7 +241,6 @@ impl Cluster {
     /// Starts a broker that was killed or terminated. Its end of waiting is [`Cluster::wait_ready`].
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] when it already runs.
     pub fn restart(&self, id: BrokerId) -> Result<()> {
         self.broker(id)?.start()
@@ -265,7 +250,6 @@ impl Cluster {
     /// replaces all brokers.
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] when the listener has no proxies, otherwise as the restart of a broker.
     pub async fn move_brokers(&mut self, listener: Listener) -> Result<()> {
         let new = Ports::take(BROKERS.len())?;
@@ -289,7 +273,6 @@ impl Cluster {
     /// Whether the broker's process is there (paused counts).
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] for an id that is not in [`BROKERS`].
     pub fn is_running(&self, id: BrokerId) -> Result<bool> {
         Ok(self.broker(id)?.is_running())
@@ -303,7 +286,6 @@ impl Cluster {
     /// Waits until every node that was started is alive and unfenced.
     ///
     /// # Errors
-    ///
     /// [`Error::Exited`] at once when a node has ended, [`Error::TimedOut`] otherwise.
     pub async fn wait_ready(&self, limit: Duration) -> Result<()> {
         let expected: Vec<BrokerId> =
@@ -325,7 +307,6 @@ impl Cluster {
     /// Everything a broker has logged so far.
     ///
     /// # Errors
-    ///
     /// [`Error::File`] when there is no log.
     pub fn log(&self, id: BrokerId) -> Result<String> {
         let path = self.broker(id)?.log();

@@ -1,19 +1,15 @@
 //! Apache Kafka's jars, fetched once by Maven into the target folder, and the test bed's Java classes compiled against them.
 
-use std::{
-    ffi::OsString,
-    fs::{self, File},
-    io::ErrorKind,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 use msk_test_kit::Process;
 
-use crate::{
-    error::{Error, Result, file_error, os_error},
-    folder,
-};
+use crate::error::{Error, Result, file_error, os_error};
+use crate::folder;
 
 const INSTALL_MAVEN: &str = "install Maven 3.8 or newer (Debian: `apt-get install maven`)";
 const INSTALL_JAVA: &str = "install a Java 17 development kit (Debian: `apt-get install openjdk-17-jdk-headless`)";
@@ -55,7 +51,6 @@ impl Distribution {
     /// Fetches and compiles what is not there yet. Runs that start at the same time wait for each other.
     ///
     /// # Errors
-    ///
     /// [`Error::MissingTool`] says what to install; [`Error::Command`] holds Maven's or javac's own words.
     pub fn fetch(version: KafkaVersion) -> Result<Self> {
         let root = root();
@@ -71,7 +66,6 @@ impl Distribution {
     /// Whether the jars are on this machine already.
     ///
     /// # Errors
-    ///
     /// [`Error::File`] when this repository's list of jars cannot be read.
     pub fn is_fetched(version: KafkaVersion) -> Result<bool> {
         up_to_date(&jars_dir(version), &[pom(version)])

@@ -3,12 +3,10 @@
 //! The brokers read these files again when they change, so a test rotates a key or takes away a permission while the
 //! cluster runs.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    sync::Mutex,
-};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use serde::Serialize;
 use serde_json::json;
@@ -134,7 +132,6 @@ impl IamFiles {
     /// Writes files with no key and no policy.
     ///
     /// # Errors
-    ///
     /// [`crate::Error::File`] when the folder cannot be written.
     pub fn new(folder: &Path) -> Result<Self> {
         let files = Self { folder: folder.to_owned(), state: Mutex::default() };
@@ -147,7 +144,6 @@ impl IamFiles {
     /// Makes `key` known as a key of `role`.
     ///
     /// # Errors
-    ///
     /// [`crate::Error::File`] when the file cannot be written.
     pub fn add_key(&self, key: &AccessKey, role: &str) -> Result<()> {
         let mut state = self.state();
@@ -158,7 +154,6 @@ impl IamFiles {
     /// Makes a key unknown, as if it had been deleted or had expired.
     ///
     /// # Errors
-    ///
     /// [`crate::Error::File`] when the file cannot be written.
     pub fn remove_key(&self, id: &str) -> Result<()> {
         let mut state = self.state();
@@ -169,7 +164,6 @@ impl IamFiles {
     /// Replaces the policy of `role`.
     ///
     /// # Errors
-    ///
     /// [`crate::Error::File`] when the file cannot be written.
     pub fn set_policy(&self, role: &str, statements: Vec<Statement>) -> Result<()> {
         let mut state = self.state();
@@ -180,7 +174,6 @@ impl IamFiles {
     /// Moves the clock by which the brokers judge tokens, together with that of a function whose clock is moved.
     ///
     /// # Errors
-    ///
     /// [`crate::Error::File`] when the file cannot be written.
     pub fn set_clock_offset_ms(&self, offset_ms: i64) -> Result<()> {
         self.replace("clock-offset", &offset_ms.to_string())

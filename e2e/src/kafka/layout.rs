@@ -1,23 +1,17 @@
 //! Where a cluster's files are, which ports its nodes have, and what its JVMs are started with.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use super::{
-    config::{self, BROKERS, BrokerId, BrokerPorts, Common},
-    distribution::Distribution,
-    iam::IamFiles,
-    listener::Listener,
-    node::{self, Node, Start},
-};
-use crate::{
-    certs::{Authority, BROKER_NAMES, Validity},
-    error::{Error, Result, file_error, os_error},
-};
+use super::config::{self, BROKERS, BrokerId, BrokerPorts, Common};
+use super::distribution::Distribution;
+use super::iam::IamFiles;
+use super::listener::Listener;
+use super::node::{self, Node, Start};
+use crate::certs::{Authority, BROKER_NAMES, Validity};
+use crate::error::{Error, Result, file_error, os_error};
 
 /// The controller's port, then five for each broker.
 /// A listener behind a fault proxy has one more, which is advertised.

@@ -1,22 +1,18 @@
 //! One JVM of the cluster and its life.
 
-use std::{
-    ffi::OsString,
-    fs::{self, File},
-    io,
-    path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use msk_test_kit::Process;
 use nix::sys::signal::Signal;
 
-use crate::{
-    error::{Error, Result, file_error, os_error},
-    wait::wait_until,
-};
+use crate::error::{Error, Result, file_error, os_error};
+use crate::wait::wait_until;
 
 /// Lines of a node's log in an error.
 const TAIL_LINES: usize = 30;

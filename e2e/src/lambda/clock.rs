@@ -3,18 +3,14 @@
 //!
 //! Done by a small preloaded library (`e2e/c/clock.c`): the function itself is the one that is shipped.
 
-use std::{
-    fs::{self, File},
-    os::unix::fs::FileExt as _,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::{
-    error::{Result, file_error},
-    folder::{TempFolder, target_dir},
-    kafka::distribution::run,
-};
+use crate::error::{Result, file_error};
+use crate::folder::{TempFolder, target_dir};
+use crate::kafka::distribution::run;
 
 /// The wall clock of one function.
 #[derive(Debug)]
@@ -27,7 +23,6 @@ impl WallClock {
     /// A clock that shows the machine's time until it is moved.
     ///
     /// # Errors
-    ///
     /// [`crate::Error::MissingTool`] without a C compiler.
     pub fn new() -> Result<Self> {
         let clock = Self { library: library()?, folder: TempFolder::new()? };
@@ -39,7 +34,6 @@ impl WallClock {
     /// Moves the clock to the machine's time plus `offset_ms`.
     ///
     /// # Errors
-    ///
     /// [`crate::Error::File`] when the file it stands in cannot be written.
     pub fn set_offset_ms(&self, offset_ms: i64) -> Result<()> {
         // In place: the function has mapped this very file. Eight aligned bytes are written at once.

@@ -1,30 +1,22 @@
 //! One execution environment of a function.
 
-use std::{
-    fs::{self, File},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant, SystemTime},
-};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Bytes;
-use msk_test_kit::{
-    Process,
-    runtime_api::{Extensions, Phase, RuntimeAnswer, RuntimeApi},
-};
+use msk_test_kit::Process;
+use msk_test_kit::runtime_api::{Extensions, Phase, RuntimeAnswer, RuntimeApi};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::clock::WallClock;
-use crate::{
-    error::{Error, Result, file_error, os_error},
-    folder::{TempFolder, workspace_dir},
-    wait::{Look, wait_until},
-};
+use crate::error::{Error, Result, file_error, os_error};
+use crate::folder::{TempFolder, workspace_dir};
+use crate::wait::{Look, wait_until};
 
 /// Lambda gives the init phase 10 s.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
@@ -101,7 +93,6 @@ impl Environment {
     /// Starts the process and waits until it asks for its first invocation.
     ///
     /// # Errors
-    ///
     /// [`Error::Exited`] with its log when it ends or reports an init error, [`Error::TimedOut`] after 10 s.
     pub async fn start(options: &FunctionOptions) -> Result<Self> {
         if !options.binary.exists() {
@@ -154,7 +145,6 @@ impl Environment {
     /// Invokes with the function's timeout.
     ///
     /// # Errors
-    ///
     /// [`InvocationError`] when the handler gave no answer.
     pub async fn invoke(&self, event: &Value) -> Result<InvocationResult, InvocationError> {
         self.invoke_within(event, self.timeout).await
@@ -163,7 +153,6 @@ impl Environment {
     /// Invokes with `limit` left until the deadline; after it the process is killed, as Lambda does.
     ///
     /// # Errors
-    ///
     /// [`InvocationError`] when the handler gave no answer.
     pub async fn invoke_within(&self, event: &Value, limit: Duration) -> Result<InvocationResult, InvocationError> {
         let _turn = self.turn.lock().await;
@@ -202,7 +191,6 @@ impl Environment {
     /// Stops the process once it waits for its next invocation, as Lambda freezes an environment.
     ///
     /// # Errors
-    ///
     /// [`Error::TimedOut`] when it does not become idle.
     pub async fn freeze(&self) -> Result<()> {
         let _turn = self.turn.lock().await;
@@ -221,7 +209,6 @@ impl Environment {
     /// Moves the wall clock by `ms` more. Best done while frozen.
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] when the function was started without a movable clock.
     pub fn advance_clock_ms(&self, ms: i64) -> Result<()> {
         let clock = self.clock.as_ref();
@@ -250,7 +237,6 @@ impl Environment {
     /// SIGTERM and the wait for the end, as Lambda shuts an environment down (it kills after 2 s; here after `limit`).
     ///
     /// # Errors
-    ///
     /// [`Error::TimedOut`] when the process still runs after `limit`.
     pub async fn shut_down(&self, limit: Duration) -> Result<()> {
         self.process().signal(Signal::SIGTERM).map_err(os_error("a signal to the function"))?;

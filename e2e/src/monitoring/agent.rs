@@ -2,11 +2,9 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
-use crate::{
-    error::{Result, file_error},
-    folder,
-    kafka::distribution,
-};
+use crate::error::{Result, file_error};
+use crate::folder;
+use crate::kafka::distribution;
 
 /// The newest agent that Maven Central has. MSK's own is older; both use the same default naming but for names that
 /// end with `_total`, which the Terraform tests forbid.

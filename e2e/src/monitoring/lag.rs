@@ -1,25 +1,17 @@
 //! Consumer lag under MSK's metric name: `kafka_consumer_group_ConsumerLagMetrics_Value`, which MSK's brokers serve and
 //! Apache Kafka's do not.
 
-use std::{
-    collections::VecDeque,
-    fmt::Write as _,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
-};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use crate::error::{Result, kafka_error, os_error};
 
@@ -44,7 +36,6 @@ impl LagExporter {
     /// Starts it on `port`. `settings` reach the cluster; the group is asked for, never joined.
     ///
     /// # Errors
-    ///
     /// [`crate::Error::Kafka`] or [`crate::Error::Os`].
     pub async fn start(settings: &ClientConfig, group: &str, topic: &str, partitions: i32, port: u16) -> Result<Self> {
         let mut settings = settings.clone();

@@ -1,21 +1,17 @@
 //! Prometheus, from the machine's package, and questions to it.
 
-use std::{
-    collections::BTreeSet,
-    fs::{self, File},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use msk_test_kit::Process;
 use serde_json::{Value, json};
 
 use super::rules::{self, CLUSTER};
-use crate::{
-    error::{Error, Result, file_error, os_error},
-    wait::wait_until,
-};
+use crate::error::{Error, Result, file_error, os_error};
+use crate::wait::wait_until;
 
 /// How to get it.
 pub const INSTALL: &str =
@@ -51,7 +47,6 @@ impl Prometheus {
     /// Starts Prometheus on `port` with the rules of `infra/rules` at their fast pace.
     ///
     /// # Errors
-    ///
     /// [`Error::MissingTool`] says what to install; [`Error::TimedOut`] when it does not get ready.
     pub async fn start(folder: &Path, port: u16, targets: &Targets) -> Result<Self> {
         let folder = folder.join("prometheus");
@@ -98,7 +93,6 @@ impl Prometheus {
     /// Replaces the targets of a job; Prometheus notices by itself.
     ///
     /// # Errors
-    ///
     /// [`Error::File`].
     pub fn set_targets(&self, job: &str, targets: &[(u16, String)]) -> Result<()> {
         write_targets(&self.folder, job, targets)
@@ -107,7 +101,6 @@ impl Prometheus {
     /// The number of series that a query finds.
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] with Prometheus's own words for a wrong query.
     pub async fn count(&self, query: &str) -> Result<usize> {
         let answer = self.ask("query", &[("query", query)]).await?;
@@ -120,7 +113,6 @@ impl Prometheus {
     /// The first value that a query finds.
     ///
     /// # Errors
-    ///
     /// As [`Prometheus::count`].
     pub async fn value(&self, query: &str) -> Result<Option<f64>> {
         let answer = self.ask("query", &[("query", query)]).await?;
@@ -130,7 +122,6 @@ impl Prometheus {
     /// Every rule that is loaded.
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] when Prometheus does not answer.
     pub async fn rules(&self) -> Result<Vec<Rule>> {
         let answer = self.ask("rules", &[]).await?;
@@ -148,7 +139,6 @@ impl Prometheus {
     /// Names of the alerts that are firing now.
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] when Prometheus does not answer.
     pub async fn firing(&self) -> Result<BTreeSet<String>> {
         self.alerts(|state| state == "firing").await
@@ -157,7 +147,6 @@ impl Prometheus {
     /// Names of the alerts that are firing, or will if their condition lasts.
     ///
     /// # Errors
-    ///
     /// [`Error::Invalid`] when Prometheus does not answer.
     pub async fn firing_or_pending(&self) -> Result<BTreeSet<String>> {
         self.alerts(|state| state == "firing" || state == "pending").await
@@ -195,7 +184,6 @@ impl Prometheus {
 /// Runs promtool; its failure carries what it printed.
 ///
 /// # Errors
-///
 /// [`Error::MissingTool`] or [`Error::Command`].
 pub fn promtool(arguments: &[&str], files: &[PathBuf]) -> Result<()> {
     let mut command = Command::new("promtool");

@@ -1,16 +1,12 @@
 //! `infra/rules` and `infra/dashboards` as this machine runs them.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::{
-    error::{Error, Result, file_error},
-    folder,
-};
+use crate::error::{Error, Result, file_error};
+use crate::folder;
 
 /// The label `cluster` of every series.
 pub const CLUSTER: &str = "test-bed";
@@ -47,7 +43,6 @@ const FASTER: [(&str, &str); 7] = [
 /// Writes the rule files into `folder` and returns their paths, by name.
 ///
 /// # Errors
-///
 /// [`Error::File`]; [`Error::Invalid`] when a file has a `${...}` that is unknown here.
 pub fn write(folder: &Path, pace: Pace) -> Result<Vec<PathBuf>> {
     let source = infra("rules");
@@ -88,7 +83,6 @@ fn render(text: &str, pace: Pace) -> Result<String> {
 /// What is kept of a scrape: `infra/templates/metric-relabel.yaml`, which both backends of the Terraform code use.
 ///
 /// # Errors
-///
 /// [`Error::File`].
 pub fn metric_relabelling() -> Result<String> {
     let path = infra("templates").join("metric-relabel.yaml");
@@ -107,7 +101,6 @@ pub struct PanelQuery {
 /// Every query to Prometheus of every dashboard in `infra/dashboards`.
 ///
 /// # Errors
-///
 /// [`Error::File`], or [`Error::Invalid`] for a file that is no dashboard.
 pub fn panel_queries() -> Result<Vec<PanelQuery>> {
     let source = infra("dashboards");
@@ -175,8 +168,6 @@ pub fn infra(folder: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     #[test]

@@ -5,16 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 use rdkafka::ClientConfig;
 
 use super::{agent, lag::LagExporter, prometheus::Prometheus, traffic, volume::Volume};
-use crate::{
-    client,
-    error::Result,
-    kafka::{
-        Cluster, ClusterOptions, Listener,
-        cluster::{BROKERS, BrokerId},
-    },
-    ports::Ports,
-    wait::wait_until,
-};
+use crate::client;
+use crate::error::Result;
+use crate::kafka::cluster::{BROKERS, BrokerId};
+use crate::kafka::{Cluster, ClusterOptions, Listener};
+use crate::ports::Ports;
+use crate::wait::wait_until;
 
 /// The topic with traffic.
 pub const TOPIC: &str = "orders";
@@ -39,7 +35,6 @@ impl Stack {
     /// Starts the cluster, the exporters, the traffic and Prometheus, and waits until every target is scraped.
     ///
     /// # Errors
-    ///
     /// Says what to install when something is missing.
     pub async fn start() -> Result<Self> {
         let ports = Ports::take(BROKERS.len() + 4)?;
@@ -115,7 +110,6 @@ impl Stack {
     /// Starts it again.
     ///
     /// # Errors
-    ///
     /// [`crate::Error::Kafka`].
     pub fn start_reading(&mut self) -> Result<()> {
         self.reader = Some(traffic::read(&self.settings(), GROUP, TOPIC)?);
@@ -125,7 +119,6 @@ impl Stack {
     /// Lets Prometheus scrape the brokers, or nobody.
     ///
     /// # Errors
-    ///
     /// [`crate::Error::File`].
     pub fn scrape_brokers(&self, scrape: bool) -> Result<()> {
         let targets = if scrape { self.brokers.as_slice() } else { &[] };

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use rdkafka::{
-    ClientConfig, Message as _,
-    consumer::{Consumer as _, StreamConsumer},
-    producer::{FutureProducer, FutureRecord},
-};
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, Message as _};
 use tokio::task::JoinHandle;
 
 use crate::error::{Result, kafka_error};
@@ -46,7 +44,6 @@ impl Drop for Member {
 /// the same.
 ///
 /// # Errors
-///
 /// [`crate::Error::Kafka`] when librdkafka refuses the settings.
 pub fn write(settings: &ClientConfig, topic: &str) -> Result<Task> {
     let mut settings = settings.clone();
@@ -67,7 +64,6 @@ pub fn write(settings: &ClientConfig, topic: &str) -> Result<Task> {
 /// Reads `topic` in `group` from its beginning and commits twice a second.
 ///
 /// # Errors
-///
 /// [`crate::Error::Kafka`] when librdkafka refuses the settings.
 pub fn read(settings: &ClientConfig, group: &str, topic: &str) -> Result<Task> {
     let mut settings = settings.clone();

@@ -1,19 +1,15 @@
 //! The node exporter with a data volume where MSK's brokers have theirs, small enough to be filled.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use msk_test_kit::Process;
 
 use super::prometheus::tool;
-use crate::{
-    error::{Error, Result, file_error, os_error},
-    wait::wait_until,
-};
+use crate::error::{Error, Result, file_error, os_error};
+use crate::wait::wait_until;
 
 /// Size of the volume in bytes.
 const SIZE: u64 = 32 * 1024 * 1024;
@@ -29,7 +25,6 @@ impl Volume {
     /// Mounts the volume and starts the exporter on `port`.
     ///
     /// # Errors
-    ///
     /// [`Error::MissingTool`] says what to install; [`Error::TimedOut`] when namespaces are not allowed here.
     pub async fn start(folder: &Path, port: u16) -> Result<Self> {
         let root = folder.join("node-root");
@@ -57,7 +52,6 @@ impl Volume {
     /// Fills the volume to `percent`.
     ///
     /// # Errors
-    ///
     /// [`Error::File`].
     pub fn fill(&self, percent: u64) -> Result<()> {
         let path = self.inside()?.join("00000000000000000000.log");
@@ -68,7 +62,6 @@ impl Volume {
     /// Empties the volume.
     ///
     /// # Errors
-    ///
     /// [`Error::File`].
     pub fn clear(&self) -> Result<()> {
         let path = self.inside()?.join("00000000000000000000.log");

@@ -1,28 +1,20 @@
 //! One connection through a proxy.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    net::Ipv4Addr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::TcpStream,
-    sync::{mpsc, watch},
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::{
-    faults::{Cut, Faults},
-    frames::{self, PRODUCE, SASL_HANDSHAKE},
-    shared::{Shared, Wire},
-};
+use super::faults::{Cut, Faults};
+use super::frames::{self, PRODUCE, SASL_HANDSHAKE};
+use super::shared::{Shared, Wire};
 
 /// Chunks under way in one direction. When it is full the sender is not read any more, as with a full TCP window.
 const UNDER_WAY: usize = 256;

@@ -17,18 +17,14 @@ mod frames;
 mod shared;
 pub mod tls;
 
-use std::{
-    collections::VecDeque,
-    net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinSet,
-};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 pub use faults::{Cut, Falsehood, Faults, Loss, Stats};
 pub use shared::Wire;
@@ -47,7 +43,6 @@ impl Proxy {
     /// Listens on `port` of 127.0.0.1 (0: any) and forwards to `upstream`.
     ///
     /// # Errors
-    ///
     /// [`crate::Error::Os`] when the port is taken.
     pub async fn start(port: u16, upstream: SocketAddr, wire: Wire) -> Result<Self> {
         let listener = listen(port).await?;

@@ -1,16 +1,12 @@
 //! What a proxy and its connections both look at.
 
-use std::{
-    net::SocketAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::{
-    faults::{Cut, Faults, Stats},
-    tls::Tls,
-};
+use super::faults::{Cut, Faults, Stats};
+use super::tls::Tls;
 
 /// What the proxy understands of the bytes.
 #[derive(Clone)]

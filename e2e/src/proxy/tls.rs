@@ -2,19 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio_rustls::{
-    TlsAcceptor, TlsConnector,
-    rustls::{
-        ClientConfig, RootCertStore, ServerConfig,
-        crypto::ring,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    },
-};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::{
-    certs::{Authority, Identity},
-    error::{Error, Result},
-};
+use crate::certs::{Authority, Identity};
+use crate::error::{Error, Result};
 
 /// Both ends of a TLS-terminating proxy.
 #[derive(Clone)]
@@ -27,7 +22,6 @@ impl Tls {
     /// Shows `identity` to clients and trusts brokers with a certificate of `authority`.
     ///
     /// # Errors
-    ///
     /// [`Error::Certificate`] when the PEM cannot be used.
     pub fn new(identity: &Identity, authority: &Authority) -> Result<Self> {
         let certificate = CertificateDer::from_pem_slice(identity.certificate_pem.as_bytes()).map_err(bad("server"))?;

@@ -1,10 +1,8 @@
 //! Tokens that break one rule of MSK each. All of them are signed over what they say, so that only the named rule can
 //! refuse them; the exceptions are the rules about the signature itself.
 
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD},
-};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use time::{Duration, OffsetDateTime};
 
 use super::{TokenDraft, amz_date};

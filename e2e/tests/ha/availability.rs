@@ -4,15 +4,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::join_all;
-use msk_e2e::{
-    kafka::{
-        Cluster,
-        cluster::{BROKERS, BrokerId},
-    },
-    lambda::Environment,
-    load::{Load, Plan},
-    summary::{RequestResult, Summary},
-};
+use msk_e2e::kafka::Cluster;
+use msk_e2e::kafka::cluster::{BROKERS, BrokerId};
+use msk_e2e::lambda::Environment;
+use msk_e2e::load::{Load, Plan};
+use msk_e2e::summary::{RequestResult, Summary};
 
 use crate::shared_clusters::{
     CLIENTS, ClusterKind, LIMIT, SharedClusters, ensure_all_succeeded, producers, topic, verdict,

@@ -1,25 +1,20 @@
 //! Many environments at once, and little time.
 
-use std::{
-    net::Ipv4Addr,
-    time::{Duration, Instant},
-};
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use futures_util::future::join_all;
-use msk_e2e::{
-    functions,
-    kafka::{Cluster, Listener, cluster::BROKERS, iam},
-    lambda::{Environment, FunctionOptions},
-    load::{Load, Plan},
-    proxy::{Faults, Proxy, Wire},
-};
+use msk_e2e::functions;
+use msk_e2e::kafka::cluster::BROKERS;
+use msk_e2e::kafka::{Cluster, Listener, iam};
+use msk_e2e::lambda::{Environment, FunctionOptions};
+use msk_e2e::load::{Load, Plan};
+use msk_e2e::proxy::{Faults, Proxy, Wire};
 use rand::Rng as _;
 
-use crate::{
-    availability::{SETTLING, last_requests, recovery},
-    shared_clusters::{CLIENTS, ClusterKind, SharedClusters, producer, producers, topic, verdict},
-};
+use crate::availability::{SETTLING, last_requests, recovery};
+use crate::shared_clusters::{CLIENTS, ClusterKind, SharedClusters, producer, producers, topic, verdict};
 
 /// API Gateway's deadline is 30 s; the answer must leave this much earlier than the function's.
 const MARGIN: Duration = Duration::from_millis(300);

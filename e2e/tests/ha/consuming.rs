@@ -1,31 +1,25 @@
 //! The consumer under an event source mapping that repeats, overlaps, goes back and is interrupted.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
-use msk_e2e::{
-    client,
-    folder::TempFolder,
-    functions,
-    kafka::{Cluster, Listener},
-    lambda::{Environment, msk_event::msk_event},
-    load::{Load, Plan},
-    log_reader::{self, StoredRecord},
-    proxy::{Cut, Faults, Loss},
-};
+use msk_e2e::folder::TempFolder;
+use msk_e2e::kafka::{Cluster, Listener};
+use msk_e2e::lambda::Environment;
+use msk_e2e::lambda::msk_event::msk_event;
+use msk_e2e::load::{Load, Plan};
+use msk_e2e::log_reader::{self, StoredRecord};
+use msk_e2e::proxy::{Cut, Faults, Loss};
+use msk_e2e::{client, functions};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use rdkafka::{message::OwnedHeaders, producer::FutureRecord, util::Timeout};
 use serde_json::{Value, json};
 
-use crate::{
-    availability::wait_for_another_leader,
-    faults::nemesis,
-    shared_clusters::{CLIENTS, LIMIT, SharedClusters, producers, topic, verdict},
-};
+use crate::availability::wait_for_another_leader;
+use crate::faults::nemesis;
+use crate::shared_clusters::{CLIENTS, LIMIT, SharedClusters, producers, topic, verdict};
 
 /// Records of one event.
 const BATCH: usize = 100;

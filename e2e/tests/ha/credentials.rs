@@ -1,24 +1,20 @@
 //! Credentials that end, rotate, and cannot always be had.
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    net::Ipv4Addr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use msk_e2e::{
-    functions,
-    kafka::{Cluster, Listener, cluster::BROKERS, iam, iam::AccessKey},
-    lambda::{Environment, FunctionOptions},
-    load::{Load, Plan},
-};
+use msk_e2e::functions;
+use msk_e2e::kafka::cluster::BROKERS;
+use msk_e2e::kafka::iam::{self, AccessKey};
+use msk_e2e::kafka::{Cluster, Listener};
+use msk_e2e::lambda::{Environment, FunctionOptions};
+use msk_e2e::load::{Load, Plan};
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 

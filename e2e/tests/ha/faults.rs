@@ -3,20 +3,17 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use msk_e2e::{
-    kafka::{Cluster, Listener, cluster::BROKERS},
-    lambda::Environment,
-    load::{Load, Plan},
-    proxy::{Cut, Falsehood, Faults, Loss},
-    summary::{RequestResult, Summary},
-};
+use msk_e2e::kafka::cluster::BROKERS;
+use msk_e2e::kafka::{Cluster, Listener};
+use msk_e2e::lambda::Environment;
+use msk_e2e::load::{Load, Plan};
+use msk_e2e::proxy::{Cut, Falsehood, Faults, Loss};
+use msk_e2e::summary::{RequestResult, Summary};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 
-use crate::{
-    availability::{LONGEST_STALL, SETTLING, STEADY, last_requests, recovery},
-    sabotage,
-    shared_clusters::{CLIENTS, LIMIT, SharedClusters, ensure_all_succeeded, producers, topic, verdict},
-};
+use crate::availability::{LONGEST_STALL, SETTLING, STEADY, last_requests, recovery};
+use crate::sabotage;
+use crate::shared_clusters::{CLIENTS, LIMIT, SharedClusters, ensure_all_succeeded, producers, topic, verdict};
 
 /// From the end of a network partition to the last failed answer.
 const RECOVERY: Duration = Duration::from_secs(10);

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use futures_util::future::join_all;
-use msk_e2e::{
-    lambda::{Environment, FunctionOptions},
-    load::Load,
-    proxy::{Cut, Faults},
-};
+use msk_e2e::lambda::{Environment, FunctionOptions};
+use msk_e2e::load::Load;
+use msk_e2e::proxy::{Cut, Faults};
 
 use crate::shared_clusters::{CLIENTS, SharedClusters, ensure_all_succeeded, producer, producers, topic, verdict};
 

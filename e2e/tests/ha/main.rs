@@ -76,7 +76,7 @@ const LONG: &[Scenario] = scenarios! {
     "R18" "soak" soak::soak;
 };
 
-/// RunScenario when asked for (`--ignored`): with a promise broken the scenario must fail.
+/// Run when asked for (`--ignored`): with a promise broken the scenario must fail.
 const SABOTAGE: &[Scenario] = scenarios! {
     "X-acks" "acks=1 is noticed" sabotage::leader_alone;
     "X-idempotence" "idempotence off is noticed" sabotage::no_idempotence;

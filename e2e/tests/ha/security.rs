@@ -1,31 +1,24 @@
 //! What must be refused, and how the function reports it.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use msk_e2e::{
-    certs::{Authority, BROKER_NAMES, Identity, Validity},
-    client,
-    kafka::{
-        Cluster, Listener,
-        cluster::BROKERS,
-        iam::{self, Statement},
-    },
-    lambda::{Environment, HttpEvent},
-    load::Load,
-    proxy::{Proxy, Wire, tls::Tls},
-    token::{TokenDraft, forged},
-};
-use rdkafka::{
-    ClientContext,
-    client::OAuthToken,
-    error::{KafkaError, RDKafkaErrorCode},
-    producer::{BaseProducer, Producer as _, ProducerContext},
-};
+use msk_e2e::certs::{Authority, BROKER_NAMES, Identity, Validity};
+use msk_e2e::client;
+use msk_e2e::kafka::cluster::BROKERS;
+use msk_e2e::kafka::iam::{self, Statement};
+use msk_e2e::kafka::{Cluster, Listener};
+use msk_e2e::lambda::{Environment, HttpEvent};
+use msk_e2e::load::Load;
+use msk_e2e::proxy::tls::Tls;
+use msk_e2e::proxy::{Proxy, Wire};
+use msk_e2e::token::{TokenDraft, forged};
+use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
 
 use serde_json::json;
 

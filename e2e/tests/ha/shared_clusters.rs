@@ -3,15 +3,13 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow, ensure};
-use msk_e2e::{
-    folder::target_dir,
-    functions,
-    kafka::{Cluster, ClusterOptions, KafkaVersion, Listener, cluster::BROKERS, iam},
-    lambda::{Environment, FunctionOptions},
-    load::Load,
-    log_reader,
-    proxy::Faults,
-};
+use msk_e2e::folder::target_dir;
+use msk_e2e::kafka::cluster::BROKERS;
+use msk_e2e::kafka::{Cluster, ClusterOptions, KafkaVersion, Listener, iam};
+use msk_e2e::lambda::{Environment, FunctionOptions};
+use msk_e2e::load::Load;
+use msk_e2e::proxy::Faults;
+use msk_e2e::{functions, log_reader};
 use tokio::sync::Mutex;
 
 use crate::sabotage;
