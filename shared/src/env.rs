@@ -2,13 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
-/// Variables that were renamed: the old name, the new one. A function that finds an old name refuses to start and says the new
-/// one, for the setting would be lost without a word.
+/// Variables that were renamed: the old name, the new one. A function that finds an old name refuses to start and names
+/// the new one; the setting would silently be lost otherwise.
 pub const RENAMED: [(&str, &str); 2] =
     [("ESM_PARTIAL_BATCH", "REPORT_BATCH_ITEM_FAILURES"), ("STATUS_MODE", "COMPATIBILITY")];
+
+/// The contract's variables that start with `KAFKA_`.
+const KAFKA_VARIABLES: [&str; 8] = [
+    "KAFKA_BOOTSTRAP_SERVERS",
+    "KAFKA_AUTH",
+    "KAFKA_CLIENT_CERT_FILE",
+    "KAFKA_CLIENT_KEY_FILE",
+    "KAFKA_SASL_USERNAME",
+    "KAFKA_SASL_PASSWORD",
+    "KAFKA_CA_FILE",
+    "KAFKA_OPTIONS",
+];
 
 /// Reads variables from a map of the environment and collects what is missing or wrong,
 /// so that a deployment learns of all its mistakes at once.
@@ -16,9 +28,31 @@ pub const RENAMED: [(&str, &str); 2] =
 pub struct EnvReader {
     variables: BTreeMap<String, String>,
     problems: Vec<String>,
-    known: Vec<&'static str>,
+    asked_for: Vec<&'static str>,
     /// Variables whose value is not UTF-8.
     not_text: BTreeSet<String>,
+}
+
+/// A text that never shows in logs or errors.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
 }
 
 /// Everything that is wrong with an environment, one line each.
@@ -35,7 +69,7 @@ impl EnvReader {
         Self::from_os(std::env::vars_os())
     }
 
-    /// A variable whose name is not UTF-8 is none of ours; a value that is not is noted when it is asked for.
+    /// A variable whose name is not UTF-8 is not part of the contract; a value that is not UTF-8 is noted when asked for.
     fn from_os(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let named = variables.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
         let (mut texts, mut not_text) = (Vec::new(), BTreeSet::new());
@@ -55,13 +89,13 @@ impl EnvReader {
             .map(|(k, v)| (k.into(), v.into()))
             .filter(|(_, v): &(String, String)| !v.trim().is_empty())
             .collect();
-        Self { variables, problems: Vec::new(), known: Vec::new(), not_text: BTreeSet::new() }
+        Self { variables, problems: Vec::new(), asked_for: Vec::new(), not_text: BTreeSet::new() }
     }
 
     /// The text of a variable that may be absent.
     pub fn optional(&mut self, name: &'static str) -> Option<String> {
-        if !self.known.contains(&name) {
-            self.known.push(name);
+        if !self.asked_for.contains(&name) {
+            self.asked_for.push(name);
             self.refuse_old_name(name);
         }
         if self.not_text.remove(name) {
@@ -78,7 +112,7 @@ impl EnvReader {
         }
     }
 
-    /// The text of a variable that must be there; its absence is noted with `why`, which says what it is for.
+    /// The text of a required variable; its absence is noted with `why`, which says what it is for.
     pub fn required(&mut self, name: &'static str, why: &str) -> Option<String> {
         let value = self.optional(name);
         if value.is_none() {
@@ -119,9 +153,16 @@ impl EnvReader {
         self.problems.push(text.into());
     }
 
-    /// Variables starting with `prefix` that nobody has asked for: most likely misspelt.
-    pub fn unknown(&self, prefix: &str) -> Vec<String> {
-        self.variables.keys().filter(|k| k.starts_with(prefix) && !self.known.contains(&k.as_str())).cloned().collect()
+    /// Warns of variables that start with `KAFKA_` and are not part of the contract: most likely misspelt.
+    pub fn warn_of_unknown_kafka_variables(&self) {
+        for name in self.unknown_kafka_variables() {
+            tracing::warn!(variable = name, "unknown environment variable: is it misspelt?");
+        }
+    }
+
+    fn unknown_kafka_variables(&self) -> Vec<&String> {
+        let is_unknown = |name: &&String| name.starts_with("KAFKA_") && !KAFKA_VARIABLES.contains(&name.as_str());
+        self.variables.keys().filter(is_unknown).collect()
     }
 
     /// The value, if nothing was wrong.
@@ -186,10 +227,9 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_nobody_asked_for_is_named() {
-        let mut env =
+    fn a_misspelt_kafka_variable_is_named() {
+        let env =
             EnvReader::new([("KAFKA_BOOTSTRAP_SERVERS", "a:1"), ("KAFKA_BOOTSTRAP_SERVER", "b:1"), ("PATH", "x")]);
-        env.optional("KAFKA_BOOTSTRAP_SERVERS");
-        assert_eq!(env.unknown("KAFKA_"), ["KAFKA_BOOTSTRAP_SERVER"]);
+        assert_eq!(env.unknown_kafka_variables(), ["KAFKA_BOOTSTRAP_SERVER"]);
     }
 }

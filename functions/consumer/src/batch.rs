@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use lambda_runtime::Diagnostic;
 use msk_shared::deadline::Deadline;
 use msk_shared::event::{BatchResponse, EventError, MskEvent, Record, RecordId, Unreportable};
 use msk_shared::telemetry::EmfLine;
+use msk_shared::trace_parent::TraceParent;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
@@ -32,8 +33,7 @@ pub struct Invocation {
 impl Invocation {
     /// Of Lambda's context. A deadline in the past, as `cargo lambda watch` sends, means that it is not known.
     pub fn new(request_id: &str, deadline: SystemTime) -> Self {
-        let deadline = Deadline::of_invocation(deadline, Duration::ZERO);
-        Self { request_id: request_id.to_owned(), deadline: deadline.is_known().then_some(deadline) }
+        Self { request_id: request_id.to_owned(), deadline: Deadline::from_lambda(deadline) }
     }
 }
 
@@ -203,22 +203,10 @@ async fn work<H: RecordHandler, D: DeadLetter, S: IdempotencyStore>(
 /// The context of a record's log lines.
 fn record_span(record: &Record, request_id: &str) -> tracing::Span {
     let span = tracing::info_span!("record", request_id, record = %record.id(), traceparent = tracing::field::Empty);
-    if let Some(traceparent) = record.header_text("traceparent").filter(|text| is_traceparent(text)) {
-        span.record("traceparent", traceparent);
+    if let Some(parent) = record.header("traceparent").and_then(TraceParent::parse) {
+        span.record("traceparent", parent.as_str());
     }
     span
-}
-
-/// W3C Trace Context, version 00: `00-<32 hex>-<16 hex>-<2 hex>`. Anything else is not repeated in a log.
-fn is_traceparent(text: &str) -> bool {
-    let is_hex =
-        |part: &str, length| part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    match text.split('-').collect::<Vec<_>>()[..] {
-        [version, trace, parent, flags] => {
-            is_hex(version, 2) && is_hex(trace, 32) && is_hex(parent, 16) && is_hex(flags, 2)
-        }
-        _ => false,
-    }
 }
 
 impl Batch {
@@ -249,20 +237,7 @@ fn answer(event: &MskEvent, settled: &[Settled], partial_batch: bool) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_well_formed_traceparent_is_repeated() {
-        assert!(is_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
-        for text in [
-            "",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
-            "secret",
-        ] {
-            assert!(!is_traceparent(text), "{text}");
-        }
-    }
+    use std::time::Duration;
 
     #[test]
     fn a_deadline_in_the_past_is_not_known() {

@@ -6,7 +6,7 @@ use msk_shared::env::{EnvError, EnvReader};
 #[cfg(feature = "dead-letter-kafka")]
 use msk_shared::kafka::KafkaSettings;
 use msk_shared::limits::Bounded;
-use msk_shared::telemetry::LogLevel;
+use msk_shared::telemetry::{LogLevel, MetricsNamespace};
 
 use crate::dead_letter::TopicPattern;
 use crate::idempotency::KeySource;
@@ -30,7 +30,7 @@ pub struct BatchSettings {
     /// What makes two records the same, best first.
     pub idempotency_keys: &'static [KeySource],
     /// CloudWatch namespace (`METRICS_NAMESPACE`).
-    pub metrics_namespace: String,
+    pub metrics_namespace: MetricsNamespace,
 }
 
 impl Default for BatchSettings {
@@ -41,7 +41,7 @@ impl Default for BatchSettings {
             concurrency: Concurrency::literal::<16>(),
             deadline_guard: Duration::from_secs(2),
             idempotency_keys: KeySource::ALL,
-            metrics_namespace: "msk-ha-cluster".to_owned(),
+            metrics_namespace: MetricsNamespace::default(),
         }
     }
 }
@@ -85,7 +85,7 @@ impl Config {
             partial_batch: env.choice("REPORT_BATCH_ITEM_FAILURES", &flags).unwrap_or(defaults.partial_batch),
             ordering: env.choice("ORDERING", &orders).unwrap_or(defaults.ordering),
             concurrency: env.parsed("CONCURRENCY").unwrap_or(defaults.concurrency),
-            metrics_namespace: metrics_namespace(env).unwrap_or(defaults.metrics_namespace),
+            metrics_namespace: env.parsed("METRICS_NAMESPACE").unwrap_or_default(),
             ..BatchSettings::default()
         };
         if env.optional("IDEMPOTENCY_TABLE").is_some() {
@@ -96,23 +96,12 @@ impl Config {
     }
 }
 
-/// CloudWatch takes 1 to 255 characters of a namespace and these only (`PutMetricData`).
-fn metrics_namespace(env: &mut EnvReader) -> Option<String> {
-    let name = env.optional("METRICS_NAMESPACE")?.trim().to_owned();
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/#: ".contains(c);
-    if name.len() > 255 || !name.chars().all(allowed) || name.starts_with(':') || name.starts_with("AWS/") {
-        env.problem(
-            "METRICS_NAMESPACE must be at most 255 letters, digits and `._-/#: `, not starting with `:` or `AWS/`",
-        );
-    }
-    Some(name)
-}
-
 fn dead_letter(env: &mut EnvReader) -> Option<DeadLetterSettings> {
     let is_wanted = env.optional("DEAD_LETTER").is_some();
     let topic = env.parsed("DEAD_LETTER");
     if !is_wanted {
-        warn_of_unknown(env);
+        // Nothing reads `KAFKA_*` then; a misspelt name is worth a warning all the same.
+        env.warn_of_unknown_kafka_variables();
         return None;
     }
     reach(env, topic)
@@ -130,29 +119,8 @@ fn reach(env: &mut EnvReader, topic: Option<TopicPattern>) -> Option<DeadLetterS
     if topic.is_some() {
         env.problem("DEAD_LETTER `kafka:` is not in this build: build the consumer with its feature `dead-letter-kafka`, or unset it");
     }
-    warn_of_unknown(env);
+    env.warn_of_unknown_kafka_variables();
     None
-}
-
-/// Without a dead letter nothing reads `KAFKA_*`; a name that would never be read is misspelt all the same.
-fn warn_of_unknown(env: &mut EnvReader) {
-    /// The contract's names.
-    const KNOWN: [&str; 8] = [
-        "KAFKA_BOOTSTRAP_SERVERS",
-        "KAFKA_AUTH",
-        "KAFKA_CLIENT_CERT_FILE",
-        "KAFKA_CLIENT_KEY_FILE",
-        "KAFKA_SASL_USERNAME",
-        "KAFKA_SASL_PASSWORD",
-        "KAFKA_CA_FILE",
-        "KAFKA_OPTIONS",
-    ];
-    for name in KNOWN {
-        env.optional(name);
-    }
-    for name in env.unknown("KAFKA_") {
-        tracing::warn!(variable = name, "unknown environment variable: is it misspelt?");
-    }
 }
 
 #[cfg(test)]
@@ -170,7 +138,7 @@ mod tests {
         assert_eq!(config.batch.ordering, Ordering::Partition);
         assert_eq!(config.batch.concurrency.get(), 16);
         assert_eq!(config.batch.deadline_guard, Duration::from_secs(2));
-        assert_eq!(config.batch.metrics_namespace, "msk-ha-cluster");
+        assert_eq!(config.batch.metrics_namespace.as_str(), "msk-ha-cluster");
         assert_eq!(config.log_level, LogLevel::Info);
         assert!(config.dead_letter.is_none());
     }
@@ -188,7 +156,7 @@ mod tests {
         assert!(config.batch.partial_batch);
         assert_eq!(config.batch.ordering, Ordering::Key);
         assert_eq!(config.batch.concurrency.get(), 3);
-        assert_eq!(config.batch.metrics_namespace, "shop");
+        assert_eq!(config.batch.metrics_namespace.as_str(), "shop");
         assert_eq!(config.log_level, LogLevel::Debug);
         assert_eq!(read(&[("ORDERING", "none")]).unwrap().batch.ordering, Ordering::Unordered);
     }

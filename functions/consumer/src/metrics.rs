@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use msk_shared::event::MskEvent;
-use msk_shared::telemetry::{EmfLine, Unit};
+use msk_shared::telemetry::{EmfLine, MetricsNamespace, Unit};
 
 use crate::attempt::Settled;
 
@@ -43,7 +43,7 @@ impl Tally {
 
 /// The line of a batch. The names are what the alarms and dashboards watch.
 pub(crate) fn line(
-    namespace: &str,
+    namespace: &MetricsNamespace,
     request_id: &str,
     event: &MskEvent,
     tally: Tally,
@@ -119,7 +119,9 @@ mod tests {
             Settled::Poison { kept: false, undecodable: false },
         ];
         let event = MskEvent::of((0..7).map(|n| Record::new("t", 0, n).with_timestamp(n, TimestampType::CreateTime)));
-        let line = line("ns", "r-1", &event, Tally::of(&settled), 1234, Duration::from_micros(1500)).to_json();
+        let line =
+            line(&MetricsNamespace::default(), "r-1", &event, Tally::of(&settled), 1234, Duration::from_micros(1500))
+                .to_json();
         for (name, value) in [
             ("RecordsReceived", 7.0),
             ("RecordsDone", 1.0),
@@ -147,7 +149,14 @@ mod tests {
         let record = |n: i64| Record::new("t", 0, n).with_timestamp(1000 - n, TimestampType::CreateTime);
         let ages = Ages::of(&MskEvent::of((-1..=99).map(record)), 1000);
         assert_eq!((ages.percentile(50), ages.percentile(99), ages.0[0]), (49, 98, 0));
-        let none = line("ns", "r", &MskEvent::of([Record::new("t", 0, 0)]), Tally::default(), 0, Duration::ZERO);
+        let none = line(
+            &MetricsNamespace::default(),
+            "r",
+            &MskEvent::of([Record::new("t", 0, 0)]),
+            Tally::default(),
+            0,
+            Duration::ZERO,
+        );
         assert!(none.to_json().get("RecordAgeMaxMs").is_none());
     }
 }

@@ -94,35 +94,7 @@ async fn connect(settings: Option<DeadLetterSettings>) -> Result<Option<impl Dea
     let topics = topic.fixed().into_iter().collect();
     let publisher =
         KafkaPublisher::start(PublisherSettings { topics, ..PublisherSettings::new(kafka, "msk-consumer") })?;
-    let warm_up = publisher.warm_up(WARM_UP).await;
-    let warm_up_ms = warm_up.duration.as_millis() as u64;
-    let [created_ms, token_ms, first_answer_ms, producer_id_ms] = warm_up.milestones.millis();
-    match warm_up.cause {
-        None => {
-            tracing::info!(
-                warm_up_ms,
-                created_ms,
-                token_ms,
-                first_answer_ms,
-                producer_id_ms,
-                "connected to the dead letter's cluster"
-            );
-        }
-        Some(cause) => {
-            tracing::error!(
-                warm_up_ms,
-                created_ms,
-                token_ms,
-                first_answer_ms,
-                producer_id_ms,
-                cause = cause.name(),
-                "the dead letter's cluster does not answer yet; starting all the same"
-            );
-        }
-    }
-    for topic in &warm_up.missing_topics {
-        tracing::error!(topic = %topic, "deployment fault: the dead-letter topic is missing on the cluster, or hidden from us");
-    }
+    publisher.warm_up(WARM_UP).await.log("the dead letter's cluster");
     Ok(Some(KafkaDeadLetter::new(publisher, topic)))
 }
 

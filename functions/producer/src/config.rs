@@ -4,7 +4,7 @@ use msk_shared::env::{EnvError, EnvReader};
 use msk_shared::kafka::{DeliveryTimeout, KafkaSettings, PublisherSettings};
 use msk_shared::limits::{RecordBytes, RecordCount, RequestBytes};
 use msk_shared::names::TopicName;
-use msk_shared::telemetry::LogLevel;
+use msk_shared::telemetry::{LogLevel, MetricsNamespace};
 
 use crate::topics::Topics;
 
@@ -53,7 +53,7 @@ pub struct Config {
     /// `DELIVERY_TIMEOUT_MS`
     pub delivery_timeout: DeliveryTimeout,
     /// `METRICS_NAMESPACE`
-    pub metrics_namespace: String,
+    pub metrics_namespace: MetricsNamespace,
     /// `LOG_LEVEL`
     pub log_level: LogLevel,
     /// `KAFKA_*`
@@ -91,7 +91,7 @@ impl Config {
         let modes = [("strict", StatusMode::Strict), ("confluent", StatusMode::Confluent)];
         let status_mode = env.choice("STATUS_MODE", &modes).unwrap_or_default();
         let delivery_timeout = env.parsed("DELIVERY_TIMEOUT_MS").unwrap_or(DeliveryTimeout::literal::<22_000>());
-        let metrics_namespace = metrics_namespace(env);
+        let metrics_namespace = env.parsed("METRICS_NAMESPACE").unwrap_or_default();
         let log_level = env.parsed("LOG_LEVEL").unwrap_or_default();
         if env.optional("IDEMPOTENCY_TABLE").is_some() {
             env.problem(
@@ -140,19 +140,6 @@ fn default_topic(env: &mut EnvReader, topics: Option<&Topics>) -> Option<TopicNa
     found
 }
 
-/// CloudWatch takes 1 to 255 characters of a namespace and these only (`PutMetricData`).
-fn metrics_namespace(env: &mut EnvReader) -> String {
-    let Some(name) = env.optional("METRICS_NAMESPACE") else { return "msk-ha-cluster".to_owned() };
-    let name = name.trim().to_owned();
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/#: ".contains(c);
-    if name.len() > 255 || !name.chars().all(allowed) || name.starts_with(':') || name.starts_with("AWS/") {
-        env.problem(
-            "METRICS_NAMESPACE must be at most 255 letters, digits and `._-/#: `, not starting with `:` or `AWS/`",
-        );
-    }
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,7 +158,7 @@ mod tests {
         assert_eq!(config.limits.record_bytes.get(), 1_000_000);
         assert_eq!(config.status_mode, StatusMode::Strict);
         assert_eq!(config.delivery_timeout.get(), 22_000);
-        assert_eq!(config.metrics_namespace, "msk-ha-cluster");
+        assert_eq!(config.metrics_namespace.as_str(), "msk-ha-cluster");
         assert_eq!(config.log_level, LogLevel::Info);
     }
 

@@ -23,7 +23,8 @@ pub(crate) struct Invocation {
 impl Invocation {
     /// Of Lambda's context. `cargo lambda watch` sends a deadline in 1970; then [`LONGEST`] is assumed.
     pub(crate) fn new(request_id: &str, deadline: SystemTime) -> Self {
-        let deadline = Deadline::of_invocation(deadline, LONGEST).at_most(LONGEST);
+        let deadline =
+            Deadline::from_lambda(deadline).map_or_else(|| Deadline::after(LONGEST), |it| it.at_most(LONGEST));
         Self { request_id: request_id.to_owned(), deadline }
     }
 

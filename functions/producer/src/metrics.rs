@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use msk_shared::kafka::{FailureCause, PublishResult, PublisherStats};
-use msk_shared::telemetry::{EmfLine, Unit};
+use msk_shared::telemetry::{EmfLine, MetricsNamespace, Unit};
 
 use crate::problem::Kind;
 
@@ -47,7 +47,7 @@ impl Published {
 /// Counts what the publisher counts only in total, so that each line carries what is new.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    namespace: String,
+    namespace: MetricsNamespace,
     init_ms: u64,
     /// Until the first request has told it.
     cold: AtomicBool,
@@ -57,7 +57,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(namespace: &str, init: Duration) -> Self {
+    pub(crate) fn new(namespace: &MetricsNamespace, init: Duration) -> Self {
         Self {
             namespace: namespace.to_owned(),
             init_ms: init.as_millis() as u64,
@@ -119,7 +119,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn metrics() -> Metrics {
-        Metrics::new("n", Duration::from_millis(12))
+        Metrics::new(&"n".parse().unwrap(), Duration::from_millis(12))
     }
 
     fn names(line: &EmfLine) -> Vec<String> {

@@ -31,36 +31,6 @@ pub async fn start(env: EnvReader, started: Instant) -> Result<Arc<App<KafkaPubl
     let config = Config::from_env(env)?;
     let publisher = KafkaPublisher::start(config.publisher_settings())?;
     let warm_up = publisher.warm_up(WARM_UP).await;
-    let warm_up_ms = warm_up.duration.as_millis() as u64;
-    let [created_ms, token_ms, first_answer_ms, producer_id_ms] = warm_up.milestones.millis();
-    let topics = config.topics.iter().count();
-    match warm_up.cause {
-        None => {
-            tracing::info!(
-                warm_up_ms,
-                created_ms,
-                token_ms,
-                first_answer_ms,
-                producer_id_ms,
-                topics,
-                "connected to the cluster"
-            );
-        }
-        Some(cause) => {
-            let cause = cause.name();
-            tracing::error!(
-                warm_up_ms,
-                created_ms,
-                token_ms,
-                first_answer_ms,
-                producer_id_ms,
-                cause,
-                "the cluster does not answer yet; starting all the same"
-            );
-        }
-    }
-    for topic in &warm_up.missing_topics {
-        tracing::error!(topic = %topic, "deployment fault: a topic of TOPICS is missing on the cluster, or hidden from us");
-    }
+    warm_up.log("the cluster");
     Ok(Arc::new(App::new(config, publisher, started.elapsed(), Some(warm_up))))
 }

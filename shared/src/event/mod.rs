@@ -22,11 +22,12 @@ mod record;
 mod response;
 mod write;
 
+pub use crate::header::Header;
 pub use cloud_event::{CloudEvent, CloudEventMode};
 pub use decode::{ConfluentPrefix, DecodeError, Message};
 pub use judge::{Mistake, Verdict, judge};
 pub use parse::EventError;
-pub use record::{FieldError, Header, Record, RecordFault, RecordId, SchemaMetadata, TimestampType};
+pub use record::{FieldError, Record, RecordFault, RecordId, SchemaMetadata, TimestampType};
 pub use response::{BatchResponse, Unreportable};
 pub use write::TombstoneStyle;
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use super::parse;
+use crate::header::Header;
 
 /// A record as the mapping delivers it. Key, value and headers are decoded when asked for, so a fault in one of them
 /// is that record's and no other's.
@@ -45,15 +46,6 @@ pub(super) struct Headers {
     /// JSON text as received; empty when the record was built or has none.
     pub(super) text: Bytes,
     pub(super) parsed: OnceLock<Result<Vec<Header>, FieldError>>,
-}
-
-/// A record header: names may repeat, order is kept, a value may be null.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
-    /// Name.
-    pub name: String,
-    /// Bytes, or `None` for a null value.
-    pub value: Option<Bytes>,
 }
 
 /// What a record's timestamp means.

@@ -1,5 +1,6 @@
-//! One librdkafka producer: created, warmed, used, and replaced as a whole when it can no longer be trusted.
+//! One librdkafka producer: created, connected, used, and dropped without blocking.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -14,10 +15,10 @@ use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::sync::oneshot;
 
-use super::context::{Context, Report};
-use super::failure::{FailureCause, Persisted, PublishFailure};
+use super::callbacks::{Callbacks, Report};
+use super::failure::{FailureCause, PublishFailure};
+use super::iam::TokenSource;
 use super::record::OutboundRecord;
-use super::token::TokenSource;
 use crate::names::TopicName;
 
 /// Longest single metadata request; a slow broker leaves time for another.
@@ -32,16 +33,16 @@ const DROP_FLUSH: Duration = Duration::from_secs(2);
 
 /// A producer client. Dropping it never blocks: the native client is destroyed on a thread of its own.
 pub(super) struct Client {
-    producer: Option<ThreadedProducer<Context>>,
+    producer: Option<ThreadedProducer<Callbacks>>,
     retired: AtomicBool,
     created: Instant,
-    partitions: RwLock<std::collections::HashMap<TopicName, (u32, Instant)>>,
+    partitions: RwLock<HashMap<TopicName, (u32, Instant)>>,
 }
 
-/// What a broker said of a topic: its number of partitions, or why it cannot be used. That it answered is not in doubt.
-type Answered = Result<u32, PublishFailure>;
+/// A topic's number of partitions in a broker's answer, or why the topic cannot be used.
+type PartitionCount = Result<u32, PublishFailure>;
 
-/// Why a client is not connected.
+/// Why [`Client::connect`] failed.
 pub(super) struct NotConnected {
     pub(super) failure: PublishFailure,
     /// Whether the broker that was asked last has answered: then it is the producer id that is missing.
@@ -59,7 +60,7 @@ pub(super) type Pending = oneshot::Receiver<Report>;
 
 impl Client {
     pub(super) fn start(config: &ClientConfig, tokens: Option<TokenSource>) -> KafkaResult<Arc<Self>> {
-        let producer = ThreadedProducer::from_config_and_context(config, Context::new(tokens))?;
+        let producer = ThreadedProducer::from_config_and_context(config, Callbacks::new(tokens))?;
         producer.context().set_created();
         Ok(Arc::new(Self {
             producer: Some(producer),
@@ -70,11 +71,11 @@ impl Client {
     }
 
     #[expect(clippy::expect_used, reason = "the producer is taken out only by drop")]
-    fn producer(&self) -> &ThreadedProducer<Context> {
+    fn producer(&self) -> &ThreadedProducer<Callbacks> {
         self.producer.as_ref().expect("the producer lives as long as its client")
     }
 
-    pub(super) fn context(&self) -> &Context {
+    pub(super) fn callbacks(&self) -> &Callbacks {
         self.producer().context()
     }
 
@@ -108,7 +109,8 @@ impl Client {
 
     fn enqueue_one(&self, record: &OutboundRecord) -> Pending {
         let (report_to, pending) = oneshot::channel();
-        let refused = |cause| Report { result: Err(PublishFailure::not_sent(cause)), partition: -1, taken_back: false };
+        let refused =
+            |cause| Report { result: Err(PublishFailure::not_sent(cause)), partition: None, taken_back: false };
         // A NUL would panic inside rdkafka; the functions refuse it before, with a better text.
         if record.headers.iter().any(|header| header.name.contains('\0')) {
             let _ = report_to.send(refused(FailureCause::Rejected));
@@ -129,12 +131,13 @@ impl Client {
         if let Err((error, kafka)) = self.producer().send(kafka) {
             let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
             // Refused by the local queue: it never left the process.
-            let _ = kafka.delivery_opaque.send(refused(FailureCause::of(code)));
+            let _ = kafka.delivery_opaque.send(refused(FailureCause::from(code)));
         }
         pending
     }
 
-    /// Takes back whatever can be taken back, for every request on this client. Each record's report says what is known of it.
+    /// Takes back whatever can be taken back, for every request on this client. Each record's report says whether it may have
+    /// been written.
     /// The client must not be used again: what is in flight is not recalled, so sequence numbers may be off.
     pub(super) fn purge(&self) {
         self.retire();
@@ -142,23 +145,23 @@ impl Client {
     }
 
     /// Connects: fetches metadata until a broker has answered and the producer id is there, or until `bound` has passed.
-    /// A metadata answer is also what makes librdkafka ask for the id without waiting for its 500 ms timer. What it says of the
-    /// topic does not matter here: one topic that is missing must not make the cluster look dead to the others.
+    /// A metadata answer is also what makes librdkafka ask for the id without waiting for its 500 ms timer. What it says about
+    /// the topic does not matter here: one topic that is missing must not make the cluster look dead to the others.
     pub(super) async fn connect(self: &Arc<Self>, topics: &[TopicName], bound: Duration) -> Result<(), NotConnected> {
         let until = Instant::now() + bound;
         let mut pause = PAUSE_MIN;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let fetched = self.fetch_metadata(topics.first().cloned(), left.min(METADATA_TRY)).await;
-            if fetched.is_ok() && self.context().has_producer_id() {
+            if fetched.is_ok() && self.callbacks().has_producer_id() {
                 return Ok(());
             }
             if let Some((code, _)) = self.fatal_error() {
-                let failure = PublishFailure::not_sent(FailureCause::of(code));
+                let failure = PublishFailure::not_sent(FailureCause::from(code));
                 return Err(NotConnected { failure, answered: fetched.is_ok() });
             }
             if until.saturating_duration_since(Instant::now()) <= pause {
-                let cause = self.context().trouble().unwrap_or(FailureCause::BrokersUnreachable);
+                let cause = self.callbacks().last_connection_error().unwrap_or(FailureCause::BrokersUnreachable);
                 return Err(NotConnected { failure: PublishFailure::not_sent(cause), answered: fetched.is_ok() });
             }
             tokio::time::sleep(pause).await;
@@ -166,39 +169,43 @@ impl Client {
         }
     }
 
-    /// Asks the cluster about a topic (or about nothing in particular) on a blocking thread. Fails when no broker answers.
+    /// Asks the cluster about a topic, or about all when there is none, on a blocking thread. Fails when no broker answers.
     async fn fetch_metadata(
         self: &Arc<Self>,
         topic: Option<TopicName>,
         bound: Duration,
-    ) -> Result<Answered, PublishFailure> {
+    ) -> Result<PartitionCount, PublishFailure> {
         let client = Arc::clone(self);
         let fetched = tokio::task::spawn_blocking(move || client.fetch_metadata_blocking(topic, bound)).await;
         fetched.unwrap_or(Err(PublishFailure::not_sent(FailureCause::Other(Code::Fail))))
     }
 
-    fn fetch_metadata_blocking(&self, topic: Option<TopicName>, bound: Duration) -> Result<Answered, PublishFailure> {
+    fn fetch_metadata_blocking(
+        &self,
+        topic: Option<TopicName>,
+        bound: Duration,
+    ) -> Result<PartitionCount, PublishFailure> {
         // Zero would mean "return at once", without asking.
         let bound = bound.max(Duration::from_millis(10));
         let metadata =
             self.producer().client().fetch_metadata(topic.as_ref().map(TopicName::as_str), bound).map_err(|error| {
                 let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-                let cause = match FailureCause::of(code) {
+                let cause = match FailureCause::from(code) {
                     FailureCause::TimedOut | FailureCause::BrokersUnreachable => {
-                        self.context().trouble().unwrap_or(FailureCause::BrokersUnreachable)
+                        self.callbacks().last_connection_error().unwrap_or(FailureCause::BrokersUnreachable)
                     }
                     cause => cause,
                 };
-                PublishFailure { cause, persisted: Persisted::No }
+                PublishFailure::not_sent(cause)
             })?;
-        self.context().set_connected();
+        self.callbacks().set_connected();
         let Some(topic) = topic else { return Ok(Ok(0)) };
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic.as_str()) else {
             return Ok(Err(PublishFailure::not_sent(FailureCause::TopicMissing)));
         };
         let count = found.partitions().len();
         if let Some(error) = found.error() {
-            let cause = FailureCause::of(Code::from(error));
+            let cause = FailureCause::from(Code::from(error));
             // A leader election leaves the partitions in place.
             if cause != FailureCause::BrokersUnreachable || count == 0 {
                 return Ok(Err(PublishFailure::not_sent(cause)));

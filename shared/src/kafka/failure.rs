@@ -1,13 +1,13 @@
-//! Why a record was not acknowledged, and what is known of its fate.
+//! Why a record was not acknowledged, and whether it may have been written all the same.
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 /// What is known of a record that was not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Persisted {
-    /// Surely not written, and never will be.
+    /// Not written, and never will be.
     No,
-    /// May have been written.
+    /// Possibly written.
     Unknown,
 }
 
@@ -18,9 +18,9 @@ pub enum FailureCause {
     NoTimeLeft,
     /// Earlier requests failed and the cluster still does not answer; nothing was enqueued.
     CircuitOpen,
-    /// The local queue is full.
+    /// The client's queue is full.
     QueueFull,
-    /// The broker's quota.
+    /// A broker's quota (KIP-599).
     Throttled,
     /// The broker refuses the record's size.
     RecordTooLarge,
@@ -34,13 +34,13 @@ pub enum FailureCause {
     NotEnoughReplicas,
     /// No acknowledgement in time.
     TimedOut,
-    /// The cluster refused our credentials, or no token could be had to show it.
+    /// The cluster refused the credentials, or no token could be signed.
     Authentication,
-    /// Our principal may not write this topic (`kafka-cluster:WriteData`).
+    /// The principal may not write this topic (`kafka-cluster:WriteData`).
     TopicAuthorization,
-    /// Our principal may not use the idempotent producer (`kafka-cluster:WriteDataIdempotently`) or connect.
+    /// The principal may not use the idempotent producer (`kafka-cluster:WriteDataIdempotently`) or connect.
     ClusterAuthorization,
-    /// The client gave up for good (idempotent producer fatal error); it is being rebuilt.
+    /// The idempotent producer's fatal error: the client is unusable and is being replaced.
     Fatal,
     /// The broker refuses the record itself (corrupt, unsupported timestamp, ...).
     Rejected,
@@ -51,9 +51,9 @@ pub enum FailureCause {
 /// One record's failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishFailure {
-    /// Why.
+    /// Why it was not acknowledged.
     pub cause: FailureCause,
-    /// What is known of the record's fate.
+    /// Whether it may have been written.
     pub persisted: Persisted,
 }
 
@@ -65,8 +65,32 @@ impl PublishFailure {
 }
 
 impl FailureCause {
-    /// Classifies librdkafka's error code. The table is the one place to read, test and document.
-    pub fn of(code: Code) -> Self {
+    /// A stable, short name for logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoTimeLeft => "no_time_left",
+            Self::CircuitOpen => "circuit_open",
+            Self::QueueFull => "queue_full",
+            Self::Throttled => "throttled",
+            Self::RecordTooLarge => "record_too_large",
+            Self::TopicMissing => "topic_missing",
+            Self::PartitionMissing => "partition_missing",
+            Self::BrokersUnreachable => "brokers_unreachable",
+            Self::NotEnoughReplicas => "not_enough_replicas",
+            Self::TimedOut => "timed_out",
+            Self::Authentication => "authentication",
+            Self::TopicAuthorization => "topic_authorization",
+            Self::ClusterAuthorization => "cluster_authorization",
+            Self::Fatal => "fatal",
+            Self::Rejected => "rejected",
+            Self::Other(_) => "other",
+        }
+    }
+}
+
+/// The table of librdkafka's error codes: the one place to read, test and document.
+impl From<Code> for FailureCause {
+    fn from(code: Code) -> Self {
         match code {
             Code::QueueFull => Self::QueueFull,
             Code::ThrottlingQuotaExceeded => Self::Throttled,
@@ -103,33 +127,6 @@ impl FailureCause {
                 Self::Rejected
             }
             other => Self::Other(other),
-        }
-    }
-
-    /// Whether the same record may succeed later without a change by the caller.
-    pub fn retriable(self) -> bool {
-        !matches!(self, Self::RecordTooLarge | Self::PartitionMissing | Self::Rejected)
-    }
-
-    /// A stable, short name for logs and metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NoTimeLeft => "no_time_left",
-            Self::CircuitOpen => "circuit_open",
-            Self::QueueFull => "queue_full",
-            Self::Throttled => "throttled",
-            Self::RecordTooLarge => "record_too_large",
-            Self::TopicMissing => "topic_missing",
-            Self::PartitionMissing => "partition_missing",
-            Self::BrokersUnreachable => "brokers_unreachable",
-            Self::NotEnoughReplicas => "not_enough_replicas",
-            Self::TimedOut => "timed_out",
-            Self::Authentication => "authentication",
-            Self::TopicAuthorization => "topic_authorization",
-            Self::ClusterAuthorization => "cluster_authorization",
-            Self::Fatal => "fatal",
-            Self::Rejected => "rejected",
-            Self::Other(_) => "other",
         }
     }
 }

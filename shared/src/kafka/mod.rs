@@ -1,73 +1,34 @@
-//! The Kafka client: settings from the environment, MSK IAM tokens, and a publisher that says truthfully
-//! what became of each record, also across freezes, fatal errors and dead clusters.
+//! The Kafka client: settings from the environment, MSK IAM tokens, and a publisher that reports truthfully what became of
+//! each record, also across freezes, fatal errors and dead clusters.
 //!
-//! The way of a record: [`OutboundRecord`] -> [`Publisher::publish`] -> [`Delivery`] or [`PublishFailure`].
+//! The way of a record: [`OutboundRecord`] -> [`Publisher::publish`] -> [`Delivery`] or [`PublishFailure`]. Each file stands
+//! on those to its right only:
+//! `publisher` -> `record_delivery` -> `client_slot`, `partition_health` -> `client` -> `callbacks` -> `properties` ->
+//! `settings` -> `iam` -> `publish`, `milestones` -> `failure`, `record`.
 
-mod admission;
+mod callbacks;
+mod circuit_breaker;
 mod client;
-mod client_config;
-mod context;
+mod client_slot;
+mod environment;
 mod failure;
-mod guard;
-mod partitions;
+mod iam;
+mod milestones;
+mod partition_health;
+mod properties;
+mod publish;
 mod publisher;
 mod record;
+mod record_delivery;
 mod sabotage;
-mod sending;
 mod settings;
-mod token;
 
-use std::collections::BTreeMap;
-use std::future::Future;
-
-use crate::deadline::Deadline;
-use crate::names::TopicName;
-
+pub use crate::env::Secret;
+pub use crate::header::Header;
 pub use failure::{FailureCause, Persisted, PublishFailure};
-pub use publisher::{
-    DeliveryTimeout, KafkaPublisher, Milestones, PublisherSettings, PublisherStats, StartError, WarmUp,
-};
-pub use record::{Delivery, Header, OutboundRecord};
-pub use settings::{Auth, ClientCertificate, KafkaSettings, Secret};
-pub use token::{CredentialsError, MskToken, TokenError, TokenSource};
-
-/// What became of one record.
-pub type PublishResult = Result<Delivery, PublishFailure>;
-
-/// Writes records to Kafka and says truthfully what became of each.
-pub trait Publisher: Clone + Send + Sync + 'static {
-    /// Sends all records before it waits for any, and answers before `deadline` with one result per record, in the
-    /// same order. Records of one call with the same key or partition keep their order.
-    fn publish(
-        &self,
-        records: Vec<OutboundRecord>,
-        deadline: Deadline,
-    ) -> impl Future<Output = Vec<PublishResult>> + Send;
-
-    /// How many partitions a topic has, from metadata at most a minute old.
-    ///
-    /// # Errors
-    /// [`FailureCause::TopicMissing`] when the cluster does not have it, otherwise why the cluster could not be asked.
-    fn partition_count(
-        &self,
-        topic: &TopicName,
-        deadline: Deadline,
-    ) -> impl Future<Output = Result<u32, PublishFailure>> + Send;
-
-    /// Whether a record could be written now, check by check.
-    fn readiness(&self, deadline: Deadline) -> impl Future<Output = Readiness> + Send;
-}
-
-/// Named checks (`brokers`, `producer_id`, `token`) and their outcome: `ok`, or a short reason without host names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Readiness {
-    /// Check name to outcome.
-    pub checks: BTreeMap<&'static str, String>,
-}
-
-impl Readiness {
-    /// Whether every check says `ok`.
-    pub fn is_ready(&self) -> bool {
-        self.checks.values().all(|outcome| outcome == "ok")
-    }
-}
+pub use iam::{CredentialsError, MskToken, TokenError, TokenSource};
+pub use milestones::{Milestones, WarmUp};
+pub use publish::{NotReady, PublishResult, Publisher, Readiness};
+pub use publisher::{KafkaPublisher, PublisherStats, StartError};
+pub use record::{Delivery, OutboundRecord};
+pub use settings::{Auth, ClientCertificate, DeliveryTimeout, KafkaSettings, PublisherSettings};

@@ -2,16 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::header::Header;
 use crate::names::TopicName;
-
-/// A record header. Names may repeat, order is kept, a value may be null (Kafka protocol, record batch v2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
-    /// Name, UTF-8, without NUL.
-    pub name: String,
-    /// Bytes, or `None` for a null value.
-    pub value: Option<Bytes>,
-}
 
 /// A record to write. `None` and empty are different for key and value: null is a tombstone or no key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +34,7 @@ impl OutboundRecord {
 /// Where a record was written: acknowledged by all in-sync replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivery {
-    /// Partition.
+    /// The partition that librdkafka chose, or the record named.
     pub partition: i32,
     /// Offset within the partition.
     pub offset: i64,

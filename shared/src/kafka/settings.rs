@@ -1,27 +1,53 @@
-//! How to reach the cluster: the part of the environment contract that both functions share.
+//! How to reach the cluster, and how a request's time is divided: every wait of the publisher is one of these.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use super::iam::TokenSource;
+use super::sabotage::{self, Sabotage};
+use crate::deadline::Deadline;
+use crate::env::Secret;
+use crate::limits::Bounded;
+use crate::names::TopicName;
 
-use super::client_config;
-use super::token::TokenSource;
-use crate::env::EnvReader;
+/// How long a record may wait for its acknowledgement, in milliseconds. The ceiling leaves room within API Gateway's 30 s.
+pub type DeliveryTimeout = Bounded<1000, 22_000>;
 
-/// How clients prove who they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// With less time left nothing is enqueued: a write plus its answer would not fit.
+const MIN_REMAINING: Duration = Duration::from_secs(2);
+/// Kept back from the deadline while waiting for acknowledgements: enough to take records back and to answer.
+pub(super) const RESERVE: Duration = Duration::from_millis(1500);
+/// How long the reports of purged records may take: within [`RESERVE`].
+pub(super) const PURGE_REPORTS: Duration = Duration::from_millis(800);
+/// librdkafka looks for timed-out messages once a second, so its report may come this much later.
+const TIMEOUT_SCAN: Duration = Duration::from_millis(1000);
+/// On top of the time by which librdkafka's own report is due.
+const SLACK: Duration = Duration::from_millis(200);
+/// How long a request waits for a cluster that was not seen before, or was lost.
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
+/// The same once several requests in a row have failed: fail fast.
+pub(super) const CONNECT_OPEN: Duration = Duration::from_millis(800);
+/// How old metadata may be when a partition is checked.
+pub(super) const METADATA_AGE: Duration = Duration::from_secs(60);
+
+/// Whether a write and its answer still fit.
+pub(super) fn has_time(deadline: Deadline) -> bool {
+    deadline.remaining() >= MIN_REMAINING || sabotage::is_on(Sabotage::NoAdmission)
+}
+
+/// How the client authenticates.
+#[derive(Debug, Clone)]
 pub enum Auth {
     /// MSK IAM: `SASL_SSL` with OAUTHBEARER tokens signed for a region (listener 9098).
-    Iam,
+    Iam(TokenSource),
     /// TLS; mutual when a client certificate is given (listener 9094).
     Tls(Option<ClientCertificate>),
     /// SASL/SCRAM-SHA-512 over TLS (listener 9096).
     Scram {
-        /// User name.
+        /// As in the secret that MSK associates with the cluster.
         username: String,
-        /// Password.
+        /// That secret's password.
         password: Secret,
     },
     /// Neither encryption nor authentication: embedded brokers on a laptop.
@@ -37,28 +63,6 @@ pub struct ClientCertificate {
     pub key: PathBuf,
 }
 
-/// A text that never shows in logs or errors.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for the one place that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
 /// How to reach and enter the cluster.
 #[derive(Debug, Clone)]
 pub struct KafkaSettings {
@@ -66,235 +70,65 @@ pub struct KafkaSettings {
     pub bootstrap_servers: String,
     /// How to authenticate.
     pub auth: Auth,
-    /// PEM file of trusted roots; `None`: the system's.
+    /// PEM file of trusted root certificates; `None`: the system's.
     pub ca_file: Option<PathBuf>,
     /// librdkafka properties that the typed settings do not cover.
     pub options: BTreeMap<String, String>,
-    /// Signs MSK IAM tokens; there exactly with [`Auth::Iam`].
-    pub(super) tokens: Option<TokenSource>,
 }
 
 impl KafkaSettings {
     /// Plain brokers without encryption: embedded clusters and tests.
     pub fn plain(bootstrap_servers: impl Into<String>) -> Self {
-        Self {
-            bootstrap_servers: bootstrap_servers.into(),
-            auth: Auth::None,
-            ca_file: None,
-            options: BTreeMap::new(),
-            tokens: None,
-        }
+        let bootstrap_servers = bootstrap_servers.into();
+        Self { bootstrap_servers, auth: Auth::None, ca_file: None, options: BTreeMap::new() }
     }
 
-    /// Reads `KAFKA_*` (and, for `iam`, `AWS_*`). `None` when something is wrong; the reader then knows what.
-    pub fn from_env(env: &mut EnvReader) -> Option<Self> {
-        let bootstrap_servers = env
-            .required("KAFKA_BOOTSTRAP_SERVERS", "set the brokers' addresses as `host:port,...`")
-            .and_then(|text| bootstrap_servers(env, &text));
-        let ca_file = env.optional("KAFKA_CA_FILE").map(|path| pem(env, "KAFKA_CA_FILE", path, CERTIFICATE));
-        let options = options(env);
-        let auth = auth(env);
-        let tokens = if auth == Some(Auth::Iam) { TokenSource::from_env(env).map(Some) } else { Some(None) };
-        for name in env.unknown("KAFKA_") {
-            tracing::warn!(variable = name, "unknown environment variable: is it misspelt?");
-        }
-        Some(Self { bootstrap_servers: bootstrap_servers?, auth: auth?, ca_file, options: options?, tokens: tokens? })
-    }
-}
-
-fn bootstrap_servers(env: &mut EnvReader, text: &str) -> Option<String> {
-    let is_address = |server: &str| {
-        server.rsplit_once(':').is_some_and(|(host, port)| {
-            !host.is_empty()
-                && host.chars().all(|c| c.is_ascii_graphic() && c != '/')
-                && port.parse::<u16>().is_ok_and(|port| port > 0)
-        })
-    };
-    let servers: Vec<&str> = text.split(',').map(str::trim).filter(|server| !server.is_empty()).collect();
-    if servers.is_empty() || !servers.iter().all(|server| is_address(server)) {
-        env.problem("KAFKA_BOOTSTRAP_SERVERS must be `host:port,...` with ports from 1 to 65535, as MSK's bootstrap_brokers outputs are");
-        return None;
-    }
-    Some(servers.join(","))
-}
-
-fn auth(env: &mut EnvReader) -> Option<Auth> {
-    let word = env.optional("KAFKA_AUTH").map_or_else(|| "iam".to_owned(), |text| text.trim().to_owned());
-    let certificate = env.optional("KAFKA_CLIENT_CERT_FILE");
-    let key = env.optional("KAFKA_CLIENT_KEY_FILE");
-    let username = env.optional("KAFKA_SASL_USERNAME");
-    let password = env.optional("KAFKA_SASL_PASSWORD");
-    match word.as_str() {
-        "iam" => Some(Auth::Iam),
-        "none" => Some(Auth::None),
-        "tls" => match (certificate, key) {
-            (None, None) => Some(Auth::Tls(None)),
-            (Some(certificate), Some(key)) => Some(Auth::Tls(Some(ClientCertificate {
-                certificate: pem(env, "KAFKA_CLIENT_CERT_FILE", certificate, CERTIFICATE),
-                key: pem(env, "KAFKA_CLIENT_KEY_FILE", key, PRIVATE_KEY),
-            }))),
-            (certificate, key) => {
-                env.problem("KAFKA_CLIENT_CERT_FILE and KAFKA_CLIENT_KEY_FILE belong together: set both or neither");
-                certificate.map(|path| pem(env, "KAFKA_CLIENT_CERT_FILE", path, CERTIFICATE));
-                key.map(|path| pem(env, "KAFKA_CLIENT_KEY_FILE", path, PRIVATE_KEY));
-                None
-            }
-        },
-        "scram" => {
-            if username.is_none() {
-                env.problem("KAFKA_SASL_USERNAME is missing: KAFKA_AUTH=scram needs it");
-            }
-            if password.is_none() {
-                env.problem("KAFKA_SASL_PASSWORD is missing: KAFKA_AUTH=scram needs it");
-            }
-            Some(Auth::Scram { username: username?, password: Secret::new(password?) })
-        }
-        _ => {
-            env.problem("KAFKA_AUTH must be one of: iam, tls, scram, none");
-            None
+    /// Where tokens come from, with [`Auth::Iam`].
+    pub(super) fn tokens(&self) -> Option<&TokenSource> {
+        match &self.auth {
+            Auth::Iam(tokens) => Some(tokens),
+            _ => None,
         }
     }
 }
 
-/// What PEM files hold (RFC 7468); a key's label may have a word before it.
-const CERTIFICATE: &str = "CERTIFICATE-----";
-const PRIVATE_KEY: &str = "PRIVATE KEY-----";
-
-/// Notes a file that cannot be read or is no PEM; librdkafka would say so much later, alone, and less clearly.
-fn pem(env: &mut EnvReader, name: &'static str, path: String, holds: &str) -> PathBuf {
-    let path = PathBuf::from(path);
-    let starts = |line: &str| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(holds);
-    match std::fs::read(&path) {
-        Err(error) => env.problem(format!("{name} names a file that cannot be read ({})", error.kind())),
-        Ok(bytes) if !String::from_utf8_lossy(&bytes).lines().any(starts) => {
-            env.problem(format!("{name} must name a PEM file: there is no line `-----BEGIN {holds}` in it"));
-        }
-        Ok(_) => {}
-    }
-    path
+/// What a publisher needs to know.
+#[derive(Debug, Clone)]
+pub struct PublisherSettings {
+    /// How to reach the cluster.
+    pub kafka: KafkaSettings,
+    /// How long a record may wait for its acknowledgement.
+    pub delivery_timeout: DeliveryTimeout,
+    /// Name shown in the brokers' logs and metrics.
+    pub client_id: String,
+    /// Topics whose metadata is fetched during warm-up.
+    pub topics: Vec<TopicName>,
 }
 
-fn options(env: &mut EnvReader) -> Option<BTreeMap<String, String>> {
-    let Some(text) = env.optional("KAFKA_OPTIONS") else { return Some(BTreeMap::new()) };
-    let Ok(Value::Object(members)) = serde_json::from_str(&text) else {
-        env.problem(
-            "KAFKA_OPTIONS must be a JSON object of librdkafka properties, such as {\"compression.type\":\"zstd\"}",
-        );
-        return None;
-    };
-    let mut options = BTreeMap::new();
-    let mut complete = true;
-    for (name, value) in members {
-        let value = match value {
-            Value::String(text) => text,
-            Value::Number(number) => number.to_string(),
-            Value::Bool(flag) => flag.to_string(),
-            _ => {
-                env.problem(format!("KAFKA_OPTIONS: `{name}` must be a text, a number or true/false"));
-                complete = false;
-                continue;
-            }
-        };
-        if let Err(problem) = client_config::check_option(&name, &value) {
-            env.problem(format!("KAFKA_OPTIONS: {problem}"));
-            complete = false;
+impl PublisherSettings {
+    /// The default delivery timeout and no topics.
+    pub fn new(kafka: KafkaSettings, client_id: &str) -> Self {
+        let delivery_timeout = DeliveryTimeout::literal::<22_000>();
+        Self { kafka, delivery_timeout, client_id: client_id.to_owned(), topics: Vec::new() }
+    }
+
+    /// [`Self::delivery_timeout`] as a duration.
+    pub(super) fn delivery_timeout(&self) -> Duration {
+        Duration::from_millis(self.delivery_timeout.get() as u64)
+    }
+
+    /// When librdkafka gives a record up: earlier than the delivery timeout, because it looks only once a second.
+    pub(super) fn message_timeout(&self) -> Duration {
+        let timeout = self.delivery_timeout();
+        timeout.saturating_sub(TIMEOUT_SCAN).max(timeout.mul_f64(0.7))
+    }
+
+    /// When waiting for records that are sent now ends.
+    pub(super) fn cutoff(&self, deadline: Deadline) -> Instant {
+        let timeout = self.delivery_timeout().max(self.message_timeout() + TIMEOUT_SCAN) + SLACK;
+        if sabotage::is_on(Sabotage::NoAdmission) {
+            return Instant::now() + timeout;
         }
-        options.insert(name, value);
-    }
-    complete.then_some(options)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(variables: &[(&str, &str)]) -> Result<KafkaSettings, Vec<String>> {
-        let mut env = EnvReader::new(variables.iter().copied());
-        let settings = KafkaSettings::from_env(&mut env);
-        env.finish(settings).map_err(|error| error.problems)
-    }
-
-    #[test]
-    fn everything_wrong_is_named_at_once() {
-        let problems = read(&[
-            ("KAFKA_BOOTSTRAP_SERVERS", "broker-without-port"),
-            ("KAFKA_AUTH", "scram"),
-            ("KAFKA_CA_FILE", "/nonexistent/roots.pem"),
-            ("KAFKA_OPTIONS", "{\"acks\":\"1\",\"no.such.option\":1,\"linger.ms\":[]}"),
-        ])
-        .unwrap_err();
-        let text = problems.join("\n");
-        for name in [
-            "KAFKA_BOOTSTRAP_SERVERS",
-            "KAFKA_SASL_USERNAME",
-            "KAFKA_SASL_PASSWORD",
-            "KAFKA_CA_FILE",
-            "`acks`",
-            "no.such.option",
-            "`linger.ms`",
-        ] {
-            assert!(text.contains(name), "{name} is not in:\n{text}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_no_pem_is_named_with_the_rest() {
-        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-        let problems = read(&[
-            ("KAFKA_BOOTSTRAP_SERVERS", "broker-without-port"),
-            ("KAFKA_AUTH", "tls"),
-            ("KAFKA_CA_FILE", manifest),
-            ("KAFKA_CLIENT_CERT_FILE", manifest),
-            ("KAFKA_CLIENT_KEY_FILE", manifest),
-        ])
-        .unwrap_err()
-        .join("\n");
-        for name in ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_CA_FILE", "KAFKA_CLIENT_CERT_FILE", "KAFKA_CLIENT_KEY_FILE"] {
-            assert!(problems.contains(&format!("{name} must")), "{name} is not in:\n{problems}");
-        }
-    }
-
-    #[test]
-    fn iam_needs_a_region_and_credentials() {
-        let problems = read(&[("KAFKA_BOOTSTRAP_SERVERS", "b-1.example:9098")]).unwrap_err().join("\n");
-        assert!(problems.contains("AWS_REGION") && problems.contains("AWS_ACCESS_KEY_ID"), "{problems}");
-        let settings = read(&[
-            ("KAFKA_BOOTSTRAP_SERVERS", " b-1.example:9098 , b-2.example:9098,"),
-            ("AWS_REGION", "eu-west-1"),
-            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
-            ("AWS_SECRET_ACCESS_KEY", "canary-secret"),
-        ])
-        .unwrap();
-        assert_eq!(settings.bootstrap_servers, "b-1.example:9098,b-2.example:9098");
-        assert_eq!(settings.auth, Auth::Iam);
-        assert!(!format!("{settings:?}").contains("canary-secret"));
-    }
-
-    #[test]
-    fn half_a_client_certificate_is_refused() {
-        let problems = read(&[
-            ("KAFKA_BOOTSTRAP_SERVERS", "b:9094"),
-            ("KAFKA_AUTH", "tls"),
-            ("KAFKA_CLIENT_CERT_FILE", "/etc/hostname"),
-        ])
-        .unwrap_err();
-        let together = "KAFKA_CLIENT_CERT_FILE and KAFKA_CLIENT_KEY_FILE belong together: set both or neither";
-        assert_eq!(problems[0], together);
-        assert!(problems[1].starts_with("KAFKA_CLIENT_CERT_FILE must name a PEM file"), "{problems:?}");
-        let problems = read(&[
-            ("KAFKA_BOOTSTRAP_SERVERS", "b:9094"),
-            ("KAFKA_AUTH", "tls"),
-            ("KAFKA_CLIENT_KEY_FILE", "/no/such/file"),
-        ])
-        .unwrap_err();
-        assert!(problems[0] == together && problems[1].starts_with("KAFKA_CLIENT_KEY_FILE"), "{problems:?}");
-    }
-
-    #[test]
-    fn bad_addresses_are_refused() {
-        for servers in ["b:0", "b:65536", ":9092", "b", "PLAINTEXT://b:9092", ","] {
-            assert!(read(&[("KAFKA_BOOTSTRAP_SERVERS", servers), ("KAFKA_AUTH", "none")]).is_err(), "{servers}");
-        }
-        assert!(read(&[("KAFKA_BOOTSTRAP_SERVERS", "[::1]:9092"), ("KAFKA_AUTH", "none")]).is_ok());
+        deadline.less(RESERVE).at_most(timeout).instant()
     }
 }

@@ -1,6 +1,7 @@
 //! CloudWatch embedded metric format: one JSON line on standard output becomes metrics, without an API call.
 //! Specification: AWS CloudWatch user guide, "Specification: Embedded metric format".
 
+use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
@@ -26,46 +27,65 @@ impl Unit {
     }
 }
 
+/// A CloudWatch namespace (`METRICS_NAMESPACE`): 1 to 255 characters, and only those that `PutMetricData` takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsNamespace(String);
+
+/// A text that CloudWatch refuses as a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be at most 255 letters, digits and `._-/#: `, not starting with `:` or `AWS/`")]
+pub struct InvalidNamespace;
+
+impl Default for MetricsNamespace {
+    fn default() -> Self {
+        Self("msk-ha-cluster".to_owned())
+    }
+}
+
+impl FromStr for MetricsNamespace {
+    type Err = InvalidNamespace;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNamespace> {
+        let name = text.trim();
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/#: ".contains(c);
+        let is_valid = (1..=255).contains(&name.len())
+            && name.chars().all(allowed)
+            && !name.starts_with(':')
+            && !name.starts_with("AWS/");
+        if is_valid { Ok(Self(name.to_owned())) } else { Err(InvalidNamespace) }
+    }
+}
+
+impl MetricsNamespace {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// One line of metrics with the dimension `service`. Further text members are properties: searchable in the logs, free of charge,
 /// and not dimensions, so cardinality stays low.
 #[derive(Debug, Clone)]
 pub struct EmfLine {
-    namespace: String,
-    dimensions: Vec<&'static str>,
-    /// Sets of dimensions besides `dimensions`.
-    breakdowns: Vec<Vec<&'static str>>,
+    namespace: MetricsNamespace,
+    /// Dimensions that metrics are counted by besides `service`.
+    breakdowns: Vec<&'static str>,
     metrics: Vec<Value>,
     members: Map<String, Value>,
 }
 
 impl EmfLine {
-    /// A line for one function (`producer`, `consumer`) in a CloudWatch namespace.
-    pub fn new(namespace: &str, service: &str) -> Self {
-        let mut members = Map::new();
-        members.insert("service".into(), service.into());
-        Self {
-            namespace: namespace.into(),
-            dimensions: vec!["service"],
-            breakdowns: Vec::new(),
-            metrics: Vec::new(),
-            members,
-        }
-    }
-
-    /// Adds a dimension. Each distinct value is a metric of its own that costs money: few values only.
-    #[must_use]
-    pub fn dimension(mut self, name: &'static str, value: &str) -> Self {
-        self.dimensions.push(name);
-        self.members.insert(name.into(), value.into());
-        self
+    /// A line for one function (`producer`, `consumer`).
+    pub fn new(namespace: &MetricsNamespace, service: &str) -> Self {
+        let members = Map::from_iter([("service".to_owned(), service.into())]);
+        Self { namespace: namespace.clone(), breakdowns: Vec::new(), metrics: Vec::new(), members }
     }
 
     /// Counts the line's metrics a second time, by one dimension more: the total stays complete. Few values only.
     #[must_use]
     pub fn breakdown(mut self, name: &'static str, value: &str) -> Self {
-        self.breakdowns.push([&self.dimensions[..], &[name]].concat());
-        self.members.insert(name.into(), value.into());
-        self
+        self.breakdowns.push(name);
+        self.property(name, value)
     }
 
     /// Adds a metric.
@@ -74,8 +94,7 @@ impl EmfLine {
         self.metrics.push(json!({"Name": name, "Unit": unit.name()}));
         // A whole number stays one: `3`, not `3.0`.
         let number = if value.fract() == 0.0 && value.abs() < 9e15 { json!(value as i64) } else { json!(value) };
-        self.members.insert(name.into(), number);
-        self
+        self.property(name, number)
     }
 
     /// Adds a property.
@@ -89,14 +108,14 @@ impl EmfLine {
     pub fn to_json(&self) -> Value {
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
         let mut members = self.members.clone();
-        let sets: Vec<&[&'static str]> =
-            std::iter::once(&self.dimensions).chain(&self.breakdowns).map(Vec::as_slice).collect();
+        let by_service = std::iter::once(vec!["service"]);
+        let sets: Vec<_> = by_service.chain(self.breakdowns.iter().map(|name| vec!["service", name])).collect();
         members.insert(
             "_aws".into(),
             json!({
                 "Timestamp": now_ms,
                 "CloudWatchMetrics": [{
-                    "Namespace": self.namespace,
+                    "Namespace": self.namespace.as_str(),
                     "Dimensions": sets,
                     "Metrics": self.metrics,
                 }],
@@ -120,7 +139,9 @@ mod tests {
 
     #[test]
     fn a_breakdown_counts_besides_the_total() {
-        let line = EmfLine::new("n", "producer").breakdown("error_code", "503").metric("M", Unit::Count, 1.0).to_json();
+        let namespace = "n".parse().unwrap();
+        let line =
+            EmfLine::new(&namespace, "producer").breakdown("error_code", "503").metric("M", Unit::Count, 1.0).to_json();
         let sets = &line["_aws"]["CloudWatchMetrics"][0]["Dimensions"];
         assert_eq!(*sets, json!([["service"], ["service", "error_code"]]));
         assert_eq!(line["error_code"], "503");
@@ -128,18 +149,27 @@ mod tests {
 
     #[test]
     fn the_line_declares_each_metric_and_carries_its_value() {
-        let line = EmfLine::new("msk-ha-cluster", "producer")
-            .dimension("error_code", "50302")
+        let line = EmfLine::new(&MetricsNamespace::default(), "producer")
             .metric("RecordsFailed", Unit::Count, 3.0)
             .metric("PublishLatencyMs", Unit::Milliseconds, 1.5)
             .property("request_id", "r-1")
             .to_json();
         let declared = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(declared["Namespace"], "msk-ha-cluster");
-        assert_eq!(declared["Dimensions"], json!([["service", "error_code"]]));
+        assert_eq!(declared["Dimensions"], json!([["service"]]));
         assert_eq!(declared["Metrics"][0], json!({"Name": "RecordsFailed", "Unit": "Count"}));
         assert_eq!(line["RecordsFailed"].to_string(), "3");
         assert_eq!(line["PublishLatencyMs"].to_string(), "1.5");
         assert!(line["_aws"]["Timestamp"].as_u64().is_some_and(|ms| ms > 1_700_000_000_000));
+    }
+
+    #[test]
+    fn a_namespace_that_cloudwatch_refuses_is_refused() {
+        for text in ["shop/kafka", "a", &"n".repeat(255), " shop "] {
+            assert_eq!(text.parse::<MetricsNamespace>().unwrap().as_str(), text.trim());
+        }
+        for text in ["", " ", "AWS/Lambda", ":shop", "a\tb", "가", &"n".repeat(256)] {
+            assert_eq!(text.parse::<MetricsNamespace>(), Err(InvalidNamespace), "{text}");
+        }
     }
 }

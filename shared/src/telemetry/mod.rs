@@ -3,5 +3,5 @@
 mod emf;
 mod logs;
 
-pub use emf::{EmfLine, Unit};
+pub use emf::{EmfLine, InvalidNamespace, MetricsNamespace, Unit};
 pub use logs::{LogLevel, init_logs};

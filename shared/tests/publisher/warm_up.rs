@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use msk_shared::env::EnvReader;
 use msk_shared::kafka::{
-    FailureCause, KafkaPublisher, KafkaSettings, Milestones, OutboundRecord, Publisher, PublisherSettings,
+    FailureCause, KafkaPublisher, KafkaSettings, Milestones, NotReady, OutboundRecord, Publisher, PublisherSettings,
 };
 use msk_shared::names::TopicName;
 use rdkafka::types::RDKafkaRespErr;
@@ -20,21 +20,20 @@ async fn warm_up_of_a_dead_cluster_is_bounded_and_says_why() {
     let started = Instant::now();
     let warm_up = publisher.warm_up(Duration::from_secs(1)).await;
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
-    assert!(!warm_up.ready);
-    assert_eq!(warm_up.cause, Some(FailureCause::BrokersUnreachable));
+    assert_eq!(warm_up.result, Err(FailureCause::BrokersUnreachable));
     let created = warm_up.milestones.created;
     assert!(created.is_some(), "creating a client takes no broker");
     assert_eq!(warm_up.milestones, Milestones { created, ..Milestones::default() }, "no other step was reached");
     let readiness = publisher.readiness(soon()).await;
     assert!(!readiness.is_ready());
-    assert_eq!(readiness.checks["brokers"], "no broker answers");
+    assert_eq!(readiness.brokers, Err(NotReady::NoBroker));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readiness_is_what_brokers_answer_now_not_what_they_did() {
     let cluster = cluster();
     let publisher = publisher(&cluster, 3_000);
-    assert!(publisher.warm_up(Duration::from_secs(3)).await.ready);
+    assert!(publisher.warm_up(Duration::from_secs(3)).await.result.is_ok());
     assert!(publisher.readiness(soon()).await.is_ready());
     let slow = |by| (1..=3).for_each(|id| cluster.broker_round_trip_time(id, by).unwrap());
     // Connected and silent: nothing tells librdkafka that they are down.
@@ -42,7 +41,7 @@ async fn readiness_is_what_brokers_answer_now_not_what_they_did() {
     let started = Instant::now();
     let readiness = publisher.readiness(soon()).await;
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
-    assert_eq!(readiness.checks["brokers"], "no broker answers");
+    assert_eq!(readiness.brokers, Err(NotReady::NoBroker));
     slow(Duration::ZERO);
     let until = Instant::now() + Duration::from_secs(20);
     while !publisher.readiness(soon()).await.is_ready() {
@@ -58,7 +57,7 @@ async fn brokers_that_hang_neither_hide_the_one_that_answers_nor_are_held_agains
         cluster.partition_leader(TOPIC, partition, Some(if partition == 0 { 1 } else { 2 })).unwrap();
     }
     let publisher = publisher(&cluster, 4_000);
-    assert!(publisher.warm_up(Duration::from_secs(3)).await.ready);
+    assert!(publisher.warm_up(Duration::from_secs(3)).await.result.is_ok());
     let to = |partition| OutboundRecord { partition: Some(partition), ..record("k", "v") };
     assert!(publisher.publish(vec![to(0)], soon()).await[0].is_ok());
     [1, 3].into_iter().for_each(|id| cluster.broker_round_trip_time(id, Duration::from_secs(6)).unwrap());
@@ -82,7 +81,7 @@ async fn a_missing_topic_does_not_make_the_cluster_look_dead() {
     settings.topics.splice(0..0, absent.clone());
     let publisher = KafkaPublisher::start(settings).unwrap();
     let warm_up = publisher.warm_up(Duration::from_secs(3)).await;
-    assert!(warm_up.ready && warm_up.duration < Duration::from_secs(2), "{warm_up:?}");
+    assert!(warm_up.result.is_ok() && warm_up.duration < Duration::from_secs(2), "{warm_up:?}");
     assert_eq!(warm_up.missing_topics, absent);
     assert!(publisher.readiness(soon()).await.is_ready());
     // Until the client is replaced and every request connects first.
@@ -113,7 +112,7 @@ async fn the_first_token_of_a_dead_cluster_is_timed() {
     assert_eq!((steps.first_answer, steps.producer_id), (None, None), "{warm_up:?}");
 }
 
-/// Without the two knobs of `client_config.rs` every run takes 500 ms or more. One run of a series does so where the
+/// Without the two knobs of `properties.rs` every run takes 500 ms or more. One run of a series does so where the
 /// machine stands still for a moment.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_acknowledgement_does_not_wait_for_librdkafkas_timer() {
@@ -135,7 +134,7 @@ async fn slowest_first_acknowledgement() -> Duration {
         let started = Instant::now();
         let publisher = publisher(&cluster, 22_000);
         let warm_up = publisher.warm_up(Duration::from_secs(3)).await;
-        assert!(warm_up.ready, "{warm_up:?}");
+        assert!(warm_up.result.is_ok(), "{warm_up:?}");
         assert!(publisher.publish(vec![record("k", "v")], soon()).await[0].is_ok());
         let steps = warm_up.milestones;
         let took = started.elapsed();

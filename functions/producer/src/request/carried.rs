@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use msk_shared::kafka::{Header, OutboundRecord};
+use msk_shared::trace_parent::TraceParent;
 
 use crate::problem::{FieldError, Kind, Problem};
 
@@ -25,7 +26,8 @@ impl Carried {
     /// # Errors
     /// 400 for an `Idempotency-Key` that is none.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let traceparent = headers.get("traceparent").filter(|v| is_traceparent(v.as_bytes())).map(bytes_of);
+        let traceparent =
+            headers.get("traceparent").filter(|v| TraceParent::parse(v.as_bytes()).is_some()).map(bytes_of);
         let tracestate = traceparent.as_ref().and_then(|_| joined(headers, "tracestate"));
         Ok(Self {
             traceparent,
@@ -59,29 +61,13 @@ fn put(record: &mut OutboundRecord, name: &str, value: Option<&Bytes>) {
 
 /// The trace that a request belongs to: from `traceparent`, else from X-Ray's header.
 pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
-    let w3c = headers.get("traceparent").map(HeaderValue::as_bytes).filter(|value| is_traceparent(value));
-    if let Some(value) = w3c {
-        return std::str::from_utf8(&value[3..35]).ok().map(str::to_owned);
+    if let Some(parent) = headers.get("traceparent").and_then(|value| TraceParent::parse(value.as_bytes())) {
+        return Some(parent.trace_id().to_owned());
     }
     let xray = headers.get("x-amzn-trace-id")?.to_str().ok()?;
     let root = xray.split(';').find_map(|part| part.trim().strip_prefix("Root="))?;
     let is_id = root.len() == 35 && root.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     is_id.then(|| root.to_owned())
-}
-
-/// `00-<32 hex>-<16 hex>-<2 hex>`, neither id all zeros (W3C Trace Context). A later version may have more fields behind.
-fn is_traceparent(value: &[u8]) -> bool {
-    let hex = |range: std::ops::Range<usize>| {
-        value.get(range).is_some_and(|part| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
-    };
-    let zero = |range: std::ops::Range<usize>| value[range].iter().all(|b| *b == b'0');
-    let dash = |at: usize| value.get(at) == Some(&b'-');
-    let fields = hex(0..2) && dash(2) && hex(3..35) && dash(35) && hex(36..52) && dash(52) && hex(53..55);
-    fields
-        && &value[..2] != b"ff"
-        && !zero(3..35)
-        && !zero(36..52)
-        && (value.len() == 55 || (&value[..2] != b"00" && dash(55)))
 }
 
 fn bytes_of(value: &HeaderValue) -> Bytes {

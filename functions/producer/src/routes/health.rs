@@ -7,6 +7,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
+use msk_shared::kafka::{FailureCause, Milestones, NotReady};
 use msk_shared::names::TopicName;
 use serde::Serialize;
 
@@ -26,27 +27,23 @@ pub(crate) async fn readyz<B: Backend>(
 ) -> Response {
     let readiness = app.backend.readiness(info.deadline).await;
     let ready = readiness.is_ready();
-    let warm_up = app.warm_up.as_ref().map(|warm_up| {
-        let [created_ms, token_ms, first_answer_ms, producer_id_ms] = warm_up.milestones.millis();
-        WarmUp {
-            ready: warm_up.ready,
-            duration_ms: warm_up.duration.as_millis() as u64,
-            created_ms,
-            token_ms,
-            first_answer_ms,
-            producer_id_ms,
-            cause: warm_up.cause.map(|cause| cause.name()),
-            missing_topics: &warm_up.missing_topics,
-        }
+    let warm_up = app.warm_up.as_ref().map(|warm_up| WarmUp {
+        ready: warm_up.result.is_ok(),
+        duration_ms: warm_up.duration.as_millis() as u64,
+        milestones: &warm_up.milestones,
+        cause: warm_up.result.err().map(FailureCause::name),
+        missing_topics: &warm_up.missing_topics,
     });
+    let outcome = |check: Result<(), NotReady>| check.map_or_else(|reason| reason.to_string(), |()| "ok".to_owned());
+    let checks = readiness.checks().map(|(name, check)| (name, outcome(check))).into();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    answer::json(status, "application/json", &Ready { ready, checks: &readiness.checks, warm_up })
+    answer::json(status, "application/json", &Ready { ready, checks, warm_up })
 }
 
 #[derive(Serialize)]
 struct Ready<'a> {
     ready: bool,
-    checks: &'a BTreeMap<&'static str, String>,
+    checks: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     warm_up: Option<WarmUp<'a>>,
 }
@@ -55,10 +52,8 @@ struct Ready<'a> {
 struct WarmUp<'a> {
     ready: bool,
     duration_ms: u64,
-    created_ms: Option<u64>,
-    token_ms: Option<u64>,
-    first_answer_ms: Option<u64>,
-    producer_id_ms: Option<u64>,
+    #[serde(flatten)]
+    milestones: &'a Milestones,
     cause: Option<&'static str>,
     missing_topics: &'a [TopicName],
 }

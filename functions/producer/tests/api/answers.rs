@@ -46,7 +46,7 @@ async fn the_shapes_of_answers() {
     for (name, answer) in shown {
         insta::assert_snapshot!(name, answer.shown());
     }
-    let not_ready = app(Scripted::default().with_readiness("brokers", "no broker answered"));
+    let not_ready = app(Scripted::default().without_brokers());
     insta::assert_snapshot!("not_ready", Call::get("/readyz").invoke(&not_ready, false).await.shown());
 }
 

@@ -17,7 +17,8 @@ use msk_producer::{lambda, router};
 use msk_shared::deadline::Deadline;
 use msk_shared::env::EnvReader;
 use msk_shared::kafka::{
-    Delivery, FailureCause, OutboundRecord, PublishFailure, PublishResult, Publisher, PublisherStats, Readiness,
+    Delivery, FailureCause, NotReady, OutboundRecord, PublishFailure, PublishResult, Publisher, PublisherStats,
+    Readiness,
 };
 use msk_shared::names::TopicName;
 use serde_json::{Value, json};
@@ -57,11 +58,10 @@ impl Default for Scripted {
 impl Scripted {
     /// Decides over each record by its place in the request.
     pub(crate) fn new(script: impl FnMut(&OutboundRecord, usize) -> PublishResult + Send + 'static) -> Self {
-        let ok = |name| (name, "ok".to_owned());
         Self(Arc::new(Mutex::new(State {
             script: Box::new(script),
             partitions: Some(Ok(4)),
-            readiness: Readiness { checks: BTreeMap::from([ok("brokers"), ok("producer_id"), ok("token")]) },
+            readiness: Readiness { brokers: Ok(()), producer_id: Ok(()), token: Ok(()) },
             records: Vec::new(),
             stats: PublisherStats::default(),
             delay: Duration::ZERO,
@@ -83,8 +83,8 @@ impl Scripted {
         self
     }
 
-    pub(crate) fn with_readiness(self, check: &'static str, outcome: &str) -> Self {
-        self.state().readiness.checks.insert(check, outcome.to_owned());
+    pub(crate) fn without_brokers(self) -> Self {
+        self.state().readiness.brokers = Err(NotReady::NoBroker);
         self
     }
 

@@ -9,14 +9,13 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::env::EnvReader;
-use crate::kafka::settings::Secret;
+use crate::env::{EnvReader, Secret};
 
 /// Bound of one answer of the endpoint, which is on the same host.
 const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Largest answer read: a real one has about 1 KiB.
 const ENDPOINT_MAX_BYTES: u64 = 64 * 1024;
-/// The only addresses beside loopback that may see the authorization token (ECS, EKS).
+/// The only addresses besides loopback that may receive the authorization token (ECS, EKS).
 const ENDPOINT_HOSTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
 
 /// Why there are no credentials. Never holds one.
@@ -44,7 +43,7 @@ pub(super) enum CredentialsSource {
     Endpoint { uri: String, authorization: Authorization },
 }
 
-/// What the endpoint wants to see in the `Authorization` header.
+/// The value of the `Authorization` header that the endpoint demands.
 pub(super) enum Authorization {
     None,
     Text(Secret),
@@ -153,7 +152,7 @@ fn describe(error: &ureq::Error) -> String {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct EndpointCredentials {
     access_key_id: String,
     secret_access_key: String,
     token: Option<String>,
@@ -161,7 +160,7 @@ struct Answer {
 }
 
 fn parse(body: &[u8]) -> Result<Credentials, CredentialsError> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|_| CredentialsError::Malformed)?;
+    let answer: EndpointCredentials = serde_json::from_slice(body).map_err(|_| CredentialsError::Malformed)?;
     let expiry = match answer.expiration {
         None => None,
         Some(text) => {

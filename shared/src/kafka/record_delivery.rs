@@ -4,52 +4,49 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::PublishResult;
-use super::admission::CONNECT;
+use super::callbacks::Report;
 use super::client::{Client, Pending};
-use super::context::Report;
+use super::client_slot::ClientSlot;
 use super::failure::{FailureCause, Persisted, PublishFailure};
-use super::publisher::{KafkaPublisher, RESERVE, TIMEOUT_SCAN, has_time};
+use super::partition_health::PartitionHealth;
+use super::publish::PublishResult;
 use super::record::OutboundRecord;
-use super::sabotage::{self, Sabotage};
+use super::settings::{CONNECT, PURGE_REPORTS, has_time};
 use crate::deadline::Deadline;
-
-/// On top of the time in which librdkafka's own verdict is due.
-const SLACK: Duration = Duration::from_millis(200);
-/// How long the reports of purged records may take.
-const PURGE_REPORTS: Duration = Duration::from_millis(800);
 
 /// A record whose report never came.
 const UNREPORTED: Report = Report {
     result: Err(PublishFailure { cause: FailureCause::TimedOut, persisted: Persisted::Unknown }),
-    partition: -1,
+    partition: None,
     taken_back: false,
 };
 
-impl KafkaPublisher {
-    /// Sends records in order on one client; what surely was not written because that client was taken away meanwhile goes
-    /// out once more on the next one.
-    pub(super) async fn send(
-        &self,
-        client: &Arc<Client>,
-        records: &[OutboundRecord],
-        deadline: Deadline,
-    ) -> Vec<PublishResult> {
-        let mut reports = self.send_once(client, records, deadline).await;
+/// Where records of one request go, and who learns how it went.
+pub(super) struct RecordDelivery<'a> {
+    pub(super) slot: &'a ClientSlot,
+    pub(super) partitions: &'a PartitionHealth,
+    pub(super) deadline: Deadline,
+}
+
+impl RecordDelivery<'_> {
+    /// Sends records in order on one client; what was certainly not written because that client was taken away meanwhile is
+    /// sent once more on the next one.
+    pub(super) async fn send(&self, client: &Arc<Client>, records: &[OutboundRecord]) -> Vec<PublishResult> {
+        let mut reports = self.send_once(client, records).await;
         let again: Vec<usize> = (0..reports.len())
             .filter(|index| may_be_resent(&reports[*index]) && !is_overtaken(*index, records, &reports))
             .collect();
-        // A record must not overtake an earlier one of the same request whose fate is unknown.
+        // A record must not overtake an earlier one of the same request that may have been written.
         let unknown = |report: &Report| matches!(report.result, Err(f) if f.persisted == Persisted::Unknown);
         if !again.is_empty()
             && !reports.iter().any(unknown)
-            && has_time(deadline)
-            && let Ok(client) = self.admit(deadline).await
+            && has_time(self.deadline)
+            && let Ok(client) = self.slot.admit(self.deadline).await
             // Connecting may have used it up.
-            && has_time(deadline)
+            && has_time(self.deadline)
         {
             let records: Vec<OutboundRecord> = again.iter().map(|index| records[*index].clone()).collect();
-            let resent = self.send_once(&client, &records, deadline).await;
+            let resent = self.send_once(&client, &records).await;
             for (index, report) in again.into_iter().zip(resent) {
                 reports[index] = report;
             }
@@ -57,45 +54,31 @@ impl KafkaPublisher {
         reports.into_iter().map(|report| report.result).collect()
     }
 
-    /// Sends, waits, and notes at the records' partitions how it went.
-    async fn send_once(&self, client: &Arc<Client>, records: &[OutboundRecord], deadline: Deadline) -> Vec<Report> {
+    /// Sends, waits, and notes the results at the records' partitions.
+    async fn send_once(&self, client: &Arc<Client>, records: &[OutboundRecord]) -> Vec<Report> {
         let pending = client.enqueue(records);
-        let reports = settle(client, pending, self.cutoff(deadline)).await;
-        let outcomes = records.iter().zip(&reports).filter(|(_, report)| report.partition >= 0);
-        self.0
-            .partitions
-            .note(outcomes.map(|(record, report)| ((record.topic.clone(), report.partition), report.result)));
+        let reports = settle(client, pending, self.slot.settings.cutoff(self.deadline)).await;
+        let by_partition = records.iter().zip(&reports).filter_map(|(record, report)| {
+            let partition = report.partition?;
+            Some(((record.topic.clone(), partition), report.result))
+        });
+        self.partitions.note(by_partition);
         reports
-    }
-
-    /// When waiting ends.
-    fn cutoff(&self, deadline: Deadline) -> Instant {
-        let settings = &self.0.settings;
-        let timeout = settings.delivery_timeout().max(settings.message_timeout() + TIMEOUT_SCAN) + SLACK;
-        if sabotage::is_on(Sabotage::NoAdmission) {
-            return Instant::now() + timeout;
-        }
-        deadline.less(RESERVE).at_most(timeout).instant()
-    }
-
-    /// librdkafka keeps refusing a topic after one authorization failure until its next metadata refresh, up to a minute
-    /// later: ask now, so that a mended policy is noticed by the next request.
-    pub(super) fn refresh_refused_topics(
-        &self,
-        client: &Arc<Client>,
-        records: &[OutboundRecord],
-        results: &[PublishResult],
-    ) {
-        let refused = |result: &PublishResult| matches!(result, Err(f) if f.cause == FailureCause::TopicAuthorization);
-        let topics = records.iter().zip(results).filter(|(_, result)| refused(result)).map(|(record, _)| &record.topic);
-        for topic in topics.collect::<BTreeSet<_>>() {
-            let (client, topic) = (Arc::clone(client), topic.clone());
-            tokio::spawn(async move { client.partition_count(&topic, Duration::ZERO, CONNECT).await });
-        }
     }
 }
 
-/// Waits for every record until `cutoff`; then takes back what is left and lets each record's own status speak.
+/// librdkafka keeps refusing a topic after one authorization failure until its next metadata refresh, up to a minute
+/// later: ask now, so that a mended policy is noticed by the next request.
+pub(super) fn refresh_refused_topics(client: &Arc<Client>, records: &[OutboundRecord], results: &[PublishResult]) {
+    let refused = |result: &PublishResult| matches!(result, Err(f) if f.cause == FailureCause::TopicAuthorization);
+    let topics = records.iter().zip(results).filter(|(_, result)| refused(result)).map(|(record, _)| &record.topic);
+    for topic in topics.collect::<BTreeSet<_>>() {
+        let (client, topic) = (Arc::clone(client), topic.clone());
+        tokio::spawn(async move { client.partition_count(&topic, Duration::ZERO, CONNECT).await });
+    }
+}
+
+/// Waits for every record until `cutoff`; then takes back what is left; each record's own status decides.
 async fn settle(client: &Client, pending: Vec<Pending>, cutoff: Instant) -> Vec<Report> {
     let mut reports = Vec::with_capacity(pending.len());
     let mut until = cutoff;
@@ -121,12 +104,12 @@ fn may_be_resent(report: &Report) -> bool {
     report.taken_back && matches!(report.result, Err(PublishFailure { persisted: Persisted::No, .. }))
 }
 
-/// Whether a later record of the same key or partition was written: the record's place in their order is gone.
+/// Whether a later record with the same key or partition was written: the record's place in their order is gone.
 fn is_overtaken(index: usize, records: &[OutboundRecord], reports: &[Report]) -> bool {
     let record = &records[index];
     let in_order_with = |(later, report): &(&OutboundRecord, &Report)| {
         let same_key = record.key.is_some() && later.key == record.key;
-        let same_partition = record.partition.is_some_and(|partition| partition == report.partition);
+        let same_partition = record.partition.is_some() && record.partition == report.partition;
         later.topic == record.topic && report.result.is_ok() && (same_key || same_partition)
     };
     records.iter().zip(reports).skip(index + 1).any(|later| in_order_with(&later))
@@ -145,7 +128,7 @@ mod tests {
     fn report(written: bool, partition: i32) -> Report {
         let delivery = Delivery { partition, offset: 7, timestamp_ms: None };
         let result = if written { Ok(delivery) } else { Err(PublishFailure::not_sent(FailureCause::TimedOut)) };
-        Report { result, partition, taken_back: !written }
+        Report { result, partition: Some(partition).filter(|_| written), taken_back: !written }
     }
 
     #[test]

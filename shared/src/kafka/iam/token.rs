@@ -1,8 +1,6 @@
 //! MSK IAM tokens: a presigned `kafka-cluster:Connect` URL, signed from the environment's credentials or the container
 //! credentials endpoint's. Format and rules: the AWS MSK IAM SASL signers.
 
-mod credentials;
-
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,13 +11,12 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::region::Region;
 use futures_util::FutureExt;
 
+use super::credentials::{CredentialsError, CredentialsSource};
 use crate::env::EnvReader;
-pub use credentials::CredentialsError;
-use credentials::CredentialsSource;
 
 /// A token is fetched anew once less than this share of its life is left. librdkafka asks at 20 %.
 const REFRESH_BELOW: f64 = 0.5;
-/// Tries of one refresh, so that a source that fails now and then is not noticed.
+/// Tries of one refresh: a source that fails now and then is not noticed.
 const TRIES: u32 = 3;
 /// Wait between two tries.
 const BETWEEN_TRIES: Duration = Duration::from_millis(100);
@@ -86,9 +83,9 @@ pub struct TokenSource(Arc<Inner>);
 struct Inner {
     region: Region,
     credentials: CredentialsSource,
-    /// Held only for moments, also by async threads.
+    /// Never held while a source is asked, so that async threads may take it.
     last: Mutex<Option<MskToken>>,
-    /// Held while a source is asked, so that it is asked once; how the last question failed, and when.
+    /// Held while a source is asked, so that it is asked once; when and how the last request failed.
     asking: Mutex<Option<(Instant, TokenError)>>,
     refreshes: AtomicU64,
 }
@@ -100,11 +97,10 @@ impl fmt::Debug for TokenSource {
 }
 
 impl TokenSource {
-    /// Reads the region and where credentials come from. `None` when something is missing; the reader then knows what.
+    /// Reads the region and where credentials come from. `None` when something is missing, which the reader then has noted.
     pub fn from_env(env: &mut EnvReader) -> Option<Self> {
         let region = env.optional("AWS_REGION").or_else(|| env.optional("AWS_DEFAULT_REGION"));
-        let region = region.map(|text| text.trim().to_owned());
-        let region = match region {
+        let region = match region.map(|text| text.trim().to_owned()) {
             Some(text) if is_region(&text) => Some(Region::new(text)),
             Some(_) => {
                 env.problem("AWS_REGION must be a region's name, such as eu-west-1");
@@ -134,7 +130,7 @@ impl TokenSource {
     /// Blocks for a credentials endpoint's answers, each bounded: never call it on an async thread.
     ///
     /// # Errors
-    /// [`TokenError`] when no valid token can be had.
+    /// [`TokenError`] when there is no valid token.
     pub fn token(&self) -> Result<MskToken, TokenError> {
         let called = Instant::now();
         let mut asking = self.0.asking.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,7 +138,7 @@ impl TokenSource {
         if let Some(token) = last.as_ref().filter(|token| token.is_fresh(SystemTime::now())) {
             return Ok(token.clone());
         }
-        // Who waited while a question failed takes its answer: a source that hangs must not gather a queue.
+        // A caller that waited while a request failed takes its error: a source that hangs must not build up a queue.
         let failed = asking.as_ref().filter(|(ended, _)| *ended >= called).map(|(_, error)| error.clone());
         let signed = failed.map_or_else(|| self.sign_with_retries(), Err);
         *asking = signed.as_ref().err().map(|error| (Instant::now(), error.clone()));
@@ -166,12 +162,12 @@ impl TokenSource {
         self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether there is no token, or it has ended: nobody can connect with it. Never blocks.
+    /// Whether there is no token, or it has ended: no connection can be made with it. Never blocks.
     pub fn has_expired(&self) -> bool {
         self.last().is_none_or(|token| token.left(SystemTime::now()).is_zero())
     }
 
-    /// How many tokens were signed.
+    /// Tokens signed so far.
     pub fn refreshes(&self) -> u64 {
         self.0.refreshes.load(Ordering::Relaxed)
     }
@@ -265,10 +261,10 @@ mod tests {
             })
             .collect();
         assert!(callers.into_iter().all(|caller| caller.join().unwrap()));
-        // One question of three tries, each of a second; a caller that came late may have asked one more.
+        // One request of three tries, a second each; a caller that came late may have caused one more.
         assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
         let asked = std::iter::from_fn(|| listener.accept().ok()).count();
-        assert!((3..=6).contains(&asked), "{asked} questions for 20 callers");
+        assert!((3..=6).contains(&asked), "{asked} requests for 20 callers");
     }
 
     #[test]

@@ -5,9 +5,8 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use super::publisher::PublisherSettings;
 use super::sabotage::{self, Sabotage};
-use super::settings::{Auth, KafkaSettings};
+use super::settings::{Auth, KafkaSettings, PublisherSettings};
 
 /// A property, its value, and why.
 struct Fixed {
@@ -33,7 +32,7 @@ const FIXED: &[Fixed] = &[
     fixed(
         "enable.sparse.connections",
         "false",
-        "all brokers are connected during init, so that a producer id is had at once",
+        "all brokers are connected during init, so that a producer id is there at once",
     ),
     fixed("linger.ms", "0", "a request waits for its acknowledgement: lingering only adds to it"),
     // Noticing the dead: within the gateway's 30 s there must be time for another try.
@@ -57,8 +56,8 @@ const FIXED: &[Fixed] = &[
     fixed("enable.metrics.push", "false", "saves requests at connect that nobody reads (KIP-714)"),
     fixed("log.connection.close", "false", "a broker closing an idle connection is normal"),
     fixed("statistics.interval.ms", "0", "nobody reads them"),
-    // The only documented sign that a producer id was acquired; `context.rs` reads it.
-    fixed("debug", "eos", "tells when the producer id is acquired"),
+    // The only documented sign that a producer id was acquired; `callbacks.rs` reads it.
+    fixed("debug", "eos", "reports when the producer id is acquired"),
 ];
 
 /// Properties whose value comes from a variable, and that variable.
@@ -81,7 +80,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("enable.ssl.certificate.verification", "brokers must prove who they are"),
     ("ssl.endpoint.identification.algorithm", "brokers must prove who they are"),
     ("transactional.id", "the publisher is idempotent, not transactional"),
-    ("test.mock.num.brokers", "it replaces the cluster by a simulated one"),
+    ("test.mock.num.brokers", "it replaces the cluster with a simulated one"),
     ("sasl.oauthbearer.method", "tokens are signed by the function (KAFKA_AUTH=iam)"),
     ("sasl.oauthbearer.config", "tokens are signed by the function (KAFKA_AUTH=iam)"),
     ("enable.sasl.oauthbearer.unsecure.jwt", "tokens are signed by the function (KAFKA_AUTH=iam)"),
@@ -127,7 +126,7 @@ pub(super) fn check_option(name: &str, value: &str) -> Result<(), String> {
     })
 }
 
-/// The variable behind the property that librdkafka complains of when a client is created.
+/// The variable behind the property that librdkafka complains about when a client is created.
 pub(super) fn variable_in(complaint: &str) -> Option<&'static str> {
     FROM_VARIABLES.iter().find(|(property, _)| complaint.contains(property)).map(|(_, variable)| *variable)
 }
@@ -151,7 +150,7 @@ pub(super) fn producer(settings: &PublisherSettings) -> ClientConfig {
     if sabotage::is_on(Sabotage::AcksOne) {
         config.set("acks", "1");
     }
-    // Debug lines are needed for `eos`; `context.rs` decides which lines go on to the log.
+    // Debug lines are needed for `eos`; `callbacks.rs` decides which lines go on to the log.
     config.set_log_level(RDKafkaLogLevel::Debug);
     config
 }
@@ -169,7 +168,7 @@ fn connection(config: &mut ClientConfig, kafka: &KafkaSettings) {
             config.set("security.protocol", "plaintext");
             return;
         }
-        Auth::Iam => {
+        Auth::Iam(_) => {
             config.set("security.protocol", "sasl_ssl").set("sasl.mechanisms", "OAUTHBEARER");
         }
         Auth::Scram { username, password } => {
@@ -192,7 +191,12 @@ fn connection(config: &mut ClientConfig, kafka: &KafkaSettings) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::settings::{ClientCertificate, Secret};
+    use crate::env::Secret;
+    use crate::kafka::{ClientCertificate, DeliveryTimeout, TokenSource};
+
+    fn iam() -> Auth {
+        Auth::Iam(TokenSource::with_credentials("eu-west-1", "AKIDEXAMPLE", "secret", None))
+    }
 
     fn config_with(auth: Auth) -> ClientConfig {
         let mut kafka = KafkaSettings::plain("b:9092");
@@ -203,7 +207,7 @@ mod tests {
     #[test]
     fn every_property_is_one_that_librdkafka_knows() {
         config_with(Auth::None).create_native_config().unwrap();
-        config_with(Auth::Iam).create_native_config().unwrap();
+        config_with(iam()).create_native_config().unwrap();
     }
 
     #[test]
@@ -212,7 +216,7 @@ mod tests {
         let scram = Auth::Scram { username: "u".into(), password: Secret::new("p") };
         let cases = [
             (Auth::None, "plaintext", None, None),
-            (Auth::Iam, "sasl_ssl", Some("OAUTHBEARER"), Some("probe")),
+            (iam(), "sasl_ssl", Some("OAUTHBEARER"), Some("probe")),
             (scram, "sasl_ssl", Some("SCRAM-SHA-512"), Some("probe")),
             (Auth::Tls(None), "ssl", None, Some("probe")),
             (Auth::Tls(Some(certificate)), "ssl", None, Some("probe")),
@@ -231,11 +235,11 @@ mod tests {
     fn a_returned_broker_is_reached_within_a_record_s_time() {
         let longest = |timeout_ms| {
             let mut settings = PublisherSettings::new(KafkaSettings::plain("b:9092"), "test");
-            settings.delivery_timeout = crate::kafka::DeliveryTimeout::new(timeout_ms).unwrap();
+            settings.delivery_timeout = DeliveryTimeout::new(timeout_ms).unwrap();
             producer(&settings).get("reconnect.backoff.max.ms").map(str::to_owned)
         };
-        let of = |ms: &str| Some(ms.to_owned());
-        assert_eq!([longest(1_000), longest(3_000), longest(22_000)], [of("1000"), of("1050"), of("3000")]);
+        let ms = |ms: &str| Some(ms.to_owned());
+        assert_eq!([longest(1_000), longest(3_000), longest(22_000)], [ms("1000"), ms("1050"), ms("3000")]);
     }
 
     #[test]

@@ -1,10 +1,8 @@
-//! What librdkafka tells the publisher: delivery reports with each message's own status, errors, log lines, and
-//! requests for tokens. Everything here runs on the client's polling thread.
+//! What librdkafka reports and asks for: delivery reports with each message's own status, errors, log lines, and requests for
+//! tokens. Everything here runs on the client's polling thread.
 
-use std::sync::Mutex;
-use std::sync::OnceLock;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
@@ -17,16 +15,17 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::sync::oneshot;
 
 use super::failure::{FailureCause, Persisted, PublishFailure};
+use super::iam::TokenSource;
+use super::milestones::Milestones;
+use super::publish::{NotReady, PublishResult, Readiness};
 use super::record::Delivery;
 use super::sabotage::{self, Sabotage};
-use super::token::TokenSource;
-use super::{Milestones, PublishResult, Readiness};
 
 /// The same error this soon is the same event: librdkafka itself waits longer between two attempts to connect.
-const TOLD_AGAIN: Duration = Duration::from_millis(50);
+const REPEATED: Duration = Duration::from_millis(50);
 
 /// What the polling thread learns about one client.
-pub(super) struct Context {
+pub(super) struct Callbacks {
     tokens: Option<TokenSource>,
     started: Instant,
     reached: Reached,
@@ -34,11 +33,11 @@ pub(super) struct Context {
     connected: AtomicBool,
     /// The idempotent producer has its id.
     producer_id: AtomicBool,
-    /// The client asked for a token and got none: it asks again only 10 s later.
+    /// The client asked for a token and got none: librdkafka asks again only 10 s later.
     token_failed: AtomicBool,
     auth_failures: AtomicU64,
     /// The newest failure of a connection, while nothing has succeeded since.
-    trouble: Mutex<Option<(FailureCause, Instant)>>,
+    last_connection_error: Mutex<Option<FailureCause>>,
     /// The newest client-wide error.
     newest_error: Mutex<Option<(Code, String, Instant)>>,
 }
@@ -52,7 +51,7 @@ struct Reached {
     producer_id: OnceLock<Duration>,
 }
 
-impl Context {
+impl Callbacks {
     pub(super) fn new(tokens: Option<TokenSource>) -> Self {
         Self {
             tokens,
@@ -62,7 +61,7 @@ impl Context {
             producer_id: AtomicBool::new(false),
             token_failed: AtomicBool::new(false),
             auth_failures: AtomicU64::new(0),
-            trouble: Mutex::new(None),
+            last_connection_error: Mutex::new(None),
             newest_error: Mutex::new(None),
         }
     }
@@ -76,18 +75,16 @@ impl Context {
         self.reach(&self.reached.created);
     }
 
-    /// Writes a step down, once, and never before the creation: the polling thread may be further than the thread that
-    /// creates the client.
+    /// Notes a step, once, and never before the creation: the polling thread may be ahead of the thread that creates the client.
     fn reach(&self, step: &OnceLock<Duration>) {
         self.reached.created.get_or_init(|| self.started.elapsed());
         step.get_or_init(|| self.started.elapsed());
     }
 
-    /// A broker answered.
     pub(super) fn set_connected(&self) {
         self.reach(&self.reached.first_answer);
         self.connected.store(true, Ordering::Release);
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.last_connection_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(super) fn has_producer_id(&self) -> bool {
@@ -97,13 +94,12 @@ impl Context {
     }
 
     fn set_producer_id(&self) {
-        // A broker gave it: this can be seen before the metadata that the warm-up asked for.
+        // A broker gave it: this can arrive before the metadata that the warm-up asked for.
         self.reach(&self.reached.first_answer);
         self.reach(&self.reached.producer_id);
         self.producer_id.store(true, Ordering::Release);
     }
 
-    /// How long each step of becoming ready took.
     pub(super) fn milestones(&self) -> Milestones {
         let Reached { created, token, first_answer, producer_id } = &self.reached;
         Milestones {
@@ -124,52 +120,47 @@ impl Context {
     }
 
     /// The newest connection failure since the last success.
-    pub(super) fn trouble(&self) -> Option<FailureCause> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).map(|(cause, _)| cause)
+    pub(super) fn last_connection_error(&self) -> Option<FailureCause> {
+        *self.last_connection_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Each check's outcome as `/readyz` shows it. `answered`: a broker was asked just now, and did.
+    /// `answered`: a broker was asked just now, and did.
     pub(super) fn readiness(&self, answered: bool) -> Readiness {
-        let yes_or = |yes: bool, otherwise: &str| if yes { "ok".to_owned() } else { otherwise.to_owned() };
-        let brokers = match self.trouble() {
-            Some(FailureCause::Authentication) => "the cluster refuses the function's credentials",
-            _ => "no broker answers",
+        let check = |passes: bool, otherwise| if passes { Ok(()) } else { Err(otherwise) };
+        let no_answer = match self.last_connection_error() {
+            Some(FailureCause::Authentication) => NotReady::CredentialsRefused,
+            _ => NotReady::NoBroker,
         };
-        let token = match &self.tokens {
-            None => "ok".to_owned(),
-            Some(tokens) => yes_or(!tokens.has_expired(), "no valid MSK IAM token"),
-        };
-        let checks = [
-            ("brokers", yes_or(answered, brokers)),
-            ("producer_id", yes_or(self.has_producer_id(), "no producer id acquired yet")),
-            ("token", token),
-        ];
-        Readiness { checks: checks.into() }
+        Readiness {
+            brokers: check(answered, no_answer),
+            producer_id: check(self.has_producer_id(), NotReady::NoProducerId),
+            token: check(!self.tokens.as_ref().is_some_and(TokenSource::has_expired), NotReady::NoToken),
+        }
     }
 
-    /// A producer of rdkafka 0.39 tells each client-wide error twice in a row.
-    fn is_told_again(&self, code: Code, reason: &str) -> bool {
+    /// A producer of rdkafka 0.39 reports each client-wide error twice in a row.
+    fn is_repeated(&self, code: Code, reason: &str) -> bool {
         let mut newest = self.newest_error.lock().unwrap_or_else(PoisonError::into_inner);
         let again = newest.as_ref().is_some_and(|(newest, newest_reason, at)| {
-            (*newest, newest_reason.as_str()) == (code, reason) && at.elapsed() < TOLD_AGAIN
+            (*newest, newest_reason.as_str()) == (code, reason) && at.elapsed() < REPEATED
         });
         *newest = Some((code, reason.to_owned(), Instant::now()));
         again
     }
 
-    fn note_trouble(&self, cause: FailureCause) {
-        if matches!(cause, FailureCause::Authentication) {
+    fn note_connection_error(&self, cause: FailureCause) {
+        if cause == FailureCause::Authentication {
             self.auth_failures.fetch_add(1, Ordering::Relaxed);
         }
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last_connection_error.lock().unwrap_or_else(PoisonError::into_inner);
         // A refused credential explains more than the lost connection that follows it.
-        if !matches!(*trouble, Some((FailureCause::Authentication, _))) || cause == FailureCause::Authentication {
-            *trouble = Some((cause, Instant::now()));
+        if *last != Some(FailureCause::Authentication) {
+            *last = Some(cause);
         }
     }
 }
 
-impl ClientContext for Context {
+impl ClientContext for Callbacks {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
@@ -194,14 +185,14 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
-        if self.is_told_again(code, reason) {
+        if self.is_repeated(code, reason) {
             return;
         }
         if code == Code::AllBrokersDown {
             self.connected.store(false, Ordering::Release);
         }
         let cause = cause_of(code, reason);
-        self.note_trouble(cause);
+        self.note_connection_error(cause);
         tracing::warn!(target: "librdkafka", code = code_name(code), cause = cause.name(), "{reason}");
     }
 
@@ -219,7 +210,7 @@ impl ClientContext for Context {
                 })
             }
             Err(error) => {
-                self.note_trouble(FailureCause::Authentication);
+                self.note_connection_error(FailureCause::Authentication);
                 tracing::error!(error = %error, "no MSK IAM token");
                 Err(Box::new(error))
             }
@@ -229,7 +220,7 @@ impl ClientContext for Context {
 
 /// Client-wide errors come as a transport failure with the cause in words: a refused token closes the connection.
 fn cause_of(code: Code, reason: &str) -> FailureCause {
-    match FailureCause::of(code) {
+    match FailureCause::from(code) {
         FailureCause::BrokersUnreachable if reason.contains("SASL authentication error") => {
             FailureCause::Authentication
         }
@@ -246,11 +237,12 @@ fn code_name(code: Code) -> String {
     }
 }
 
-/// What became of one record, and which partition it was meant for (negative: none yet).
+/// What became of one record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Report {
     pub(super) result: PublishResult,
-    pub(super) partition: i32,
+    /// The partition it was meant for, once one was chosen.
+    pub(super) partition: Option<i32>,
     /// The client gave it up, because of a purge or a fatal error.
     pub(super) taken_back: bool,
 }
@@ -258,7 +250,7 @@ pub(super) struct Report {
 /// Where one record's report goes.
 pub(super) type ReportTo = oneshot::Sender<Report>;
 
-impl ProducerContext for Context {
+impl ProducerContext for Callbacks {
     type DeliveryOpaque = Box<ReportTo>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, report_to: Box<ReportTo>) {
@@ -273,13 +265,13 @@ impl ProducerContext for Context {
             }
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-                let mut cause = FailureCause::of(code);
+                let mut cause = FailureCause::from(code);
                 taken_back = cause == FailureCause::Fatal || matches!(code, Code::PurgeQueue | Code::PurgeInflight);
                 let persisted = persisted(code, message);
                 // While some broker is connected, the failure of another one's connection explains nothing: the record may
-                // have been refused for too few replicas again and again, which librdkafka does not say.
+                // have been refused for too few replicas again and again, which librdkafka does not report.
                 if cause == FailureCause::TimedOut && persisted == Persisted::No && !self.is_connected() {
-                    cause = self.trouble().unwrap_or(cause);
+                    cause = self.last_connection_error().unwrap_or(cause);
                 }
                 if cause == FailureCause::NotEnoughReplicas {
                     tracing::warn!(persisted = ?persisted, "a record was refused: too few in-sync replicas");
@@ -287,12 +279,13 @@ impl ProducerContext for Context {
                 Err(PublishFailure { cause, persisted })
             }
         };
+        let partition = Some(partition).filter(|partition| *partition >= 0);
         // The request may have given up waiting; it has then answered `unknown`.
         let _ = report_to.send(Report { result, partition, taken_back });
     }
 }
 
-/// What is known of a failed record. Only librdkafka's own status tells "never left the process" from "may have arrived".
+/// What is known of a failed record. Only librdkafka's own status distinguishes "never left the process" from "may have arrived".
 fn persisted(code: Code, message: &BorrowedMessage<'_>) -> Persisted {
     if code == Code::NotEnoughReplicasAfterAppend {
         return Persisted::Unknown;
@@ -315,13 +308,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_that_is_told_twice_counts_once() {
-        let context = Context::new(None);
+    fn an_error_that_is_reported_twice_counts_once() {
+        let callbacks = Callbacks::new(None);
         let refused = |broker: &str| {
             let reason = format!("{broker}: SASL authentication error: Access denied");
-            context.error(KafkaError::Global(Code::BrokerTransportFailure), &reason);
+            callbacks.error(KafkaError::Global(Code::BrokerTransportFailure), &reason);
         };
         ["b-1", "b-1", "b-2", "b-2"].into_iter().for_each(refused);
-        assert_eq!(context.auth_failures(), 2);
+        assert_eq!(callbacks.auth_failures(), 2);
     }
 }

@@ -1,12 +1,16 @@
-//! Which partitions have failed in a row, so that requests to a partition whose leader is cut off fail fast while
-//! the others go on.
+//! Which partitions have failed in a row, so that records for a partition whose leader is cut off fail fast while the others
+//! go on.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use super::failure::FailureCause;
+use super::client::Client;
+use super::failure::{FailureCause, PublishFailure};
+use super::publish::PublishResult;
 use super::record::OutboundRecord;
-use super::{PublishFailure, PublishResult};
+use super::settings::{CONNECT_OPEN, METADATA_AGE, RESERVE};
+use crate::deadline::Deadline;
 use crate::names::TopicName;
 
 /// Failures in a row after which a partition's leader is asked before anything is sent to it.
@@ -36,22 +40,74 @@ impl PartitionHealth {
         }
     }
 
-    /// Partitions of a topic that have failed too often in a row.
-    pub(super) fn suspects(&self, topic: &TopicName) -> Vec<i32> {
-        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_topic = failures.iter().filter(|((name, _), count)| name == topic && **count >= FAILURES);
-        of_topic.map(|((_, partition), _)| *partition).collect()
+    /// Whether each record must be withheld because its partition's leader does not answer. Records that may go anywhere are
+    /// given another partition.
+    pub(super) async fn withhold_unreachable(
+        &self,
+        client: &Arc<Client>,
+        records: &mut [OutboundRecord],
+        deadline: Deadline,
+    ) -> Vec<bool> {
+        let bound = || CONNECT_OPEN.min(deadline.remaining_less(RESERVE));
+        let mut withheld = vec![false; records.len()];
+        let topics: BTreeSet<TopicName> = records.iter().map(|record| record.topic.clone()).collect();
+        for topic in topics {
+            let suspects = self.suspects(&topic);
+            if suspects.is_empty() {
+                continue;
+            }
+            let count = client.partition_count(&topic, METADATA_AGE, bound()).await.unwrap_or(0);
+            let silent = self.silent_partitions(client, &topic, suspects, bound()).await;
+            let answering: Vec<i32> =
+                (0..count.cast_signed()).filter(|partition| !silent.contains(partition)).collect();
+            for (index, record) in records.iter_mut().enumerate().filter(|(_, record)| record.topic == topic) {
+                match partition_of(record, count) {
+                    Some(partition) => withheld[index] = silent.contains(&partition),
+                    None if answering.is_empty() => withheld[index] = true,
+                    None => record.partition = answering.get(index % answering.len()).copied(),
+                }
+            }
+        }
+        withheld
     }
 
-    /// The leader answers again.
-    pub(super) fn clear(&self, topic: &TopicName, partition: i32) {
+    /// Asks the leaders of suspect partitions, all at once; those that answer are no longer suspect.
+    async fn silent_partitions(
+        &self,
+        client: &Arc<Client>,
+        topic: &TopicName,
+        suspects: Vec<i32>,
+        bound: Duration,
+    ) -> BTreeSet<i32> {
+        let asked = suspects
+            .into_iter()
+            .map(|partition| async move { (partition, client.leader_answers(topic.clone(), partition, bound).await) });
+        let mut silent = BTreeSet::new();
+        for (partition, answers) in futures_util::future::join_all(asked).await {
+            if answers {
+                self.clear(topic, partition);
+            } else {
+                silent.insert(partition);
+            }
+        }
+        silent
+    }
+
+    /// Partitions of a topic that have failed too often in a row.
+    fn suspects(&self, topic: &TopicName) -> Vec<i32> {
+        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let suspects = failures.iter().filter(|((name, _), count)| name == topic && **count >= FAILURES);
+        suspects.map(|((_, partition), _)| *partition).collect()
+    }
+
+    fn clear(&self, topic: &TopicName, partition: i32) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(topic.clone(), partition));
     }
 }
 
 /// The partition that librdkafka will choose for a record: the named one, else by key (`murmur2_random`, as Java clients).
 /// `None` for a record without either: it may go anywhere.
-pub(super) fn partition_of(record: &OutboundRecord, count: u32) -> Option<i32> {
+fn partition_of(record: &OutboundRecord, count: u32) -> Option<i32> {
     if record.partition.is_some() {
         return record.partition;
     }

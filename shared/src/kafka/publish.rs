@@ -1,0 +1,76 @@
+//! What a publisher promises, whatever is behind it.
+
+use std::future::Future;
+
+use super::failure::PublishFailure;
+use super::record::{Delivery, OutboundRecord};
+use crate::deadline::Deadline;
+use crate::names::TopicName;
+
+/// What became of one record.
+pub type PublishResult = Result<Delivery, PublishFailure>;
+
+/// Writes records to Kafka and reports truthfully what became of each.
+pub trait Publisher: Clone + Send + Sync + 'static {
+    /// Sends all records before it waits for any, and answers before `deadline` with one result per record, in the
+    /// same order. Records of one call with the same key or partition keep their order.
+    fn publish(
+        &self,
+        records: Vec<OutboundRecord>,
+        deadline: Deadline,
+    ) -> impl Future<Output = Vec<PublishResult>> + Send;
+
+    /// How many partitions a topic has, from metadata at most a minute old.
+    ///
+    /// # Errors
+    /// [`TopicMissing`](super::FailureCause::TopicMissing) when the cluster does not have it, otherwise why the cluster
+    /// could not be asked.
+    fn partition_count(
+        &self,
+        topic: &TopicName,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<u32, PublishFailure>> + Send;
+
+    /// Whether a record could be written now, check by check.
+    fn readiness(&self, deadline: Deadline) -> impl Future<Output = Readiness> + Send;
+}
+
+/// What a record needs to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readiness {
+    /// A broker answers now.
+    pub brokers: Result<(), NotReady>,
+    /// The idempotent producer has its id.
+    pub producer_id: Result<(), NotReady>,
+    /// The MSK IAM token is valid, if the client needs one.
+    pub token: Result<(), NotReady>,
+}
+
+/// Why a check fails. Names no host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotReady {
+    /// No broker answered in time.
+    #[error("no broker answers")]
+    NoBroker,
+    /// The brokers refused to authenticate the client.
+    #[error("the cluster refuses the function's credentials")]
+    CredentialsRefused,
+    /// The idempotent producer waits for its id.
+    #[error("no producer id acquired yet")]
+    NoProducerId,
+    /// The token has ended, or could not be signed.
+    #[error("no valid MSK IAM token")]
+    NoToken,
+}
+
+impl Readiness {
+    /// Whether every check passes.
+    pub fn is_ready(&self) -> bool {
+        self.checks().iter().all(|(_, check)| check.is_ok())
+    }
+
+    /// The checks by name.
+    pub fn checks(&self) -> [(&'static str, Result<(), NotReady>); 3] {
+        [("brokers", self.brokers), ("producer_id", self.producer_id), ("token", self.token)]
+    }
+}
