@@ -55,6 +55,8 @@ struct Source {
     /// Names that a `use` brings into scope, where, and what they stand for.
     names: BTreeMap<String, (ModulePath, Vec<String>)>,
     globs: Vec<(ModulePath, Vec<String>)>,
+    /// Names that a `pub use` hands on, where, and what they stand for.
+    reexports: Vec<(String, ModulePath, Vec<String>)>,
     /// Paths that are used, and where.
     references: Vec<(ModulePath, Vec<String>)>,
     /// Identifiers outside of `use` declarations.
@@ -66,10 +68,10 @@ impl Tree {
     fn add(&mut self, file: PathBuf, folder: PathBuf, path: ModulePath, read: &dyn Fn(&Path) -> Option<String>) {
         let Some(text) = read(&file) else { return };
         let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        let mut reexports = Vec::new();
         let mut source = Source::default();
-        source.read(&tokens.into_iter().collect::<Vec<_>>(), &path, true, &mut reexports);
+        source.read(&tokens.into_iter().collect::<Vec<_>>(), &path, true);
         // A parent that only hands on what its children define does not import them.
+        let reexports = std::mem::take(&mut source.reexports);
         source.references.extend(reexports.into_iter().filter_map(|(name, here, target)| {
             let is_child =
                 source.children.iter().any(|(_, child)| target.iter().find(|word| *word != "self") == Some(child));
@@ -149,13 +151,7 @@ impl Tree {
 }
 
 impl Source {
-    fn read(
-        &mut self,
-        tokens: &[TokenTree],
-        here: &[String],
-        is_top: bool,
-        reexports: &mut Vec<(String, ModulePath, Vec<String>)>,
-    ) {
+    fn read(&mut self, tokens: &[TokenTree], here: &[String], is_top: bool) {
         let mut at = 0;
         while at < tokens.len() {
             let word = ident(tokens, at);
@@ -165,14 +161,14 @@ impl Source {
                 let end = (at..tokens.len()).find(|at| is_punct(tokens, *at, ';')).unwrap_or(tokens.len());
                 let is_public =
                     at > 0 && (ident(tokens, at - 1).as_deref() == Some("pub") || is_group(&tokens[at - 1]));
-                self.read_use(&tokens[at + 1..end], here, is_public, reexports);
+                self.read_use(&tokens[at + 1..end], here, is_public);
                 at = end;
             } else if word.as_deref() == Some("mod") && ident(tokens, at + 1).is_some() {
                 let name = ident(tokens, at + 1).unwrap_or_default();
                 match tokens.get(at + 2) {
                     Some(TokenTree::Group(body)) => {
                         let inner: Vec<_> = body.stream().into_iter().collect();
-                        self.read(&inner, &[here, &[name]].concat(), false, reexports);
+                        self.read(&inner, &[here, &[name]].concat(), false);
                     }
                     _ => self.children.push((here.to_vec(), name)),
                 }
@@ -194,19 +190,13 @@ impl Source {
                     self.references.push((here.to_vec(), path));
                 }
             } else if let Some(TokenTree::Group(group)) = tokens.get(at) {
-                self.read(&group.stream().into_iter().collect::<Vec<_>>(), here, false, reexports);
+                self.read(&group.stream().into_iter().collect::<Vec<_>>(), here, false);
             }
             at += 1;
         }
     }
 
-    fn read_use(
-        &mut self,
-        tokens: &[TokenTree],
-        here: &[String],
-        is_public: bool,
-        reexports: &mut Vec<(String, ModulePath, Vec<String>)>,
-    ) {
+    fn read_use(&mut self, tokens: &[TokenTree], here: &[String], is_public: bool) {
         let mut found = Vec::new();
         use_tree(tokens, &[], &mut found);
         for (path, name) in found {
@@ -215,7 +205,7 @@ impl Source {
                 name => _ = self.names.insert(name.to_owned(), (here.to_vec(), path.clone())),
             }
             match is_public {
-                true => reexports.push((name, here.to_vec(), path)),
+                true => self.reexports.push((name, here.to_vec(), path)),
                 false => self.references.push((here.to_vec(), path)),
             }
         }

@@ -2,10 +2,10 @@
 
 mod circles;
 mod costs;
-mod guides;
 mod imports;
 mod links;
 mod names;
+mod pages;
 mod sources;
 
 use std::path::{Path, PathBuf};

@@ -12,7 +12,7 @@ const LATER: [&str; 5] = ["shared", "functions/producer", "functions/consumer", 
 
 /// Identifiers that gave way: where (everywhere when empty), which, and what says it better. One that ends with `*` stands
 /// for all that begin so.
-const RETIRED: [(&str, &str, &str); 39] = [
+const RETIRED: [(&str, &str, &str); 38] = [
     ("", "Letter", "DeadLetter"),
     ("", "Settled", "Disposition"),
     ("functions/consumer", "Run", "InvocationBudget"),
@@ -27,7 +27,7 @@ const RETIRED: [(&str, &str, &str); 39] = [
     ("", "Guard", "CircuitBreaker"),
     ("", "event_guard", "lambda::event"),
     ("", "deadline_guard", "min_time_to_start"),
-    ("shared", "Context", "Callbacks"),
+    ("shared/src/kafka", "Context", "Callbacks"),
     ("", "trouble", "last_connection_error"),
     ("", "TOLD_AGAIN", "REPEATED"),
     ("", "trusted", "current_or_replaced"),
@@ -45,7 +45,6 @@ const RETIRED: [(&str, &str, &str); 39] = [
     ("", "Session", "RunningMapping, InstanceLock"),
     ("", "StatusMode", "Compatibility"),
     ("", "status_mode", "compatibility"),
-    ("", "partial_batch", "report_batch_item_failures"),
     ("e2e", "Stage", "SharedClusters"),
     ("e2e", "Outcome", "of what"),
     ("", "Rig", "TestBed, Harness"),
