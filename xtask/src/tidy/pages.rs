@@ -148,7 +148,7 @@ fn every_path_in_a_guide_is_there() {
     for (path, text) in texts("md") {
         for code in inline(&text) {
             let is_path = |code: &str| {
-                FOLDERS.iter().any(|folder| code.starts_with(folder))
+                (code.ends_with(".rs") || FOLDERS.iter().any(|folder| code.starts_with(folder)))
                     && code.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-".contains(letter))
             };
             let made = MADE_BY_READERS.contains(&code.as_str());
