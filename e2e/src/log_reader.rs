@@ -55,9 +55,6 @@ pub async fn read_topic(cluster: &Cluster, topic: &str) -> Result<Vec<StoredReco
 }
 
 /// The messages of `topic` as the history checker wants them; a record without an id gets its place as one.
-///
-/// # Errors
-/// As [`read_topic`].
 pub async fn find_messages(cluster: &Cluster, topic: &str) -> Result<Vec<Found>> {
     let records = read_topic(cluster, topic).await?;
     let found = records.iter().map(|record| Found {

@@ -117,9 +117,6 @@ impl Admin {
     }
 
     /// Creates a topic with replication factor 3 and waits until every replica is in sync.
-    ///
-    /// # Errors
-    /// [`Error::Kafka`] or [`Error::TimedOut`].
     pub async fn create_topic(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
         let admin: AdminClient<DefaultClientContext> =
             self.config.create().map_err(kafka_error("creating the test bed's admin client"))?;

@@ -34,9 +34,6 @@ pub struct LagExporter {
 
 impl LagExporter {
     /// Starts it on `port`. `settings` reach the cluster; the group is asked for, never joined.
-    ///
-    /// # Errors
-    /// [`crate::Error::Kafka`] or [`crate::Error::Os`].
     pub async fn start(settings: &ClientConfig, group: &str, topic: &str, partitions: i32, port: u16) -> Result<Self> {
         let mut settings = settings.clone();
         settings.set("group.id", group).set("enable.auto.commit", "false");

@@ -91,9 +91,6 @@ impl Prometheus {
     }
 
     /// Replaces the targets of a job; Prometheus notices by itself.
-    ///
-    /// # Errors
-    /// [`Error::File`].
     pub fn set_targets(&self, job: &str, targets: &[(u16, String)]) -> Result<()> {
         write_targets(&self.folder, job, targets)
     }
@@ -111,9 +108,6 @@ impl Prometheus {
     }
 
     /// The first value that a query finds.
-    ///
-    /// # Errors
-    /// As [`Prometheus::count`].
     pub async fn value(&self, query: &str) -> Result<Option<f64>> {
         let answer = self.ask("query", &[("query", query)]).await?;
         Ok(answer["result"][0]["value"][1].as_str().and_then(|text| text.parse().ok()))
@@ -182,9 +176,6 @@ impl Prometheus {
 }
 
 /// Runs promtool; its failure carries what it printed.
-///
-/// # Errors
-/// [`Error::MissingTool`] or [`Error::Command`].
 pub fn promtool(arguments: &[&str], files: &[PathBuf]) -> Result<()> {
     let mut command = Command::new("promtool");
     command.args(arguments).args(files);

@@ -81,9 +81,6 @@ fn render(text: &str, pace: Pace) -> Result<String> {
 }
 
 /// What is kept of a scrape: `infra/templates/metric-relabel.yaml`, which both backends of the Terraform code use.
-///
-/// # Errors
-/// [`Error::File`].
 pub fn metric_relabelling() -> Result<String> {
     let path = infra("templates").join("metric-relabel.yaml");
     fs::read_to_string(&path).map_err(file_error(path))

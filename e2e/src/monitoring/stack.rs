@@ -108,18 +108,12 @@ impl Stack {
     }
 
     /// Starts it again.
-    ///
-    /// # Errors
-    /// [`crate::Error::Kafka`].
     pub fn start_reading(&mut self) -> Result<()> {
         self.reader = Some(traffic::read(&self.settings(), GROUP, TOPIC)?);
         Ok(())
     }
 
     /// Lets Prometheus scrape the brokers, or nobody.
-    ///
-    /// # Errors
-    /// [`crate::Error::File`].
     pub fn scrape_brokers(&self, scrape: bool) -> Result<()> {
         let targets = if scrape { self.brokers.as_slice() } else { &[] };
         self.prometheus.set_targets("msk-jmx", targets)

@@ -50,9 +50,6 @@ impl Volume {
     }
 
     /// Fills the volume to `percent`.
-    ///
-    /// # Errors
-    /// [`Error::File`].
     pub fn fill(&self, percent: u64) -> Result<()> {
         let path = self.inside()?.join("00000000000000000000.log");
         let bytes = usize::try_from(SIZE * percent / 100).unwrap_or(usize::MAX);
@@ -60,9 +57,6 @@ impl Volume {
     }
 
     /// Empties the volume.
-    ///
-    /// # Errors
-    /// [`Error::File`].
     pub fn clear(&self) -> Result<()> {
         let path = self.inside()?.join("00000000000000000000.log");
         fs::remove_file(&path).map_err(file_error(path))
