@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{binaries, ha, laptop};
+use super::{binaries, compiled_once, ha, laptop};
 use crate::{process, tools, workspace};
 
 /// The crate whose tests start real brokers; its scenarios have stages of their own.
@@ -22,13 +22,13 @@ pub(super) fn lint() -> Result<()> {
     process::run(&mut clippy)
 }
 
-/// The tests that need no rig, and the examples in the documentation.
+/// The tests that need no rig, and the examples in the documentation; and that other commands compile no dependency again.
 pub(super) fn unit() -> Result<()> {
     let binaries = binaries::build()?;
     let tests = binaries.iter().filter(|binary| !binary.is_example && binary.package != RIG);
     let ran = binaries::run_all(tests);
     let documented = process::run(&mut process::cargo(&["test", "--workspace", "--locked", "--doc"]));
-    ran.and(documented)
+    ran.and(documented).and(compiled_once::check())
 }
 
 /// The rig's own tests: brokers, proxy, verifier, history checker, Lambda host. Then `cargo xtask up` on its brokers.

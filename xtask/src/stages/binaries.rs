@@ -26,50 +26,83 @@ pub(super) struct Binary {
     folder: PathBuf,
 }
 
-/// A line of `--message-format json`, as far as it matters here.
-#[derive(Deserialize)]
-struct Message {
-    reason: String,
-    manifest_path: Option<PathBuf>,
-    target: Option<Target>,
+/// What cargo says of something that it compiled, or had compiled before.
+#[derive(Debug, Deserialize)]
+pub(super) struct Artifact {
+    /// Such as `registry+...#serde_json@1.0.154`, or `path+...` for a crate of this workspace.
+    pub(super) package_id: String,
+    pub(super) features: Vec<String>,
+    /// Their names hold a hash of all that they were compiled with.
+    pub(super) filenames: Vec<PathBuf>,
+    /// It was there already.
+    pub(super) fresh: bool,
+    manifest_path: PathBuf,
+    target: Target,
     executable: Option<PathBuf>,
-    profile: Option<Profile>,
+    profile: Profile,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Target {
     name: String,
     kind: Vec<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Profile {
     test: bool,
 }
 
+/// The selection of packages and targets that builds every test and example of the workspace.
+pub(super) const EVERYTHING: &[&str] = &["test", "--workspace", "--no-run"];
+
 /// Builds every test and example of the workspace.
 pub(super) fn build() -> Result<Vec<Binary>> {
-    let arguments = ["test", "--workspace", "--locked", "--no-run", "--message-format", "json-render-diagnostics"];
-    let mut cargo = process::cargo(&arguments);
+    Ok(artifacts(EVERYTHING)?.into_iter().filter_map(binary).collect())
+}
+
+/// Runs a cargo command that builds, with its progress shown.
+pub(super) fn artifacts(arguments: &[&str]) -> Result<Vec<Artifact>> {
+    let mut cargo = process::cargo(arguments);
+    cargo.args(["--locked", "--message-format", "json-render-diagnostics"]);
     let shown = process::display(&cargo);
     let mut child = cargo.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{shown}`"))?;
     let stdout = child.stdout.take().context("cargo's standard output is a pipe")?;
     let lines = BufReader::new(stdout).lines().map_while(Result::ok);
-    let binaries = lines.filter_map(|line| parse(&line)).collect();
+    let artifacts = lines.filter_map(|line| parse(&line)).collect();
     let status = child.wait()?;
     if !status.success() {
         bail!("`{shown}` ended with {status}");
     }
-    Ok(binaries)
+    Ok(artifacts)
 }
 
-fn parse(line: &str) -> Option<Binary> {
-    let message: Message = serde_json::from_str(line).ok()?;
-    let (target, folder) = (message.target?, message.manifest_path?.parent()?.to_path_buf());
-    let is_example = target.kind.iter().any(|kind| kind == "example");
-    let wanted = message.reason == "compiler-artifact" && (is_example || message.profile?.test);
+/// A line of `--message-format json`; `None` when it is not about an artifact.
+fn parse(line: &str) -> Option<Artifact> {
+    #[derive(Deserialize)]
+    struct Reason<'a> {
+        reason: &'a str,
+    }
+    let message: Reason<'_> = serde_json::from_str(line).ok()?;
+    if message.reason != "compiler-artifact" {
+        return None;
+    }
+    serde_json::from_str(line).ok()
+}
+
+/// The program, when it is a test or an example.
+fn binary(artifact: Artifact) -> Option<Binary> {
+    let folder = artifact.manifest_path.parent()?.to_path_buf();
+    let is_example = artifact.target.kind.iter().any(|kind| kind == "example");
     let package = package_name(&folder)?;
-    wanted.then_some(Binary { package, target: target.name, is_example, program: message.executable?, folder })
+    let wanted = is_example || artifact.profile.test;
+    wanted.then_some(Binary {
+        package,
+        target: artifact.target.name,
+        is_example,
+        program: artifact.executable?,
+        folder,
+    })
 }
 
 /// The name in a package's manifest.
@@ -122,14 +155,17 @@ mod tests {
         let manifest = workspace::root().join("xtask").join("Cargo.toml");
         let line = |kind: &str, test: bool| {
             serde_json::json!({
-                "reason": "compiler-artifact", "manifest_path": manifest, "executable": "/t/xtask-1",
-                "target": {"name": "xtask", "kind": [kind]}, "profile": {"test": test},
+                "reason": "compiler-artifact", "package_id": "path+file:///xtask#0.1.0", "manifest_path": manifest,
+                "executable": "/t/xtask-1", "target": {"name": "xtask", "kind": [kind]}, "profile": {"test": test},
+                "features": [], "filenames": ["/t/xtask-1"], "fresh": true,
             })
             .to_string()
         };
-        let binary = parse(&line("bin", true)).unwrap();
-        assert_eq!((binary.package.as_str(), binary.target.as_str(), binary.is_example), ("xtask", "xtask", false));
-        assert!(parse(&line("bin", false)).is_none(), "a program is no test");
-        assert!(parse(&line("example", false)).unwrap().is_example);
+        let read = |kind, test| binary(parse(&line(kind, test)).unwrap());
+        let test = read("bin", true).unwrap();
+        assert_eq!((test.package.as_str(), test.target.as_str(), test.is_example), ("xtask", "xtask", false));
+        assert!(read("bin", false).is_none(), "a program is no test");
+        assert!(read("example", false).unwrap().is_example);
+        assert!(parse(r#"{"reason":"build-finished","success":true}"#).is_none());
     }
 }

@@ -4,6 +4,7 @@
 mod arm64;
 mod basic;
 mod binaries;
+mod compiled_once;
 mod end_to_end;
 mod guides;
 pub(crate) mod ha;

@@ -74,7 +74,7 @@ impl Options {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Kafka {
+pub(crate) enum Kafka {
     /// Three brokers in one process: in memory, there in a second.
     Embedded,
     /// Three Apache Kafka brokers and a controller: replicated, leaders move. Needs Java 17 and Maven, and 2 GB.
@@ -242,17 +242,23 @@ impl Laptop {
 /// watch` uses: the same features, so nothing is compiled twice.
 fn build(kafka: Kafka) -> Result<()> {
     fetch_crates()?;
-    let mut cargo =
-        process::cargo(&["build", "--locked", "--bin", "producer", "--bin", "consumer", "--bin", "msk-local"]);
-    if kafka == Kafka::Real {
-        cargo.args(["--bin", "msk-e2e-brokers"]);
-    }
+    let mut cargo = process::cargo(&build_arguments(kafka));
+    cargo.arg("--locked");
     println!("building what runs here (the first time takes minutes: librdkafka is compiled) ...");
     let status = wait_for_end(Supervised::spawn("cargo build", &mut cargo)?)?;
     if !status.success() {
         bail!("the build failed; the messages above say why");
     }
     Ok(())
+}
+
+/// What cargo is told to build.
+pub(crate) fn build_arguments(kafka: Kafka) -> Vec<&'static str> {
+    let mut arguments = vec!["build", "--bin", "producer", "--bin", "consumer", "--bin", "msk-local"];
+    if kafka == Kafka::Real {
+        arguments.extend(["--bin", "msk-e2e-brokers"]);
+    }
+    arguments
 }
 
 /// Downloads the crates when they are not all there.
