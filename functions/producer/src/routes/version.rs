@@ -14,14 +14,14 @@ struct Version {
     librdkafka: String,
 }
 
-/// The revision is that of the build: `cargo xtask package` sets `MSK_REVISION`; a build without it says `unknown`.
-const REVISION: Option<&str> = option_env!("MSK_REVISION");
+/// The commit that was built, or what `MSK_REVISION` said then; `unknown` where the source is in no git repository.
+const REVISION: &str = env!("MSK_REVISION");
 
 fn this() -> Version {
     Version {
         name: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
-        revision: REVISION.unwrap_or("unknown"),
+        revision: REVISION,
         librdkafka: rdkafka::util::get_rdkafka_version().1,
     }
 }

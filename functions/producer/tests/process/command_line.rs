@@ -19,6 +19,7 @@ fn help_and_version_are_printed() {
     let (code, version, _) = run(&["--version"], &[]);
     assert_eq!(code, Some(0));
     assert!(version.starts_with("msk-producer ") && version.contains("librdkafka 2."), "{version}");
+    assert!(version.contains(concat!("(revision ", env!("MSK_REVISION"), ",")), "{version}");
 }
 
 #[test]

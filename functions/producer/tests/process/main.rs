@@ -5,4 +5,5 @@ mod command_line;
 mod lambda;
 mod logs;
 mod plain_http;
+mod revision;
 mod support;
