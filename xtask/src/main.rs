@@ -51,21 +51,25 @@ enum Command {
     /// Build the deployable zips: `target/lambda/<function>/bootstrap.zip`.
     Package(package::Options),
     DeployCheck(deploy_check::Options),
+    Needs(needs::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Test(options) => return test::run(&options).unwrap_or_else(|error| failure(&error)),
         Command::Up(options) => up::run(&options),
-        Command::Test(options) => test::run(&options),
         Command::Ha(options) => stages::ha::run(&options),
         Command::Package(options) => package::run(&options),
         Command::DeployCheck(options) => deploy_check::run(&options),
+        Command::Needs(options) => needs::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failure(&error),
     }
+}
+
+fn failure(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
 }

@@ -1,5 +1,11 @@
 //! What a machine must have, how to see that it is there, and how to install it.
 
+mod command;
+mod debian;
+
+pub(crate) use command::{Options, run};
+
+use std::fmt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -12,18 +18,44 @@ pub(crate) struct Need {
     pub(crate) name: &'static str,
     /// `None` when it is there, else what is wrong.
     pub(crate) problem: fn() -> Option<String>,
-    /// The one command or sentence that brings it.
-    pub(crate) install: &'static str,
+    pub(crate) install: Install,
+}
+
+/// What brings a need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Install {
+    /// Packages of Debian and Ubuntu. Of `a|b` the first that the release has.
+    Packages(&'static [&'static str]),
+    /// What a person has to do.
+    ByHand(&'static str),
+}
+
+impl fmt::Display for Install {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Packages(packages) => {
+                let first = packages.iter().map(|package| package.split('|').next().unwrap_or_default());
+                write!(formatter, "apt-get install {}", first.collect::<Vec<_>>().join(" "))
+            }
+            Self::ByHand(sentence) => formatter.write_str(sentence),
+        }
+    }
+}
+
+impl Need {
+    /// What is wrong and how to mend it; `None` when it is there.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let problem = (self.problem)()?;
+        Some(format!("{} is needed: {problem}. To install: {}", self.name, self.install))
+    }
 }
 
 /// An error that says how to install the first of them that is not there.
 pub(crate) fn require(needs: impl IntoIterator<Item = Need>) -> Result<()> {
-    for need in needs {
-        if let Some(problem) = (need.problem)() {
-            bail!("{} is needed: {problem}. To install: {}", need.name, need.install);
-        }
+    match needs.into_iter().find_map(|need| need.complaint()) {
+        Some(complaint) => bail!("{complaint}. `cargo xtask needs` lists all"),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// C and C++ compilers, cmake, make and perl: what librdkafka and its OpenSSL are built with.
@@ -34,18 +66,22 @@ pub(crate) const NATIVE_BUILD: Need = Need {
             .into_iter()
             .find_map(|(program, argument)| not_runnable(program, &[argument]))
     },
-    install: "apt-get install build-essential cmake perl",
+    install: Install::Packages(&["build-essential", "cmake", "perl"]),
 };
 
 /// The program of the line that `cargo xtask up` prints.
 pub(crate) const CURL: Need =
-    Need { name: "curl", problem: || not_runnable("curl", &["--version"]), install: "apt-get install curl" };
+    Need { name: "curl", problem: || not_runnable("curl", &["--version"]), install: Install::Packages(&["curl"]) };
+
+/// The repository's rules are checked on the files that git knows.
+pub(crate) const GIT: Need =
+    Need { name: "git", problem: || not_runnable("git", &["--version"]), install: Install::Packages(&["git"]) };
 
 /// Python with its `venv` module: pinned tools are installed into virtual environments under `target/tools`.
 pub(crate) const PYTHON_VENV: Need = Need {
     name: "Python 3 with venv",
     problem: || not_runnable("python3", &["-c", "import venv, ensurepip"]),
-    install: "apt-get install python3-venv",
+    install: Install::Packages(&["python3-venv"]),
 };
 
 /// A Java 17 development kit or newer: the real Kafka brokers, and the compiler of the rig's token verifier.
@@ -58,12 +94,12 @@ pub(crate) const JAVA: Need = Need {
             _ => Some(format!("`java -version` says {line:?}, and 17 is needed")),
         },
     },
-    install: "apt-get install openjdk-17-jdk-headless",
+    install: Install::Packages(&["openjdk-17-jdk-headless|openjdk-21-jdk-headless|default-jdk-headless"]),
 };
 
 /// Maven: fetches Apache Kafka's jars.
 pub(crate) const MAVEN: Need =
-    Need { name: "Maven", problem: || not_runnable("mvn", &["--version"]), install: "apt-get install maven" };
+    Need { name: "Maven", problem: || not_runnable("mvn", &["--version"]), install: Install::Packages(&["maven"]) };
 
 /// Terraform 1.11 or newer: the configuration itself is content with 1.9, its tests let mocks answer during plan.
 pub(crate) const TERRAFORM: Need = Need {
@@ -75,7 +111,9 @@ pub(crate) const TERRAFORM: Need = Need {
             _ => Some(format!("`terraform version` says {line:?}, and 1.11 is needed")),
         },
     },
-    install: "see developer.hashicorp.com/terraform/install",
+    install: Install::ByHand(
+        "https://developer.hashicorp.com/terraform/install has HashiCorp's own packages and programs; Debian and Ubuntu have none",
+    ),
 };
 
 /// Prometheus with its `promtool`, and the node exporter.
@@ -86,7 +124,7 @@ pub(crate) const PROMETHEUS: Need = Need {
             .into_iter()
             .find_map(|program| not_runnable(program, &["--version"]))
     },
-    install: "apt-get install prometheus prometheus-node-exporter",
+    install: Install::Packages(&["prometheus", "prometheus-node-exporter"]),
 };
 
 /// Runs programs for arm64.
@@ -108,7 +146,7 @@ pub(crate) const QEMU: Need = Need {
         not_runnable(QEMU_PROGRAM, &["--version"])
             .or_else(|| ["ld-linux-aarch64.so.1", "libgcc_s.so.1"].into_iter().find_map(library))
     },
-    install: "apt-get install qemu-user libc6-arm64-cross libgcc-s1-arm64-cross",
+    install: Install::Packages(&["qemu-user", "libc6-arm64-cross", "libgcc-s1-arm64-cross"]),
 };
 
 /// `None` when the program starts and ends with 0, else what is wrong.
@@ -145,7 +183,7 @@ pub(crate) fn terraform_version(line: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{java_major, terraform_version};
+    use super::{JAVA, NATIVE_BUILD, TERRAFORM, java_major, terraform_version};
 
     #[test]
     fn versions_are_read_from_what_the_programs_print() {
@@ -155,5 +193,12 @@ mod tests {
         assert_eq!(terraform_version("Terraform v1.9.8"), Some((1, 9)));
         assert_eq!(terraform_version("Terraform v1.14.0-beta1"), Some((1, 14)));
         assert_eq!(terraform_version("OpenTofu v1.9.0"), None);
+    }
+
+    #[test]
+    fn how_to_install_is_a_command_where_there_is_one() {
+        assert_eq!(NATIVE_BUILD.install.to_string(), "apt-get install build-essential cmake perl");
+        assert_eq!(JAVA.install.to_string(), "apt-get install openjdk-17-jdk-headless");
+        assert!(TERRAFORM.install.to_string().starts_with("https://"));
     }
 }

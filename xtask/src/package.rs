@@ -73,6 +73,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let architecture = if options.arm64 { Architecture::Arm64 } else { Architecture::X86_64 };
     let folder = workspace::target_dir().join("lambda");
     build(architecture, &folder)?;
+    let changes = process::capture(Command::new("git").args(["status", "--porcelain"]).current_dir(workspace::root()));
+    if changes.is_ok_and(|changes| !changes.trim().is_empty()) {
+        println!("note: there are changes that are not committed; the revision that /version says does not have them");
+    }
     println!("deploy them with Terraform (docs/02_TERRAFORM_DEPLOY.md); they are for {}", architecture.target());
     Ok(())
 }

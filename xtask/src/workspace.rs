@@ -43,3 +43,13 @@ pub(crate) fn host_platform() -> Result<String> {
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("`rustc -vV` names no host")?.to_owned())
 }
+
+/// The running program, even after cargo has put a newer one in its place: `current_exe` would name a deleted file.
+pub(crate) fn this_program() -> Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    Ok(if running.exists() {
+        running.to_path_buf()
+    } else {
+        std::env::current_exe().context("no path of this program")?
+    })
+}

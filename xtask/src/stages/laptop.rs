@@ -294,15 +294,9 @@ fn data_folders(parent: &tempfile::TempDir) -> Result<Vec<OsString>> {
 
 /// `cargo xtask up`, without cargo before it.
 fn up(arguments: &[&str]) -> Result<Command> {
-    let mut command = Command::new(this_program()?);
+    let mut command = Command::new(workspace::this_program()?);
     command.arg("up").args(arguments).stdin(Stdio::null());
     Ok(command)
-}
-
-/// The running program, even after cargo has put a newer one in its place: `current_exe` would name a deleted file.
-fn this_program() -> Result<PathBuf> {
-    let running = Path::new("/proc/self/exe");
-    Ok(if running.exists() { running.to_path_buf() } else { std::env::current_exe()? })
 }
 
 fn free_port() -> Result<u16> {

@@ -28,25 +28,42 @@ pub(crate) struct Stage {
     pub(crate) needs: &'static [Need],
     /// Runs only when it is named.
     pub(crate) on_demand: bool,
+    /// Seconds on two quiet cores in a new clone, all that it compiles and fetches included, and some more. Over them is a
+    /// warning; twice as many are a failure in CI. Those of all that run by default are 40 minutes together.
+    pub(crate) budget: u64,
+    /// The stage during which it runs, when both are to run: that one mostly waits.
+    pub(crate) beside: Option<&'static str>,
     /// Does the work. Its output is the user's; an error is the stage's failure.
     pub(crate) run: fn() -> Result<()>,
 }
 
 /// Every stage, in the order in which they run: quick ones first.
 pub(crate) const STAGES: &[Stage] = &[
-    Stage { name: "fmt", does: "formatting (cargo fmt --check)", needs: &[], on_demand: false, run: basic::fmt },
+    Stage {
+        name: "fmt",
+        does: "formatting (cargo fmt --check)",
+        needs: &[],
+        on_demand: false,
+        budget: 10,
+        beside: None,
+        run: basic::fmt,
+    },
     Stage {
         name: "lint",
         does: "clippy over every target, warnings are errors in CI",
         needs: &[needs::NATIVE_BUILD],
         on_demand: false,
+        budget: 360,
+        beside: None,
         run: basic::lint,
     },
     Stage {
         name: "unit",
         does: "unit and integration tests of every crate but e2e, and the tidy rules",
-        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV],
+        needs: &[needs::NATIVE_BUILD, needs::GIT, needs::PYTHON_VENV],
         on_demand: false,
+        budget: 480,
+        beside: None,
         run: basic::unit,
     },
     Stage {
@@ -54,6 +71,8 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "the packaged functions, end to end through cargo lambda watch and the embedded brokers",
         needs: &[needs::NATIVE_BUILD, needs::CURL, needs::PYTHON_VENV],
         on_demand: false,
+        budget: 420,
+        beside: None,
         run: end_to_end::run,
     },
     Stage {
@@ -61,13 +80,17 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "the rig's own tests: real brokers, proxy, token verifier, history checker; then `up --kafka real`",
         needs: &[needs::NATIVE_BUILD, needs::CURL, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
         on_demand: false,
+        budget: 200,
+        beside: None,
         run: basic::rig,
     },
     Stage {
         name: "ha",
-        does: "the functions on real Kafka while brokers die, networks fail and functions freeze (12 min)",
+        does: "the functions on real Kafka while brokers die, networks fail and functions freeze",
         needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
         on_demand: false,
+        budget: 660,
+        beside: None,
         run: ha::fast,
     },
     Stage {
@@ -75,6 +98,8 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "with a promise broken, the scenario that tests it fails",
         needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
         on_demand: false,
+        budget: 130,
+        beside: None,
         run: ha::sabotage,
     },
     Stage {
@@ -82,6 +107,8 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "Terraform: format, validation, tests with mocked providers, every toggle planned, policies, checkov",
         needs: &[needs::TERRAFORM, needs::PYTHON_VENV],
         on_demand: false,
+        budget: 400,
+        beside: Some("ha"),
         run: infra::run,
     },
     Stage {
@@ -89,6 +116,8 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "the Terraform configuration broken in one way after another: each must break its test",
         needs: &[needs::TERRAFORM, needs::PYTHON_VENV],
         on_demand: true,
+        budget: 600,
+        beside: None,
         run: infra::mutations,
     },
     Stage {
@@ -96,6 +125,8 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "every aws command of the documentation, against AWS's own service models; AWS is not called",
         needs: &[needs::PYTHON_VENV],
         on_demand: false,
+        budget: 30,
+        beside: None,
         run: guides::run,
     },
     Stage {
@@ -103,6 +134,8 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "licences, bans and sources of every dependency (cargo deny)",
         needs: &[needs::PYTHON_VENV],
         on_demand: false,
+        budget: 30,
+        beside: None,
         run: basic::deny,
     },
     Stage {
@@ -110,6 +143,8 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "the functions packaged for arm64 answer invocations, under qemu on another processor",
         needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::QEMU],
         on_demand: true,
+        budget: 1200,
+        beside: None,
         run: arm64::run,
     },
     Stage {
@@ -117,6 +152,8 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "every Prometheus panel, rule and alert against live brokers",
         needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN, needs::PROMETHEUS],
         on_demand: true,
+        budget: 600,
+        beside: None,
         run: monitoring::run,
     },
 ];
