@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::decode::{Message, json};
-use super::{DecodeError, Record};
+use super::decode::{DecodeError, json};
+use super::record::Record;
 
 /// How a CloudEvent was laid out in its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,62 +37,45 @@ pub struct CloudEvent {
 }
 
 /// The media type of a structured event, with or without parameters.
-const STRUCTURED: &str = "application/cloudevents+json";
+pub(super) const STRUCTURED: &str = "application/cloudevents+json";
 /// The media type of a batch, which the Kafka binding does not have.
-const BATCH: &str = "application/cloudevents-batch";
+pub(super) const BATCH: &str = "application/cloudevents-batch";
 /// The versions of the specification that are read.
 const VERSION: &str = "1.0";
 
-pub(super) fn of(record: &Record) -> Result<CloudEvent, DecodeError> {
-    record.headers().map_err(Clone::clone)?;
-    let value = record.value()?;
-    if is_binary(record) {
-        return binary(record, value.as_deref());
-    }
-    match json(&value.ok_or(DecodeError::Tombstone)?)? {
-        Value::Object(members) => structured(members),
-        _ => Err(DecodeError::CloudEvent { attribute: "specversion", problem: "is missing" }),
+impl Record {
+    /// The value as a CloudEvent: binary when the record has `ce_` headers, else structured.
+    ///
+    /// # Errors
+    /// [`DecodeError`] also for a tombstone and for JSON that is no CloudEvent.
+    pub fn cloud_event(&self) -> Result<CloudEvent, DecodeError> {
+        self.headers().map_err(Clone::clone)?;
+        let value = self.value()?;
+        if is_binary(self) {
+            return binary(self, value.as_deref());
+        }
+        match json(&value.ok_or(DecodeError::Tombstone)?)? {
+            Value::Object(members) => structured(members),
+            _ => Err(DecodeError::CloudEvent { attribute: "specversion", problem: "is missing" }),
+        }
     }
 }
 
-/// Recognises the form of a value.
-pub(super) fn message(record: &Record, value: &[u8]) -> Result<Message, DecodeError> {
-    if is_binary(record) {
-        return binary(record, Some(value)).map(Message::CloudEvent);
-    }
-    let content_type = content_type(record).unwrap_or_default();
-    if content_type.starts_with(BATCH) {
-        return Err(DecodeError::CloudEvent {
-            attribute: "datacontenttype",
-            problem: "says a batch, which a Kafka record cannot hold; write one record per event",
-        });
-    }
-    match json(value)? {
-        Value::Object(members) if content_type.starts_with(STRUCTURED) || looks_structured(&members) => {
-            structured(members).map(Message::CloudEvent)
-        }
-        _ if content_type.starts_with(STRUCTURED) => {
-            Err(DecodeError::CloudEvent { attribute: "specversion", problem: "is missing" })
-        }
-        other => Ok(Message::Json(other)),
-    }
-}
-
-fn is_binary(record: &Record) -> bool {
+pub(super) fn is_binary(record: &Record) -> bool {
     record.header("ce_specversion").is_some()
         || (record.header("ce_id").is_some() && record.header("ce_type").is_some())
 }
 
 /// An object with all required attributes is an event even when its content type got lost.
-fn looks_structured(members: &Map<String, Value>) -> bool {
+pub(super) fn looks_structured(members: &Map<String, Value>) -> bool {
     ["specversion", "id", "source", "type"].iter().all(|name| members.get(*name).is_some_and(Value::is_string))
 }
 
-fn content_type(record: &Record) -> Option<String> {
+pub(super) fn content_type(record: &Record) -> Option<String> {
     record.header_text("content-type").map(|text| text.trim().to_ascii_lowercase())
 }
 
-fn binary(record: &Record, value: Option<&[u8]>) -> Result<CloudEvent, DecodeError> {
+pub(super) fn binary(record: &Record, value: Option<&[u8]>) -> Result<CloudEvent, DecodeError> {
     let attribute = |header: &str| record.header_text(header).map(str::to_owned);
     let required = |header: &str, attribute: &'static str| match record.header(header) {
         None => Err(DecodeError::CloudEvent { attribute, problem: "is missing" }),
@@ -116,7 +99,7 @@ fn binary(record: &Record, value: Option<&[u8]>) -> Result<CloudEvent, DecodeErr
     })
 }
 
-fn structured(mut members: Map<String, Value>) -> Result<CloudEvent, DecodeError> {
+pub(super) fn structured(mut members: Map<String, Value>) -> Result<CloudEvent, DecodeError> {
     let mut optional = |name: &str| match members.remove(name) {
         Some(Value::String(text)) => Some(Some(text)),
         None | Some(Value::Null) => Some(None),

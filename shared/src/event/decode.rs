@@ -3,10 +3,8 @@
 use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
-use super::cloud_event::{self, CloudEvent};
-use super::{FieldError, Record};
+use super::record::{FieldError, Record};
 
 /// Why a value cannot be decoded as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,17 +67,6 @@ impl ConfluentPrefix {
     }
 }
 
-/// A value in one of the forms that the consumer knows by itself.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Message {
-    /// No value: the key is deleted.
-    Tombstone,
-    /// A CloudEvent, binary or structured.
-    CloudEvent(CloudEvent),
-    /// Any other JSON.
-    Json(Value),
-}
-
 impl Record {
     /// The value as JSON of type `T`. A Confluent frame before the JSON is skipped.
     ///
@@ -99,33 +86,6 @@ impl Record {
             Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(not_utf8),
             Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|error| not_utf8(error.utf8_error())),
         }
-    }
-
-    /// The value as a CloudEvent: binary when the record has `ce_` headers, else structured.
-    ///
-    /// # Errors
-    /// [`DecodeError`] also for a tombstone and for JSON that is no CloudEvent.
-    pub fn cloud_event(&self) -> Result<CloudEvent, DecodeError> {
-        cloud_event::of(self)
-    }
-
-    /// The value in whichever form it has: a tombstone, a CloudEvent, or other JSON.
-    ///
-    /// # Errors
-    /// [`DecodeError`] when it is none of them, or claims to be a CloudEvent and is not a valid one.
-    pub fn message(&self) -> Result<Message, DecodeError> {
-        Message::of(self, self.value()?.as_deref())
-    }
-}
-
-impl Message {
-    /// The message of a record whose value is decoded already; [`Record::message`] does both.
-    ///
-    /// # Errors
-    /// As [`Record::message`].
-    pub fn of(record: &Record, value: Option<&[u8]>) -> Result<Self, DecodeError> {
-        record.headers().map_err(Clone::clone)?;
-        value.map_or(Ok(Self::Tombstone), |value| cloud_event::message(record, value))
     }
 }
 

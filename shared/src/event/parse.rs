@@ -1,6 +1,5 @@
 //! Reads an event: one pass over its text, which the records then share.
 
-mod headers;
 mod members;
 
 use std::fmt;
@@ -11,12 +10,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use self::members::text;
+use self::members::{member_name, text};
 use self::record::RecordSeed;
 use super::{MSK_EVENT_SOURCE, MskEvent, PartitionRecords, Record, SELF_MANAGED_EVENT_SOURCE};
-
-pub(super) use self::headers::headers;
-pub(super) use self::members::base64;
 
 /// Why a body is no MSK event. Never holds its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -196,25 +192,6 @@ impl<'de> Deserialize<'de> for EventMember {
             _ => Self::Other(None),
         })
     }
-}
-
-/// Reads a member's name without allocating, escaped or not.
-fn member_name<'de, D: Deserializer<'de>, T>(deserializer: D, of: impl FnOnce(&str) -> T) -> Result<T, D::Error> {
-    struct Name<F>(F);
-
-    impl<T, F: FnOnce(&str) -> T> Visitor<'_> for Name<F> {
-        type Value = T;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a member name")
-        }
-
-        fn visit_str<E>(self, name: &str) -> Result<T, E> {
-            Ok((self.0)(name))
-        }
-    }
-
-    deserializer.deserialize_str(Name(of))
 }
 
 struct GroupsSeed<'s> {

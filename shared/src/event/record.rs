@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::parse;
+use super::encoding;
 use crate::header::Header;
 
 /// A record as the mapping delivers it. Key, value and headers are decoded when asked for, so a fault in one of them
@@ -255,7 +255,11 @@ impl Record {
         if self.headers.text.is_empty() && self.headers.parsed.get().is_none() {
             return Ok(&[]);
         }
-        self.headers.parsed.get_or_init(|| parse::headers(&self.headers.text)).as_deref()
+        let parse = || {
+            encoding::headers(&self.headers.text)
+                .map_err(|position| FieldError::Headers(format!("wrong at character {position}")))
+        };
+        self.headers.parsed.get_or_init(parse).as_deref()
     }
 
     /// The value of the last header of that name (Kafka's `Headers.lastHeader`); `None` when there is none,
@@ -285,7 +289,7 @@ impl Field {
         match self {
             Self::Null => Ok(None),
             Self::Raw(bytes) => Ok(Some(Cow::Borrowed(bytes))),
-            Self::Base64(text) => parse::base64(text).map(|bytes| Some(Cow::Owned(bytes))).map_err(|error| {
+            Self::Base64(text) => encoding::base64(text).map(|bytes| Some(Cow::Owned(bytes))).map_err(|error| {
                 // The error names a position and the byte found there; the byte is content, so only its position is kept.
                 let reason = match error {
                     base64::DecodeError::InvalidByte(at, _) => format!("character {} is not of its alphabet", at + 1),

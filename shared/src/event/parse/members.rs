@@ -1,11 +1,10 @@
 //! Single members of a record, from their JSON text.
 
-use std::sync::LazyLock;
+use std::fmt;
 
-use base64::Engine;
-use base64::engine::{DecodePaddingMode, GeneralPurposeConfig, Simd};
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
 use serde_json::value::RawValue;
 
 use crate::event::record::{Field, Headers};
@@ -79,27 +78,24 @@ pub(super) fn schema(raw: &RawValue) -> Option<Box<SchemaMetadata>> {
     Some(Box::new(SchemaMetadata { data_format: text(members.data_format)?, schema_id }))
 }
 
-/// Decodes what stands between the quotes of a JSON string.
-pub(in crate::event) fn base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
-    static ENGINE: LazyLock<Simd> = LazyLock::new(|| {
-        Simd::standard(GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent))
-    });
-    ENGINE.decode(text).or_else(|error| {
-        // Some JSON writers escape the `/` of the alphabet.
-        match unescaped(text) {
-            Some(plain) => ENGINE.decode(plain),
-            None => Err(error),
-        }
-    })
-}
+/// Reads a member's name without allocating, escaped or not.
+pub(super) fn member_name<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    of: impl FnOnce(&str) -> T,
+) -> Result<T, D::Error> {
+    struct Name<F>(F);
 
-fn unescaped(text: &[u8]) -> Option<String> {
-    if !text.contains(&b'\\') {
-        return None;
+    impl<T, F: FnOnce(&str) -> T> Visitor<'_> for Name<F> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a member name")
+        }
+
+        fn visit_str<E>(self, name: &str) -> Result<T, E> {
+            Ok((self.0)(name))
+        }
     }
-    let mut json = Vec::with_capacity(text.len() + 2);
-    json.push(b'"');
-    json.extend_from_slice(text);
-    json.push(b'"');
-    serde_json::from_slice(&json).ok()
+
+    deserializer.deserialize_str(Name(of))
 }

@@ -7,8 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::member_name;
-use super::members::{field, number, plain_text, schema, text, timestamp_type, unparsed_headers};
+use super::members::{field, member_name, number, plain_text, schema, text, timestamp_type, unparsed_headers};
 use crate::event::record::Field;
 use crate::event::{Record, RecordFault, TimestampType};
 

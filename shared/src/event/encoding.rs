@@ -1,18 +1,44 @@
-//! A record's headers, from their JSON text.
+//! How an event writes bytes: base64 for keys and values, lists of numbers for headers.
 
 use std::fmt;
+use std::sync::LazyLock;
 
+use base64::Engine;
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig, Simd};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::event::{FieldError, Header};
+use crate::header::Header;
 
-/// Reads the JSON text of a record's headers.
-pub(in crate::event) fn headers(json: &[u8]) -> Result<Vec<Header>, FieldError> {
-    serde_json::from_slice::<HeaderList>(json)
-        .map(|list| list.0)
-        // Its own message may quote the text.
-        .map_err(|error| FieldError::Headers(format!("wrong at character {}", error.column())))
+/// Decodes what stands between the quotes of a JSON string.
+pub(super) fn base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
+    static ENGINE: LazyLock<Simd> = LazyLock::new(|| {
+        Simd::standard(GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent))
+    });
+    ENGINE.decode(text).or_else(|error| {
+        // Some JSON writers escape the `/` of the alphabet.
+        match unescaped(text) {
+            Some(plain) => ENGINE.decode(plain),
+            None => Err(error),
+        }
+    })
+}
+
+fn unescaped(text: &[u8]) -> Option<String> {
+    if !text.contains(&b'\\') {
+        return None;
+    }
+    let mut json = Vec::with_capacity(text.len() + 2);
+    json.push(b'"');
+    json.extend_from_slice(text);
+    json.push(b'"');
+    serde_json::from_slice(&json).ok()
+}
+
+/// Reads the JSON text of a record's headers; the error is the position of the character that is wrong, since serde's own
+/// message may quote the text.
+pub(super) fn headers(json: &[u8]) -> Result<Vec<Header>, usize> {
+    serde_json::from_slice::<HeaderList>(json).map(|list| list.0).map_err(|error| error.column())
 }
 
 /// A list of objects, or one object.
