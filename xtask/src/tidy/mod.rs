@@ -1,5 +1,6 @@
 //! The repository's own rules, as tests: they run with `cargo xtask test unit`.
 
+mod bug_reports;
 mod circles;
 mod costs;
 mod imports;
