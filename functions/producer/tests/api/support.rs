@@ -126,7 +126,7 @@ impl Publisher for Scripted {
     }
 
     async fn readiness(&self, _: Deadline) -> Readiness {
-        self.state().readiness.clone()
+        self.state().readiness
     }
 }
 
