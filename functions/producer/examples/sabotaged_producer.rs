@@ -1,9 +1,9 @@
 //! The producer with switches that break one promise each (`SABOTAGE=acks-one`, ...): the scenarios on real brokers show
 //! with it that they would notice. Needs the feature `sabotage`, which no package is built with.
 
-use std::process::ExitCode;
+#[path = "../src/main.rs"]
+mod producer;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    msk_producer::process::run().await
+fn main() -> std::process::ExitCode {
+    producer::main()
 }

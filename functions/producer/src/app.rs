@@ -1,42 +1,47 @@
-//! The state that all requests share.
+//! From the environment to a running application: the one path for every way of serving.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use msk_shared::kafka::{KafkaPublisher, Publisher, PublisherStats, WarmUp};
+use axum::Router;
+use msk_shared::env::{EnvError, EnvReader};
+use msk_shared::kafka::{KafkaPublisher, StartError};
 
+use crate::api::router::router;
+use crate::api::state::AppState;
 use crate::config::Config;
-use crate::metrics::Metrics;
 
-/// A publisher that also counts.
-pub trait Backend: Publisher {
-    /// Counters since the start.
-    fn stats(&self) -> PublisherStats;
+/// How long the Kafka client may take to warm up. Lambda's init phase ends after 10 s; a cluster that is down must not use it up.
+const WARM_UP: Duration = Duration::from_secs(3);
+
+/// A running application.
+pub struct App {
+    /// The API.
+    pub router: Router,
+    /// The publisher that the API writes with, to be shut down at the end.
+    pub publisher: KafkaPublisher,
 }
 
-impl Backend for KafkaPublisher {
-    fn stats(&self) -> PublisherStats {
-        self.stats()
-    }
+/// Why the application cannot start. A cluster that is down is no reason.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The environment.
+    #[error(transparent)]
+    Environment(#[from] EnvError),
+    /// The Kafka client.
+    #[error(transparent)]
+    Kafka(#[from] StartError),
 }
 
-/// The state that all requests share.
-#[derive(Debug)]
-pub struct App<B> {
-    pub(crate) config: Config,
-    pub(crate) backend: B,
-    pub(crate) metrics: Metrics,
-    pub(crate) warm_up: Option<WarmUp>,
-}
-
-impl<B: Backend> App<B> {
-    /// A started application; `init` is how long the start took, `warm_up` how the Kafka client's went.
-    pub fn new(config: Config, backend: B, init: Duration, warm_up: Option<WarmUp>) -> Self {
-        let metrics = Metrics::new(&config.metrics_namespace, init);
-        Self { config, backend, metrics, warm_up }
-    }
-
-    /// The publisher, to be shut down at the end.
-    pub fn publisher(&self) -> &B {
-        &self.backend
-    }
+/// Reads the configuration, creates the Kafka client and warms it up.
+///
+/// # Errors
+/// [`InitError`]
+pub async fn start(env: EnvReader, started: Instant) -> Result<App, InitError> {
+    let config = Config::from_env(env)?;
+    let publisher = KafkaPublisher::start(config.publisher_settings())?;
+    let warm_up = publisher.warm_up(WARM_UP).await;
+    warm_up.log("the cluster");
+    let state = AppState::new(config, publisher.clone(), started.elapsed(), Some(warm_up));
+    Ok(App { router: router(Arc::new(state)), publisher })
 }

@@ -8,13 +8,14 @@ use msk_shared::telemetry::{LogLevel, MetricsNamespace};
 
 use crate::topics::Topics;
 
-/// How partial and whole failures show in the status.
+/// Which existing clients the API's answers suit: this decides the status of failures, and what becomes of unknown fields and
+/// query parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum StatusMode {
-    /// 207 and 4xx or 5xx; unknown fields are refused.
+pub enum Compatibility {
+    /// 207 and 4xx or 5xx; unknown fields and parameters are refused.
     #[default]
     Strict,
-    /// 200 with the failures in the body, as Confluent's proxy answers; unknown fields are ignored.
+    /// 200 with the failures in the body, as Confluent's REST Proxy answers; unknown fields and parameters are ignored.
     Confluent,
 }
 
@@ -48,8 +49,8 @@ pub struct Config {
     pub default_topic: TopicName,
     /// Sizes and counts.
     pub limits: Limits,
-    /// `STATUS_MODE`
-    pub status_mode: StatusMode,
+    /// `COMPATIBILITY`
+    pub compatibility: Compatibility,
     /// `DELIVERY_TIMEOUT_MS`
     pub delivery_timeout: DeliveryTimeout,
     /// `METRICS_NAMESPACE`
@@ -88,8 +89,8 @@ impl Config {
             records: env.parsed("MAX_RECORDS").unwrap_or(defaults.records),
             record_bytes: env.parsed("MAX_RECORD_BYTES").unwrap_or(defaults.record_bytes),
         };
-        let modes = [("strict", StatusMode::Strict), ("confluent", StatusMode::Confluent)];
-        let status_mode = env.choice("STATUS_MODE", &modes).unwrap_or_default();
+        let words = [("strict", Compatibility::Strict), ("confluent", Compatibility::Confluent)];
+        let compatibility = env.choice("COMPATIBILITY", &words).unwrap_or_default();
         let delivery_timeout = env.parsed("DELIVERY_TIMEOUT_MS").unwrap_or(DeliveryTimeout::literal::<22_000>());
         let metrics_namespace = env.parsed("METRICS_NAMESPACE").unwrap_or_default();
         let log_level = env.parsed("LOG_LEVEL").unwrap_or_default();
@@ -104,7 +105,7 @@ impl Config {
             topics: topics?,
             default_topic: default_topic?,
             limits,
-            status_mode,
+            compatibility,
             delivery_timeout,
             metrics_namespace,
             log_level,
@@ -156,7 +157,7 @@ mod tests {
         assert_eq!(config.limits.request_bytes.get(), 4_194_304);
         assert_eq!(config.limits.records.get(), 500);
         assert_eq!(config.limits.record_bytes.get(), 1_000_000);
-        assert_eq!(config.status_mode, StatusMode::Strict);
+        assert_eq!(config.compatibility, Compatibility::Strict);
         assert_eq!(config.delivery_timeout.get(), 22_000);
         assert_eq!(config.metrics_namespace.as_str(), "msk-ha-cluster");
         assert_eq!(config.log_level, LogLevel::Info);
@@ -170,7 +171,7 @@ mod tests {
             ("MAX_REQUEST_BYTES", "2048"),
             ("MAX_RECORDS", "7"),
             ("MAX_RECORD_BYTES", "99"),
-            ("STATUS_MODE", "confluent"),
+            ("COMPATIBILITY", "confluent"),
             ("DELIVERY_TIMEOUT_MS", "3000"),
             ("METRICS_NAMESPACE", "shop/kafka"),
             ("LOG_LEVEL", "DEBUG"),
@@ -179,7 +180,7 @@ mod tests {
         assert_eq!(config.default_topic.as_str(), "payments");
         let limits = config.limits;
         assert_eq!((limits.request_bytes.get(), limits.records.get(), limits.record_bytes.get()), (2048, 7, 99));
-        assert_eq!(config.status_mode, StatusMode::Confluent);
+        assert_eq!(config.compatibility, Compatibility::Confluent);
         assert_eq!(config.delivery_timeout.get(), 3_000);
         assert_eq!((config.metrics_namespace.as_str(), config.log_level), ("shop/kafka", LogLevel::Debug));
     }
@@ -191,7 +192,7 @@ mod tests {
             ("MAX_REQUEST_BYTES", "0"),
             ("MAX_RECORDS", "many"),
             ("MAX_RECORD_BYTES", "-1"),
-            ("STATUS_MODE", "lax"),
+            ("COMPATIBILITY", "lax"),
             ("DELIVERY_TIMEOUT_MS", "22001"),
             ("METRICS_NAMESPACE", "AWS/Lambda"),
             ("LOG_LEVEL", "loud"),
@@ -205,7 +206,7 @@ mod tests {
             "MAX_REQUEST_BYTES",
             "MAX_RECORDS",
             "MAX_RECORD_BYTES",
-            "STATUS_MODE",
+            "COMPATIBILITY",
             "DELIVERY_TIMEOUT_MS",
             "METRICS_NAMESPACE",
             "LOG_LEVEL",

@@ -1,33 +1,22 @@
 //! The producer: HTTP requests become Kafka records, and the answer says truthfully what happened to each.
 //!
+//! Each module uses only those below it.
+//!
 //! | Module | Holds |
 //! |---|---|
-//! | [`process`], [`cli`], [`start`], [`app`] | the process, its command line, its start, the state that requests share |
+//! | [`lambda`], [`http_server`] | the two ways of serving: as an AWS Lambda function, as a plain HTTP server |
+//! | [`app`] | from the environment to a running application |
+//! | [`api`] | the HTTP API: routes, problems, answers, publishing |
+//! | `request` | from an HTTP request to checked records |
 //! | [`config`], [`topics`] | the environment contract; topics and their policies |
-//! | [`lambda`], `event_guard` | the function: API Gateway event in, checked, answer out |
-//! | [`server`] | the same as a plain HTTP server |
-//! | [`router`], `routes` | the routes, and what every request goes through |
-//! | `request` | media type, body, JSON, records, headers |
-//! | `validate` | the whole request against policy and limits, before anything is sent |
-//! | `answer`, [`problem`] | answers and problem documents; the one place that maps causes to HTTP |
-//! | `metrics` | the request's line of CloudWatch metrics |
+//! | [`format`], `record_result` | the formats of keys and values; one record's result |
 
-mod answer;
+pub mod api;
 pub mod app;
-pub mod cli;
 pub mod config;
-mod context;
-mod event_guard;
+pub mod format;
+pub mod http_server;
 pub mod lambda;
-mod metrics;
-pub mod problem;
-pub mod process;
+mod record_result;
 mod request;
-pub mod router;
-mod routes;
-pub mod server;
-pub mod start;
 pub mod topics;
-mod validate;
-
-pub use routes::version::line as version_line;

@@ -1,8 +1,52 @@
-//! The producer's program.
+//! The producer's program: it reads its arguments, then serves until it is told to stop.
 
+mod arguments;
+
+use std::io::Write;
 use std::process::ExitCode;
+use std::time::Instant;
+
+use msk_producer::api::routes::version;
+use msk_producer::{app, http_server, lambda};
+use msk_shared::env::EnvReader;
+use msk_shared::telemetry::init_logs;
+
+use arguments::Command;
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    msk_producer::process::run().await
+pub(crate) async fn main() -> ExitCode {
+    let started = Instant::now();
+    // A wrong LOG_LEVEL is reported with everything else that is wrong.
+    init_logs(EnvReader::from_process().parsed("LOG_LEVEL").unwrap_or_default());
+    let on_lambda = std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some();
+    let command = match arguments::parse(std::env::args().skip(1), on_lambda) {
+        Ok(command) => command,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "producer: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(command, started).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the producer cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command, started: Instant) -> anyhow::Result<()> {
+    match command {
+        Command::Help => write!(std::io::stdout(), "{}", arguments::HELP)?,
+        Command::Version => writeln!(std::io::stdout(), "{}", version::line())?,
+        Command::Lambda => lambda::serve(app::start(EnvReader::from_process(), started).await?).await?,
+        Command::Http(address) => {
+            let stop = http_server::stop_signal();
+            // Before the cluster is asked, so that a port in use is reported at once.
+            let listener = http_server::bind(address).await?;
+            let app = app::start(EnvReader::from_process(), started).await?;
+            http_server::serve(listener, app, stop).await?;
+        }
+    }
+    Ok(())
 }

@@ -7,38 +7,35 @@ use msk_shared::names::TopicName;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::request::media::Format;
+use crate::format::Format;
 
-/// What a topic takes.
+/// What a topic accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
     /// Whether every record needs a key (`"key":"required"`).
     pub key_required: bool,
     /// A tighter limit than `MAX_RECORD_BYTES`.
     pub max_record_bytes: Option<RecordBytes>,
-    /// Formats taken; `None` is all. Words of formats that are not built yet are kept: they only narrow.
+    /// Accepted formats of values; `None` is all. Words of formats that are not built yet are kept: they only narrow.
     pub formats: Option<Vec<&'static str>>,
 }
 
 impl Policy {
-    /// Whether values of this format are taken.
-    pub fn takes(&self, format: Format) -> bool {
+    /// Whether values of this format are accepted.
+    pub fn accepts(&self, format: Format) -> bool {
         self.formats.as_ref().is_none_or(|formats| formats.contains(&format.name()))
     }
 
-    /// The formats taken, by name.
+    /// The accepted formats, by name.
     pub fn format_names(&self) -> Vec<&'static str> {
-        let built = [Format::Json, Format::Binary, Format::Text];
-        built.into_iter().filter(|format| self.takes(*format)).map(Format::name).collect()
+        Format::ALL.into_iter().filter(|format| self.accepts(*format)).map(Format::name).collect()
     }
 }
 
 /// A topic that may be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topic {
-    /// Its name.
     pub name: TopicName,
-    /// Its policy.
     pub policy: Policy,
 }
 
@@ -54,7 +51,7 @@ impl Topics {
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let topics = if text.trim_start().starts_with('{') {
-            of_object(text, &mut problems)
+            parse_object(text, &mut problems)
         } else {
             let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
             names.enumerate().filter_map(|(i, name)| topic(i, name, Policy::default(), &mut problems)).collect()
@@ -76,7 +73,7 @@ impl Topics {
         self.0.iter().find(|topic| topic.name.as_str() == name)
     }
 
-    /// All topics.
+    /// In the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &Topic> {
         self.0.iter()
     }
@@ -92,12 +89,12 @@ fn topic(index: usize, name: &str, policy: Policy, problems: &mut Vec<String>) -
     }
 }
 
-fn of_object(text: &str, problems: &mut Vec<String>) -> Vec<Topic> {
+fn parse_object(text: &str, problems: &mut Vec<String>) -> Vec<Topic> {
     let Members(members) = match serde_json::from_str(text) {
         Ok(members) => members,
         Err(error) => {
             problems.push(format!(
-                "TOPICS is no JSON object of policies (line {}, column {}): write {{\"orders\":{{}}}} or a list of names",
+                "TOPICS is not a JSON object of policies (line {}, column {}): write {{\"orders\":{{}}}} or a list of names",
                 error.line(),
                 error.column()
             ));
@@ -201,7 +198,7 @@ mod tests {
         let names: Vec<&str> = topics.iter().map(|t| t.name.as_str()).collect();
         assert_eq!(names, ["z", "a"]);
         let policy = &topics.get("z").unwrap().policy;
-        assert!(policy.key_required && policy.takes(Format::Json) && !policy.takes(Format::Binary));
+        assert!(policy.key_required && policy.accepts(Format::Json) && !policy.accepts(Format::Binary));
         assert_eq!(policy.max_record_bytes.map(RecordBytes::get), Some(65536));
         assert_eq!(policy.format_names(), ["json"]);
     }

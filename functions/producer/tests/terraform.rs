@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use msk_producer::api::router::paths;
 use msk_producer::config::Config;
-use msk_producer::router::ROUTES;
 use msk_shared::env::EnvReader;
 use msk_test_kit::terraform;
 
@@ -15,9 +15,7 @@ fn every_rendered_environment_is_accepted_and_every_variable_read() {
 /// The gateway forwards the producer's routes, each of them and no other: one that it lacked could not be called.
 #[test]
 fn the_gateways_routes_are_the_producers() {
-    let own: BTreeSet<String> = ROUTES
-        .iter()
-        .flat_map(|route| route.methods.iter().map(move |method| format!("{method} {}", route.path)))
-        .collect();
+    let own: BTreeSet<String> =
+        paths().flat_map(|(path, methods)| methods.iter().map(move |method| format!("{method} {path}"))).collect();
     assert_eq!(terraform::routes().into_iter().collect::<BTreeSet<_>>(), own);
 }

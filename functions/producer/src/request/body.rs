@@ -7,37 +7,35 @@ use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use msk_shared::deadline::Deadline;
 
-use crate::problem::{Kind, Problem};
+use super::faults::{FaultKind, Faults};
 
 /// Reads a whole body.
 ///
 /// # Errors
-/// 413 with both numbers when it is larger than `limit_bytes` (`MAX_REQUEST_BYTES`); 400 when the client breaks off or
-/// is not done by the deadline.
+/// [`FaultKind::TooLarge`] when it is larger than `limit_bytes` (`MAX_REQUEST_BYTES`), [`FaultKind::Malformed`] when the
+/// connection breaks or the body is not complete by the deadline.
 pub(crate) async fn read(
     headers: &HeaderMap,
     body: Body,
     limit_bytes: usize,
     deadline: Deadline,
-) -> Result<Bytes, Problem> {
+) -> Result<Bytes, Faults> {
     let known = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let announced = || headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse::<usize>().ok();
     if let Some(bytes) = known.or_else(announced).filter(|bytes| *bytes > limit_bytes) {
         return Err(too_large(limit_bytes, bytes, ""));
     }
-    let reading = collect(body, limit_bytes);
-    match tokio::time::timeout_at(deadline.instant().into(), reading).await {
-        Ok(result) => result,
-        Err(_) => Err(Problem::new(Kind::Malformed, "the body did not arrive in time")),
-    }
+    let reading = tokio::time::timeout_at(deadline.instant().into(), collect(body, limit_bytes));
+    reading.await.unwrap_or_else(|_| Err(Faults::new(FaultKind::Malformed, "the body did not arrive in time")))
 }
 
-async fn collect(mut body: Body, limit_bytes: usize) -> Result<Bytes, Problem> {
+async fn collect(mut body: Body, limit_bytes: usize) -> Result<Bytes, Faults> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Problem::new(Kind::Malformed, "the body broke off"))?;
+        let incomplete = |_| Faults::new(FaultKind::Malformed, "the connection ended before the body was complete");
+        let frame = frame.map_err(incomplete)?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
         if length > limit_bytes {
@@ -56,10 +54,10 @@ async fn collect(mut body: Body, limit_bytes: usize) -> Result<Bytes, Problem> {
     Ok(first.unwrap_or_else(|| rest.freeze()))
 }
 
-fn too_large(limit_bytes: usize, actual_bytes: usize, or_more: &str) -> Problem {
+fn too_large(limit_bytes: usize, actual_bytes: usize, or_more: &str) -> Faults {
     let detail =
         format!("the request has {actual_bytes} bytes{or_more}; the limit is {limit_bytes} bytes (MAX_REQUEST_BYTES)");
-    Problem::new(Kind::TooLarge, detail).with_sizes(limit_bytes, actual_bytes)
+    Faults::too_large(detail, limit_bytes, actual_bytes)
 }
 
 #[cfg(test)]
@@ -67,11 +65,11 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    async fn read_frames(frames: Vec<&'static str>, limit_bytes: usize) -> Result<Bytes, u16> {
+    async fn read_frames(frames: Vec<&'static str>, limit_bytes: usize) -> Result<Bytes, FaultKind> {
         let stream = futures_util::stream::iter(frames.into_iter().map(Ok::<_, std::io::Error>));
         read(&HeaderMap::new(), Body::from_stream(stream), limit_bytes, Deadline::after(Duration::from_secs(5)))
             .await
-            .map_err(|problem| problem.kind.status().as_u16())
+            .map_err(|faults| faults.kind)
     }
 
     #[tokio::test]
@@ -79,22 +77,22 @@ mod tests {
         assert_eq!(read_frames(vec![], 4).await.unwrap(), "");
         assert_eq!(read_frames(vec!["abcd"], 4).await.unwrap(), "abcd");
         assert_eq!(read_frames(vec!["ab", "", "c", "d"], 4).await.unwrap(), "abcd");
-        assert_eq!(read_frames(vec!["ab", "cd", "e"], 4).await, Err(413));
-        assert_eq!(read_frames(vec!["abcde"], 4).await, Err(413));
+        assert_eq!(read_frames(vec!["ab", "cd", "e"], 4).await, Err(FaultKind::TooLarge));
+        assert_eq!(read_frames(vec!["abcde"], 4).await, Err(FaultKind::TooLarge));
     }
 
     #[tokio::test]
     async fn an_announced_size_over_the_limit_is_refused_unread() {
         let headers = HeaderMap::from_iter([(CONTENT_LENGTH, "5".parse().unwrap())]);
         let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
-        let problem = read(&headers, never, 4, Deadline::after(Duration::from_secs(60))).await.unwrap_err();
-        assert_eq!(problem.kind, Kind::TooLarge);
+        let faults = read(&headers, never, 4, Deadline::after(Duration::from_secs(60))).await.unwrap_err();
+        assert_eq!(faults.kind, FaultKind::TooLarge);
     }
 
     #[tokio::test]
     async fn a_body_that_never_ends_is_given_up_at_the_deadline() {
         let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
-        let problem = read(&HeaderMap::new(), never, 4, Deadline::after(Duration::from_millis(20))).await.unwrap_err();
-        assert_eq!(problem.kind, Kind::Malformed);
+        let faults = read(&HeaderMap::new(), never, 4, Deadline::after(Duration::from_millis(20))).await.unwrap_err();
+        assert_eq!(faults.kind, FaultKind::Malformed);
     }
 }

@@ -1,13 +1,20 @@
-//! From an HTTP request to records: media type, body, the v2 envelope, header fields.
+//! From an HTTP request to records: content type, body, fields, headers, and the checks before anything is sent.
 //!
-//! Each step is a function over values; nothing here knows Kafka or the answer's form.
+//! "Kafka REST v2" is the API that Confluent's REST Proxy introduced and that Strimzi's bridge and Karapace speak too:
+//! `application/vnd.kafka.<format>.v2+json` bodies with an array `records`
+//! (<https://docs.confluent.io/platform/current/kafka-rest/api.html#api-v2>).
+//!
+//! Each step is a function over values; what is wrong with a request is told as [`faults::Faults`]. Nothing here knows the
+//! form of an answer.
 
 pub(crate) mod body;
-pub(crate) mod carried;
+pub(crate) mod checks;
+pub(crate) mod content_type;
+pub(crate) mod draft;
 pub(crate) mod envelope;
-pub(crate) mod fields;
-pub(crate) mod issues;
+pub(crate) mod faults;
 pub(crate) mod json;
-pub(crate) mod media;
-pub(crate) mod message;
+pub(crate) mod propagation;
 pub(crate) mod query;
+pub(crate) mod record_fields;
+pub(crate) mod single_message;

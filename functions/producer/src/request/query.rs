@@ -1,12 +1,66 @@
-//! The query string, decoded strictly: bytes that are no UTF-8 are refused, where common decoders would replace them.
+//! The query of `POST /messages`, decoded strictly: bytes that are not UTF-8 are refused, where common decoders would replace
+//! them.
 
-use crate::problem::{FieldError, Kind, Problem};
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+
+use super::faults::{FaultKind, Faults};
+use crate::config::Compatibility;
+
+/// The query's `topic` and `key`.
+#[derive(Debug, Default)]
+pub(crate) struct MessageQuery {
+    pub(crate) topic: Option<String>,
+    key: Option<String>,
+}
+
+impl MessageQuery {
+    /// # Errors
+    /// [`FaultKind::Malformed`] for a query that does not decode, [`FaultKind::Invalid`] for a parameter that is unknown or
+    /// appears more than once.
+    pub(crate) fn parse(query: Option<&str>, compatibility: Compatibility) -> Result<Self, Faults> {
+        let mut parsed = Self::default();
+        for (name, value) in parameters(query)? {
+            let slot = match name.as_str() {
+                "topic" => &mut parsed.topic,
+                "key" => &mut parsed.key,
+                // A request may be signed in its query (SigV4 presigned URLs).
+                name if name.starts_with("X-Amz-") || compatibility == Compatibility::Confluent => continue,
+                _ => {
+                    return Err(Faults::at(
+                        FaultKind::Invalid,
+                        "query",
+                        "unknown parameter; known are `topic` and `key`",
+                    ));
+                }
+            };
+            if slot.replace(value).is_some() {
+                return Err(Faults::at(
+                    FaultKind::Invalid,
+                    "query",
+                    "a parameter appears more than once; give it once",
+                ));
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// The key, from the query or from the header `Kafka-Key`.
+    ///
+    /// # Errors
+    /// [`FaultKind::Invalid`] when both are there and differ.
+    pub(crate) fn key(self, header: Option<Bytes>) -> Result<Option<Bytes>, Faults> {
+        match (self.key, header) {
+            (Some(key), Some(header)) if key.as_bytes() != header => {
+                Err(Faults::at(FaultKind::Invalid, "Kafka-Key", "contradicts `?key=`; leave one of them out"))
+            }
+            (key, header) => Ok(key.map(Bytes::from).or(header)),
+        }
+    }
+}
 
 /// Name and value of each parameter, in order (`application/x-www-form-urlencoded`: `+` is a space).
-///
-/// # Errors
-/// 400 for a broken percent escape or bytes that are no UTF-8.
-pub(crate) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, Problem> {
+fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, Faults> {
     let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {
@@ -16,28 +70,17 @@ pub(crate) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, P
         .collect()
 }
 
-fn decode(text: &str) -> Result<String, Problem> {
-    let fault = || {
-        let detail = "a percent escape is broken or gives no UTF-8";
-        let error = FieldError { pointer: "query".to_owned(), detail: detail.to_owned() };
-        Problem::new(Kind::Malformed, format!("query: {detail}")).with_errors(vec![error])
-    };
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16));
-                match (digit(), digit()) {
-                    (Some(high), Some(low)) => (high * 16 + low) as u8,
-                    _ => return Err(fault()),
-                }
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).map_err(|_| fault())
+fn decode(text: &str) -> Result<String, Faults> {
+    let decoded = percent_decode_str(&text.replace('+', " ")).decode_utf8().map(|text| text.into_owned());
+    // The crate leaves a broken escape as it is.
+    decoded.ok().filter(|_| text.split('%').skip(1).all(completes_escape)).ok_or_else(|| {
+        Faults::at(FaultKind::Malformed, "query", "a percent escape is broken or does not decode to UTF-8")
+    })
+}
+
+/// Whether this text behind a `%` makes an escape of it.
+pub(crate) fn completes_escape(rest: &str) -> bool {
+    rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 #[cfg(test)]
@@ -55,7 +98,7 @@ mod tests {
     #[test]
     fn what_does_not_decode_is_a_400() {
         for query in ["key=%", "key=%4", "key=%zz", "key=%FF", "%C0%A0=x"] {
-            assert_eq!(parameters(Some(query)).map_err(|p| p.kind), Err(Kind::Malformed), "{query}");
+            assert_eq!(parameters(Some(query)).map_err(|faults| faults.kind), Err(FaultKind::Malformed), "{query}");
         }
     }
 }

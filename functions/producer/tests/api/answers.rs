@@ -5,7 +5,7 @@ use std::time::Duration;
 use msk_shared::kafka::{Delivery, FailureCause, Persisted, PublishFailure, PublishResult};
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::support::{Answer, Call, Scripted, app, app_with, not_sent, try_invoke};
+use crate::calls::{Call, HttpAnswer, Scripted, app, app_with, not_sent, try_invoke};
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -68,9 +68,9 @@ async fn the_shapes_of_failures() {
 }
 
 /// Status, `error_code`, retriable, persisted and `Retry-After` of a request whose records all fail alike.
-type Told = (u16, u64, bool, String, bool);
+type Reported = (u16, u64, bool, String, bool);
 
-async fn told(failure: PublishFailure) -> Told {
+async fn reported(failure: PublishFailure) -> Reported {
     let answer = two().send(&app(Scripted::failing(failure))).await;
     let (status, error_code) = answer.problem();
     let body = answer.json();
@@ -117,27 +117,27 @@ async fn each_cause_has_its_status() {
             _ => (503, 50302, true, true),
         };
         let expected = (status, error_code, retriable, "no".to_owned(), retry_after);
-        assert_eq!(told(not_sent(cause)).await, expected, "{cause:?}");
+        assert_eq!(reported(not_sent(cause)).await, expected, "{cause:?}");
         // What may have been written is a 504 whatever the cause.
-        assert_eq!(told(unknown(cause)).await, (504, 50003, true, "unknown".to_owned(), false), "{cause:?}");
+        assert_eq!(reported(unknown(cause)).await, (504, 50003, true, "unknown".to_owned(), false), "{cause:?}");
     }
 }
 
 #[tokio::test]
-async fn the_gravest_record_decides_the_status() {
-    let gravest_first = [
+async fn the_most_severe_failure_decides_the_status() {
+    let most_severe_first = [
         unknown(FailureCause::TimedOut),
         not_sent(FailureCause::NotEnoughReplicas),
         not_sent(FailureCause::QueueFull),
         not_sent(FailureCause::RecordTooLarge),
         not_sent(FailureCause::Rejected),
     ];
-    for (index, gravest) in gravest_first.iter().enumerate() {
-        for other in &gravest_first[index..] {
-            for pair in [[gravest, other], [other, gravest]] {
+    for (index, most_severe) in most_severe_first.iter().enumerate() {
+        for other in &most_severe_first[index..] {
+            for pair in [[most_severe, other], [other, most_severe]] {
                 let results = pair.into_iter().map(|failure| Err(*failure)).collect();
                 let answer = two().send(&app(playing(results))).await;
-                assert_eq!(answer.status, told(*gravest).await.0, "{pair:?}");
+                assert_eq!(answer.status, reported(*most_severe).await.0, "{pair:?}");
                 let unknown = pair.iter().any(|f| f.persisted == Persisted::Unknown);
                 assert_eq!(answer.json()["persisted"], if unknown { "unknown" } else { "no" }, "{pair:?}");
             }
@@ -147,7 +147,7 @@ async fn the_gravest_record_decides_the_status() {
 
 #[tokio::test]
 async fn confluent_mode_answers_200_with_the_failures_in_the_body() {
-    let confluent = |publisher| app_with(&[("STATUS_MODE", "confluent")], publisher);
+    let confluent = |publisher| app_with(&[("COMPATIBILITY", "confluent")], publisher);
     let none = confluent(Scripted::failing(unknown(FailureCause::TimedOut)));
     let answer = two().send(&none).await;
     assert_eq!(answer.status, 200);
@@ -201,14 +201,14 @@ async fn head_and_options_behave() {
     }
     let missing = Call::new("HEAD", "/topics/nothing").send(&router).await;
     assert_eq!((missing.status, missing.body.len()), (404, 0));
-    for route in msk_producer::router::ROUTES {
-        let target = route.path.replace("{topic}", "orders").replace("{partition}", "0");
+    for (path, methods) in msk_producer::api::router::paths() {
+        let target = path.replace("{topic}", "orders").replace("{partition}", "0");
         let options = Call::new("OPTIONS", &target).send(&router).await;
         assert_eq!((options.status, options.body.len()), (204, 0), "{target}");
         let allow = options.header("allow").unwrap().to_owned();
         let refused = Call::new("DELETE", &target).send(&router).await;
         assert_eq!((refused.status, refused.header("allow")), (405, Some(allow.as_str())), "{target}");
-        for method in route.methods {
+        for method in methods {
             assert!(allow.contains(method), "{target}: {allow}");
             // The handler is there: neither 404 for the route nor 405.
             let call = Call::new(method, &target).body("1").header("content-type", "application/json");
@@ -234,7 +234,7 @@ async fn a_publisher_that_breaks_the_deadline_is_not_waited_for() {
 async fn a_panic_is_a_500_in_the_apis_form() {
     let broken = app(Scripted::new(|_, _| panic!("injected")));
     for call in [two(), Call::post("/messages", "application/json", "1")] {
-        let answer: Answer = call.send(&broken).await;
+        let answer: HttpAnswer = call.send(&broken).await;
         assert_eq!(answer.problem(), (500, 500));
         // The records were handed over: what became of them is lost with the panic.
         let body = answer.json();
@@ -258,7 +258,7 @@ async fn a_message_has_places_of_its_own() {
         (&router, message("strict.topic", 1), "Kafka-Key", "Kafka-Key: missing"),
         (&router, nowhere, "Kafka-Partition", "Kafka-Partition: does not exist"),
         (&router, message("orders", 1_000_001), "", "the record has 1000003 bytes"),
-        (&binary_only, message("orders", 1), "", "this topic does not take the format json"),
+        (&binary_only, message("orders", 1), "", "this topic does not accept the format json"),
     ] {
         let answer = call.send(router).await;
         let body = answer.json();

@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 use serde_json::Value;
 use std::time::Duration;
 
-use crate::support::{Answer, Call, JSON_V2, Scripted, app, try_invoke};
+use crate::calls::{Call, HttpAnswer, JSON_V2, Scripted, app, try_invoke};
 
 /// What became of the cases of one test.
 #[derive(Default)]
@@ -21,7 +21,7 @@ struct Shares {
 }
 
 impl Shares {
-    fn note(&self, answer: Option<&Answer>) {
+    fn note(&self, answer: Option<&HttpAnswer>) {
         let slot = match answer.map(|answer| answer.status) {
             Some(200..=299) => &self.accepted,
             Some(_) => &self.refused,
@@ -63,7 +63,7 @@ fn run<T: std::fmt::Debug>(
 }
 
 /// The answer is a 2xx or a well-formed 4xx.
-fn judge(answer: &Answer) -> Result<(), TestCaseError> {
+fn judge(answer: &HttpAnswer) -> Result<(), TestCaseError> {
     match answer.status {
         200 | 204 => Ok(()),
         400..=499 => {

@@ -1,6 +1,6 @@
 //! Everything that can be wrong with a request: its answer is the specification's, it is no 5xx, and nothing is written.
 
-use crate::support::{Answer, Call, JSON_V2, Scripted, app};
+use crate::calls::{Call, HttpAnswer, JSON_V2, Scripted, app};
 
 const BINARY: &str = "application/vnd.kafka.binary.v2+json";
 const TEXT: &str = "application/vnd.kafka.text.v2+json";
@@ -56,7 +56,12 @@ fn what_does_not_decode() -> Vec<Case> {
         case("empty body", records(""), MALFORMED, "malformed JSON: the text ends"),
         case("white space only", records(" \n"), MALFORMED, "the text ends where a value is expected at byte 2"),
         case("truncated JSON", records(r#"{"records":[{"value":1}"#), MALFORMED, "at byte 23"),
-        case("something behind", records(r#"{"records":[{"value":1}]} x"#), MALFORMED, "something follows"),
+        case(
+            "something behind",
+            records(r#"{"records":[{"value":1}]} x"#),
+            MALFORMED,
+            "unexpected text after the value",
+        ),
         case("single quotes", records("{'records':[]}"), MALFORMED, "expected a string"),
         case("duplicate member", records(r#"{"records":[],"records":[]}"#), MALFORMED, "appears twice"),
         case("duplicate in a record", records(r#"{"records":[{"value":1,"value":2}]}"#), MALFORMED, "appears twice"),
@@ -196,7 +201,7 @@ fn what_does_not_fit() -> Vec<Case> {
             "format not taken",
             strict(r#"{"records":[{"key":1,"value":"YQ==","value_format":"binary"}]}"#),
             INVALID,
-            "does not take the format binary; it takes: json",
+            "does not accept the format binary; it accepts: json",
         ),
         case(
             "partition beyond",
@@ -205,10 +210,10 @@ fn what_does_not_fit() -> Vec<Case> {
             "/records/1/partition: does not exist; the topic has partitions 0 to 3",
         ),
         case("partition of the path beyond", to("4"), NO_PARTITION, "partitions 0 to 3"),
-        case("partition of the path as text", to("first"), NO_PARTITION, "names no partition"),
-        case("partition of the path negative", to("-1"), NO_PARTITION, "names no partition"),
-        case("partition of the path signed", to("+1"), NO_PARTITION, "names no partition"),
-        case("partition of the path huge", to("99999999999"), NO_PARTITION, "names no partition"),
+        case("partition of the path as text", to("first"), NO_PARTITION, "does not name a partition"),
+        case("partition of the path negative", to("-1"), NO_PARTITION, "does not name a partition"),
+        case("partition of the path signed", to("+1"), NO_PARTITION, "does not name a partition"),
+        case("partition of the path huge", to("99999999999"), NO_PARTITION, "does not name a partition"),
         case("partitions contradict", contradiction, INVALID, "contradicts the partition in the path"),
     ]
 }
@@ -216,7 +221,7 @@ fn what_does_not_fit() -> Vec<Case> {
 fn what_is_not_there() -> Vec<Case> {
     let to = |topic: &str| Call::post(format!("/topics/{topic}"), JSON_V2, many(1));
     vec![
-        case("unknown topic", to("payments"), NO_TOPIC, "not written here"),
+        case("unknown topic", to("payments"), NO_TOPIC, "cannot be written here"),
         case("other case", to("Orders"), NO_TOPIC, ""),
         case("topic with NUL", to("a%00b"), NO_TOPIC, ""),
         case("topic of 250 characters", to(&"t".repeat(250)), NO_TOPIC, ""),
@@ -256,9 +261,9 @@ fn what_is_of_the_wrong_type() -> Vec<Case> {
         case("gzip bomb", compressed("gzip"), MEDIA, "Content-Encoding"),
         case("zstd", compressed("zstd"), MEDIA, "Content-Encoding"),
         case("two codings", compressed("gzip, br"), MEDIA, "Content-Encoding"),
-        case("no type, no JSON", without_type("x"), MEDIA, "Content-Type is missing"),
-        case("no type, no records", without_type("{}"), MEDIA, "Content-Type is missing"),
-        case("no type, no body", without_type(""), MEDIA, "Content-Type is missing"),
+        case("no type, no JSON", without_type("x"), MEDIA, "the Content-Type is missing"),
+        case("no type, no records", without_type("{}"), MEDIA, "the Content-Type is missing"),
+        case("no type, no body", without_type(""), MEDIA, "the Content-Type is missing"),
         case("plain JSON without records", plain(r#"{"id":1}"#), INVALID, "/messages"),
         case("plain JSON that is a list", plain("[1]"), INVALID, "/messages"),
         case("plain JSON with records of another kind", plain(r#"{"records":7}"#), INVALID, "/messages"),
@@ -308,7 +313,7 @@ fn all() -> Vec<Case> {
     .collect()
 }
 
-fn check(case: &Case, way: &str, answer: &Answer) {
+fn check(case: &Case, way: &str, answer: &HttpAnswer) {
     let name = case.name;
     let body = answer.json();
     assert_eq!(answer.problem(), (case.status, case.error_code), "{name}, {way}: {body}");
@@ -379,7 +384,7 @@ async fn one_answer_names_every_fault_up_to_twenty() {
 #[tokio::test]
 async fn in_confluent_mode_unknown_fields_are_ignored() {
     let publisher = Scripted::default();
-    let router = crate::support::app_with(&[("STATUS_MODE", "confluent")], publisher.clone());
+    let router = crate::calls::app_with(&[("COMPATIBILITY", "confluent")], publisher.clone());
     let body = r#"{"records":[{"value":1,"vale":2}],"value_schema_id":7}"#;
     assert_eq!(records(body).send(&router).await.status, 200);
     assert_eq!(publisher.records().len(), 1);

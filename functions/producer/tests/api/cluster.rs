@@ -13,7 +13,7 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::support::{Answer, Call, JSON_V2, try_invoke};
+use crate::calls::{Call, HttpAnswer, JSON_V2, try_invoke};
 
 const BINARY: &str = "application/vnd.kafka.binary.v2+json";
 const TEXT: &str = "application/vnd.kafka.text.v2+json";
@@ -43,11 +43,11 @@ impl Cluster {
         let servers = brokers.bootstrap_servers();
         let base = [("KAFKA_BOOTSTRAP_SERVERS", servers.as_str()), ("KAFKA_AUTH", "none"), ("TOPICS", "orders")];
         let env = EnvReader::new(base.into_iter().chain(variables.iter().copied()));
-        let app = msk_producer::start::start(env, Instant::now()).await.unwrap();
-        Self { brokers, router: msk_producer::router::app(app) }
+        let app = msk_producer::app::start(env, Instant::now()).await.unwrap();
+        Self { brokers, router: app.router }
     }
 
-    async fn send(&self, call: Call) -> Answer {
+    async fn send(&self, call: Call) -> HttpAnswer {
         call.send(&self.router).await
     }
 
@@ -295,9 +295,8 @@ async fn a_cluster_that_is_down_at_init_does_not_fail_it() {
         ("TOPICS", "orders"),
         ("DELIVERY_TIMEOUT_MS", "2000"),
     ]);
-    let app = msk_producer::start::start(env, started).await.unwrap();
+    let router = msk_producer::app::start(env, started).await.unwrap().router;
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
-    let router = msk_producer::router::app(app);
     assert_eq!(Call::get("/healthz").send(&router).await.status, 200);
     let ready = Call::get("/readyz").send(&router).await;
     assert_eq!((ready.status, &ready.json()["checks"]["brokers"] != "ok"), (503, true), "{:?}", ready.body);

@@ -1,7 +1,7 @@
 //! `docs/http-api.md` says what the code does: problem documents point into it.
 
-use msk_producer::problem::Kind;
-use msk_producer::router::ROUTES;
+use msk_producer::api::problem::ProblemKind;
+use msk_producer::api::router::paths;
 
 fn page() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/http-api.md")).unwrap()
@@ -10,7 +10,7 @@ fn page() -> String {
 #[test]
 fn every_problems_type_is_a_section_with_its_status_and_code() {
     let page = page();
-    for kind in Kind::ALL {
+    for kind in ProblemKind::ALL {
         let heading = format!("### {}\n\n", kind.slug());
         let (_, section) = page.split_once(&heading).unwrap_or_else(|| panic!("{heading:?} is missing"));
         let section = section.split("\n### ").next().unwrap();
@@ -24,9 +24,9 @@ fn every_problems_type_is_a_section_with_its_status_and_code() {
 #[test]
 fn every_route_is_in_the_table() {
     let page = page();
-    for route in ROUTES {
-        for method in route.methods {
-            assert!(page.contains(&format!("| `{method} {}` |", route.path)), "{method} {}", route.path);
+    for (path, methods) in paths() {
+        for method in methods {
+            assert!(page.contains(&format!("| `{method} {path}` |")), "{method} {path}");
         }
     }
 }

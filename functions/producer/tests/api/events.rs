@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use msk_shared::kafka::OutboundRecord;
 
-use crate::support::{Answer, Scripted, app_with, try_invoke};
+use crate::calls::{HttpAnswer, Scripted, app_with, try_invoke};
 
 /// What comes of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum Effect {
     /// Status 200, and so many records.
     Records(usize),
     /// A status and an `error_code`; nothing is written.
@@ -19,10 +19,10 @@ enum Outcome {
     NoHttpEvent,
 }
 
-use Outcome::{NoHttpEvent, Problem, Records};
+use Effect::{NoHttpEvent, Problem, Records};
 
 /// Every file `events/apigw-<name>.json`.
-const EVENTS: [(&str, Outcome); 29] = [
+const EVENTS: [(&str, Effect); 29] = [
     ("records-text", Records(2)),
     ("records-base64", Records(2)),
     ("message-text", Records(1)),
@@ -58,7 +58,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../events")
 }
 
-async fn play(name: &str) -> (Option<Answer>, Vec<OutboundRecord>) {
+async fn play(name: &str) -> (Option<HttpAnswer>, Vec<OutboundRecord>) {
     let payload = std::fs::read_to_string(folder().join(format!("apigw-{name}.json"))).unwrap();
     let publisher = Scripted::default();
     let router = app_with(&[("TOPICS", "orders,payments,audit")], publisher.clone());

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use msk_shared::kafka::{Header, OutboundRecord};
 
-use crate::support::{Call, JSON_V2, Scripted, app};
+use crate::calls::{Call, JSON_V2, Scripted, app};
 
 const BINARY: &str = "application/vnd.kafka.binary.v2+json";
 const TEXT: &str = "application/vnd.kafka.text.v2+json";

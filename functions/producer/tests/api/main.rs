@@ -15,8 +15,8 @@
 mod answers;
 mod arbitrary;
 mod bad_requests;
+mod calls;
 mod cluster;
 mod docs;
 mod events;
 mod good_requests;
-mod support;

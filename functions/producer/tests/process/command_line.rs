@@ -38,7 +38,7 @@ fn a_wrong_command_line_says_what_to_give() {
 
 #[test]
 fn everything_wrong_with_the_environment_is_named_in_one_line() {
-    let variables = [("MAX_RECORDS", "0"), ("STATUS_MODE", "x"), ("LOG_LEVEL", "x"), ("IDEMPOTENCY_TABLE", "canary")];
+    let variables = [("MAX_RECORDS", "0"), ("COMPATIBILITY", "x"), ("LOG_LEVEL", "x"), ("IDEMPOTENCY_TABLE", "canary")];
     let (code, log, _) = run(&["--http", "127.0.0.1:0"], &variables);
     assert_eq!(code, Some(1));
     let line: Value = serde_json::from_str(&log).unwrap();
@@ -47,7 +47,7 @@ fn everything_wrong_with_the_environment_is_named_in_one_line() {
         "KAFKA_BOOTSTRAP_SERVERS",
         "TOPICS",
         "MAX_RECORDS",
-        "STATUS_MODE",
+        "COMPATIBILITY",
         "LOG_LEVEL",
         "IDEMPOTENCY_TABLE",
         "AWS_REGION",
@@ -58,7 +58,7 @@ fn everything_wrong_with_the_environment_is_named_in_one_line() {
 }
 
 #[test]
-fn a_busy_port_is_told() {
+fn a_port_in_use_is_reported() {
     let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = busy.local_addr().unwrap().to_string();
     let variables = [("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"), ("KAFKA_AUTH", "none"), ("TOPICS", "orders")];

@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
     }
 
     fn unicode_escape(&mut self) -> Parsed<char> {
-        const LONE: &str = "half of a surrogate pair in a string is no character";
+        const LONE: &str = "an unpaired surrogate in a string";
         let high = self.four_hex_digits()?;
         let code = match high {
             0xD800..=0xDBFF => {

@@ -1,0 +1,22 @@
+//! The HTTP API: a router over shared state, and what every request passes on its way in and out.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`router`] | the table of routes |
+//! | `middleware`, `request_info` | around every request: its id, its deadline, its log line, its metrics |
+//! | `routes` | one file per resource |
+//! | `publishing` | from checked records to delivery results, within the deadline |
+//! | [`problem`] | failures as HTTP: the one place that maps causes to statuses |
+//! | `answer` | answers with a JSON body |
+//! | `request_metrics` | a request's line of CloudWatch metrics |
+//! | [`state`] | what all requests share |
+
+mod answer;
+mod middleware;
+pub mod problem;
+mod publishing;
+pub(crate) mod request_info;
+mod request_metrics;
+pub mod router;
+pub mod routes;
+pub mod state;

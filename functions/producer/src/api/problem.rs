@@ -1,0 +1,399 @@
+//! What goes wrong, and how the caller learns of it: RFC 9457 problem documents that also carry the fields which clients of
+//! Confluent (`error_code`, `message`) and Strimzi (`validation_errors`) read. The one place that maps causes to HTTP.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
+use msk_shared::kafka::{FailureCause, Persisted, PublishFailure, PublishResult};
+use serde::Serialize;
+
+use super::answer::{self, KAFKA_REST_JSON};
+use crate::record_result::{RecordResult, persisted_word};
+use crate::request::faults::{Fault, FaultKind, Faults, Oversize};
+
+/// A kind of failure as a caller sees it: one status, one `error_code`, one page in the docs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProblemKind {
+    /// Bytes that do not decode.
+    Malformed,
+    /// No such route.
+    RouteNotFound,
+    /// The topic is not in `TOPICS`.
+    TopicNotFound,
+    /// The topic has no such partition.
+    PartitionNotFound,
+    /// The route has no such method.
+    MethodNotAllowed,
+    /// The request or a record is too large.
+    TooLarge,
+    /// Media type or content encoding.
+    UnsupportedMediaType,
+    /// Wrong shape, or against the topic's policy.
+    Invalid,
+    /// No record, or too many.
+    RecordCount,
+    /// The local queue or the broker's quota.
+    Busy,
+    /// The cluster cannot be written now; surely nothing was written.
+    Unavailable,
+    /// Not acknowledged in time; may have been written.
+    Unacknowledged,
+    /// A fault of this program.
+    Internal,
+}
+
+/// One row of the API's table of errors.
+struct Row {
+    slug: &'static str,
+    title: &'static str,
+    status: StatusCode,
+    error_code: u32,
+    retriable: bool,
+    retry_after_s: Option<&'static str>,
+}
+
+/// A row that a retry without a change does not help.
+const fn fault(slug: &'static str, title: &'static str, status: StatusCode, error_code: u32) -> Row {
+    Row { slug, title, status, error_code, retriable: false, retry_after_s: None }
+}
+
+/// A row that a retry may help.
+const fn passing(slug: &'static str, title: &'static str, status: StatusCode, error_code: u32) -> Row {
+    Row { slug, title, status, error_code, retriable: true, retry_after_s: None }
+}
+
+impl Row {
+    const fn after(self, seconds: &'static str) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+}
+
+impl ProblemKind {
+    /// All kinds, in the order of the documentation.
+    pub const ALL: [Self; 13] = [
+        Self::Malformed,
+        Self::RouteNotFound,
+        Self::TopicNotFound,
+        Self::PartitionNotFound,
+        Self::MethodNotAllowed,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::Invalid,
+        Self::RecordCount,
+        Self::Busy,
+        Self::Internal,
+        Self::Unavailable,
+        Self::Unacknowledged,
+    ];
+
+    const fn row(self) -> Row {
+        use StatusCode as S;
+        match self {
+            Self::Malformed => fault("malformed", "The request does not decode", S::BAD_REQUEST, 400),
+            Self::RouteNotFound => fault("route-not-found", "No such route", S::NOT_FOUND, 404),
+            Self::TopicNotFound => fault("topic-not-found", "No such topic", S::NOT_FOUND, 40401),
+            Self::PartitionNotFound => fault("partition-not-found", "No such partition", S::NOT_FOUND, 40402),
+            Self::MethodNotAllowed => fault("method-not-allowed", "Method not allowed", S::METHOD_NOT_ALLOWED, 405),
+            Self::TooLarge => fault("too-large", "Too large", S::PAYLOAD_TOO_LARGE, 413),
+            Self::UnsupportedMediaType => {
+                fault("unsupported-media-type", "Unsupported media type", S::UNSUPPORTED_MEDIA_TYPE, 415)
+            }
+            Self::Invalid => fault("invalid", "The request is not valid", S::UNPROCESSABLE_ENTITY, 42206),
+            Self::RecordCount => fault("record-count", "No record, or too many", S::UNPROCESSABLE_ENTITY, 42208),
+            Self::Busy => passing("busy", "Too many requests", S::TOO_MANY_REQUESTS, 42901).after("1"),
+            Self::Internal => fault("internal", "Internal error", S::INTERNAL_SERVER_ERROR, 500),
+            Self::Unavailable => {
+                passing("unavailable", "The cluster cannot be written now", S::SERVICE_UNAVAILABLE, 50302).after("2")
+            }
+            Self::Unacknowledged => passing("unacknowledged", "Not acknowledged in time", S::GATEWAY_TIMEOUT, 50003),
+        }
+    }
+
+    /// The HTTP status.
+    pub const fn status(self) -> StatusCode {
+        self.row().status
+    }
+
+    /// The code that Confluent's clients read.
+    pub const fn error_code(self) -> u32 {
+        self.row().error_code
+    }
+
+    /// Whether the same request may succeed later.
+    pub const fn retriable(self) -> bool {
+        self.row().retriable
+    }
+
+    /// The name of the kind's section in `docs/http-api.md`.
+    pub const fn slug(self) -> &'static str {
+        self.row().slug
+    }
+
+    /// How a record's failure is reported. What may have been written is a 504 whatever the cause: only then does a caller
+    /// have to fear a duplicate.
+    pub fn for_failure(failure: &PublishFailure) -> Self {
+        if failure.persisted == Persisted::Unknown {
+            return Self::Unacknowledged;
+        }
+        match failure.cause {
+            FailureCause::QueueFull | FailureCause::Throttled => Self::Busy,
+            FailureCause::RecordTooLarge => Self::TooLarge,
+            FailureCause::PartitionMissing => Self::PartitionNotFound,
+            FailureCause::Rejected => Self::Invalid,
+            FailureCause::NoTimeLeft
+            | FailureCause::CircuitOpen
+            | FailureCause::TopicMissing
+            | FailureCause::BrokersUnreachable
+            | FailureCause::NotEnoughReplicas
+            | FailureCause::TimedOut
+            // Our own credentials: never a 401 or 403, which would blame the caller's.
+            | FailureCause::Authentication
+            | FailureCause::TopicAuthorization
+            | FailureCause::ClusterAuthorization
+            | FailureCause::Fatal
+            | FailureCause::Other(_) => Self::Unavailable,
+        }
+    }
+
+    /// How severe a record's failure is when it decides a whole request's status: 504, 503, 429, 413, then the rest.
+    pub(crate) fn severity(self) -> u16 {
+        match self.status() {
+            StatusCode::GATEWAY_TIMEOUT => 5,
+            StatusCode::SERVICE_UNAVAILABLE => 4,
+            StatusCode::TOO_MANY_REQUESTS => 3,
+            StatusCode::PAYLOAD_TOO_LARGE => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// What a caller is told about a record's failure: never library output, host names, tokens or bodies.
+pub(crate) fn failure_text(failure: &PublishFailure) -> &'static str {
+    match (failure.cause, failure.persisted) {
+        (FailureCause::NoTimeLeft, _) => "too little time was left to write; nothing was sent",
+        (FailureCause::CircuitOpen, _) => "the cluster has not answered lately; nothing was sent",
+        (FailureCause::QueueFull, _) => "too many records are waiting to be sent; nothing of this record was sent",
+        (FailureCause::Throttled, _) => "the cluster's quota is used up",
+        (FailureCause::RecordTooLarge, _) => "the record is larger than the cluster takes",
+        (FailureCause::TopicMissing, _) => "the topic is configured here but the cluster does not have it",
+        (FailureCause::PartitionMissing, _) => "the topic has no such partition",
+        (FailureCause::Rejected, _) => "the cluster refuses the record itself, for example its timestamp",
+        (FailureCause::Authentication, _) => "the cluster refused this service's credentials",
+        (FailureCause::TopicAuthorization | FailureCause::ClusterAuthorization, _) => {
+            "the cluster does not permit this service to write"
+        }
+        (FailureCause::NotEnoughReplicas, Persisted::No) => "too few in-sync replicas; the record was not written",
+        (FailureCause::NotEnoughReplicas, Persisted::Unknown) => {
+            "written, but not to enough replicas; it may be lost or kept"
+        }
+        (FailureCause::BrokersUnreachable, Persisted::No) => "no broker could be reached; the record was not written",
+        (FailureCause::TimedOut, Persisted::No) => "not accepted by the cluster in time; the record was not written",
+        (_, Persisted::No) => "the record was not written",
+        (_, Persisted::Unknown) => "no acknowledgement in time; the record may have been written",
+    }
+}
+
+/// One record's result, as answers show it.
+pub(crate) fn record_result(result: &PublishResult) -> RecordResult {
+    match result {
+        Ok(delivery) => RecordResult::written(delivery),
+        Err(failure) => {
+            let kind = ProblemKind::for_failure(failure);
+            RecordResult::failed(kind.error_code(), failure_text(failure), kind.retriable(), failure.persisted)
+        }
+    }
+}
+
+/// A failed request.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    kind: ProblemKind,
+    /// One sentence for a human.
+    detail: String,
+    /// The places that are wrong.
+    errors: Vec<Fault>,
+    persisted: Persisted,
+    limit_bytes: Option<usize>,
+    actual_bytes: Option<usize>,
+    /// The record that the problem is about.
+    index: Option<usize>,
+    offsets: Option<Vec<RecordResult>>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem before anything was written.
+    pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            persisted: Persisted::No,
+            limit_bytes: None,
+            actual_bytes: None,
+            index: None,
+            offsets: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// The problem of a question to the cluster that failed.
+    pub(crate) fn for_failure(failure: &PublishFailure) -> Self {
+        Self { persisted: failure.persisted, ..Self::new(ProblemKind::for_failure(failure), failure_text(failure)) }
+    }
+
+    /// The problem of a record of this many bytes that could not be written. The limit of one that is too large for the
+    /// cluster is not known.
+    pub(crate) fn for_record(failure: &PublishFailure, size: usize) -> Self {
+        let actual_bytes = (failure.cause == FailureCause::RecordTooLarge).then_some(size);
+        Self { actual_bytes, ..Self::for_failure(failure) }
+    }
+
+    /// The problem of a request of which no record was written, with every record's result: the first of the most severe
+    /// failures decides. `sizes` are those of the records, in bytes.
+    pub(crate) fn for_results(sizes: &[usize], results: &[PublishResult]) -> Self {
+        let failures =
+            || results.iter().zip(sizes).enumerate().filter_map(|(i, (r, size))| Some((i, size, r.as_ref().err()?)));
+        let offsets = Some(results.iter().map(record_result).collect());
+        let persisted = failures().map(|(.., failure)| failure.persisted).max().unwrap_or(Persisted::Unknown);
+        let most_severe = failures().rev().max_by_key(|(.., failure)| ProblemKind::for_failure(failure).severity());
+        let problem = match most_severe {
+            Some((index, size, failure)) => {
+                let index = (failure.cause == FailureCause::RecordTooLarge).then_some(index);
+                Self { index, ..Self::for_record(failure, *size) }
+            }
+            // The publisher gives one result per record, and a request has at least one.
+            None => Self::new(ProblemKind::Internal, "the delivery results of the records are unknown"),
+        };
+        Self { persisted, offsets, ..problem }
+    }
+
+    /// Adds a header to the answer.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    /// Says that records may have been written.
+    pub(crate) fn possibly_persisted(self) -> Self {
+        Self { persisted: Persisted::Unknown, ..self }
+    }
+
+    /// The answer: the document, under a media type.
+    pub(crate) fn render(&self, request_id: &str, trace_id: Option<&str>, media_type: &'static str) -> Response {
+        let row = self.kind.row();
+        let document = Document {
+            r#type: format!("{DOCS}#{}", row.slug),
+            title: row.title,
+            status: row.status.as_u16(),
+            detail: &self.detail,
+            instance: request_id,
+            error_code: row.error_code,
+            message: &self.detail,
+            errors: self.errors.iter().map(FieldError::from).collect(),
+            validation_errors: self.errors.iter().map(ToString::to_string).collect(),
+            // The same record with the same `Idempotency-Key` is safe to send again, and may be missing if it is not.
+            retriable: row.retriable || self.persisted == Persisted::Unknown,
+            persisted: persisted_word(self.persisted),
+            request_id,
+            trace_id,
+            limit_bytes: self.limit_bytes,
+            actual_bytes: self.actual_bytes,
+            index: self.index,
+            offsets: self.offsets.as_deref(),
+        };
+        let mut response = answer::json(row.status, media_type, &document);
+        let headers = response.headers_mut();
+        headers.extend(row.retry_after_s.map(|seconds| (RETRY_AFTER, HeaderValue::from_static(seconds))));
+        headers.extend(self.headers.iter().cloned());
+        response
+    }
+}
+
+/// Says which media types a resource accepts in a POST (LDP 7.1; the `http` crate has no constant).
+const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+
+impl From<Faults> for Problem {
+    fn from(faults: Faults) -> Self {
+        let problem = |kind| Self::new(kind, faults.summary());
+        let problem = match faults.kind {
+            FaultKind::Malformed => problem(ProblemKind::Malformed),
+            FaultKind::MediaType(accepted) => {
+                problem(ProblemKind::UnsupportedMediaType).with_header(ACCEPT_POST, accepted)
+            }
+            // RFC 9110, 15.5.16: Accept-Encoding in a 415 says which codings would have been accepted.
+            FaultKind::ContentEncoding => {
+                problem(ProblemKind::UnsupportedMediaType).with_header(ACCEPT_ENCODING, "identity")
+            }
+            FaultKind::Invalid => problem(ProblemKind::Invalid),
+            FaultKind::RecordCount => problem(ProblemKind::RecordCount),
+            FaultKind::TooLarge => problem(ProblemKind::TooLarge),
+            FaultKind::PartitionNotFound => problem(ProblemKind::PartitionNotFound),
+        };
+        let (limit_bytes, actual_bytes, index) = match faults.oversize {
+            Some(Oversize { limit_bytes, actual_bytes, index }) => (Some(limit_bytes), Some(actual_bytes), index),
+            None => (None, None, None),
+        };
+        let errors = faults.named.into_iter().filter(|fault| fault.pointer.is_some()).collect();
+        Self { errors, limit_bytes, actual_bytes, index, ..problem }
+    }
+}
+
+/// A handler's problem travels as an extension of the response to the middleware, which renders it.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.kind.status().into_response();
+        response.extensions_mut().insert(std::sync::Arc::new(self));
+        response
+    }
+}
+
+const DOCS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/http-api.md");
+/// RFC 9457.
+const PROBLEM_JSON: &str = "application/problem+json";
+
+/// The media type of a problem document: Kafka REST v2's if the caller asks for it.
+pub(crate) fn media_type_for(headers: &HeaderMap) -> &'static str {
+    let mut ranges = headers.get_all(ACCEPT).iter().flat_map(|value| value.to_str().unwrap_or_default().split(','));
+    let is_kafka_rest =
+        |range: &str| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(KAFKA_REST_JSON);
+    if ranges.any(is_kafka_rest) { KAFKA_REST_JSON } else { PROBLEM_JSON }
+}
+
+/// One place that is wrong.
+#[derive(Serialize)]
+struct FieldError<'a> {
+    pointer: &'a str,
+    detail: &'a str,
+}
+
+impl<'a> From<&'a Fault> for FieldError<'a> {
+    fn from(fault: &'a Fault) -> Self {
+        Self { pointer: fault.pointer.as_deref().unwrap_or_default(), detail: &fault.detail }
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    error_code: u32,
+    message: &'a str,
+    errors: Vec<FieldError<'a>>,
+    validation_errors: Vec<String>,
+    retriable: bool,
+    persisted: &'a str,
+    request_id: &'a str,
+    trace_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actual_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offsets: Option<&'a [RecordResult]>,
+}

@@ -1,0 +1,131 @@
+//! From checked records to the result of each delivery, within the deadline.
+
+use std::time::{Duration, Instant};
+
+use axum::response::{IntoResponse, Response};
+use msk_shared::deadline::Deadline;
+use msk_shared::kafka::{FailureCause, OutboundRecord, Persisted, PublishFailure, PublishResult};
+use msk_shared::names::TopicName;
+
+use super::problem::{Problem, ProblemKind};
+use super::request_metrics::Published;
+use super::state::{AppState, Backend};
+use crate::request::checks;
+use crate::request::faults::Places;
+use crate::topics::Topic;
+
+/// Reserved for the answer's way through the runtime and the gateway. The publisher reserves more; this holds if it fails to.
+const ANSWER: Duration = Duration::from_millis(400);
+
+/// The topic of this name, if callers may write it. An impossible name and an unlisted one are the same to them.
+pub(super) fn writable_topic<'a, B: Backend>(state: &'a AppState<B>, name: Option<&str>) -> Result<&'a Topic, Problem> {
+    name.and_then(|name| state.config.topics.get(name)).ok_or_else(|| {
+        let detail = "this topic cannot be written here; GET /topics lists those that can";
+        Problem::new(ProblemKind::TopicNotFound, detail)
+    })
+}
+
+/// How many partitions the cluster has for a topic.
+pub(super) async fn partition_count<B: Backend>(
+    state: &AppState<B>,
+    topic: &TopicName,
+    deadline: Deadline,
+) -> Result<u32, Problem> {
+    state.backend.partition_count(topic, deadline).await.map_err(|failure| {
+        tracing::error!(topic = %topic, cause = failure.cause.name(), "partitions unknown");
+        Problem::for_failure(&failure)
+    })
+}
+
+/// Asks the cluster whether the partitions that records name exist; a request that names none asks nothing.
+///
+/// # Errors
+/// 404/40402 for a partition that does not exist, or the problem of a cluster that cannot be asked.
+pub(super) async fn check_partitions<B: Backend>(
+    state: &AppState<B>,
+    records: &[OutboundRecord],
+    places: Places,
+    deadline: Deadline,
+) -> Result<(), Problem> {
+    let Some(named) = records.iter().find(|record| record.partition.is_some()) else { return Ok(()) };
+    let count = partition_count(state, &named.topic, deadline).await?;
+    Ok(checks::partitions_exist(records, count, places)?)
+}
+
+/// What became of a request's records, in their order.
+pub(super) struct DeliveryResults {
+    /// The records' sizes in bytes.
+    pub(super) sizes: Vec<usize>,
+    pub(super) results: Vec<PublishResult>,
+    latency: Duration,
+}
+
+/// Publishes records and waits for the result of each delivery, within the deadline whatever happens.
+pub(super) async fn publish_within<B: Backend>(
+    state: &AppState<B>,
+    records: Vec<OutboundRecord>,
+    deadline: Deadline,
+) -> DeliveryResults {
+    let started = Instant::now();
+    let sizes: Vec<usize> = records.iter().map(OutboundRecord::size).collect();
+    let publishing = state.backend.publish(records, deadline);
+    let results = tokio::time::timeout_at(deadline.less(ANSWER).instant().into(), publishing).await;
+    let results = results.unwrap_or_else(|_| {
+        tracing::error!("the publisher did not keep the deadline");
+        let unknown = PublishFailure { cause: FailureCause::TimedOut, persisted: Persisted::Unknown };
+        vec![Err(unknown); sizes.len()]
+    });
+    log_failures(&results);
+    DeliveryResults { sizes, results, latency: started.elapsed() }
+}
+
+impl DeliveryResults {
+    /// The answer, with the numbers for the log and the metrics.
+    pub(super) fn respond(&self, answer: Result<Response, Problem>) -> Response {
+        let mut response = answer.into_response();
+        response.extensions_mut().insert(Published::from_results(&self.sizes, &self.results, self.latency));
+        response
+    }
+}
+
+/// One line per cause, at the boundary; causes that are faults of the deployment or of our rights are errors.
+fn log_failures(results: &[PublishResult]) {
+    let mut logged: Vec<FailureCause> = Vec::new();
+    for failure in results.iter().filter_map(|result| result.as_ref().err()) {
+        if logged.contains(&failure.cause) {
+            continue;
+        }
+        logged.push(failure.cause);
+        let records = results.iter().filter(|r| r.as_ref().is_err_and(|f| f.cause == failure.cause)).count();
+        let cause = failure.cause.name();
+        match failure.cause {
+            FailureCause::TopicMissing => {
+                tracing::error!(cause, records, "deployment fault: a topic of TOPICS is missing on the cluster");
+            }
+            FailureCause::TopicAuthorization => {
+                tracing::error!(
+                    cause,
+                    records,
+                    "permission missing: kafka-cluster:WriteData or kafka-cluster:DescribeTopic on the topic"
+                );
+            }
+            FailureCause::ClusterAuthorization => {
+                tracing::error!(
+                    cause,
+                    records,
+                    "permission missing: kafka-cluster:Connect or kafka-cluster:WriteDataIdempotently on the cluster"
+                );
+            }
+            FailureCause::Authentication => {
+                tracing::error!(
+                    cause,
+                    records,
+                    "the cluster refused our credentials, or none could be had (then a line \"no MSK IAM token\" says why): \
+                     check the role's kafka-cluster:Connect and its credentials"
+                );
+            }
+            FailureCause::Other(code) => tracing::warn!(cause, records, code = ?code, "records not acknowledged"),
+            _ => tracing::warn!(cause, records, "records not acknowledged"),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The routes: one table of paths, methods and handlers.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
+use http::StatusCode;
+use http::header::ALLOW;
+use msk_shared::kafka::KafkaPublisher;
+
+use super::middleware::request_layer;
+use super::problem::{Problem, ProblemKind};
+use super::routes::{health, message, records, topics, version};
+use super::state::{AppState, Backend};
+
+/// A path, its methods with a meaning of their own, and their handlers. `OPTIONS` is answered everywhere, `HEAD` wherever
+/// `GET` is. Path parameters are in braces, as API Gateway and `cargo lambda watch` write them too.
+type Route<B> = (&'static str, &'static [&'static str], MethodRouter<Arc<AppState<B>>>);
+
+fn table<B: Backend>() -> [Route<B>; 7] {
+    [
+        ("/topics", &["GET"], get(topics::list)),
+        ("/topics/{topic}", &["GET", "POST"], get(topics::details).post(records::publish)),
+        ("/topics/{topic}/partitions/{partition}", &["POST"], post(records::publish)),
+        ("/messages", &["POST"], post(message::publish)),
+        ("/healthz", &["GET"], get(health::healthz)),
+        ("/readyz", &["GET"], get(health::readyz)),
+        ("/version", &["GET"], get(version::version)),
+    ]
+}
+
+/// Every path with its methods. The infrastructure's routes and the laptop's are compared with it.
+pub fn paths() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    table::<KafkaPublisher>().into_iter().map(|(path, methods, _)| (path, methods))
+}
+
+/// The API over any publisher: a pure function of its state.
+pub fn router<B: Backend>(state: Arc<AppState<B>>) -> Router {
+    let mut router = Router::new();
+    for (path, methods, handlers) in table() {
+        router = router.route(path, with_other_methods(methods, handlers));
+    }
+    let no_route =
+        async || Problem::new(ProblemKind::RouteNotFound, "no such route; see GET /topics and docs/http-api.md");
+    router.fallback(no_route).layer(from_fn_with_state(Arc::clone(&state), request_layer::<B>)).with_state(state)
+}
+
+/// Adds `OPTIONS`, and 405 with `Allow` for every other method.
+fn with_other_methods<S: Clone + Send + Sync + 'static>(
+    methods: &[&'static str],
+    handlers: MethodRouter<S>,
+) -> MethodRouter<S> {
+    let allow = match methods {
+        ["GET"] => "GET, HEAD, OPTIONS",
+        ["POST"] => "POST, OPTIONS",
+        _ => "GET, HEAD, POST, OPTIONS",
+    };
+    handlers.options(async move || (StatusCode::NO_CONTENT, [(ALLOW, allow)])).fallback(async move || {
+        Problem::new(ProblemKind::MethodNotAllowed, format!("this path accepts {allow}")).with_header(ALLOW, allow)
+    })
+}

@@ -1,0 +1,7 @@
+//! One file per resource: read the request, do it, answer.
+
+pub(crate) mod health;
+pub(crate) mod message;
+pub(crate) mod records;
+pub(crate) mod topics;
+pub mod version;

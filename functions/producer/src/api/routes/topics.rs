@@ -1,0 +1,71 @@
+//! `GET /topics` and `GET /topics/{topic}`: what may be written, and in which form.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::StatusCode;
+use msk_shared::names::TopicName;
+use serde::Serialize;
+
+use crate::api::answer::{self, KAFKA_REST_JSON};
+use crate::api::problem::Problem;
+use crate::api::publishing::{partition_count, writable_topic};
+use crate::api::request_info::RequestInfo;
+use crate::api::state::{AppState, Backend};
+
+/// The names of the topics that may be written, as Kafka REST v2 lists them.
+pub(crate) async fn list<B: Backend>(State(state): State<Arc<AppState<B>>>) -> Response {
+    let names: Vec<&TopicName> = state.config.topics.iter().map(|topic| &topic.name).collect();
+    answer::json(StatusCode::OK, KAFKA_REST_JSON, &names)
+}
+
+/// One topic: its partitions, its policy and the limits that hold for it.
+pub(crate) async fn details<B: Backend>(
+    State(state): State<Arc<AppState<B>>>,
+    Extension(info): Extension<RequestInfo>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let topic = writable_topic(&state, name.ok().map(|Path(name)| name).as_deref())?;
+    let partitions = partition_count(&state, &topic.name, info.deadline).await?;
+    let limits = &state.config.limits;
+    let record_bytes = limits.record_bytes.get();
+    let details = Details {
+        name: &topic.name,
+        partitions: (0..partitions).map(|partition| Partition { partition }).collect(),
+        key: if topic.policy.key_required { "required" } else { "optional" },
+        formats: topic.policy.format_names(),
+        schema: None,
+        limits: TopicLimits {
+            max_request_bytes: limits.request_bytes.get(),
+            max_records: limits.records.get(),
+            max_record_bytes: topic.policy.max_record_bytes.map_or(record_bytes, |own| own.get().min(record_bytes)),
+        },
+    };
+    Ok(answer::json(StatusCode::OK, KAFKA_REST_JSON, &details))
+}
+
+#[derive(Serialize)]
+struct Details<'a> {
+    name: &'a TopicName,
+    partitions: Vec<Partition>,
+    key: &'static str,
+    formats: Vec<&'static str>,
+    schema: Option<&'static str>,
+    limits: TopicLimits,
+}
+
+/// As Kafka REST v2 lists partitions, without leaders and replicas, which concern only the cluster.
+#[derive(Serialize)]
+struct Partition {
+    partition: u32,
+}
+
+#[derive(Serialize)]
+struct TopicLimits {
+    max_request_bytes: usize,
+    max_records: usize,
+    max_record_bytes: usize,
+}

@@ -1,0 +1,26 @@
+//! How a record's key or value is written in a request.
+
+/// The format of a key or value in a request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Any JSON, stored as compact JSON.
+    Json,
+    /// Base64 text, stored as the decoded bytes.
+    Binary,
+    /// A string, stored as its text without quotes.
+    Text,
+}
+
+impl Format {
+    /// Every format, in the order in which answers list them.
+    pub const ALL: [Self; 3] = [Self::Json, Self::Binary, Self::Text];
+
+    /// The word of a topic policy's `formats`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Binary => "binary",
+            Self::Text => "text",
+        }
+    }
+}

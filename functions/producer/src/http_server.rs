@@ -1,0 +1,69 @@
+//! The producer as a plain HTTP server, for containers and for like-for-like benchmarks.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+
+use crate::app::App;
+
+/// How long requests in flight may take to finish once the server is told to stop. None takes longer than its deadline.
+const DRAIN: Duration = Duration::from_secs(30);
+/// How long queued records may take after that: a container has 10 s or more between SIGTERM and its end.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Takes the address.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address}: choose another with --http"))
+}
+
+/// Serves until `stop` is ready, then lets requests in flight finish and sends what is queued.
+///
+/// # Errors
+/// When the listener fails for good.
+pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    // With port 0 only this line knows the port.
+    tracing::info!(address = listener.local_addr()?.to_string(), "listening");
+    let (drain, draining) = tokio::sync::oneshot::channel::<()>();
+    let server = axum::serve(listener, app.router).with_graceful_shutdown(async move {
+        // A dropped sender means stop, too.
+        let _ = draining.await;
+    });
+    let mut server = std::pin::pin!(server.into_future());
+    tokio::select! {
+        ended = &mut server => return Ok(ended?),
+        () = stop => {}
+    }
+    tracing::info!("stopping: finishing requests in flight");
+    drop(drain);
+    if tokio::time::timeout(DRAIN, server).await.is_err() {
+        tracing::warn!(waited_ms = DRAIN.as_millis() as u64, "requests were still in flight at the end");
+    }
+    app.publisher.shutdown(FLUSH).await;
+    Ok(())
+}
+
+/// Ready at SIGTERM or SIGINT. The handlers are there as soon as this returns, so call it before anything is served: a
+/// signal that comes before its handler ends the process at once. Needs a tokio runtime.
+pub fn stop_signal() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let handlers = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        match handlers {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            }
+            // Without handlers the signals end the process, as they do by default.
+            _ => std::future::pending().await,
+        }
+    }
+}

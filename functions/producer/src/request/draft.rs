@@ -1,0 +1,22 @@
+//! A record as the caller wrote it, decoded; the topic's policy and the limits are checked later.
+
+use bytes::Bytes;
+use msk_shared::kafka::Header;
+
+use crate::format::Format;
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Draft {
+    /// `None` is no key.
+    pub(crate) key: Option<Bytes>,
+    /// `None` is a tombstone.
+    pub(crate) value: Option<Bytes>,
+    /// The format in which the value was written.
+    pub(crate) value_format: Option<Format>,
+    /// The partition, if the caller chose one.
+    pub(crate) partition: Option<i32>,
+    /// Milliseconds since the epoch, at least 1.
+    pub(crate) timestamp_ms: Option<i64>,
+    /// In the caller's order; names may repeat.
+    pub(crate) headers: Vec<Header>,
+}

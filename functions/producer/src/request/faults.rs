@@ -1,0 +1,190 @@
+//! What is wrong with a request, collected over the whole of it, so that one answer names every place.
+
+use super::json::SyntaxError;
+
+/// At most this many places are named in one answer.
+pub(crate) const MAX_NAMED: usize = 20;
+
+/// Kinds of faults, the most severe first: an answer has one status, so the first kind that occurs decides it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum FaultKind {
+    /// Bytes that do not decode.
+    Malformed,
+    /// The media type is not one of these.
+    MediaType(&'static str),
+    /// The body is compressed.
+    ContentEncoding,
+    /// Of the wrong shape, or against the topic's policy.
+    Invalid,
+    /// No record, or too many.
+    RecordCount,
+    /// The request or a record is over its limit.
+    TooLarge,
+    /// The topic has no such partition.
+    PartitionNotFound,
+}
+
+/// One fault, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// A JSON pointer into the body (RFC 6901; empty: the whole body), or the name of a header or of the query. `None` when
+    /// the fault is in no single place.
+    pub(crate) pointer: Option<String>,
+    /// What is wrong and what to change.
+    pub(crate) detail: String,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.pointer.as_deref() {
+            None | Some("") => f.write_str(&self.detail),
+            Some(pointer) => write!(f, "{pointer}: {}", self.detail),
+        }
+    }
+}
+
+/// A request or record over its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Oversize {
+    pub(crate) limit_bytes: usize,
+    pub(crate) actual_bytes: usize,
+    /// The record's place in the request; `None` when the request itself is too large, or has only one record.
+    pub(crate) index: Option<usize>,
+}
+
+/// The faults of a refused request: at least one, all of one kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Faults {
+    pub(crate) kind: FaultKind,
+    /// The first [`MAX_NAMED`] of them.
+    pub(crate) named: Vec<Fault>,
+    /// The first that is too large.
+    pub(crate) oversize: Option<Oversize>,
+    /// How many there are, named or not.
+    count: usize,
+}
+
+impl Faults {
+    fn one(kind: FaultKind, fault: Fault) -> Self {
+        Self { kind, named: vec![fault], oversize: None, count: 1 }
+    }
+
+    /// A fault that is in no single place.
+    pub(crate) fn new(kind: FaultKind, detail: impl Into<String>) -> Self {
+        Self::one(kind, Fault { pointer: None, detail: detail.into() })
+    }
+
+    /// A fault of a header or the query.
+    pub(crate) fn at(kind: FaultKind, place: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::one(kind, Fault { pointer: Some(place.into()), detail: detail.into() })
+    }
+
+    /// A request over its limit.
+    pub(crate) fn too_large(detail: String, limit_bytes: usize, actual_bytes: usize) -> Self {
+        let oversize = Some(Oversize { limit_bytes, actual_bytes, index: None });
+        Self { oversize, ..Self::new(FaultKind::TooLarge, detail) }
+    }
+
+    /// The first fault, and how many more there are.
+    pub(crate) fn summary(&self) -> String {
+        let first = self.named.first().map(ToString::to_string).unwrap_or_default();
+        match self.count {
+            0 | 1 => first,
+            count if count > MAX_NAMED => format!("{first} (and {} more; the first {MAX_NAMED} are listed)", count - 1),
+            count => format!("{first} (and {} more)", count - 1),
+        }
+    }
+}
+
+impl From<SyntaxError> for Faults {
+    fn from(error: SyntaxError) -> Self {
+        Self::new(FaultKind::Malformed, format!("malformed JSON: {error}"))
+    }
+}
+
+/// Where the parts of a record are in a request, and so what they are called in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Places {
+    /// In `/records/<n>` of the body.
+    #[default]
+    Envelope,
+    /// The body is the value, headers are the rest: `POST /messages`.
+    Message,
+}
+
+/// A part of a record that can be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RecordPart {
+    Whole,
+    Key,
+    Value,
+    Partition,
+}
+
+impl Places {
+    fn pointer(self, index: usize, part: RecordPart) -> String {
+        match (self, part) {
+            (Self::Envelope, RecordPart::Whole) => format!("/records/{index}"),
+            (Self::Envelope, RecordPart::Key) => format!("/records/{index}/key"),
+            (Self::Envelope, RecordPart::Value) => format!("/records/{index}/value"),
+            (Self::Envelope, RecordPart::Partition) => format!("/records/{index}/partition"),
+            (Self::Message, RecordPart::Whole | RecordPart::Value) => String::new(),
+            (Self::Message, RecordPart::Key) => "Kafka-Key".to_owned(),
+            (Self::Message, RecordPart::Partition) => "Kafka-Partition".to_owned(),
+        }
+    }
+}
+
+/// Collects faults while a request is checked, and keeps those of the most severe kind.
+#[derive(Debug, Default)]
+pub(crate) struct FaultCollector {
+    faults: Option<Faults>,
+    places: Places,
+}
+
+impl FaultCollector {
+    pub(crate) fn new(places: Places) -> Self {
+        Self { faults: None, places }
+    }
+
+    /// Notes a fault of a record.
+    pub(crate) fn note_part(&mut self, kind: FaultKind, index: usize, part: RecordPart, detail: impl Into<String>) {
+        self.note(kind, self.places.pointer(index, part), detail);
+    }
+
+    /// Notes a fault at a place of the body (a JSON pointer, RFC 6901).
+    pub(crate) fn note(&mut self, kind: FaultKind, pointer: impl Into<String>, detail: impl Into<String>) {
+        let fault = Fault { pointer: Some(pointer.into()), detail: detail.into() };
+        match &mut self.faults {
+            Some(faults) if faults.kind < kind => {}
+            Some(faults) if faults.kind == kind => {
+                faults.count += 1;
+                if faults.named.len() < MAX_NAMED {
+                    faults.named.push(fault);
+                }
+            }
+            _ => self.faults = Some(Faults::one(kind, fault)),
+        }
+    }
+
+    /// Notes a record that is larger than its limit; `variable` is the limit's name.
+    pub(crate) fn note_too_large(&mut self, index: usize, actual_bytes: usize, limit_bytes: usize, variable: &str) {
+        let detail = format!("the record has {actual_bytes} bytes; the limit is {limit_bytes} bytes ({variable})");
+        self.note_part(FaultKind::TooLarge, index, RecordPart::Whole, detail);
+        let index = (self.places == Places::Envelope).then_some(index);
+        if let Some(faults) = self.faults.as_mut().filter(|faults| faults.kind == FaultKind::TooLarge) {
+            faults.oversize.get_or_insert(Oversize { limit_bytes, actual_bytes, index });
+        }
+    }
+
+    /// The most severe kind so far.
+    pub(crate) fn kind(&self) -> Option<FaultKind> {
+        self.faults.as_ref().map(|faults| faults.kind)
+    }
+
+    /// # Errors
+    /// The faults of the most severe kind, if there are any.
+    pub(crate) fn into_result(self) -> Result<(), Faults> {
+        self.faults.map_or(Ok(()), Err)
+    }
+}
