@@ -19,7 +19,7 @@ locals {
     MAX_REQUEST_BYTES   = tostring(var.producer.max_request_bytes)
     MAX_RECORDS         = tostring(var.producer.max_records)
     MAX_RECORD_BYTES    = tostring(var.producer.max_record_bytes)
-    STATUS_MODE         = var.producer.status_mode
+    COMPATIBILITY       = var.producer.compatibility
     DELIVERY_TIMEOUT_MS = tostring(var.producer.delivery_timeout_ms)
   })
 

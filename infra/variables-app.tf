@@ -49,7 +49,8 @@ variable "producer" {
     memory_mb               = optional(number, 512)
     reserved_concurrency    = optional(number)
     provisioned_concurrency = optional(number, 0)
-    status_mode             = optional(string, "strict")
+    compatibility           = optional(string, "strict")
+    status_mode             = optional(string)
     delivery_timeout_ms     = optional(number, 22000)
     max_request_bytes       = optional(number, 4194304)
     max_records             = optional(number, 500)
@@ -68,8 +69,14 @@ variable "producer" {
   }
 
   validation {
-    condition     = contains(["strict", "confluent"], var.producer.status_mode)
-    error_message = "producer.status_mode must be strict or confluent."
+    condition     = contains(["strict", "confluent"], var.producer.compatibility)
+    error_message = "producer.compatibility must be strict or confluent."
+  }
+
+  validation {
+    # The old name of compatibility. An attribute that the type did not know would be dropped without a word.
+    condition     = var.producer.status_mode == null
+    error_message = "producer.status_mode is now called producer.compatibility: set that one instead; the values are the same."
   }
 
   validation {

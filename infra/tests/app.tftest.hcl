@@ -124,7 +124,7 @@ run "producer_environment" {
       MAX_REQUEST_BYTES       = "4194304"
       MAX_RECORDS             = "500"
       MAX_RECORD_BYTES        = "1000000"
-      STATUS_MODE             = "strict"
+      COMPATIBILITY           = "strict"
       DELIVERY_TIMEOUT_MS     = "22000"
       LOG_LEVEL               = "info"
       METRICS_NAMESPACE       = "msk-ha-cluster"

@@ -431,11 +431,21 @@ run "ordering_unknown" {
   expect_failures = [var.consumer]
 }
 
-run "status_mode_unknown" {
+run "compatibility_unknown" {
   command = plan
 
   variables {
-    producer = { status_mode = "lenient" }
+    producer = { compatibility = "lenient" }
+  }
+
+  expect_failures = [var.producer]
+}
+
+run "compatibility_by_its_old_name" {
+  command = plan
+
+  variables {
+    producer = { status_mode = "confluent" }
   }
 
   expect_failures = [var.producer]

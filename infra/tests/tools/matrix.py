@@ -68,7 +68,7 @@ CHOICES = {
     },
     "ordering_key": {"consumer": '{ ordering = "key", concurrency = 64 }'},
     "ordering_none": {"consumer": '{ ordering = "none" }'},
-    "status_mode_confluent": {"producer": '{ status_mode = "confluent" }'},
+    "compatibility_confluent": {"producer": '{ compatibility = "confluent" }'},
     "small_limits": {"producer": "{ delivery_timeout_ms = 3000, max_request_bytes = 1048576, max_records = 10, max_record_bytes = 65536 }"},
     "canary": {"producer": '{ canary = { version = "1", weight = 0.9 } }'},
     "provisioned_concurrency": {"producer": "{ provisioned_concurrency = 2 }"},

@@ -42,7 +42,7 @@ const CONSUMER: Function = Function {
 };
 const PRODUCER: Function = Function {
     name: "producer",
-    source: "functions/producer/src/routes/version.rs",
+    source: "functions/producer/src/api/routes/version.rs",
     starts: "\"message\":\"connected to the cluster\"",
 };
 /// A request, also one that comes while its function starts.

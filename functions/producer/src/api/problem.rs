@@ -174,7 +174,7 @@ pub(crate) fn failure_text(failure: &PublishFailure) -> &'static str {
         (FailureCause::CircuitOpen, _) => "the cluster has not answered lately; nothing was sent",
         (FailureCause::QueueFull, _) => "too many records are waiting to be sent; nothing of this record was sent",
         (FailureCause::Throttled, _) => "the cluster's quota is used up",
-        (FailureCause::RecordTooLarge, _) => "the record is larger than the cluster takes",
+        (FailureCause::RecordTooLarge, _) => "the record is larger than the cluster accepts",
         (FailureCause::TopicMissing, _) => "the topic is configured here but the cluster does not have it",
         (FailureCause::PartitionMissing, _) => "the topic has no such partition",
         (FailureCause::Rejected, _) => "the cluster refuses the record itself, for example its timestamp",
