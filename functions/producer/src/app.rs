@@ -16,19 +16,16 @@ const WARM_UP: Duration = Duration::from_secs(3);
 
 /// A running application.
 pub struct App {
-    /// The API.
     pub router: Router,
     /// The publisher that the API writes with, to be shut down at the end.
     pub publisher: KafkaPublisher,
 }
 
-/// Why the application cannot start. A cluster that is down is no reason.
+/// Why the application cannot start. A cluster that is down is not among the reasons.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// The environment.
     #[error(transparent)]
     Environment(#[from] EnvError),
-    /// The Kafka client.
     #[error(transparent)]
     Kafka(#[from] StartError),
 }

@@ -10,22 +10,20 @@ pub(crate) enum Command {
     Lambda,
     /// Serve plain HTTP on an address.
     Http(SocketAddr),
-    /// Print [`HELP`].
     Help,
-    /// Print the version.
     Version,
 }
 
 /// A wrong command line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UsageError {
-    /// An unknown argument; its text is not repeated.
+    /// The place of an unknown argument; its text is not repeated, as it could be a secret.
     #[error("argument {0} is unknown; see --help")]
     Unknown(usize),
     /// `--http` without an address, or with something else.
     #[error("--http needs an address and a port, such as 127.0.0.1:8080; 0.0.0.0:8080 listens on all addresses")]
     Address,
-    /// Neither on Lambda nor told what to do.
+    /// Not on Lambda, and without arguments.
     #[error(
         "not on Lambda (AWS_LAMBDA_RUNTIME_API is not set): give --http 127.0.0.1:8080 to serve plain HTTP; see --help"
     )]

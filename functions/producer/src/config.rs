@@ -30,16 +30,6 @@ pub struct Limits {
     pub record_bytes: RecordBytes,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            request_bytes: RequestBytes::literal::<4_194_304>(),
-            records: RecordCount::literal::<500>(),
-            record_bytes: RecordBytes::literal::<1_000_000>(),
-        }
-    }
-}
-
 /// What the HTTP side needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -47,7 +37,6 @@ pub struct Config {
     pub topics: Topics,
     /// The topic of `POST /messages` (`DEFAULT_TOPIC`); one of `topics`.
     pub default_topic: TopicName,
-    /// Sizes and counts.
     pub limits: Limits,
     /// `COMPATIBILITY`
     pub compatibility: Compatibility,
@@ -83,11 +72,10 @@ impl Config {
     fn read(env: &mut EnvReader) -> Option<Self> {
         let topics = topics(env);
         let default_topic = default_topic(env, topics.as_ref());
-        let defaults = Limits::default();
         let limits = Limits {
-            request_bytes: env.parsed("MAX_REQUEST_BYTES").unwrap_or(defaults.request_bytes),
-            records: env.parsed("MAX_RECORDS").unwrap_or(defaults.records),
-            record_bytes: env.parsed("MAX_RECORD_BYTES").unwrap_or(defaults.record_bytes),
+            request_bytes: env.parsed("MAX_REQUEST_BYTES").unwrap_or(RequestBytes::literal::<4_194_304>()),
+            records: env.parsed("MAX_RECORDS").unwrap_or(RecordCount::literal::<500>()),
+            record_bytes: env.parsed("MAX_RECORD_BYTES").unwrap_or(RecordBytes::literal::<1_000_000>()),
         };
         let words = [("strict", Compatibility::Strict), ("confluent", Compatibility::Confluent)];
         let compatibility = env.choice("COMPATIBILITY", &words).unwrap_or_default();
@@ -96,7 +84,7 @@ impl Config {
         let log_level = env.parsed("LOG_LEVEL").unwrap_or_default();
         if env.optional("IDEMPOTENCY_TABLE").is_some() {
             env.problem(
-                "IDEMPOTENCY_TABLE is not supported yet: unset it; Idempotency-Key still travels as a record header",
+                "IDEMPOTENCY_TABLE is not supported yet: remove it; Idempotency-Key still becomes a record header",
             );
         }
         // Last, and before any `?`, so that its problems are in the same report.
@@ -129,7 +117,7 @@ fn default_topic(env: &mut EnvReader, topics: Option<&Topics>) -> Option<TopicNa
     let Some(name) = env.optional("DEFAULT_TOPIC") else {
         return topics?.iter().next().map(|topic| topic.name.clone());
     };
-    // Also without topics to look it up in: every problem is told at once.
+    // Also without topics to look it up in: every problem is reported.
     if let Err(error) = TopicName::parse(name.trim()) {
         env.problem(format!("DEFAULT_TOPIC: {error}"));
         return None;

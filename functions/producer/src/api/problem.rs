@@ -14,41 +14,35 @@ use crate::request::faults::{Fault, FaultKind, Faults, Oversize};
 /// A kind of failure as a caller sees it: one status, one `error_code`, one page in the docs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProblemKind {
-    /// Bytes that do not decode.
     Malformed,
-    /// No such route.
     RouteNotFound,
-    /// The topic is not in `TOPICS`.
     TopicNotFound,
-    /// The topic has no such partition.
     PartitionNotFound,
-    /// The route has no such method.
     MethodNotAllowed,
-    /// The request or a record is too large.
     TooLarge,
-    /// Media type or content encoding.
     UnsupportedMediaType,
-    /// Wrong shape, or against the topic's policy.
     Invalid,
-    /// No record, or too many.
     RecordCount,
-    /// The local queue or the broker's quota.
     Busy,
-    /// The cluster cannot be written now; surely nothing was written.
-    Unavailable,
-    /// Not acknowledged in time; may have been written.
-    Unacknowledged,
     /// A fault of this program.
     Internal,
+    /// Nothing was written, and will not be.
+    Unavailable,
+    /// May have been written.
+    Unacknowledged,
 }
 
 /// One row of the API's table of errors.
-struct Row {
-    slug: &'static str,
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// The name of the kind's section in `docs/http-api.md`.
+    pub slug: &'static str,
     title: &'static str,
-    status: StatusCode,
-    error_code: u32,
-    retriable: bool,
+    pub status: StatusCode,
+    /// The code that Confluent's clients read.
+    pub error_code: u32,
+    /// Whether the same request may succeed later.
+    pub retriable: bool,
     retry_after_s: Option<&'static str>,
 }
 
@@ -86,7 +80,8 @@ impl ProblemKind {
         Self::Unacknowledged,
     ];
 
-    const fn row(self) -> Row {
+    /// How callers see a failure of this kind.
+    pub const fn row(self) -> Row {
         use StatusCode as S;
         match self {
             Self::Malformed => fault("malformed", "The request does not decode", S::BAD_REQUEST, 400),
@@ -109,28 +104,8 @@ impl ProblemKind {
         }
     }
 
-    /// The HTTP status.
-    pub const fn status(self) -> StatusCode {
-        self.row().status
-    }
-
-    /// The code that Confluent's clients read.
-    pub const fn error_code(self) -> u32 {
-        self.row().error_code
-    }
-
-    /// Whether the same request may succeed later.
-    pub const fn retriable(self) -> bool {
-        self.row().retriable
-    }
-
-    /// The name of the kind's section in `docs/http-api.md`.
-    pub const fn slug(self) -> &'static str {
-        self.row().slug
-    }
-
     /// How a record's failure is reported. What may have been written is a 504 whatever the cause: only then does a caller
-    /// have to fear a duplicate.
+    /// risk a duplicate by sending it again.
     pub fn for_failure(failure: &PublishFailure) -> Self {
         if failure.persisted == Persisted::Unknown {
             return Self::Unacknowledged;
@@ -157,7 +132,7 @@ impl ProblemKind {
 
     /// How severe a record's failure is when it decides a whole request's status: 504, 503, 429, 413, then the rest.
     pub(crate) fn severity(self) -> u16 {
-        match self.status() {
+        match self.row().status {
             StatusCode::GATEWAY_TIMEOUT => 5,
             StatusCode::SERVICE_UNAVAILABLE => 4,
             StatusCode::TOO_MANY_REQUESTS => 3,
@@ -198,8 +173,8 @@ pub(crate) fn record_result(result: &PublishResult) -> RecordResult {
     match result {
         Ok(delivery) => RecordResult::written(delivery),
         Err(failure) => {
-            let kind = ProblemKind::for_failure(failure);
-            RecordResult::failed(kind.error_code(), failure_text(failure), kind.retriable(), failure.persisted)
+            let Row { error_code, retriable, .. } = ProblemKind::for_failure(failure).row();
+            RecordResult::failed(error_code, failure_text(failure), retriable, failure.persisted)
         }
     }
 }
@@ -208,7 +183,6 @@ pub(crate) fn record_result(result: &PublishResult) -> RecordResult {
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     kind: ProblemKind,
-    /// One sentence for a human.
     detail: String,
     /// The places that are wrong.
     errors: Vec<Fault>,
@@ -268,7 +242,6 @@ impl Problem {
         Self { persisted, offsets, ..problem }
     }
 
-    /// Adds a header to the answer.
     pub(crate) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
         self.headers.push((name, HeaderValue::from_static(value)));
         self
@@ -342,7 +315,7 @@ impl From<Faults> for Problem {
 /// A handler's problem travels as an extension of the response to the middleware, which renders it.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.kind.status().into_response();
+        let mut response = self.kind.row().status.into_response();
         response.extensions_mut().insert(std::sync::Arc::new(self));
         response
     }

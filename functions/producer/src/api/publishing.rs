@@ -60,7 +60,7 @@ pub(super) struct DeliveryResults {
     latency: Duration,
 }
 
-/// Publishes records and waits for the result of each delivery, within the deadline whatever happens.
+/// Publishes records and waits for the result of each delivery, never beyond the deadline.
 pub(super) async fn publish_within<B: Backend>(
     state: &AppState<B>,
     records: Vec<OutboundRecord>,

@@ -12,7 +12,7 @@ use super::problem::ProblemKind;
 /// What a request did with records; an extension of its response.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Published {
-    /// Records handed to the publisher.
+    /// Records that the publisher was asked to write.
     pub(crate) records: usize,
     /// Of these, not acknowledged.
     pub(crate) failed: usize,
@@ -39,7 +39,7 @@ impl Published {
             failed: failures.count(),
             bytes: sizes.iter().zip(results).filter(|(_, result)| result.is_ok()).map(|(size, _)| size).sum(),
             latency,
-            error_code: most_severe.map(ProblemKind::error_code),
+            error_code: most_severe.map(|kind| kind.row().error_code),
             unauthorized,
         }
     }

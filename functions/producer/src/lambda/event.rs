@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::Uri;
 use http::header::HOST;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::percent_encode_byte;
 use serde::Deserialize;
 
 use crate::request::faults::{FaultKind, Faults};
@@ -31,7 +31,6 @@ pub(super) struct CheckedEvent {
 pub(super) enum EventError {
     /// An HTTP event that breaks HTTP's rules: the caller gets an answer.
     Refused(Faults),
-    /// Not an HTTP event.
     NotHttp,
 }
 
@@ -95,27 +94,6 @@ fn without_stage<'a>(path: &'a str, stage: Option<&str>) -> &'a str {
     }
 }
 
-/// All but what RFC 3986 allows in the segments of a path, and their slashes.
-const NOT_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'/')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');
-
 /// Real HTTP APIs send the path decoded, `cargo lambda watch` encoded. What is encoded stays, what is not gets encoded,
 /// so that a decoded `?` or `#` is part of the path, not its end.
 fn uri(path: &str, query: &str) -> Result<Uri, EventError> {
@@ -128,7 +106,13 @@ fn uri(path: &str, query: &str) -> Result<Uri, EventError> {
         if index > 0 {
             text.push_str(if completes_escape(part) { "%" } else { "%25" });
         }
-        text.extend(utf8_percent_encode(part, NOT_IN_PATHS));
+        for byte in part.bytes() {
+            // RFC 3986, 3.3: what the segments of a path may hold, and their slashes.
+            match byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte) {
+                true => text.push(char::from(byte)),
+                false => text.push_str(percent_encode_byte(byte)),
+            }
+        }
     }
     if !query.is_empty() {
         // The rule of the `http` crate, which drops what follows a `#`.

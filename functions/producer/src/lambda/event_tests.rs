@@ -29,7 +29,7 @@ fn verdict(payload: &str) -> &'static str {
         Ok(_) => "passed",
         Err(EventError::Refused(faults)) if faults.kind == FaultKind::Malformed => "400",
         Err(EventError::Refused(_)) => "another status",
-        Err(EventError::NotHttp) => "no HTTP event",
+        Err(EventError::NotHttp) => "not an HTTP event",
     }
 }
 
@@ -57,7 +57,7 @@ fn what_panics_or_fails_lambda_http_is_a_400() {
         ("space in a header's name", changed("/headers/a b", json!("c"))),
         ("header that is an object", changed("/headers/x", json!({}))),
         ("method with a space", changed("/requestContext/http/method", json!("GE T"))),
-        ("body that is no text", changed("/body", json!(1))),
+        ("body that is not text", changed("/body", json!(1))),
     ];
     for (name, payload) in cases {
         assert_eq!(verdict(&payload), "400", "{name}");
@@ -65,7 +65,7 @@ fn what_panics_or_fails_lambda_http_is_a_400() {
 }
 
 #[test]
-fn a_payload_that_is_no_http_event_fails_the_invocation() {
+fn a_payload_that_is_not_an_http_event_fails_the_invocation() {
     let rest_api =
         json!({"resource": "/", "path": "/", "httpMethod": "GET", "headers": {}, "requestContext": {"stage": "p"}});
     let kafka = json!({"eventSource": "aws:kafka", "records": {}});
@@ -81,7 +81,7 @@ fn a_payload_that_is_no_http_event_fails_the_invocation() {
         changed("/requestContext/http/method", json!(7)),
     ];
     for payload in cases {
-        assert_eq!(verdict(&payload), "no HTTP event", "{payload}");
+        assert_eq!(verdict(&payload), "not an HTTP event", "{payload}");
     }
 }
 

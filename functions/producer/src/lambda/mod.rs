@@ -62,7 +62,7 @@ pub async fn handle(router: Router, payload: Bytes, context: Context) -> Result<
             CheckedEvent::default()
         }
         Err(EventError::NotHttp) => {
-            tracing::error!(request_id = info.request_id, "the payload is no HTTP event");
+            tracing::error!(request_id = info.request_id, "the payload is not an HTTP event");
             return Err(NotHttp);
         }
     };

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::draft::Draft;
 use super::faults::{FaultCollector, FaultKind, Faults};
-use super::json::{JsonType, Reader, SyntaxError};
-use super::record_fields::{self, escaped};
+use super::json::{JsonType, Parsed, Reader};
+use super::record_fields::{Field, escaped};
 use crate::format::Format;
 
 /// How a body is read.
@@ -15,7 +15,7 @@ pub(crate) struct Reading {
     pub(crate) format: Format,
     /// Whether unknown fields are refused (`COMPATIBILITY=strict`).
     pub(crate) strict: bool,
-    /// Most records taken.
+    /// How many records a request may have.
     pub(crate) max_records: usize,
 }
 
@@ -35,8 +35,8 @@ pub(crate) struct Envelope {
 /// Reads a body. Only text that is not JSON is an error here; everything else is noted in the envelope.
 ///
 /// # Errors
-/// [`SyntaxError`]
-pub(crate) fn read(body: &Bytes, reading: Reading) -> Result<Envelope, SyntaxError> {
+/// [`super::json::SyntaxError`]
+pub(crate) fn read(body: &Bytes, reading: Reading) -> Parsed<Envelope> {
     let mut reader = Reader::new(body)?;
     let mut envelope = Envelope::default();
     let json_type = reader.peek()?;
@@ -72,7 +72,7 @@ impl Envelope {
         }
     }
 
-    fn member(&mut self, reader: &mut Reader<'_>, member: &str, reading: Reading) -> Result<(), SyntaxError> {
+    fn member(&mut self, reader: &mut Reader<'_>, member: &str, reading: Reading) -> Parsed<()> {
         let json_type = reader.peek()?;
         match member {
             "records" if json_type == JsonType::Array => {
@@ -100,7 +100,7 @@ impl Envelope {
         }
     }
 
-    fn record(&mut self, reader: &mut Reader<'_>, index: usize, reading: Reading) -> Result<(), SyntaxError> {
+    fn record(&mut self, reader: &mut Reader<'_>, index: usize, reading: Reading) -> Parsed<()> {
         self.count = index + 1;
         if index >= reading.max_records {
             return reader.skip();
@@ -118,37 +118,33 @@ impl Envelope {
 }
 
 /// A key or value that was read in the format known so far.
-struct KeyOrValue {
+struct EarlyRead {
     position: usize,
-    read_as: Format,
+    format: Format,
     bytes: Option<Bytes>,
 }
 
-fn record(
-    reader: &mut Reader<'_>,
-    index: usize,
-    reading: Reading,
-    faults: &mut FaultCollector,
-) -> Result<Draft, SyntaxError> {
+fn record(reader: &mut Reader<'_>, index: usize, reading: Reading, faults: &mut FaultCollector) -> Parsed<Draft> {
     let mut draft = Draft::default();
-    let (mut key, mut value): (Option<KeyOrValue>, Option<KeyOrValue>) = (None, None);
+    let (mut key, mut value): (Option<EarlyRead>, Option<EarlyRead>) = (None, None);
     let (mut key_format, mut value_format) = (None, None);
     let fallback = reading.format;
-    // A format may stand behind its key or value, so those are read as known so far, silently, and judged at the end.
+    // A format may stand behind its key or value, so those are read in the format known so far, and again if it was another.
     reader.object(|reader, member| {
-        let here = || format!("/records/{index}/{}", escaped(member));
+        let pointer = || format!("/records/{index}/{}", escaped(member));
+        let mut field = Field { reader, faults, pointer: &pointer };
         match member {
-            "key" => key = Some(KeyOrValue::read(reader, key_format.unwrap_or(fallback))?),
-            "value" => value = Some(KeyOrValue::read(reader, value_format.unwrap_or(fallback))?),
-            "key_format" => key_format = format(reader, faults, here)?,
-            "value_format" => value_format = format(reader, faults, here)?,
-            "partition" => draft.partition = record_fields::partition(reader, faults, here)?,
-            "timestamp" => draft.timestamp_ms = record_fields::timestamp(reader, faults, here)?,
-            "headers" => draft.headers = record_fields::headers(reader, faults, here)?,
+            "key" => key = Some(EarlyRead::new(field.reader, key_format.unwrap_or(fallback))?),
+            "value" => value = Some(EarlyRead::new(field.reader, value_format.unwrap_or(fallback))?),
+            "key_format" => key_format = field.format()?,
+            "value_format" => value_format = field.format()?,
+            "partition" => draft.partition = field.partition()?,
+            "timestamp" => draft.timestamp_ms = field.timestamp()?,
+            "headers" => draft.headers = field.headers()?.unwrap_or_default(),
             _ => {
-                reader.skip()?;
+                field.reader.skip()?;
                 if reading.strict {
-                    faults.note(FaultKind::Invalid, here(), UNKNOWN_FIELD);
+                    faults.note(FaultKind::Invalid, pointer(), UNKNOWN_FIELD);
                 }
             }
         }
@@ -160,11 +156,13 @@ fn record(
     let key_format = key_format.unwrap_or(fallback);
     let value_format = value_format.unwrap_or(fallback);
     draft.value_format = Some(value_format);
-    if let Some(part) = key {
-        draft.key = part.judged(reader, key_format, faults, || format!("/records/{index}/key"))?;
+    if let Some(key) = key {
+        let pointer = || format!("/records/{index}/key");
+        draft.key = key.in_format(key_format, Field { reader, faults, pointer: &pointer })?;
     }
-    if let Some(part) = value {
-        draft.value = part.judged(reader, value_format, faults, || format!("/records/{index}/value"))?;
+    if let Some(value) = value {
+        let pointer = || format!("/records/{index}/value");
+        draft.value = value.in_format(value_format, Field { reader, faults, pointer: &pointer })?;
     }
     Ok(draft)
 }
@@ -172,53 +170,21 @@ fn record(
 const UNKNOWN_FIELD: &str =
     "unknown field; a record has value, key, key_format, value_format, partition, timestamp, headers";
 
-impl KeyOrValue {
-    fn read(reader: &mut Reader<'_>, format: Format) -> Result<Self, SyntaxError> {
+impl EarlyRead {
+    fn new(reader: &mut Reader<'_>, format: Format) -> Parsed<Self> {
         reader.peek()?;
         let position = reader.position();
-        // Whatever gives no bytes here is read again, with its faults noted, when the format is known for certain.
-        let bytes = record_fields::key_or_value(reader, format, &mut FaultCollector::default(), String::new)?;
-        Ok(Self { position, read_as: format, bytes })
+        // What gives no bytes here is read again, with its faults noted, when the format is known for certain.
+        let faults = &mut FaultCollector::default();
+        let bytes = Field { reader, faults, pointer: &String::new }.key_or_value(format)?;
+        Ok(Self { position, format, bytes })
     }
 
-    fn judged(
-        self,
-        reader: &mut Reader<'_>,
-        format: Format,
-        faults: &mut FaultCollector,
-        pointer: impl Fn() -> String,
-    ) -> Result<Option<Bytes>, SyntaxError> {
-        if self.read_as == format && self.bytes.is_some() {
+    fn in_format(self, format: Format, field: Field<'_, '_>) -> Parsed<Option<Bytes>> {
+        if self.format == format && self.bytes.is_some() {
             return Ok(self.bytes);
         }
-        reader.again(self.position, |reader| record_fields::key_or_value(reader, format, faults, pointer))
+        let Field { reader, faults, pointer } = field;
+        reader.again(self.position, |reader| Field { reader, faults, pointer }.key_or_value(format))
     }
-}
-
-/// Reads the word of `key_format` or `value_format`; null leaves the default.
-fn format(
-    reader: &mut Reader<'_>,
-    faults: &mut FaultCollector,
-    pointer: impl Fn() -> String,
-) -> Result<Option<Format>, SyntaxError> {
-    let format = match reader.peek()? {
-        JsonType::Null => {
-            reader.skip()?;
-            return Ok(None);
-        }
-        JsonType::String => match &*reader.string()? {
-            "json" => Some(Format::Json),
-            "binary" => Some(Format::Binary),
-            "string" => Some(Format::Text),
-            _ => None,
-        },
-        _ => {
-            reader.skip()?;
-            None
-        }
-    };
-    if format.is_none() {
-        faults.note(FaultKind::Invalid, pointer(), "must be `json`, `binary` or `string`");
-    }
-    Ok(format)
 }

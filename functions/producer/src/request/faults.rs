@@ -20,7 +20,6 @@ pub(crate) enum FaultKind {
     RecordCount,
     /// The request or a record is over its limit.
     TooLarge,
-    /// The topic has no such partition.
     PartitionNotFound,
 }
 

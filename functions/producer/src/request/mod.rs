@@ -4,7 +4,7 @@
 //! `application/vnd.kafka.<format>.v2+json` bodies with an array `records`
 //! (<https://docs.confluent.io/platform/current/kafka-rest/api.html#api-v2>).
 //!
-//! Each step is a function over values; what is wrong with a request is told as [`faults::Faults`]. Nothing here knows the
+//! Each step is a function over values; what is wrong with a request is reported as [`faults::Faults`]. Nothing here knows the
 //! form of an answer.
 
 pub(crate) mod body;

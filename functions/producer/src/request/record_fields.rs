@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::faults::{FaultCollector, FaultKind};
-use super::json::{JsonType, Reader, SyntaxError};
+use super::json::{JsonType, Parsed, Reader};
 use crate::format::Format;
 
 /// Standard base64, with or without its padding: clients of Kafka REST v2 send both.
@@ -24,91 +24,159 @@ fn is_reserved(name: &str) -> bool {
     name == "x-principal" || name.starts_with("x-dlq-")
 }
 
-/// A key or value in its format: `None` is null. A fault is noted and gives `None` too.
-pub(crate) fn key_or_value(
-    reader: &mut Reader<'_>,
-    format: Format,
-    faults: &mut FaultCollector,
-    pointer: impl Fn() -> String,
-) -> Result<Option<Bytes>, SyntaxError> {
-    let json_type = reader.peek()?;
-    match (json_type, format) {
-        (JsonType::Null, _) => {
-            reader.skip()?;
-            Ok(None)
-        }
-        (_, Format::Json) => reader.compact().map(Some),
-        (JsonType::String, Format::Text) => reader.string_bytes().map(Some),
-        (JsonType::String, Format::Binary) => {
-            let text = reader.string()?;
-            let bytes = BASE64.decode(text.as_bytes());
-            if bytes.is_err() {
-                faults.note(FaultKind::Malformed, pointer(), "not valid base64 (standard alphabet)");
+/// A field whose value is read next. Faults are noted and give `None`; so does null.
+pub(crate) struct Field<'f, 'a> {
+    pub(crate) reader: &'f mut Reader<'a>,
+    pub(crate) faults: &'f mut FaultCollector,
+    /// Makes the field's JSON pointer, for a fault.
+    pub(crate) pointer: &'f dyn Fn() -> String,
+}
+
+impl Field<'_, '_> {
+    /// A key or value in its format.
+    pub(crate) fn key_or_value(&mut self, format: Format) -> Parsed<Option<Bytes>> {
+        match (self.reader.peek()?, format) {
+            (JsonType::Null, _) => self.skip(),
+            (_, Format::Json) => self.reader.compact().map(Some),
+            (JsonType::String, Format::Text) => self.reader.string_bytes().map(Some),
+            (JsonType::String, Format::Binary) => {
+                let bytes = BASE64.decode(self.reader.string()?.as_bytes()).ok();
+                if bytes.is_none() {
+                    self.faults.note(FaultKind::Malformed, (self.pointer)(), "not valid base64 (standard alphabet)");
+                }
+                Ok(bytes.map(Bytes::from))
             }
-            Ok(bytes.ok().map(Bytes::from))
-        }
-        (json_type, format) => {
-            reader.skip()?;
-            let expected = if format == Format::Binary { "a base64 string" } else { "a string" };
-            faults.note(FaultKind::Invalid, pointer(), format!("must be {expected} or null, not {}", json_type.name()));
-            Ok(None)
+            (_, Format::Text) => self.wrong_type("a string or null"),
+            (_, Format::Binary) => self.wrong_type("a base64 string or null"),
         }
     }
-}
 
-/// A partition number; null leaves the choice to the key.
-pub(crate) fn partition(
-    reader: &mut Reader<'_>,
-    faults: &mut FaultCollector,
-    pointer: impl Fn() -> String,
-) -> Result<Option<i32>, SyntaxError> {
-    let text = match reader.peek()? {
-        JsonType::Number => reader.number()?,
-        JsonType::Null => {
-            reader.skip()?;
-            return Ok(None);
+    /// The word of `key_format` or `value_format`.
+    pub(crate) fn format(&mut self) -> Parsed<Option<Format>> {
+        let format = match self.reader.peek()? {
+            JsonType::Null => return self.skip(),
+            JsonType::String => match &*self.reader.string()? {
+                "json" => Some(Format::Json),
+                "binary" => Some(Format::Binary),
+                "string" => Some(Format::Text),
+                _ => None,
+            },
+            _ => self.skip()?,
+        };
+        if format.is_none() {
+            self.invalid("must be `json`, `binary` or `string`");
         }
-        json_type => {
-            reader.skip()?;
-            faults.note(
-                FaultKind::Invalid,
-                pointer(),
-                format!("must be a whole number from 0, not {}", json_type.name()),
-            );
-            return Ok(None);
-        }
-    };
-    match text.parse::<i32>() {
-        Ok(number) if number >= 0 => Ok(Some(number)),
-        _ => {
-            faults.note(FaultKind::Invalid, pointer(), format!("must be a whole number from 0 to {}", i32::MAX));
-            Ok(None)
-        }
+        Ok(format)
     }
-}
 
-/// A timestamp in milliseconds since the epoch, or as RFC 3339; null means now.
-pub(crate) fn timestamp(
-    reader: &mut Reader<'_>,
-    faults: &mut FaultCollector,
-    pointer: impl Fn() -> String,
-) -> Result<Option<i64>, SyntaxError> {
-    let parsed = match reader.peek()? {
-        JsonType::Null => {
-            reader.skip()?;
-            return Ok(None);
+    pub(crate) fn partition(&mut self) -> Parsed<Option<i32>> {
+        match self.reader.peek()? {
+            JsonType::Null => self.skip(),
+            JsonType::Number => {
+                let number = self.reader.number()?.parse().ok().filter(|number| *number >= 0);
+                if number.is_none() {
+                    self.invalid(format!("must be a whole number from 0 to {}", i32::MAX));
+                }
+                Ok(number)
+            }
+            _ => self.wrong_type("a whole number from 0"),
         }
-        JsonType::Number => reader.number()?.parse::<i64>().ok().filter(|ms| *ms >= 1),
-        JsonType::String => rfc3339_ms(&reader.string()?),
-        _ => {
-            reader.skip()?;
-            None
-        }
-    };
-    if parsed.is_none() {
-        faults.note(FaultKind::Invalid, pointer(), TIMESTAMP_RULE);
     }
-    Ok(parsed)
+
+    /// A timestamp in milliseconds since the epoch, or as RFC 3339.
+    pub(crate) fn timestamp(&mut self) -> Parsed<Option<i64>> {
+        let timestamp_ms = match self.reader.peek()? {
+            JsonType::Null => return self.skip(),
+            JsonType::Number => self.reader.number()?.parse().ok().filter(|ms| *ms >= 1),
+            JsonType::String => rfc3339_ms(&self.reader.string()?),
+            _ => self.skip()?,
+        };
+        if timestamp_ms.is_none() {
+            self.invalid(TIMESTAMP_RULE);
+        }
+        Ok(timestamp_ms)
+    }
+
+    pub(crate) fn headers(&mut self) -> Parsed<Option<Vec<Header>>> {
+        match self.reader.peek()? {
+            JsonType::Null => self.skip(),
+            JsonType::Array => {
+                let mut headers = Vec::new();
+                let (reader, faults, pointer) = (&mut *self.reader, &mut *self.faults, self.pointer);
+                reader.array(|reader, index| {
+                    let pointer = || format!("{}/{index}", pointer());
+                    headers.extend(Field { reader, faults, pointer: &pointer }.header()?);
+                    Ok(())
+                })?;
+                Ok(Some(headers))
+            }
+            _ => self.wrong_type("an array of headers"),
+        }
+    }
+
+    /// One header: `{"key":"k","value":"<base64>"}` or `{"key":"k","value_utf8":"text"}`; `name` says the same as `key`.
+    fn header(&mut self) -> Parsed<Option<Header>> {
+        if self.reader.peek()? != JsonType::Object {
+            return self.wrong_type("an object with `key` and `value`");
+        }
+        let (mut name, mut value) = (None, None);
+        let (reader, faults, pointer) = (&mut *self.reader, &mut *self.faults, self.pointer);
+        reader.object(|reader, member| {
+            let pointer = || format!("{}/{}", pointer(), escaped(member));
+            let mut field = Field { reader, faults, pointer: &pointer };
+            match member {
+                "key" | "name" => {
+                    if name.is_some() {
+                        field.invalid("`key` and `name` mean the same; give only one of them");
+                    }
+                    name = Some(field.header_name()?);
+                }
+                "value" | "value_utf8" => {
+                    if value.is_some() {
+                        field.invalid("`value` and `value_utf8` exclude each other; give only one of them");
+                    }
+                    let format = if member == "value" { Format::Binary } else { Format::Text };
+                    value = Some(field.key_or_value(format)?);
+                }
+                _ => {
+                    field.reader.skip()?;
+                    field.invalid("unknown field; a header has `key` and `value` or `value_utf8`");
+                }
+            }
+            Ok(())
+        })?;
+        if name.is_none() {
+            self.invalid("`key` is missing");
+        }
+        if value.is_none() {
+            self.invalid("`value` or `value_utf8` is missing; null is allowed");
+        }
+        Ok(name.flatten().zip(value).map(|(name, value)| Header { name, value }))
+    }
+
+    fn header_name(&mut self) -> Parsed<Option<String>> {
+        if self.reader.peek()? != JsonType::String {
+            return self.wrong_type("a string");
+        }
+        let name = self.reader.string()?.into_owned();
+        let fault = header_name_fault(&name);
+        fault.into_iter().for_each(|fault| self.invalid(fault));
+        Ok(fault.is_none().then_some(name))
+    }
+
+    fn skip<T>(&mut self) -> Parsed<Option<T>> {
+        self.reader.skip().map(|()| None)
+    }
+
+    pub(crate) fn wrong_type<T>(&mut self, expected: &str) -> Parsed<Option<T>> {
+        let json_type = self.reader.peek()?;
+        self.invalid(format!("must be {expected}, not {}", json_type.name()));
+        self.skip()
+    }
+
+    fn invalid(&mut self, detail: impl Into<String>) {
+        self.faults.note(FaultKind::Invalid, (self.pointer)(), detail);
+    }
 }
 
 /// What a timestamp may be. Kafka's 0 and negative numbers mean "none" or "now" on the way.
@@ -119,112 +187,6 @@ pub(crate) const TIMESTAMP_RULE: &str =
 pub(crate) fn rfc3339_ms(text: &str) -> Option<i64> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok().filter(|ms| *ms >= 1)
-}
-
-/// The list of a record's headers; null means no headers.
-pub(crate) fn headers(
-    reader: &mut Reader<'_>,
-    faults: &mut FaultCollector,
-    pointer: impl Fn() -> String,
-) -> Result<Vec<Header>, SyntaxError> {
-    let mut headers = Vec::new();
-    match reader.peek()? {
-        JsonType::Null => reader.skip()?,
-        JsonType::Array => reader.array(|reader, index| {
-            let here = || format!("{}/{index}", pointer());
-            if let Some(header) = header(reader, faults, here)? {
-                headers.push(header);
-            }
-            Ok(())
-        })?,
-        json_type => {
-            reader.skip()?;
-            faults.note(
-                FaultKind::Invalid,
-                pointer(),
-                format!("must be an array of headers, not {}", json_type.name()),
-            );
-        }
-    }
-    Ok(headers)
-}
-
-/// One header: `{"key":"k","value":"<base64>"}` or `{"key":"k","value_utf8":"text"}`; `name` says the same as `key`.
-fn header(
-    reader: &mut Reader<'_>,
-    faults: &mut FaultCollector,
-    pointer: impl Fn() -> String,
-) -> Result<Option<Header>, SyntaxError> {
-    let json_type = reader.peek()?;
-    if json_type != JsonType::Object {
-        reader.skip()?;
-        faults.note(
-            FaultKind::Invalid,
-            pointer(),
-            format!("must be an object with `key` and `value`, not {}", json_type.name()),
-        );
-        return Ok(None);
-    }
-    let (mut name, mut value) = (None, None);
-    reader.object(|reader, member| {
-        let here = || format!("{}/{}", pointer(), escaped(member));
-        match member {
-            "key" | "name" => {
-                if name.is_some() {
-                    faults.note(FaultKind::Invalid, here(), "`key` and `name` mean the same; give only one of them");
-                }
-                name = Some(header_name(reader, faults, here)?);
-            }
-            "value" | "value_utf8" => {
-                if value.is_some() {
-                    faults.note(
-                        FaultKind::Invalid,
-                        here(),
-                        "`value` and `value_utf8` exclude each other; give only one of them",
-                    );
-                }
-                let format = if member == "value" { Format::Binary } else { Format::Text };
-                value = Some(key_or_value(reader, format, faults, here)?);
-            }
-            _ => {
-                reader.skip()?;
-                faults.note(
-                    FaultKind::Invalid,
-                    here(),
-                    "unknown field; a header has `key` and `value` or `value_utf8`",
-                );
-            }
-        }
-        Ok(())
-    })?;
-    if name.is_none() {
-        faults.note(FaultKind::Invalid, pointer(), "`key` is missing");
-    }
-    if value.is_none() {
-        faults.note(FaultKind::Invalid, pointer(), "`value` or `value_utf8` is missing; null is allowed");
-    }
-    Ok(name.flatten().zip(value).map(|(name, value)| Header { name, value }))
-}
-
-fn header_name(
-    reader: &mut Reader<'_>,
-    faults: &mut FaultCollector,
-    pointer: impl Fn() -> String,
-) -> Result<Option<String>, SyntaxError> {
-    let json_type = reader.peek()?;
-    if json_type != JsonType::String {
-        reader.skip()?;
-        faults.note(FaultKind::Invalid, pointer(), format!("must be a string, not {}", json_type.name()));
-        return Ok(None);
-    }
-    let name = reader.string()?.into_owned();
-    match header_name_fault(&name) {
-        Some(fault) => {
-            faults.note(FaultKind::Invalid, pointer(), fault);
-            Ok(None)
-        }
-        None => Ok(Some(name)),
-    }
 }
 
 /// Why a record header must not have this name.

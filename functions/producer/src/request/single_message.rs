@@ -6,15 +6,15 @@ use msk_shared::kafka::Header;
 
 use super::draft::Draft;
 use super::faults::{FaultKind, Faults};
-use super::json::{JsonType, Reader, SyntaxError};
+use super::json::{JsonType, Parsed, Reader};
 use super::record_fields::{TIMESTAMP_RULE, header_name_fault, rfc3339_ms};
 use crate::format::Format;
 
 /// Reads a body that is one JSON value. `null` is a tombstone, as in Kafka REST v2's JSON format.
 ///
 /// # Errors
-/// [`SyntaxError`]
-pub(crate) fn value(body: &Bytes) -> Result<Option<Bytes>, SyntaxError> {
+/// [`super::json::SyntaxError`]
+pub(crate) fn value(body: &Bytes) -> Parsed<Option<Bytes>> {
     let mut reader = Reader::new(body)?;
     let is_null = reader.peek()? == JsonType::Null;
     let value = reader.compact()?;

@@ -236,7 +236,7 @@ async fn a_panic_is_a_500_in_the_apis_form() {
     for call in [two(), Call::post("/messages", "application/json", "1")] {
         let answer: HttpAnswer = call.send(&broken).await;
         assert_eq!(answer.problem(), (500, 500));
-        // The records were handed over: what became of them is lost with the panic.
+        // The publisher had the records: their delivery results are lost with the panic.
         let body = answer.json();
         assert_eq!((&body["persisted"], &body["retriable"]), (&"unknown".into(), &true.into()));
     }

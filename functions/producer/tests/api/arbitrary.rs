@@ -252,7 +252,7 @@ fn arbitrary_paths_queries_and_headers() {
             let (method, path, query, headers, body) = case;
             let mut call = Call::new(method, path + &query).body(body);
             if call.target.parse::<http::Uri>().is_err() {
-                // A server refuses such a request line before the router; the guard's tests have it as an event.
+                // A server refuses such a request line before the router; the tests of `lambda/event.rs` have it as an event.
                 return Ok(());
             }
             for (name, value) in headers {

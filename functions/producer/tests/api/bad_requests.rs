@@ -198,7 +198,7 @@ fn what_does_not_fit() -> Vec<Case> {
         ),
         case("key required", strict(&many(1)), INVALID, "need a key"),
         case(
-            "format not taken",
+            "format not accepted",
             strict(r#"{"records":[{"key":1,"value":"YQ==","value_format":"binary"}]}"#),
             INVALID,
             "does not accept the format binary; it accepts: json",
@@ -349,7 +349,7 @@ async fn each_bad_request_gets_the_specified_answer_by_every_way_and_writes_noth
 }
 
 #[tokio::test]
-async fn what_just_fits_is_taken() {
+async fn what_just_fits_is_accepted() {
     let publisher = Scripted::default();
     let router = app(publisher.clone());
     let fits = [

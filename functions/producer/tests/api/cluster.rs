@@ -230,7 +230,7 @@ fn often(error: RDKafkaRespErr) -> Vec<RDKafkaRespErr> {
 }
 
 #[tokio::test]
-async fn what_the_broker_refuses_is_told_as_the_table_says() {
+async fn what_the_broker_refuses_is_reported_as_the_table_says() {
     let cases = [
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 413, 413, "no"),
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 503, 50302, "no"),
@@ -338,7 +338,7 @@ async fn a_topic_that_is_listed_but_missing_is_a_503() {
 
 /// The settings of the contract reach the client: this fails when `Config` forgets one.
 #[test]
-fn the_publisher_is_told_its_topics_and_its_timeout() {
+fn the_publisher_gets_its_topics_and_its_timeout() {
     let env = EnvReader::new([
         ("KAFKA_BOOTSTRAP_SERVERS", "b:9092"),
         ("KAFKA_AUTH", "none"),

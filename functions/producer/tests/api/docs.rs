@@ -1,6 +1,6 @@
 //! `docs/http-api.md` says what the code does: problem documents point into it.
 
-use msk_producer::api::problem::ProblemKind;
+use msk_producer::api::problem::{ProblemKind, Row};
 use msk_producer::api::router::paths;
 
 fn page() -> String {
@@ -11,13 +11,14 @@ fn page() -> String {
 fn every_problems_type_is_a_section_with_its_status_and_code() {
     let page = page();
     for kind in ProblemKind::ALL {
-        let heading = format!("### {}\n\n", kind.slug());
+        let Row { slug, status, error_code, retriable, .. } = kind.row();
+        let heading = format!("### {slug}\n\n");
         let (_, section) = page.split_once(&heading).unwrap_or_else(|| panic!("{heading:?} is missing"));
         let section = section.split("\n### ").next().unwrap();
-        let (status, code) = (kind.status().as_u16(), kind.error_code());
-        assert!(section.starts_with(&status.to_string()), "{}: {section}", kind.slug());
-        assert!(u32::from(status) == code || section.contains(&format!("`error_code` {code}")), "{section}");
-        assert_eq!(section.contains("retriable"), kind.retriable(), "{section}");
+        assert!(section.starts_with(status.as_str()), "{slug}: {section}");
+        let is_status = u32::from(status.as_u16()) == error_code;
+        assert!(is_status || section.contains(&format!("`error_code` {error_code}")), "{section}");
+        assert_eq!(section.contains("retriable"), retriable, "{section}");
     }
 }
 

@@ -95,7 +95,7 @@ async fn plain_json_and_no_content_type_are_the_json_format() {
 }
 
 #[tokio::test]
-async fn null_schema_fields_of_confluents_clients_are_taken() {
+async fn null_schema_fields_of_confluents_clients_are_accepted() {
     let body = r#"{"key_schema":null,"value_schema":null,"key_schema_id":null,"value_schema_id":null,"records":[{"value":1}]}"#;
     assert_eq!(records_of(&Call::records(body)).await.len(), 1);
 }

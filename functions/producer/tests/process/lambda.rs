@@ -119,7 +119,7 @@ fn invocations_leave_nothing_in_memory() {
 }
 
 #[test]
-fn a_host_without_extensions_serves_it_all_the_same() {
+fn a_host_without_extensions_serves_it_too() {
     let brokers = brokers();
     let host = FunctionHost::start(Extensions::Missing);
     let mut process = host.function(producer_of(&brokers));

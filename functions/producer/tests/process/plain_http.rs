@@ -81,7 +81,7 @@ fn a_request_in_flight_is_finished_before_the_process_ends() {
 }
 
 #[test]
-fn requests_that_are_no_http_do_not_hurt_it() {
+fn requests_that_are_not_http_do_not_hurt_it() {
     let brokers = brokers();
     let (_process, address) = server(&brokers);
     // Empty lines before a request are no mistake: a server skips them (RFC 9112, 2.2).

@@ -69,7 +69,7 @@ pub(crate) struct Reader<'a> {
     names: Vec<Cow<'a, str>>,
 }
 
-type Parsed<T> = Result<T, SyntaxError>;
+pub(crate) type Parsed<T> = Result<T, SyntaxError>;
 
 impl<'a> Reader<'a> {
     /// A reader at the start of a body.
@@ -132,7 +132,6 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads a string.
     pub(crate) fn string(&mut self) -> Parsed<Cow<'a, str>> {
         self.space();
         self.string_token()
