@@ -1,20 +1,17 @@
 //! Three embedded Kafka brokers: librdkafka's mock cluster, for a laptop and for tests.
 //!
-//! The cluster lives on its own thread, as its handle may not change threads; orders reach it over a channel.
+//! The cluster lives on its own thread, since its handle is bound to one; commands reach it over a channel.
 
-use std::fmt;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use msk_shared::names::TopicName;
 use msk_shared::topic_spec::TopicSpec;
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-/// What a user must know before trusting these brokers with a claim.
+/// What these brokers cannot do, and what no claim may rest on.
 pub const LIMITS: &str = "embedded brokers: memory only, at most 5 MiB kept per partition, leaders never move, no look-up by time (AT_TIMESTAMP), no TLS, no authentication";
 
 /// As many as MSK has over three availability zones.
@@ -23,12 +20,12 @@ const BROKERS: i32 = 3;
 const REPLICATION_FACTOR: i32 = 3;
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
-type Order = Box<dyn FnOnce(&Cluster) + Send>;
+type Command = Box<dyn FnOnce(&Cluster) + Send>;
 
-/// Why the brokers could not do what was asked.
+/// The brokers could not do as told.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokersError {
-    /// The cluster did not start, or refused an order.
+    /// The cluster did not start, or rejected a command.
     #[error("embedded brokers: {0}")]
     Kafka(#[from] KafkaError),
     /// The cluster's thread could not start or has ended.
@@ -36,7 +33,7 @@ pub enum BrokersError {
     NotRunning,
 }
 
-/// Which broker a fault concerns.
+/// The broker that a fault concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
     /// Every broker.
@@ -57,7 +54,7 @@ impl Which {
 /// A running cluster of three brokers on loopback; it ends when this is dropped.
 pub struct EmbeddedBrokers {
     bootstrap_servers: String,
-    orders: Option<mpsc::Sender<Order>>,
+    commands: Option<mpsc::Sender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -67,14 +64,14 @@ impl EmbeddedBrokers {
     /// # Errors
     /// [`BrokersError`] when the cluster or a topic cannot be made.
     pub fn start(topics: &[TopicSpec]) -> Result<Self, BrokersError> {
-        let (orders, inbox) = mpsc::channel::<Order>();
+        let (commands, inbox) = mpsc::channel::<Command>();
         let (started, answer) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("embedded-brokers".to_owned())
             .spawn(move || serve(&started, &inbox))
             .map_err(|_| BrokersError::NotRunning)?;
         let bootstrap_servers = answer.recv().map_err(|_| BrokersError::NotRunning)??;
-        let brokers = Self { bootstrap_servers, orders: Some(orders), thread: Some(thread) };
+        let brokers = Self { bootstrap_servers, commands: Some(commands), thread: Some(thread) };
         for topic in topics {
             brokers.create_topic(topic)?;
         }
@@ -92,7 +89,7 @@ impl EmbeddedBrokers {
     /// [`BrokersError`], also when the topic exists.
     pub fn create_topic(&self, topic: &TopicSpec) -> Result<(), BrokersError> {
         let (name, partitions) = (topic.name.to_string(), topic.partitions);
-        self.order(move |cluster| cluster.create_topic(&name, partitions, REPLICATION_FACTOR))
+        self.command(move |cluster| cluster.create_topic(&name, partitions, REPLICATION_FACTOR))
     }
 
     /// Cuts every connection of the broker and refuses new ones. No leader moves.
@@ -100,7 +97,7 @@ impl EmbeddedBrokers {
     /// # Errors
     /// [`BrokersError`] when there is no such broker.
     pub fn down(&self, which: Which) -> Result<(), BrokersError> {
-        self.order(move |cluster| cluster.broker_down(which.id()))
+        self.command(move |cluster| cluster.broker_down(which.id()))
     }
 
     /// Makes the broker accept connections again.
@@ -108,7 +105,7 @@ impl EmbeddedBrokers {
     /// # Errors
     /// [`BrokersError`] when there is no such broker.
     pub fn up(&self, which: Which) -> Result<(), BrokersError> {
-        self.order(move |cluster| cluster.broker_up(which.id()))
+        self.command(move |cluster| cluster.broker_up(which.id()))
     }
 
     /// Answers the next requests of this kind with these errors, one each;
@@ -117,7 +114,7 @@ impl EmbeddedBrokers {
     /// # Errors
     /// [`BrokersError::NotRunning`].
     pub fn fail_requests(&self, kind: RDKafkaApiKey, errors: Vec<RDKafkaRespErr>) -> Result<(), BrokersError> {
-        self.order(move |cluster| {
+        self.command(move |cluster| {
             cluster.request_errors(kind, &errors);
             Ok(())
         })
@@ -128,45 +125,28 @@ impl EmbeddedBrokers {
     /// # Errors
     /// [`BrokersError::NotRunning`].
     pub fn forgive_requests(&self, kind: RDKafkaApiKey) -> Result<(), BrokersError> {
-        self.order(move |cluster| {
+        self.command(move |cluster| {
             cluster.clear_request_errors(kind);
             Ok(())
         })
     }
 
-    /// Delays every answer of the broker.
-    ///
-    /// # Errors
-    /// [`BrokersError`] when there is no such broker.
-    pub fn slow_down(&self, which: Which, delay: Duration) -> Result<(), BrokersError> {
-        self.order(move |cluster| cluster.broker_round_trip_time(which.id(), delay))
-    }
-
-    /// Moves a partition's leadership, which these brokers never do by themselves; `None` leaves it without leader.
-    ///
-    /// # Errors
-    /// [`BrokersError`] when there is no such broker or partition.
-    pub fn lead(&self, topic: &TopicName, partition: i32, broker: Option<i32>) -> Result<(), BrokersError> {
-        let topic = topic.to_string();
-        self.order(move |cluster| cluster.partition_leader(&topic, partition, broker))
-    }
-
-    fn order<F>(&self, order: F) -> Result<(), BrokersError>
+    fn command<F>(&self, command: F) -> Result<(), BrokersError>
     where
         F: FnOnce(&Cluster) -> Result<(), KafkaError> + Send + 'static,
     {
         let (done, answer) = mpsc::channel();
-        let boxed: Order = Box::new(move |cluster| {
+        let boxed: Command = Box::new(move |cluster| {
             // Nobody waits any more when the caller's thread is gone.
-            let _ = done.send(order(cluster));
+            let _ = done.send(command(cluster));
         });
-        let orders = self.orders.as_ref().ok_or(BrokersError::NotRunning)?;
-        orders.send(boxed).map_err(|_| BrokersError::NotRunning)?;
+        let commands = self.commands.as_ref().ok_or(BrokersError::NotRunning)?;
+        commands.send(boxed).map_err(|_| BrokersError::NotRunning)?;
         Ok(answer.recv().map_err(|_| BrokersError::NotRunning)??)
     }
 }
 
-fn serve(started: &mpsc::Sender<Result<String, KafkaError>>, inbox: &mpsc::Receiver<Order>) {
+fn serve(started: &mpsc::Sender<Result<String, KafkaError>>, inbox: &mpsc::Receiver<Command>) {
     let cluster = match MockCluster::new(BROKERS) {
         Ok(cluster) => cluster,
         Err(error) => {
@@ -175,24 +155,18 @@ fn serve(started: &mpsc::Sender<Result<String, KafkaError>>, inbox: &mpsc::Recei
         }
     };
     let _ = started.send(Ok(cluster.bootstrap_servers()));
-    while let Ok(order) = inbox.recv() {
-        order(&cluster);
+    while let Ok(command) = inbox.recv() {
+        command(&cluster);
     }
 }
 
 impl Drop for EmbeddedBrokers {
     fn drop(&mut self) {
         // Closing the channel ends the thread, which drops the cluster.
-        self.orders = None;
+        self.commands = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-    }
-}
-
-impl fmt::Debug for EmbeddedBrokers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbeddedBrokers").field("bootstrap_servers", &self.bootstrap_servers).finish_non_exhaustive()
     }
 }
 

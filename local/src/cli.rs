@@ -1,16 +1,17 @@
-//! The command line: what may be said, and how it becomes a mapping.
+//! The command line, and how it becomes a mapping.
 
 #![expect(clippy::doc_markdown, reason = "these comments are the help text, which shows every word as it stands")]
 
 use std::path::PathBuf;
 
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use msk_local::esm::document::{DocumentError, MappingDocument, OnFailure, ProvisionedPollerConfig};
-use msk_local::report::Format;
+use msk_local::esm::document::{MappingDocument, OnFailure, ProvisionedPollerConfig};
+use msk_local::output::Format;
 use msk_shared::topic_spec::TopicSpec;
 
-const EXIT_CODES: &str = "Exit codes: 0 done (or stopped with Ctrl-C while it ran), 1 error, 2 wrong usage, \
-3 `drain` reached its deadline, 4 `drain` gave records up (dropped, or sent to the destination), 5 `drain` never reached the function, 130 `drain` was interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 done (or stopped with Ctrl-C while running), 1 error, 2 wrong usage, \
+3 `drain` reached its deadline, 4 `drain` gave up records (dropped, or sent to the destination), 5 `drain` never reached the function, 130 `drain` was interrupted.";
 
 /// A laptop-sized MSK: embedded brokers and AWS's event source mapping.
 #[derive(Debug, Parser)]
@@ -18,10 +19,10 @@ const EXIT_CODES: &str = "Exit codes: 0 done (or stopped with Ctrl-C while it ra
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// How results are printed on standard output: text, or one JSON object a line.
+    /// How results are printed on standard output: text, or one JSON object per line.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
-    /// Log what happens in between on standard error (RUST_LOG says more).
+    /// Log to standard error what the emulator does; RUST_LOG selects more.
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
 }
@@ -30,7 +31,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run three embedded brokers until Ctrl-C.
     Brokers(BrokersArgs),
-    /// Run brokers and an event source mapping per topic, in one process, until Ctrl-C.
+    /// Run brokers and one event source mapping per topic, in one process, until Ctrl-C.
     Up(Box<UpArgs>),
     /// The event source mapping of one topic.
     #[command(subcommand)]
@@ -41,11 +42,11 @@ pub(crate) enum Command {
 pub(crate) enum EsmCommand {
     /// Poll the topic and invoke the function until Ctrl-C.
     Run(Box<MappingArgs>),
-    /// Deliver what the topic holds, then stop; the exit code says how it went.
+    /// Deliver what the topic holds, then stop; the exit code tells the result.
     Drain(Box<DrainArgs>),
     /// Check a configuration against AWS's ranges and mode rules.
     Validate(Box<MappingArgs>),
-    /// Judge a function's answer against the event it was given, with AWS's rules.
+    /// Check a function's answer against the event it was sent, with AWS's rules.
     CheckResponse(CheckResponseArgs),
 }
 
@@ -71,12 +72,12 @@ pub(crate) struct UpArgs {
 #[derive(Debug, Args)]
 pub(crate) struct MappingArgs {
     /// The mapping as JSON: the members of AWS's CreateEventSourceMapping, or the output of
-    /// `aws lambda get-event-source-mapping`, plus a block `Local`. The flags below win over it.
+    /// `aws lambda get-event-source-mapping`, plus a block `Local`. The flags below override it.
     pub(crate) config: Option<PathBuf>,
     /// The topic.
     #[arg(long)]
     pub(crate) topic: Option<String>,
-    /// What AWS would refuse is a warning only.
+    /// Only warn about what AWS would reject.
     #[arg(long)]
     pub(crate) lenient: bool,
     #[command(flatten)]
@@ -99,12 +100,12 @@ pub(crate) struct DrainArgs {
 pub(crate) struct CheckResponseArgs {
     /// File with the function's answer; `-` reads standard input.
     pub(crate) response: PathBuf,
-    /// File with the event that the function was given.
+    /// File with the event that the function was sent.
     #[arg(long)]
     pub(crate) event: PathBuf,
 }
 
-/// The members of the mapping that are worth a flag, under the names of the AWS command line.
+/// The members of the mapping that have a flag, under the names of the AWS command line.
 #[derive(Debug, Args)]
 pub(crate) struct MappingFlags {
     /// Name of the function, or its ARN.
@@ -117,7 +118,7 @@ pub(crate) struct MappingFlags {
     /// Brokers, `HOST:PORT,...`.
     #[arg(long)]
     pub(crate) bootstrap_servers: Option<String>,
-    /// Most records of a batch, 1 to 10000 [default: 100].
+    /// Maximum number of records in a batch, 1 to 10000 [default: 100].
     #[arg(long, value_name = "N")]
     batch_size: Option<i64>,
     /// Longest wait for a batch to fill, 0 to 300 [default: half a second].
@@ -135,7 +136,7 @@ pub(crate) struct MappingFlags {
     /// The function's answer names the failed records (FunctionResponseTypes).
     #[arg(long)]
     report_batch_item_failures: bool,
-    /// Retries after the first invocation, -1 to 10000 [default: -1, without end].
+    /// Retries after the first invocation, -1 to 10000 [default: -1, no limit].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     maximum_retry_attempts: Option<i64>,
     /// Give up records older than this, -1 or 60 to 604800 [default: -1, never].
@@ -156,7 +157,7 @@ pub(crate) struct MappingFlags {
     /// Longest invocation in seconds, up to 840 [default: 60].
     #[arg(long, value_name = "SECONDS")]
     function_timeout: Option<f64>,
-    /// How long the function may take to come up (and build) before its first answer [default: 300].
+    /// How long the function may take to build, start and give its first answer [default: 300].
     #[arg(long, value_name = "SECONDS")]
     startup_grace: Option<f64>,
     /// First pause before a retry; it doubles with each further one [default: 1].
@@ -165,7 +166,7 @@ pub(crate) struct MappingFlags {
     /// Longest pause before a retry [default: 30].
     #[arg(long, value_name = "SECONDS")]
     max_retry_backoff: Option<f64>,
-    /// `items` redelivers the named records (as AWS documents for Kafka), `checkpoint` everything from the first one on.
+    /// `items` redelivers the named records (as AWS documents for Kafka), `checkpoint` all from the first of them on.
     #[arg(long, value_name = "SEMANTICS")]
     partial_batch_semantics: Option<String>,
     /// Never put records of two partitions into one event.
@@ -186,38 +187,26 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Why a configuration cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigError {
-    #[error("{path}: {source}")]
-    File { path: String, source: std::io::Error },
-    #[error(transparent)]
-    Document(#[from] DocumentError),
-}
-
 impl MappingArgs {
-    /// The file, with the flags written over it.
-    pub(crate) fn document(&self) -> Result<MappingDocument, ConfigError> {
-        let mut document = match &self.config {
-            None => MappingDocument::default(),
-            Some(path) => {
-                let origin = path.display().to_string();
-                let text = std::fs::read_to_string(path)
-                    .map_err(|source| ConfigError::File { path: origin.clone(), source })?;
-                MappingDocument::from_json(&text, &origin)?
-            }
-        };
+    /// The file, overridden by the flags.
+    pub(crate) fn document(&self) -> Result<MappingDocument> {
+        let mut document = MappingDocument::default();
+        if let Some(path) = &self.config {
+            let origin = path.display().to_string();
+            let text = std::fs::read_to_string(path).with_context(|| origin.clone())?;
+            document = MappingDocument::from_json(&text, &origin)?;
+        }
         if let Some(topic) = &self.topic {
             document.topics = Some(vec![topic.clone()]);
         }
-        self.flags.write_over(&mut document);
+        self.flags.override_in(&mut document);
         Ok(document)
     }
 }
 
 impl MappingFlags {
-    /// The flags win over what the document says.
-    pub(crate) fn write_over(&self, document: &mut MappingDocument) {
+    /// Overrides the document with the flags that were given.
+    pub(crate) fn override_in(&self, document: &mut MappingDocument) {
         replace(&mut document.function_name, &self.function);
         replace(&mut document.batch_size, &self.batch_size);
         replace(&mut document.maximum_batching_window_in_seconds, &self.maximum_batching_window_in_seconds);
@@ -243,10 +232,10 @@ impl MappingFlags {
             let config = document.provisioned_poller_config.get_or_insert_with(ProvisionedPollerConfig::default);
             config.minimum_pollers = Some(pollers);
         }
-        self.write_over_local(document);
+        self.override_in_local(document);
     }
 
-    fn write_over_local(&self, document: &mut MappingDocument) {
+    fn override_in_local(&self, document: &mut MappingDocument) {
         let local = &mut document.local;
         replace(&mut local.invoke_url, &self.invoke_url);
         replace(&mut local.bootstrap_servers, &self.bootstrap_servers);

@@ -1,4 +1,4 @@
-//! What each command does, and the exit code that tells how it went.
+//! What each command does, and its exit code.
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;
@@ -9,10 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use msk_local::brokers::{self, EmbeddedBrokers};
 use msk_local::esm::document::MappingDocument;
-use msk_local::esm::mapping::{Mapping, Strictness};
+use msk_local::esm::mapping::Mapping;
 use msk_local::esm::metrics::Metrics;
-use msk_local::esm::session::{DrainLimits, End, Session};
-use msk_local::report::{Format, Line, Ready, Reporter, SummaryLine};
+use msk_local::esm::running_mapping::{DrainLimits, End, RunningMapping};
+use msk_local::esm::validate::{Strictness, validate};
+use msk_local::output::{Format, Line, ReadyLine, Reporter, SummaryLine};
 use msk_shared::event::{MskEvent, Verdict, judge};
 use msk_shared::topic_spec::TopicSpec;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,10 +26,9 @@ const DEADLINE: u8 = 3;
 const GAVE_UP: u8 = 4;
 const UNREACHABLE: u8 = 5;
 const INTERRUPTED: u8 = 130;
-/// Ten years: more would overflow a clock.
+/// Ten years; much more would overflow the clock.
 const LONGEST_DEADLINE_SECONDS: f64 = 315_360_000.0;
 
-/// Runs the command that was asked for.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let printer = Printer { format: cli.format };
     match cli.command {
@@ -36,7 +36,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Up(args) => up(&printer, &args).await,
         Command::Esm(EsmCommand::Run(args)) => run_mapping(&printer, &args).await,
         Command::Esm(EsmCommand::Drain(args)) => drain(&printer, &args).await,
-        Command::Esm(EsmCommand::Validate(args)) => validate(&args),
+        Command::Esm(EsmCommand::Validate(args)) => validate_mapping(&args),
         Command::Esm(EsmCommand::CheckResponse(args)) => check_response(&args),
     }
 }
@@ -70,39 +70,60 @@ async fn up(printer: &Printer, args: &UpArgs) -> Result<ExitCode> {
             brokers.insert(EmbeddedBrokers::start(&topics)?).bootstrap_servers().to_owned()
         }
     };
-    let reporter = printer.reporter(args.mapping.records);
-    let metrics = Arc::new(Metrics::default());
-    let mut sessions = Vec::new();
-    for topic in &args.topics {
+    let mapping = |topic: &TopicSpec| {
         let mut document = MappingDocument { topics: Some(vec![topic.name.to_string()]), ..MappingDocument::default() };
-        args.mapping.write_over(&mut document);
+        args.mapping.override_in(&mut document);
         document.local.bootstrap_servers = Some(bootstrap_servers.clone());
         // A laptop need not choose between the modes: provisioned mode allows everything.
         document.provisioned_poller_config.get_or_insert_default();
-        let mapping = checked(&document, Strictness::Strict)?;
-        let starting = Session::start(mapping, Arc::clone(&metrics), Arc::clone(&reporter));
-        let Some(session) = stop.or(starting).await else { return Ok(ExitCode::SUCCESS) };
-        sessions.push(session?);
+        checked(&document, Strictness::Strict)
+    };
+    let mappings = args.topics.iter().map(mapping).collect::<Result<Vec<_>>>()?;
+    let ready = ready(&bootstrap_servers, &args.topics, brokers.is_some());
+    run_until_stopped(&printer.reporter(args.mapping.records), mappings, &ready, &mut stop).await
+}
+
+async fn run_mapping(printer: &Printer, args: &MappingArgs) -> Result<ExitCode> {
+    let mut stop = Signals::new()?;
+    let mapping = mapping(args)?;
+    let topics = [TopicSpec { name: mapping.topic.clone(), partitions: 0 }];
+    let ready = ready(mapping.local.bootstrap_servers.as_deref().unwrap_or_default(), &topics, false);
+    run_until_stopped(&printer.reporter(args.flags.records), vec![mapping], &ready, &mut stop).await
+}
+
+/// Starts the mappings, prints `ready`, and runs until a signal or until one of them fails.
+async fn run_until_stopped(
+    reporter: &Arc<Reporter>,
+    mappings: Vec<Mapping>,
+    ready: &Line,
+    stop: &mut Signals,
+) -> Result<ExitCode> {
+    let metrics = Arc::new(Metrics::default());
+    let mut running = Vec::new();
+    for mapping in mappings {
+        let starting = RunningMapping::start(mapping, Arc::clone(&metrics), Arc::clone(reporter));
+        let Some(started) = stop.or(starting).await else { return Ok(ExitCode::SUCCESS) };
+        running.push(started?);
     }
-    for session in &mut sessions {
-        let Some(joined) = stop.or(session.joined()).await else { return Ok(ExitCode::SUCCESS) };
+    for mapping in &mut running {
+        let Some(joined) = stop.or(mapping.joined()).await else { return Ok(ExitCode::SUCCESS) };
         joined?;
     }
-    reporter.line(&ready(&bootstrap_servers, &args.topics, brokers.is_some()));
-    run_all(sessions, &mut stop).await?;
+    reporter.line(ready);
+    run_all(running, stop).await?;
     reporter.line(&summary(End::Stopped, &metrics));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Runs all mappings until a signal, or until one of them fails, which ends the others.
-async fn run_all(sessions: Vec<Session>, stop: &mut Signals) -> Result<()> {
+async fn run_all(mappings: Vec<RunningMapping>, stop: &mut Signals) -> Result<()> {
     let (stop_all, _) = watch::channel(false);
     let mut running = JoinSet::new();
-    for mut session in sessions {
-        let mut asked = stop_all.subscribe();
+    for mut mapping in mappings {
+        let mut stopped = stop_all.subscribe();
         running.spawn(async move {
-            let ended = session.until(async move { drop(asked.wait_for(|stop| *stop).await) }).await;
-            session.stop().await;
+            let ended = mapping.until(async move { drop(stopped.wait_for(|stop| *stop).await) }).await;
+            mapping.stop().await;
             ended
         });
     }
@@ -112,7 +133,7 @@ async fn run_all(sessions: Vec<Session>, stop: &mut Signals) -> Result<()> {
     };
     stop_all.send_replace(true);
     tokio::select! {
-        // A second signal does not wait for what is in flight.
+        // A second signal does not wait for invocations in flight.
         () = stop.next() => {}
         () = async { while running.join_next().await.is_some() {} } => {}
     }
@@ -122,41 +143,23 @@ async fn run_all(sessions: Vec<Session>, stop: &mut Signals) -> Result<()> {
     }
 }
 
-async fn run_mapping(printer: &Printer, args: &MappingArgs) -> Result<ExitCode> {
-    let mut stop = Signals::new()?;
-    let mapping = mapping_of(args)?;
-    let (bootstrap_servers, topic) = (mapping.local.bootstrap_servers.clone(), mapping.topic.clone());
-    let reporter = printer.reporter(args.flags.records);
-    let metrics = Arc::new(Metrics::default());
-    let starting = Session::start(mapping, Arc::clone(&metrics), Arc::clone(&reporter));
-    let Some(session) = stop.or(starting).await else { return Ok(ExitCode::SUCCESS) };
-    let mut session = session?;
-    let Some(joined) = stop.or(session.joined()).await else { return Ok(ExitCode::SUCCESS) };
-    joined?;
-    let topics = [TopicSpec { name: topic, partitions: 0 }];
-    reporter.line(&ready(&bootstrap_servers.unwrap_or_default(), &topics, false));
-    run_all(vec![session], &mut stop).await?;
-    reporter.line(&summary(End::Stopped, &metrics));
-    Ok(ExitCode::SUCCESS)
-}
-
 async fn drain(printer: &Printer, args: &DrainArgs) -> Result<ExitCode> {
     let mut stop = Signals::new()?;
     if !(0.0..=LONGEST_DEADLINE_SECONDS).contains(&args.deadline) {
         bail!("--deadline: {} is out of range; it must be from 0 to {LONGEST_DEADLINE_SECONDS} seconds", args.deadline);
     }
     let limits = DrainLimits { records: args.max_records, deadline: Some(Duration::from_secs_f64(args.deadline)) };
-    let mapping = mapping_of(&args.mapping)?;
+    let mapping = mapping(&args.mapping)?;
     let url = mapping.local.invoke_url.clone();
     let reporter = printer.reporter(args.mapping.flags.records);
     let metrics = Arc::new(Metrics::default());
-    let starting = Session::start(mapping, Arc::clone(&metrics), Arc::clone(&reporter));
-    let Some(session) = stop.or(starting).await else { return Ok(ExitCode::from(INTERRUPTED)) };
-    let mut session = session?;
-    let end = session.drain(limits, stop.next()).await?;
+    let starting = RunningMapping::start(mapping, Arc::clone(&metrics), Arc::clone(&reporter));
+    let Some(started) = stop.or(starting).await else { return Ok(ExitCode::from(INTERRUPTED)) };
+    let mut running = started?;
+    let end = running.drain(limits, stop.next()).await?;
     tokio::select! {
         () = stop.next() => {}
-        () = session.stop() => {}
+        () = running.stop() => {}
     }
     reporter.line(&summary(end, &metrics));
     Ok(match end {
@@ -166,22 +169,18 @@ async fn drain(printer: &Printer, args: &DrainArgs) -> Result<ExitCode> {
             tracing::error!(url, "the function never answered; start it, or correct --invoke-url");
             ExitCode::from(UNREACHABLE)
         }
-        End::Drained | End::RecordsReached if given_up(&metrics) > 0 => ExitCode::from(GAVE_UP),
+        End::Drained | End::RecordsReached if metrics.counts().given_up() > 0 => ExitCode::from(GAVE_UP),
         End::Drained | End::RecordsReached => ExitCode::SUCCESS,
     })
 }
 
-fn given_up(metrics: &Metrics) -> u64 {
-    metrics.dropped.get() + metrics.delivered_to_destination.get()
-}
-
-fn mapping_of(args: &MappingArgs) -> Result<Mapping> {
+fn mapping(args: &MappingArgs) -> Result<Mapping> {
     let strictness = if args.lenient { Strictness::Lenient } else { Strictness::Strict };
     checked(&args.document()?, strictness)
 }
 
 fn checked(document: &MappingDocument, strictness: Strictness) -> Result<Mapping> {
-    let mapping = Mapping::check(document, strictness)?;
+    let mapping = validate(document, strictness)?;
     for warning in &mapping.warnings {
         tracing::warn!("{warning}");
     }
@@ -189,8 +188,8 @@ fn checked(document: &MappingDocument, strictness: Strictness) -> Result<Mapping
 }
 
 #[expect(clippy::print_stdout, reason = "the answer of the command")]
-fn validate(args: &MappingArgs) -> Result<ExitCode> {
-    let mapping = mapping_of(args)?;
+fn validate_mapping(args: &MappingArgs) -> Result<ExitCode> {
+    let mapping = mapping(args)?;
     println!("valid: `{}` is invoked with records of `{}`", mapping.function, mapping.topic);
     Ok(ExitCode::SUCCESS)
 }
@@ -198,7 +197,7 @@ fn validate(args: &MappingArgs) -> Result<ExitCode> {
 #[expect(clippy::print_stdout, reason = "the answer of the command")]
 fn check_response(args: &CheckResponseArgs) -> Result<ExitCode> {
     let event =
-        MskEvent::parse(read(&args.event)?).with_context(|| format!("{} is no MSK event", args.event.display()))?;
+        MskEvent::parse(read(&args.event)?).with_context(|| format!("{} is not an MSK event", args.event.display()))?;
     match judge(&event, &read(&args.response)?) {
         Verdict::AllDone => println!("all {} records are done", event.len()),
         Verdict::Failed(ids) => {
@@ -222,7 +221,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn ready(bootstrap_servers: &str, topics: &[TopicSpec], embedded: bool) -> Line {
-    Line::Ready(Ready {
+    Line::Ready(ReadyLine {
         ready: true,
         bootstrap_servers: bootstrap_servers.to_owned(),
         topics: topics.iter().map(|topic| topic.name.to_string()).collect(),
@@ -231,7 +230,7 @@ fn ready(bootstrap_servers: &str, topics: &[TopicSpec], embedded: bool) -> Line 
 }
 
 fn summary(end: End, metrics: &Metrics) -> Line {
-    Line::Summary(SummaryLine { event: "summary", end: end.name(), counts: metrics.summary() })
+    Line::Summary(SummaryLine { end: end.name(), counts: metrics.counts() })
 }
 
 /// Ctrl-C and SIGTERM.
@@ -245,7 +244,7 @@ impl Signals {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// What the work gives, or nothing when a signal comes first: brokers that are silent do not hold it up.
+    /// The result of the work, or `None` when a signal comes first: brokers that do not answer cannot delay it.
     async fn or<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             done = work => Some(done),

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`brokers`] | three embedded brokers (librdkafka's mock cluster) and their faults |
 //! | [`esm`] | the event source mapping: polling, batching, invoking, retrying, committing |
-//! | [`report`] | what the commands print |
+//! | [`output`] | what the commands print |
 
 pub mod brokers;
 pub mod esm;
-pub mod report;
+pub mod output;

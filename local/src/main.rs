@@ -1,4 +1,4 @@
-//! `msk-local`: a laptop-sized MSK. The commands are in `commands`, their words in `cli`.
+//! `msk-local`: a laptop-sized MSK. Module `cli` holds the command line, `commands` what each command does.
 
 mod cli;
 mod commands;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-/// How long threads that wait for brokers may keep the process after its work is done.
+/// How long threads that wait for brokers may delay the end of the process.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
@@ -25,11 +25,11 @@ fn main() -> ExitCode {
     result.unwrap_or_else(|error| failed(&error))
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+#[expect(clippy::print_stderr, reason = "the error of a command that failed")]
 fn failed(error: &anyhow::Error) -> ExitCode {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
-        // Most errors name their cause in their own text; it is said once.
+        // Most errors name their cause in their own text; it is not repeated.
         if !text.contains(&cause) {
             text = format!("{text}: {cause}");
         }

@@ -2,18 +2,19 @@
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`up`] | the laptop: brokers, the producer's API, the event source mapping, one command |
+//! | [`up`] | the laptop: brokers, the producer's API and the event source mapping in one command |
 //! | [`test`] | runs the stages and prints the table at the end |
 //! | [`stages`] | the table of stages, and one module for each bigger stage |
 //! | [`package`] | the deployable zips |
 //! | [`deploy_check`] | what is missing before `terraform apply` |
-//! | [`needs`] | what a machine must have, how to see that it is there, how to install it |
+//! | [`needs`] | what a machine must have, how to detect it, how to install it |
 //! | [`tools`] | pinned tools from package registries, kept under `target/tools` |
 //! | [`process`] | child processes that never outlive their parent |
 //! | `tidy` | the repository's own rules, as tests |
-//! | [`workspace`] | where things are |
+//! | [`stop`] | signals by which the user asks a command to stop |
+//! | [`workspace`] | the folders of the workspace |
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user on both streams")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool prints on both streams")]
 
 mod deploy_check;
 mod needs;
@@ -46,7 +47,7 @@ enum Command {
     Up(up::Options),
     /// Run everything a change must pass, or only the stages named.
     Test(test::Options),
-    /// Run the scenarios on real Kafka in which brokers die, or only those named; `--full` for the long column.
+    /// Run the scenarios in which brokers of real Kafka die, or only those named; `--full` for the long column.
     Ha(stages::ha::Options),
     /// Build the deployable zips: `target/lambda/<function>/bootstrap.zip`.
     Package(package::Options),

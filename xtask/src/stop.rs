@@ -1,4 +1,4 @@
-//! Ctrl-C and its kin.
+//! Signals by which the user asks a command to stop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::process;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// From here on Ctrl-C, SIGTERM and SIGHUP only set [`requested`]; a second one ends everything at once. Handlers and no
-/// blocked signals: a child would inherit the mask, and never hear that it shall end.
+/// From here on Ctrl-C, SIGTERM and SIGHUP only set [`requested`]; a second one ends everything at once. The signals are
+/// handled, not blocked: a child would inherit the blocking, and never notice that it should end.
 pub(crate) fn listen() -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen to signals")?;
     let wait = move || {
@@ -33,7 +33,7 @@ pub(crate) fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)
 }
 
-/// What a step returns when the user stopped it.
+/// The error of a step that the user stopped.
 #[derive(Debug, thiserror::Error)]
 #[error("stopped")]
 pub(crate) struct Stopped;

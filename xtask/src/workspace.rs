@@ -1,11 +1,8 @@
 //! Where things are.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
-
-use crate::process;
 
 /// The root of the workspace: the folder of the root `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
@@ -35,13 +32,6 @@ pub(crate) fn in_ci() -> bool {
 /// The cargo that runs this command.
 pub(crate) fn cargo() -> PathBuf {
     std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
-}
-
-/// The platform that cargo builds for when it is told none, such as `x86_64-unknown-linux-gnu`.
-pub(crate) fn host_platform() -> Result<String> {
-    let version = process::capture(Command::new("rustc").arg("-vV"))?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.context("`rustc -vV` names no host")?.to_owned())
 }
 
 /// The running program, even after cargo has put a newer one in its place: `current_exe` would name a deleted file.

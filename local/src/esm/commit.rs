@@ -1,5 +1,5 @@
-//! How far a partition may be committed: behind the last record of the unbroken run of finished records; and the
-//! commits that are still to be made.
+//! How far a partition may be committed, also after a partial batch: behind the last record of the unbroken run of
+//! finished records; and the commits that are still to be made.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -7,14 +7,28 @@ use std::time::{Duration, Instant};
 /// Pause before a failed commit is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// The records of one partition that were polled and are not committed yet, in the order they were polled.
+/// Names a polled record from its first delivery until its partition is committed behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DeliveryTicket {
+    pub(super) partition: i32,
+    /// The assignment under which the record was polled. A result that arrives after the partition was lost and came
+    /// back names an earlier one, and changes nothing.
+    pub(super) assignment: u64,
+    /// Counts the records of the assignment.
+    number: usize,
+}
+
+/// The records of one assigned partition that were polled and are not committed yet, in the order they were polled.
 ///
 /// Offsets of a partition may have gaps (compaction, transaction markers), so "contiguous" is meant over the polled
 /// records, never over the numbers.
-#[derive(Debug, Default)]
-pub struct CommitTracker {
+#[derive(Debug)]
+pub(super) struct CommitTracker {
+    partition: i32,
+    assignment: u64,
     pending: VecDeque<Pending>,
-    first: u64,
+    /// Records of the assignment that are committed, or about to be.
+    taken: usize,
 }
 
 #[derive(Debug)]
@@ -25,53 +39,47 @@ struct Pending {
 
 /// What may be committed now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Commit {
+pub(super) struct Commit {
     /// The offset to commit: that of the last finished record plus one.
-    pub position: i64,
+    pub(super) position: i64,
     /// How many records it covers that no earlier commit covered.
-    pub records: u64,
+    pub(super) records: u64,
 }
 
 impl CommitTracker {
-    /// A tracker whose first record gets the number `first`. A partition that is assigned again starts above every
-    /// number it has used, so that a late result of the earlier assignment finds nothing.
-    pub fn starting_at(first: u64) -> Self {
-        Self { pending: VecDeque::new(), first }
+    pub(super) fn new(partition: i32, assignment: u64) -> Self {
+        Self { partition, assignment, pending: VecDeque::new(), taken: 0 }
     }
 
-    /// A record was polled; the number it returns names the record in [`Self::finish`].
-    pub fn polled(&mut self, offset: i64) -> u64 {
+    /// Adds a record that was just polled.
+    pub(super) fn polled(&mut self, offset: i64) -> DeliveryTicket {
+        let number = self.taken + self.pending.len();
         self.pending.push_back(Pending { offset, finished: false });
-        self.first + self.pending.len() as u64 - 1
+        DeliveryTicket { partition: self.partition, assignment: self.assignment, number }
     }
 
-    /// The record needs no further delivery. `false` when the tracker does not know the number or knew it already:
-    /// it belongs to an earlier assignment of the partition.
-    pub fn finish(&mut self, number: u64) -> bool {
-        let index = number.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
-        match index.and_then(|index| self.pending.get_mut(index)) {
-            Some(record) => !std::mem::replace(&mut record.finished, true),
-            None => false,
+    /// The record needs no further delivery. `false` when it was finished before, or polled under another assignment.
+    pub(super) fn finish(&mut self, ticket: DeliveryTicket) -> bool {
+        if (ticket.partition, ticket.assignment) != (self.partition, self.assignment) {
+            return false;
         }
+        let index = ticket.number.checked_sub(self.taken);
+        let record = index.and_then(|index| self.pending.get_mut(index));
+        record.is_some_and(|record| !std::mem::replace(&mut record.finished, true))
     }
 
     /// Takes the unbroken run of finished records; `None` while the oldest one is unfinished.
-    pub fn take(&mut self) -> Option<Commit> {
+    pub(super) fn take(&mut self) -> Option<Commit> {
         let run = self.pending.iter().take_while(|record| record.finished).count();
         let position = self.pending.drain(..run).next_back()?.offset + 1;
-        self.first += run as u64;
+        self.taken += run;
         Some(Commit { position, records: run as u64 })
-    }
-
-    /// Whether a polled record is not committed yet.
-    pub fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
     }
 }
 
 /// Commits of one poller: one at a time; the next one takes everything that finished meanwhile.
 #[derive(Debug, Default)]
-pub struct CommitQueue {
+pub(super) struct CommitQueue {
     waiting: BTreeMap<i32, Commit>,
     /// The commit that was sent, if any.
     sent: Option<BTreeMap<i32, Commit>>,
@@ -79,15 +87,15 @@ pub struct CommitQueue {
 }
 
 impl CommitQueue {
-    /// The partition may be committed as far as this.
-    pub fn push(&mut self, partition: i32, commit: Commit) {
+    /// Adds a commit, or moves the one that waits further.
+    pub(super) fn push(&mut self, partition: i32, commit: Commit) {
         let waiting = self.waiting.entry(partition).or_insert(Commit { records: 0, ..commit });
         waiting.position = commit.position;
         waiting.records += commit.records;
     }
 
-    /// The partition is no longer ours to commit.
-    pub fn forget(&mut self, partition: i32) {
+    /// Drops the commits of a partition that was revoked.
+    pub(super) fn forget(&mut self, partition: i32) {
         self.waiting.remove(&partition);
         if let Some(sent) = &mut self.sent {
             sent.remove(&partition);
@@ -95,7 +103,7 @@ impl CommitQueue {
     }
 
     /// The positions to send now; nothing while a commit is under way or has just failed.
-    pub fn next(&mut self, now: Instant) -> Option<BTreeMap<i32, i64>> {
+    pub(super) fn next(&mut self, now: Instant) -> Option<BTreeMap<i32, i64>> {
         if self.not_before.is_some_and(|moment| moment > now) {
             return None;
         }
@@ -107,13 +115,13 @@ impl CommitQueue {
         Some(positions(sent))
     }
 
-    /// The commit under way succeeded; says how many records it covers.
-    pub fn succeeded(&mut self) -> u64 {
+    /// The commit under way succeeded; returns how many records it covers.
+    pub(super) fn succeeded(&mut self) -> u64 {
         self.sent.take().unwrap_or_default().values().map(|commit| commit.records).sum()
     }
 
     /// The commit under way failed: its positions are sent again, or those that took their place.
-    pub fn failed(&mut self, now: Instant) {
+    pub(super) fn failed(&mut self, now: Instant) {
         for (partition, failed) in self.sent.take().unwrap_or_default() {
             self.waiting.entry(partition).or_insert(Commit { records: 0, ..failed }).records += failed.records;
         }
@@ -121,17 +129,17 @@ impl CommitQueue {
     }
 
     /// When [`Self::next`] is worth asking again although nothing new has finished.
-    pub fn retry_at(&self) -> Option<Instant> {
+    pub(super) fn retry_at(&self) -> Option<Instant> {
         self.not_before
     }
 
     /// Whether everything is committed.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.sent.is_none()
     }
 
     /// Everything that is not known to be committed: the positions, and how many records they cover.
-    pub fn take_all(&mut self) -> (BTreeMap<i32, i64>, u64) {
+    pub(super) fn take_all(&mut self) -> (BTreeMap<i32, i64>, u64) {
         self.failed(Instant::now());
         let all = std::mem::take(&mut self.waiting);
         (positions(&all), all.values().map(|commit| commit.records).sum())
@@ -150,27 +158,26 @@ mod tests {
 
     #[test]
     fn a_finished_record_behind_an_unfinished_one_waits() {
-        let mut tracker = CommitTracker::default();
-        let numbers: Vec<_> = [7, 8, 12].into_iter().map(|offset| tracker.polled(offset)).collect();
-        tracker.finish(numbers[1]);
-        tracker.finish(numbers[2]);
+        let mut tracker = CommitTracker::new(0, 1);
+        let tickets = [7, 8, 12].map(|offset| tracker.polled(offset));
+        tracker.finish(tickets[1]);
+        tracker.finish(tickets[2]);
         assert_eq!(tracker.take(), None);
-        tracker.finish(numbers[0]);
+        tracker.finish(tickets[0]);
         assert_eq!(tracker.take(), Some(Commit { position: 13, records: 3 }));
         assert_eq!(tracker.take(), None);
-        assert!(!tracker.has_pending());
+        assert!(tracker.pending.is_empty());
     }
 
     #[test]
     fn a_result_of_an_earlier_assignment_changes_nothing() {
-        let mut earlier = CommitTracker::starting_at(0);
-        let stale = earlier.polled(5);
-        let mut tracker = CommitTracker::starting_at(1 << 40);
-        let number = tracker.polled(5);
+        let stale = CommitTracker::new(0, 1).polled(5);
+        let mut tracker = CommitTracker::new(0, 2);
+        let ticket = tracker.polled(5);
         assert!(!tracker.finish(stale));
         assert_eq!(tracker.take(), None);
-        assert!(tracker.finish(number));
-        assert!(!tracker.finish(number), "twice");
+        assert!(tracker.finish(ticket));
+        assert!(!tracker.finish(ticket), "twice");
         assert_eq!(tracker.take(), Some(Commit { position: 6, records: 1 }));
     }
 
@@ -202,9 +209,9 @@ mod tests {
             order in any::<prop::sample::Index>(),
             seed in any::<u64>(),
         ) {
-            let mut tracker = CommitTracker::default();
+            let mut tracker = CommitTracker::new(0, 1);
             let mut offset = 0;
-            let mut open: Vec<(u64, i64)> = Vec::new();
+            let mut open: Vec<(DeliveryTicket, i64)> = Vec::new();
             for gap in &gaps {
                 offset += gap;
                 open.push((tracker.polled(offset), offset));
@@ -214,8 +221,8 @@ mod tests {
             while !open.is_empty() {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let chosen = (state >> 33) as usize % open.len();
-                let (number, _) = open.swap_remove(chosen);
-                tracker.finish(number);
+                let (ticket, _) = open.swap_remove(chosen);
+                tracker.finish(ticket);
                 if let Some(commit) = tracker.take() {
                     prop_assert!(commit.position > position);
                     let oldest_open = open.iter().map(|(_, offset)| *offset).min();
@@ -226,7 +233,7 @@ mod tests {
             }
             prop_assert_eq!(position, last + 1);
             prop_assert_eq!(covered, gaps.len() as u64);
-            prop_assert!(!tracker.has_pending());
+            prop_assert!(tracker.pending.is_empty());
         }
     }
 }

@@ -14,46 +14,33 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::batch::{Envelope, PolledRecord, TOMBSTONES};
-use super::kafka::QuietContext;
+use super::kafka_client::QuietContext;
 use super::mapping::DestinationTarget;
+use super::msk_event::{Envelope, PolledRecord, TOMBSTONES};
 use super::outcome::Failure;
 
 /// How long a document may take to be confirmed by the brokers.
 const PRODUCE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Documents hold a whole event, which may be as large as the largest event and more.
+/// A document holds a whole event, which may be as large as the largest event and more.
 const MAX_DOCUMENT_BYTES: &str = "16000000";
 
 /// Why records were given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
-    RetriesExhausted,
+pub(super) enum GiveUpReason<'a> {
+    /// After this failure of the last invocation.
+    RetriesExhausted(&'a Failure),
     PayloadTooLarge,
     RecordAgeExceeded,
-}
-
-/// What the function's last answer was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Response {
-    function_error: bool,
-}
-
-impl Response {
-    pub(super) fn of(failure: &Failure) -> Self {
-        Self { function_error: matches!(failure, Failure::FunctionError(_) | Failure::Timeout(_)) }
-    }
 }
 
 /// Records that are given up together.
 pub(super) struct GivenUp<'a> {
     pub(super) records: &'a [PolledRecord],
     pub(super) envelope: &'a Envelope,
-    pub(super) condition: Condition,
+    pub(super) reason: GiveUpReason<'a>,
     pub(super) invoke_count: u32,
-    pub(super) response: Option<Response>,
 }
 
-/// Where they go.
+/// Where given-up records go.
 pub(super) struct Destination {
     function: String,
     target: Target,
@@ -64,9 +51,9 @@ enum Target {
     Files { folder: PathBuf, with_payload: bool },
 }
 
-/// Why a document did not arrive.
+/// Why a document did not reach the destination.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DestinationError {
+pub enum DestinationError {
     #[error("topic `{topic}`: {source}")]
     Kafka { topic: String, source: KafkaError },
     #[error("{path}: {source}")]
@@ -114,7 +101,7 @@ impl Destination {
         }
     }
 
-    /// One document a record, with the record's own key.
+    /// One document for each record, with the record's own key.
     async fn produce(
         &self,
         topic: &str,
@@ -132,11 +119,11 @@ impl Destination {
 
     fn record_document(&self, polled: &PolledRecord, given_up: &GivenUp<'_>) -> Result<Value, DestinationError> {
         let record = &polled.record;
-        let payload = payload(given_up.envelope, [record.clone()]);
-        // AWS's page on Kafka destinations has a name of its own for this condition.
+        let payload = payload(given_up.envelope, [polled]);
+        // AWS's page on Kafka destinations has another name for this condition than the page on SQS, SNS and S3.
         let mut document = self.context(given_up, "RetriesExhausted");
         let info = json!({"offset": record.offset().to_string(), "timestamp": iso(record.timestamp_ms())});
-        document["KafkaBatchInfo"] = given_up.envelope.info(1, payload.len());
+        document["KafkaBatchInfo"] = batch_info(given_up.envelope, 1, payload.len());
         document["KafkaBatchInfo"]["recordInfo"] = info;
         document["payload"] = serde_json::from_str(&payload)?;
         Ok(document)
@@ -144,9 +131,9 @@ impl Destination {
 
     fn batch_document(&self, given_up: &GivenUp<'_>, with_payload: bool) -> Result<String, DestinationError> {
         let records = given_up.records;
-        let payload = payload(given_up.envelope, records.iter().map(|polled| polled.record.clone()));
+        let payload = payload(given_up.envelope, records);
         let mut document = self.context(given_up, "RetryAttemptsExhausted");
-        document["KafkaBatchInfo"] = given_up.envelope.info(records.len(), payload.len());
+        document["KafkaBatchInfo"] = batch_info(given_up.envelope, records.len(), payload.len());
         document["KafkaBatchInfo"]["recordsInfo"] = records_info(records);
         if with_payload {
             document["payload"] = json!(payload);
@@ -155,16 +142,17 @@ impl Destination {
     }
 
     fn context(&self, given_up: &GivenUp<'_>, exhausted: &str) -> Value {
-        let condition = match given_up.condition {
-            Condition::RetriesExhausted => exhausted,
-            Condition::PayloadTooLarge => "MaximumPayloadSizeExceeded",
-            Condition::RecordAgeExceeded => "RecordAgeExceeded",
+        let (condition, last_failure) = match given_up.reason {
+            GiveUpReason::RetriesExhausted(failure) => (exhausted, Some(failure)),
+            GiveUpReason::PayloadTooLarge => ("MaximumPayloadSizeExceeded", None),
+            GiveUpReason::RecordAgeExceeded => ("RecordAgeExceeded", None),
         };
-        let response = given_up.response.map(|response| {
+        let response = last_failure.map(|failure| {
+            let failed = matches!(failure, Failure::FunctionError(_) | Failure::Timeout(_));
             json!({
                 "statusCode": 200,
                 "executedVersion": "$LATEST",
-                "functionError": response.function_error.then_some("Unhandled"),
+                "functionError": failed.then_some("Unhandled"),
             })
         });
         json!({
@@ -181,16 +169,13 @@ impl Destination {
     }
 }
 
-impl Envelope {
-    fn info(&self, batch_size: usize, payload_size: usize) -> Value {
-        let event = self.event([]);
-        json!({
-            "batchSize": batch_size,
-            "eventSourceArn": event.event_source_arn,
-            "bootstrapServers": event.bootstrap_servers,
-            "payloadSize": payload_size,
-        })
-    }
+fn batch_info(envelope: &Envelope, batch_size: usize, payload_size: usize) -> Value {
+    json!({
+        "batchSize": batch_size,
+        "eventSourceArn": envelope.event_source_arn,
+        "bootstrapServers": envelope.bootstrap_servers,
+        "payloadSize": payload_size,
+    })
 }
 
 fn producer(client: &ClientConfig) -> Result<FutureProducer<QuietContext>, KafkaError> {
@@ -205,7 +190,7 @@ fn producer(client: &ClientConfig) -> Result<FutureProducer<QuietContext>, Kafka
     config.create_with_context(QuietContext::default())
 }
 
-/// Settings of the mapping's clients that a producer would warn about.
+/// Settings of the mapping's clients about which a producer would log a warning.
 const CONSUMER_ONLY: &[&str] = &[
     "enable.auto.commit",
     "enable.auto.offset.store",
@@ -218,7 +203,7 @@ const CONSUMER_ONLY: &[&str] = &[
     "heartbeat.interval.ms",
 ];
 
-fn payload(envelope: &Envelope, records: impl IntoIterator<Item = Record>) -> String {
+fn payload<'a>(envelope: &Envelope, records: impl IntoIterator<Item = &'a PolledRecord>) -> String {
     // The encoder writes UTF-8 only.
     String::from_utf8(envelope.event(records).to_json(TOMBSTONES)).unwrap_or_default()
 }

@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The members of `CreateEventSourceMapping` that concern Kafka, the read-only ones that AWS returns beside them, and
-/// one block of our own, `Local`. An unknown member is an error: it would be a setting that silently does nothing.
+/// one block of our own, `Local`. AWS documents its members; [`super::mapping`] says what each does here. An unknown
+/// member is an error: it would be a setting that silently does nothing.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "AWS documents its members; `mapping` says what each does here")]
 pub struct MappingDocument {
     pub function_name: Option<String>,
     pub function_arn: Option<String>,
@@ -30,7 +30,7 @@ pub struct MappingDocument {
     pub filter_criteria: Option<FilterCriteria>,
     pub provisioned_poller_config: Option<ProvisionedPollerConfig>,
     pub enabled: Option<bool>,
-    /// Settings that change nothing on a laptop, or that AWS only reports.
+    /// Settings that change nothing on a laptop, and members that AWS only returns.
     pub metrics_config: Option<Value>,
     pub logging_config: Option<Value>,
     #[serde(rename = "KMSKeyArn")]
@@ -45,7 +45,7 @@ pub struct MappingDocument {
     pub state: Option<Value>,
     pub state_transition_reason: Option<Value>,
     pub filter_criteria_error: Option<Value>,
-    /// Members of other event sources: present only to be refused by name.
+    /// Members of other event sources: read only to be rejected by name.
     pub parallelization_factor: Option<Value>,
     pub tumbling_window_in_seconds: Option<Value>,
     pub scaling_config: Option<Value>,
@@ -61,7 +61,6 @@ pub struct MappingDocument {
 /// `AmazonManagedKafkaEventSourceConfig`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "AWS documents its members")]
 pub struct KafkaSourceConfig {
     pub consumer_group_id: Option<String>,
     pub schema_registry_config: Option<Value>,
@@ -70,7 +69,6 @@ pub struct KafkaSourceConfig {
 /// `DestinationConfig`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "AWS documents its members")]
 pub struct DestinationConfig {
     pub on_failure: Option<OnFailure>,
     pub on_success: Option<Value>,
@@ -79,7 +77,6 @@ pub struct DestinationConfig {
 /// `DestinationConfig.OnFailure`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "AWS documents its members")]
 pub struct OnFailure {
     pub destination: Option<String>,
 }
@@ -87,7 +84,6 @@ pub struct OnFailure {
 /// `FilterCriteria`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "AWS documents its members")]
 pub struct FilterCriteria {
     pub filters: Vec<Value>,
 }
@@ -95,14 +91,13 @@ pub struct FilterCriteria {
 /// `ProvisionedPollerConfig`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "AWS documents its members")]
 pub struct ProvisionedPollerConfig {
     pub minimum_pollers: Option<i64>,
     pub maximum_pollers: Option<i64>,
     pub poller_group_name: Option<String>,
 }
 
-/// The block `Local`: what a mapping on a laptop needs and AWS does not know.
+/// The block `Local`: what a mapping needs on a laptop only.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LocalBlock {
@@ -114,9 +109,9 @@ pub struct LocalBlock {
     pub kafka_options: BTreeMap<String, String>,
     /// How long an invocation may take, in seconds; at most 840.
     pub function_timeout_seconds: Option<f64>,
-    /// How long the endpoint may be missing or busy compiling before the first answer, in seconds.
+    /// How long the endpoint may take, missing or compiling, to give its first answer, in seconds.
     pub startup_grace_seconds: Option<f64>,
-    /// First pause before a retry, in seconds; each further one is twice as long.
+    /// First pause before a retry, in seconds; it doubles with each further one.
     pub retry_backoff_seconds: Option<f64>,
     /// Longest pause before a retry, in seconds.
     pub max_retry_backoff_seconds: Option<f64>,
@@ -128,7 +123,7 @@ pub struct LocalBlock {
     pub destination_folder: Option<PathBuf>,
 }
 
-/// Why a text is no mapping.
+/// The text is not a mapping.
 #[derive(Debug, thiserror::Error)]
 #[error("{origin}: {source}; the members are those of AWS's CreateEventSourceMapping, plus `Local`")]
 pub struct DocumentError {
@@ -140,7 +135,7 @@ impl MappingDocument {
     /// Reads a JSON document; `origin` names it in an error.
     ///
     /// # Errors
-    /// [`DocumentError`] says where the text stops being a mapping.
+    /// [`DocumentError`] names the line and column that are wrong.
     pub fn from_json(text: &str, origin: &str) -> Result<Self, DocumentError> {
         serde_json::from_str(text).map_err(|source| DocumentError { origin: origin.to_owned(), source })
     }

@@ -1,4 +1,7 @@
 //! Invokes the function over any Invoke endpoint, and reads each endpoint's own way of reporting what happened.
+//!
+//! The client is asynchronous (reqwest), so that a timeout or a stop drops the request and closes its connection; a
+//! blocking client would keep a thread until the endpoint answers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,28 +13,27 @@ use super::mapping::LocalSettings;
 
 /// Largest answer of a synchronous invocation in bytes (AWS Lambda quotas: 6 MB).
 const MAX_ANSWER_BYTES: usize = 6_291_556;
-/// Longest piece of a function's own error text that is repeated.
-const SHOWN_CHARACTERS: usize = 300;
+/// Longest part of a function's own error text that is reported.
+const EXCERPT_CHARACTERS: usize = 300;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What came of an invocation.
+/// What an invocation showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Observation {
-    /// The function returned; this is its answer.
-    Answer(Vec<u8>),
+pub(super) enum Observation {
+    /// The function returned this.
+    Returned(Vec<u8>),
     /// The function failed: it returned an error, panicked, exited or did not start.
     FunctionError(String),
     /// The function did not answer in time.
     Timeout(String),
-    /// The endpoint has no free instance. No error of the function: only the record age ends this.
+    /// The endpoint has no free instance. This is no error of the function: only the record age ends the retries.
     Throttled,
-    /// The function was not reached. No attempt: nothing is used up.
+    /// The function was not reached. This does not count as an attempt.
     Unreachable(String),
 }
 
 /// Posts events to one function.
-#[derive(Debug)]
-pub struct Invoker {
+pub(super) struct Invoker {
     client: reqwest::Client,
     url: String,
     timeout: Duration,
@@ -43,18 +45,14 @@ pub struct Invoker {
 
 /// The Invoke endpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTP client for {url} cannot be made: {source}")]
+#[error("the HTTP client for {url} cannot be created: {source}")]
 pub struct InvokerError {
     url: String,
     source: reqwest::Error,
 }
 
 impl Invoker {
-    /// An invoker for the mapping's endpoint.
-    ///
-    /// # Errors
-    /// [`InvokerError`] when the HTTP client cannot be made.
-    pub fn new(settings: &LocalSettings) -> Result<Self, InvokerError> {
+    pub(super) fn new(settings: &LocalSettings) -> Result<Self, InvokerError> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(Policy::none())
@@ -72,27 +70,22 @@ impl Invoker {
         })
     }
 
-    /// Whether the endpoint was asked, has never answered, and its time to start is over.
-    pub fn never_came_up(&self) -> bool {
+    /// Whether the endpoint was called, has never answered, and has had its full time to start.
+    pub(super) fn never_came_up(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
             && !self.answered.load(Ordering::Relaxed)
             && self.started.elapsed() >= self.startup_grace
     }
 
-    /// Where events are posted.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// One invocation. It always ends: an endpoint whose function died may keep the request open for ever.
-    pub async fn invoke(&self, event: Vec<u8>) -> Observation {
+    /// Invokes once, within a time limit: an endpoint whose function died may keep the request open for ever.
+    pub(super) async fn invoke(&self, event: Vec<u8>) -> Observation {
         // The first answer of `cargo lambda watch` may have to wait for a build.
-        let patience =
+        let limit =
             if self.answered.load(Ordering::Relaxed) { self.timeout } else { self.timeout.max(self.startup_grace) };
-        let observation = match tokio::time::timeout(patience, self.post(event)).await {
+        let observation = match tokio::time::timeout(limit, self.post(event)).await {
             Ok(Ok(observation)) => observation,
             Ok(Err(error)) => Observation::Unreachable(describe(&error)),
-            Err(_) => Observation::Timeout(format!("no answer within {} s", patience.as_secs_f64())),
+            Err(_) => Observation::Timeout(format!("no answer within {} s", limit.as_secs_f64())),
         };
         let flag = if matches!(observation, Observation::Unreachable(_)) { &self.refused } else { &self.answered };
         flag.store(true, Ordering::Relaxed);
@@ -124,30 +117,30 @@ impl Invoker {
 
 /// The members by which every Lambda endpoint describes an error.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ErrorBody {
-    #[serde(rename = "errorType", default)]
-    kind: Option<String>,
-    #[serde(rename = "errorMessage", default)]
-    message: Option<String>,
-    #[serde(rename = "batchItemFailures", default)]
-    failures: Option<serde::de::IgnoredAny>,
+    error_type: Option<String>,
+    error_message: Option<String>,
+    batch_item_failures: Option<serde::de::IgnoredAny>,
 }
 
-/// Reads an HTTP answer; `marked` says whether it has the header `X-Amz-Function-Error`.
+/// Reads an HTTP response; `marked` says whether it has the header `X-Amz-Function-Error`.
 ///
 /// | Endpoint | Function error | Init error | Timeout |
 /// |---|---|---|---|
 /// | AWS, LocalStack | 200 and the header | 200 and the header | 200 and the header |
 /// | `cargo lambda watch` | 500 | 200 with an error body | 408 |
 /// | AWS runtime interface emulator | 200 with an error body | 502 | 200 with a text |
-pub fn classify(status: u16, marked: bool, body: Vec<u8>) -> Observation {
-    let error = error_of(&body);
+fn classify(status: u16, marked: bool, body: Vec<u8>) -> Observation {
+    let error = described_error(&body);
     match status {
-        200..=299 if marked => failure(error.unwrap_or_else(|| "the endpoint marked it as failed".to_owned())),
+        200..=299 if marked => {
+            failure(error.unwrap_or_else(|| "the endpoint marked the invocation as failed".to_owned()))
+        }
         200..=299 => match error {
             Some(error) => failure(error),
-            None if body.starts_with(b"Task timed out after ") => Observation::Timeout(shown(&body)),
-            None => Observation::Answer(body),
+            None if body.starts_with(b"Task timed out after ") => Observation::Timeout(excerpt(&body)),
+            None => Observation::Returned(body),
         },
         408 | 504 => Observation::Timeout(format!("the endpoint answered {status}")),
         429 => Observation::Throttled,
@@ -163,11 +156,11 @@ pub fn classify(status: u16, marked: bool, body: Vec<u8>) -> Observation {
     }
 }
 
-/// The error that a body describes, if it is one: `errorType` and `errorMessage`, and no batch response beside them.
-fn error_of(body: &[u8]) -> Option<String> {
+/// The error that a body describes: it has `errorType` and `errorMessage`, and no batch response beside them.
+fn described_error(body: &[u8]) -> Option<String> {
     let parsed: ErrorBody = serde_json::from_slice(body).ok()?;
-    match (parsed.kind, parsed.message, parsed.failures) {
-        (Some(kind), Some(message), None) => Some(shown(format!("{kind}: {message}").as_bytes())),
+    match (parsed.error_type, parsed.error_message, parsed.batch_item_failures) {
+        (Some(name), Some(message), None) => Some(excerpt(format!("{name}: {message}").as_bytes())),
         _ => None,
     }
 }
@@ -176,8 +169,8 @@ fn failure(error: String) -> Observation {
     if error.starts_with("Sandbox.Timedout") { Observation::Timeout(error) } else { Observation::FunctionError(error) }
 }
 
-fn shown(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().take(SHOWN_CHARACTERS).collect()
+fn excerpt(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().take(EXCERPT_CHARACTERS).collect()
 }
 
 /// The innermost cause says what happened; the outer ones only repeat the address.
@@ -197,9 +190,9 @@ mod tests {
         br#"{"errorType":"Runtime.Exit","errorMessage":"exit status 1"}"#.to_vec()
     }
 
-    fn kind(status: u16, marked: bool, body: &[u8]) -> &'static str {
+    fn name(status: u16, marked: bool, body: &[u8]) -> &'static str {
         match classify(status, marked, body.to_vec()) {
-            Observation::Answer(_) => "answer",
+            Observation::Returned(_) => "answer",
             Observation::FunctionError(_) => "function error",
             Observation::Timeout(_) => "timeout",
             Observation::Throttled => "throttled",
@@ -238,7 +231,7 @@ mod tests {
         ];
         for (status, marked, body, expected) in cases {
             let shown = String::from_utf8_lossy(body);
-            assert_eq!(kind(*status, *marked, body), *expected, "{status} marked={marked} {shown}");
+            assert_eq!(name(*status, *marked, body), *expected, "{status} marked={marked} {shown}");
         }
     }
 
@@ -246,6 +239,6 @@ mod tests {
     fn a_long_error_is_shortened() {
         let body = format!(r#"{{"errorType":"E","errorMessage":"{}"}}"#, "ü".repeat(5000));
         let Observation::FunctionError(text) = classify(500, false, body.into_bytes()) else { panic!("not an error") };
-        assert_eq!(text.chars().count(), SHOWN_CHARACTERS);
+        assert_eq!(text.chars().count(), EXCERPT_CHARACTERS);
     }
 }

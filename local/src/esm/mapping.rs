@@ -1,7 +1,4 @@
-//! A mapping that obeys AWS's ranges and mode rules: a value that exists can be run.
-//!
-//! Ranges: <https://docs.aws.amazon.com/lambda/latest/dg/services-msk-parameters.html>; what needs provisioned mode:
-//! <https://docs.aws.amazon.com/lambda/latest/dg/kafka-retry-configurations.html>.
+//! The configuration after [`super::validate`]: a mapping that obeys AWS's rules and can be run.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,38 +6,40 @@ use std::time::Duration;
 
 use msk_shared::names::TopicName;
 
-use super::check::Problems;
-use super::document::MappingDocument;
+/// librdkafka properties that the emulator sets itself; `Local.kafkaOptions` may not.
+pub(super) const RESERVED_KAFKA_OPTIONS: &[&str] = &[
+    "bootstrap.servers",
+    "group.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "enable.partition.eof",
+];
 
-/// AWS waits this long for a batch to fill when no window is set.
-const DEFAULT_WINDOW: Duration = Duration::from_millis(500);
-/// With a destination, AWS caps endless retries at ten.
-const RETRIES_WITH_DESTINATION: u32 = 10;
-
-/// A checked mapping.
+/// A valid mapping.
 #[derive(Debug, Clone)]
 pub struct Mapping {
     /// The function to invoke.
     pub function: String,
-    /// The one topic it is fed from.
+    /// The topic whose records the function gets.
     pub topic: TopicName,
-    /// Kafka consumer group whose offsets say how far the function is.
+    /// Kafka consumer group whose offsets record the progress.
     pub consumer_group: String,
     /// `eventSourceArn` of the events.
     pub event_source_arn: String,
     /// Where to start when the group has no offset for a partition.
     pub starting_position: StartingPosition,
-    /// When a batch is full or due.
+    /// When a batch is closed.
     pub batching: Batching,
     /// What happens when an invocation fails.
     pub failures: FailurePolicy,
-    /// Where records go that are given up.
+    /// Where given-up records go; `None` drops them.
     pub destination: Option<DestinationTarget>,
-    /// How many pollers read, at most one per partition.
+    /// Members of the consumer group; never more than partitions.
     pub pollers: usize,
-    /// Where and how this machine reaches brokers and function.
+    /// How brokers and function are reached on this machine.
     pub local: LocalSettings,
-    /// Settings that are valid and do nothing here, or that AWS would refuse; each one sentence.
+    /// One sentence for each setting that has no effect here, or that AWS would reject.
     pub warnings: Vec<String>,
 }
 
@@ -55,7 +54,7 @@ pub enum StartingPosition {
     AtTimestamp(i64),
 }
 
-/// When a batch is closed: whichever limit is reached first. The third limit is the size of the event.
+/// When a batch is closed: at whichever limit is reached first. The third limit is the size of the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batching {
     /// Most records of a batch.
@@ -69,14 +68,14 @@ pub struct Batching {
 /// What happens when an invocation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailurePolicy {
-    /// Retries after the first invocation; `None` is without end.
+    /// Retries after the first invocation; `None` retries without end.
     pub max_retries: Option<u32>,
     /// Records older than this are given up.
     pub max_record_age: Option<Duration>,
     /// Whether a failed batch is halved.
     pub bisect: bool,
-    /// Whether the function's answer names failed records, and what is delivered again then.
-    pub partial_batch: Option<PartialBatch>,
+    /// What is delivered again when the function's answer names failed records; `None` ignores the answer.
+    pub report_batch_item_failures: Option<PartialBatch>,
     /// First pause before a retry.
     pub backoff: Duration,
     /// Longest pause before a retry.
@@ -92,86 +91,31 @@ pub enum PartialBatch {
     Checkpoint,
 }
 
-/// Where records go that are given up.
+/// Where given-up records go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DestinationTarget {
-    /// `kafka://<topic>`: really produced to, on the same cluster.
+    /// `kafka://<topic>`: a topic of the same cluster.
     Kafka(TopicName),
-    /// An ARN of SQS, SNS or S3: a JSON file for each message, in this folder.
+    /// An ARN of SQS, SNS or S3: each message becomes a JSON file.
     Files {
-        /// The folder; made when it does not exist.
+        /// Created when it does not exist.
         folder: PathBuf,
         /// Whether the document holds the event, as it does for S3.
         with_payload: bool,
     },
 }
 
-/// Where and how this machine reaches brokers and function.
+/// How brokers and function are reached on this machine.
 #[derive(Debug, Clone)]
 pub struct LocalSettings {
     /// `host:port,...`; checked to be present when the mapping is run.
     pub bootstrap_servers: Option<String>,
-    /// Further librdkafka properties.
+    /// librdkafka properties beyond the emulator's own.
     pub kafka_options: BTreeMap<String, String>,
     /// The Invoke endpoint.
     pub invoke_url: String,
     /// How long an invocation may take.
     pub function_timeout: Duration,
-    /// How long the endpoint may be missing before its first answer.
+    /// How long the endpoint may take to give its first answer.
     pub startup_grace: Duration,
-}
-
-/// Everything that is wrong with a mapping.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct InvalidMapping(pub Vec<String>);
-
-/// Whether AWS's mode rules are errors or warnings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Strictness {
-    /// What AWS would refuse is refused.
-    #[default]
-    Strict,
-    /// What AWS would refuse is a warning.
-    Lenient,
-}
-
-impl Mapping {
-    /// Checks a document against AWS's rules and reports every problem together.
-    ///
-    /// # Errors
-    /// [`InvalidMapping`] with one line a problem.
-    pub fn check(document: &MappingDocument, strictness: Strictness) -> Result<Self, InvalidMapping> {
-        let mut problems = Problems::new(strictness);
-        problems.foreign_members(document);
-        problems.provisioned_only(document);
-        let function = problems.function(document);
-        let topic = problems.topic(document);
-        let starting_position = problems.starting_position(document);
-        let batching = problems.batching(document, DEFAULT_WINDOW);
-        let failures = problems.failures(document, RETRIES_WITH_DESTINATION);
-        let destination = problems.destination(document, topic.as_ref());
-        let pollers = problems.pollers(document);
-        let consumer_group = problems.consumer_group(document, &function, topic.as_ref());
-        let local = problems.local(document, &function);
-        let warnings = problems.finish()?;
-        // A missing topic is one of the problems that `finish` has returned.
-        let Some(topic) = topic else { return Err(InvalidMapping(Vec::new())) };
-        let event_source_arn = document.event_source_arn.clone().unwrap_or_else(|| {
-            "arn:aws:kafka:us-east-1:123456789012:cluster/msk-local/00000000-0000-0000-0000-000000000000-1".to_owned()
-        });
-        Ok(Self {
-            function,
-            topic,
-            consumer_group,
-            event_source_arn,
-            starting_position,
-            batching,
-            failures,
-            destination,
-            pollers,
-            local,
-            warnings,
-        })
-    }
 }

@@ -1,85 +1,55 @@
-//! Counters under the names that AWS gives them (namespace `AWS/Lambda`), and the summary made of them.
+//! Counts under the names that AWS gives them (namespace `AWS/Lambda`).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-/// Counts that only grow. One per process: all mappings and pollers add to it.
-#[derive(Debug, Default)]
-pub struct Metrics {
-    /// Records read from the topic.
-    pub polled: Counter,
-    /// Records sent to the function, again with each retry.
-    pub invoked: Counter,
-    /// Records of failed invocations, or named in `batchItemFailures`.
-    pub failed_invoke: Counter,
-    /// Records given up and delivered nowhere.
-    pub dropped: Counter,
-    /// Records given up and delivered to the on-failure destination.
-    pub delivered_to_destination: Counter,
-    /// Failed deliveries to the on-failure destination.
-    pub destination_errors: Counter,
-    /// Records covered by a commit.
-    pub committed: Counter,
-    /// Invocations.
-    pub invocations: Counter,
-    /// Failed invocations, one each.
-    pub invoke_errors: Counter,
-    /// Errors while reading.
-    pub polling_errors: Counter,
-    /// Failed commits; each is tried again.
-    pub commit_errors: Counter,
-}
-
-/// A count.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds.
-    pub fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// The count so far.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// The counts at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Totals since the process started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[expect(missing_docs, reason = "the members are those of `Metrics`, under AWS's names")]
-pub struct Summary {
+pub struct Counts {
+    /// Records read from the topic.
     pub polled_event_count: u64,
+    /// Records sent to the function, counted again with each retry.
     pub invoked_event_count: u64,
+    /// Records of failed invocations, or named in `batchItemFailures`.
     pub failed_invoke_event_count: u64,
+    /// Records given up and delivered nowhere.
     pub dropped_event_count: u64,
+    /// Records given up and delivered to the on-failure destination.
     pub on_failure_destination_delivered_event_count: u64,
+    /// Failed deliveries to the on-failure destination.
     pub on_failure_destination_delivery_error_count: u64,
+    /// Records covered by a commit.
     pub committed_event_count: u64,
+    /// Requests that reached the function.
     pub invocations: u64,
+    /// Invocations that failed, wholly or for some of their records.
     pub invoke_error_count: u64,
+    /// Errors while reading from the brokers.
     pub polling_error_count: u64,
+    /// Failed commits; each is tried again.
     pub commit_error_count: u64,
 }
 
+impl Counts {
+    /// Records that were given up, whether or not the on-failure destination has them.
+    pub fn given_up(&self) -> u64 {
+        self.dropped_event_count + self.on_failure_destination_delivered_event_count
+    }
+}
+
+/// The counts of one process: all of its mappings and pollers add to them.
+#[derive(Debug, Default)]
+pub struct Metrics(Mutex<Counts>);
+
 impl Metrics {
     /// The counts now.
-    pub fn summary(&self) -> Summary {
-        Summary {
-            polled_event_count: self.polled.get(),
-            invoked_event_count: self.invoked.get(),
-            failed_invoke_event_count: self.failed_invoke.get(),
-            dropped_event_count: self.dropped.get(),
-            on_failure_destination_delivered_event_count: self.delivered_to_destination.get(),
-            on_failure_destination_delivery_error_count: self.destination_errors.get(),
-            committed_event_count: self.committed.get(),
-            invocations: self.invocations.get(),
-            invoke_error_count: self.invoke_errors.get(),
-            polling_error_count: self.polling_errors.get(),
-            commit_error_count: self.commit_errors.get(),
-        }
+    pub fn counts(&self) -> Counts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut Counts)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -1,34 +1,40 @@
 //! The event source mapping emulator: what AWS Lambda does between a topic of Amazon MSK and a function.
 //!
-//! The way of a record: [`session::Session`] starts pollers; a poller reads the consumer group into [`batch::Waiting`],
-//! a batch goes to the function through [`invoke::Invoker`], [`outcome::decide`] says what follows, and
-//! [`commit::CommitTracker`] how far the partition may be committed.
+//! Imports go down this table, never up:
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`document`], [`mapping`], `check` | the configuration: as written, as checked, AWS's rules |
-//! | [`session`] | a running mapping and its ends |
-//! | `lookup` | what is asked of the brokers outside the group |
-//! | `poller`, `kafka` | a member of the consumer group |
-//! | [`batch`] | what waits, and when a batch is closed |
-//! | `delivery` | one batch from its first invocation to its end |
-//! | `destination` | where given-up records go |
-//! | [`invoke`] | the Invoke endpoints and their ways of reporting errors |
-//! | [`outcome`] | the failure algorithm, as a pure function |
-//! | [`commit`] | the highest contiguous finished offset |
-//! | [`metrics`] | counts under AWS's names |
+//! | [`running_mapping`] | a running mapping: its pollers, and the ways it ends |
+//! | `broker_queries` | questions to the brokers from outside the consumer group: partitions, starting offsets, lag |
+//! | `poller`, `consumer` | a member of the consumer group: it reads, starts deliveries and commits |
+//! | `batcher` | records waiting for their batch, and when a batch is closed |
+//! | `batch_delivery` | one batch from its first invocation until every record is finished or given up |
+//! | `commit` | how far a partition may be committed when only some of its records are finished |
+//! | `destination` | the on-failure destination |
+//! | `outcome` | what follows from an invocation: done, retry, split or give up |
+//! | `invoke` | the Invoke endpoints and their ways of reporting errors |
+//! | `msk_event` | the event a function is sent, and its size |
+//! | `kafka_client` | librdkafka settings that all clients of a mapping share |
+//! | [`validate`] | AWS's ranges and mode rules |
+//! | [`mapping`], [`document`] | the configuration: checked, and as it is written |
+//! | [`error`], [`metrics`] | why a mapping cannot run; counts under AWS's names |
 
-pub mod batch;
-mod check;
-pub mod commit;
-mod delivery;
+mod batch_delivery;
+mod batcher;
+mod broker_queries;
+mod commit;
+mod consumer;
 mod destination;
 pub mod document;
-pub mod invoke;
-mod kafka;
-mod lookup;
+pub mod error;
+mod invoke;
+mod kafka_client;
 pub mod mapping;
 pub mod metrics;
-pub mod outcome;
+mod msk_event;
+mod outcome;
 mod poller;
-pub mod session;
+pub mod running_mapping;
+pub mod validate;
+
+pub use msk_event::MAX_EVENT_BYTES;

@@ -1,7 +1,7 @@
-//! What follows from an invocation: a pure function over the batch, its answer and the policy.
+//! What follows from an invocation: a pure function of the batch, its answer and the policy.
 //!
 //! Where AWS's documentation is silent: a split uses up no retry (as AWS says of Kinesis), an answer that names failed
-//! records does; throttles and an unreachable endpoint do not.
+//! records does; throttling and an unreachable endpoint do not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,81 +12,89 @@ use super::mapping::{FailurePolicy, PartialBatch};
 
 /// Why records are delivered again, or given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// The function failed.
+pub(super) enum Failure {
     FunctionError(String),
-    /// The function did not answer in time.
     Timeout(String),
     /// The answer names these records.
     Reported,
     /// The answer breaks the rules of `ReportBatchItemFailures`.
     MalformedAnswer(Mistake),
-    /// The endpoint was busy.
     Throttled,
-    /// The function was not reached.
     Unreachable(String),
 }
 
-/// What to do with a batch after an invocation.
+impl Failure {
+    /// The name in the output.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::FunctionError(_) => "function_error",
+            Self::Timeout(_) => "timeout",
+            Self::Reported => "reported",
+            Self::MalformedAnswer(_) => "malformed_answer",
+            Self::Throttled => "throttled",
+            Self::Unreachable(_) => "unreachable",
+        }
+    }
+
+    /// What else is known.
+    pub(super) fn detail(&self) -> Option<String> {
+        match self {
+            Self::FunctionError(text) | Self::Timeout(text) | Self::Unreachable(text) => Some(text.clone()),
+            Self::MalformedAnswer(mistake) => Some(format!("the whole batch is delivered again: {mistake}")),
+            Self::Reported | Self::Throttled => None,
+        }
+    }
+}
+
+/// What to do with a batch after an invocation. Positions are those in the batch, ascending.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum NextStep {
     /// Every record is finished.
     Done,
     /// The records at these positions are delivered again after a pause; the others are finished.
     Retry {
-        /// Positions in the batch, ascending.
         positions: Vec<usize>,
-        /// Why.
         failure: Failure,
         /// Whether one of the allowed retries is used up.
         uses_retry: bool,
     },
-    /// The batch is halved: the records before this position first, then the others. No retry is used up.
-    Split {
-        /// First position of the second half.
-        at: usize,
-        /// Why.
-        failure: Failure,
-    },
+    /// The batch is halved: the records before position `at` are delivered first, then the others. No retry is used up.
+    Split { at: usize, failure: Failure },
     /// No retry is left: the records at these positions are given up, the others are finished.
-    GiveUp {
-        /// Positions in the batch, ascending.
-        positions: Vec<usize>,
-        /// Why.
-        failure: Failure,
-    },
+    GiveUp { positions: Vec<usize>, failure: Failure },
 }
 
-/// Decides. `event` is the batch as it was sent, its records in the batch's order; `retries_used` counts the
-/// retries before this invocation.
-pub fn decide(event: &MskEvent, observation: Observation, retries_used: u32, policy: &FailurePolicy) -> Step {
+/// Decides what follows. `event` is the batch as it was sent, its records in the batch's order; `retries_used` counts
+/// the retries before this invocation.
+pub(super) fn decide(
+    event: &MskEvent,
+    observation: Observation,
+    retries_used: u32,
+    policy: &FailurePolicy,
+) -> NextStep {
+    let retry = |positions, failure, uses_retry| NextStep::Retry { positions, failure, uses_retry };
     let everything = || (0..event.len()).collect::<Vec<_>>();
     let (positions, failure) = match observation {
-        Observation::Answer(body) => match answer(event, &body, policy.partial_batch) {
-            None => return Step::Done,
+        Observation::Returned(body) => match failed_positions(event, &body, policy.report_batch_item_failures) {
+            None => return NextStep::Done,
             Some(failed) => failed,
         },
         Observation::FunctionError(text) => (everything(), Failure::FunctionError(text)),
         Observation::Timeout(text) => (everything(), Failure::Timeout(text)),
-        Observation::Throttled => {
-            return Step::Retry { positions: everything(), failure: Failure::Throttled, uses_retry: false };
-        }
-        Observation::Unreachable(text) => {
-            return Step::Retry { positions: everything(), failure: Failure::Unreachable(text), uses_retry: false };
-        }
+        Observation::Throttled => return retry(everything(), Failure::Throttled, false),
+        Observation::Unreachable(text) => return retry(everything(), Failure::Unreachable(text), false),
     };
-    let halves = policy.bisect && event.len() > 1 && failure != Failure::Reported;
-    if halves {
-        return Step::Split { at: event.len().div_ceil(2), failure };
+    if policy.bisect && event.len() > 1 && failure != Failure::Reported {
+        return NextStep::Split { at: event.len().div_ceil(2), failure };
     }
     if policy.max_retries.is_some_and(|max| retries_used >= max) {
-        return Step::GiveUp { positions, failure };
+        return NextStep::GiveUp { positions, failure };
     }
-    Step::Retry { positions, failure, uses_retry: true }
+    retry(positions, failure, true)
 }
 
-/// The failed positions of an answer; `None` when every record is done.
-fn answer(event: &MskEvent, body: &[u8], partial: Option<PartialBatch>) -> Option<(Vec<usize>, Failure)> {
+/// The records that an answer reports as failed; `None` when every record is done.
+fn failed_positions(event: &MskEvent, body: &[u8], partial: Option<PartialBatch>) -> Option<(Vec<usize>, Failure)> {
     // Without `ReportBatchItemFailures`, AWS does not look at the answer at all.
     let semantics = partial?;
     match judge(event, body) {
@@ -120,7 +128,7 @@ mod tests {
         max_retries: None,
         max_record_age: None,
         bisect: false,
-        partial_batch: Some(PartialBatch::Items),
+        report_batch_item_failures: Some(PartialBatch::Items),
         backoff: Duration::from_secs(1),
         max_backoff: Duration::from_secs(30),
     };
@@ -130,8 +138,8 @@ mod tests {
         MskEvent::of([(0, 5), (0, 6), (0, 9), (1, 5)].map(|(partition, offset)| Record::new("a-b", partition, offset)))
     }
 
-    fn answered(body: &str, policy: &FailurePolicy) -> Step {
-        decide(&event(), Observation::Answer(body.as_bytes().to_vec()), 0, policy)
+    fn answered(body: &str, policy: &FailurePolicy) -> NextStep {
+        decide(&event(), Observation::Returned(body.as_bytes().to_vec()), 0, policy)
     }
 
     fn naming(items: &[(&str, i64)]) -> String {
@@ -149,25 +157,25 @@ mod tests {
         for body in
             ["", " ", "null", "{}", r#"{"batchItemFailures":[]}"#, r#"{"batchItemFailures":null}"#, r#"{"a":1}"#]
         {
-            assert_eq!(answered(body, &POLICY), Step::Done, "{body}");
+            assert_eq!(answered(body, &POLICY), NextStep::Done, "{body}");
         }
     }
 
     #[test]
     fn without_report_batch_item_failures_any_answer_finishes_the_batch() {
-        let policy = FailurePolicy { partial_batch: None, ..POLICY };
+        let policy = FailurePolicy { report_batch_item_failures: None, ..POLICY };
         for body in ["", "text", "[1]", &naming(&[("a-b-0", 5)]), r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#]
         {
-            assert_eq!(answered(body, &policy), Step::Done, "{body}");
+            assert_eq!(answered(body, &policy), NextStep::Done, "{body}");
         }
     }
 
     #[test]
     fn only_the_named_records_are_delivered_again() {
         let body = naming(&[("a-b-1", 5), ("a-b-0", 6)]);
-        let retry = |positions| Step::Retry { positions, failure: Failure::Reported, uses_retry: true };
+        let retry = |positions| NextStep::Retry { positions, failure: Failure::Reported, uses_retry: true };
         assert_eq!(answered(&body, &POLICY), retry(vec![1, 3]));
-        let checkpoint = FailurePolicy { partial_batch: Some(PartialBatch::Checkpoint), ..POLICY };
+        let checkpoint = FailurePolicy { report_batch_item_failures: Some(PartialBatch::Checkpoint), ..POLICY };
         assert_eq!(answered(&body, &checkpoint), retry(vec![1, 2, 3]));
         assert_eq!(answered(&naming(&[("a-b-0", 6)]), &checkpoint), retry(vec![1, 2]));
     }
@@ -188,7 +196,7 @@ mod tests {
         ];
         for body in cases {
             match answered(&body, &POLICY) {
-                Step::Retry { positions, failure: Failure::MalformedAnswer(_), uses_retry: true } => {
+                NextStep::Retry { positions, failure: Failure::MalformedAnswer(_), uses_retry: true } => {
                     assert_eq!(positions, [0, 1, 2, 3], "{body}");
                 }
                 other => panic!("{body}: {other:?}"),
@@ -206,7 +214,7 @@ mod tests {
         ];
         for (observation, expected) in cases {
             match decide(&event(), observation.clone(), 0, &POLICY) {
-                Step::Retry { positions, uses_retry, .. } => {
+                NextStep::Retry { positions, uses_retry, .. } => {
                     assert_eq!((positions.len(), uses_retry), (4, expected), "{observation:?}");
                 }
                 other => panic!("{other:?}"),
@@ -218,23 +226,23 @@ mod tests {
     fn the_last_retry_gives_up_and_only_then() {
         let policy = FailurePolicy { max_retries: Some(2), ..POLICY };
         let failed = || Observation::FunctionError("E: m".to_owned());
-        assert!(matches!(decide(&event(), failed(), 1, &policy), Step::Retry { .. }));
+        assert!(matches!(decide(&event(), failed(), 1, &policy), NextStep::Retry { .. }));
         assert!(
-            matches!(decide(&event(), failed(), 2, &policy), Step::GiveUp { positions, .. } if positions.len() == 4)
+            matches!(decide(&event(), failed(), 2, &policy), NextStep::GiveUp { positions, .. } if positions.len() == 4)
         );
-        assert!(matches!(decide(&event(), Observation::Throttled, 2, &policy), Step::Retry { .. }));
+        assert!(matches!(decide(&event(), Observation::Throttled, 2, &policy), NextStep::Retry { .. }));
         let body = naming(&[("a-b-0", 9)]).into_bytes();
-        let step = decide(&event(), Observation::Answer(body), 2, &policy);
-        assert_eq!(step, Step::GiveUp { positions: vec![2], failure: Failure::Reported });
+        let step = decide(&event(), Observation::Returned(body), 2, &policy);
+        assert_eq!(step, NextStep::GiveUp { positions: vec![2], failure: Failure::Reported });
     }
 
     #[test]
     fn bisecting_halves_a_failed_batch_but_not_a_reported_one_nor_a_single_record() {
         let policy = FailurePolicy { bisect: true, max_retries: Some(0), ..POLICY };
         let failed = Observation::FunctionError("E: m".to_owned());
-        assert!(matches!(decide(&event(), failed.clone(), 0, &policy), Step::Split { at: 2, .. }));
-        assert!(matches!(answered(&naming(&[("a-b-0", 5)]), &policy), Step::GiveUp { .. }));
+        assert!(matches!(decide(&event(), failed.clone(), 0, &policy), NextStep::Split { at: 2, .. }));
+        assert!(matches!(answered(&naming(&[("a-b-0", 5)]), &policy), NextStep::GiveUp { .. }));
         let single = MskEvent::of([Record::new("a-b", 0, 5)]);
-        assert!(matches!(decide(&single, failed, 0, &policy), Step::GiveUp { .. }));
+        assert!(matches!(decide(&single, failed, 0, &policy), NextStep::GiveUp { .. }));
     }
 }

@@ -1,10 +1,11 @@
-//! A poller: one member of the consumer group that turns records into batches, keeps at most five of them in flight
-//! and at most one per partition, and commits what is finished.
+//! A poller: one member of the consumer group that turns records into batches, keeps at most five batches in flight and
+//! at most one per partition, and commits what is finished.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -12,35 +13,35 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
-use super::batch::{Due, PolledRecord, Taken, Waiting};
-use super::commit::{CommitQueue, CommitTracker};
-use super::delivery::{ASSIGNMENT_SHIFT, Courier, Finished};
-use super::kafka::{self, GroupConsumer, GroupEvent};
+use super::batch_delivery::{BatchDelivery, Finished};
+use super::batcher::{BatchDue, Batcher, NextBatch};
+use super::commit::{CommitQueue, CommitTracker, DeliveryTicket};
+use super::consumer::{self, GroupConsumer, GroupEvent};
+use super::msk_event::{MAX_EVENT_BYTES, PolledRecord};
 
 /// Concurrent invocations of one poller on AWS.
 const MAX_IN_FLIGHT: usize = 5;
-/// How long a stopping poller waits for its invocations; what is not over then is delivered again later.
+/// How long a stopping poller waits for its invocations; those that take longer are delivered again by the next run.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-/// How long the last commit, and then leaving the group, may take.
+/// How long the last commit and leaving the group may take together.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What others see of a poller.
+/// A poller as the running mapping sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct PollerState {
-    /// It is a member of the group and was told its partitions.
+    /// It is a member of the group and has been assigned its partitions.
     pub(super) joined: bool,
     /// It has read its partitions to their end, and everything is delivered and committed.
     pub(super) idle: bool,
-    /// How many partitions it has.
     pub(super) partitions: usize,
 }
 
-/// The poller's own side of a partition.
+/// A partition while it is assigned to the poller.
 struct Partition {
     tracker: CommitTracker,
     /// Records of the batch in flight that are not finished.
     in_flight: usize,
-    /// Everything there was has been polled.
+    /// Every record so far has been polled.
     at_end: bool,
 }
 
@@ -48,14 +49,14 @@ struct Partition {
 pub(super) struct Poller {
     topic: Arc<str>,
     consumer: Arc<GroupConsumer>,
-    courier: Arc<Courier>,
+    delivery: Arc<BatchDelivery>,
     group_events: mpsc::UnboundedReceiver<GroupEvent>,
     progress: mpsc::UnboundedReceiver<Finished>,
     partitions: BTreeMap<i32, Partition>,
-    /// Partitions whose reading is paused. librdkafka keeps a pause when a partition is lost and comes back, so it is
-    /// remembered here and not with the partition.
+    /// librdkafka keeps a pause when a partition is lost and comes back, so it is remembered here and not with the
+    /// partition.
     paused: BTreeSet<i32>,
-    waiting: Waiting,
+    batcher: Batcher,
     deliveries: JoinSet<()>,
     batches: u64,
     assignments: u64,
@@ -67,18 +68,21 @@ pub(super) struct Poller {
 }
 
 impl Poller {
+    /// A poller that delivers with what `delivery` makes of its progress channel, and a view of its state.
     pub(super) fn new(
-        consumer: GroupConsumer,
-        courier: Courier,
-        (own_events, group_events): (mpsc::UnboundedSender<GroupEvent>, mpsc::UnboundedReceiver<GroupEvent>),
-        progress: mpsc::UnboundedReceiver<Finished>,
-        state: watch::Sender<PollerState>,
-    ) -> Self {
-        Self {
-            topic: courier.mapping.topic.as_str().into(),
+        config: &ClientConfig,
+        delivery: impl FnOnce(mpsc::UnboundedSender<Finished>) -> BatchDelivery,
+    ) -> KafkaResult<(Self, watch::Receiver<PollerState>)> {
+        let (own_events, group_events) = mpsc::unbounded_channel();
+        let consumer = consumer::group_consumer(config, own_events.clone())?;
+        let (finished, progress) = mpsc::unbounded_channel();
+        let delivery = delivery(finished);
+        let (state, observed) = watch::channel(PollerState::default());
+        let poller = Self {
+            topic: delivery.mapping.topic.as_str().into(),
             consumer: Arc::new(consumer),
-            waiting: Waiting::new(courier.mapping.batching, courier.envelope.clone()),
-            courier: Arc::new(courier),
+            batcher: Batcher::new(delivery.mapping.batching, delivery.envelope.clone()),
+            delivery: Arc::new(delivery),
             group_events,
             progress,
             partitions: BTreeMap::new(),
@@ -90,15 +94,14 @@ impl Poller {
             commits: CommitQueue::default(),
             own_events,
             state,
-        }
+        };
+        Ok((poller, observed))
     }
 
-    /// Polls until stopped, then lets what is in flight end and commits it.
-    ///
-    /// # Errors
-    /// The client's error when it cannot go on.
+    /// Polls until stopped, then lets invocations in flight end and commits what they finished. An error is one after
+    /// which the client cannot go on.
     pub(super) async fn run(mut self) -> KafkaResult<()> {
-        let mut stop = self.courier.stop.clone();
+        let mut stop = self.delivery.stop.clone();
         let topic = Arc::clone(&self.topic);
         self.consumer.subscribe(&[&topic])?;
         let mut give_up_at = None;
@@ -120,8 +123,8 @@ impl Poller {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop), if !stopping => {}
-                Some(records) = self.progress.recv() => self.on_finished(&records),
-                Some(ended) = self.deliveries.join_next() => self.on_over(ended),
+                Some(tickets) = self.progress.recv() => self.on_finished(&tickets),
+                Some(ended) = self.deliveries.join_next() => self.on_delivery_ended(ended),
                 Some(event) = self.group_events.recv() => self.on_group_event(event),
                 message = consumer.recv() => {
                     if let Err(error) = self.on_polled(message) {
@@ -132,7 +135,7 @@ impl Poller {
             }
             self.on_group_events();
             self.commit();
-            self.flow();
+            self.pause_or_resume();
             self.publish();
         };
         self.close().await;
@@ -148,25 +151,25 @@ impl Poller {
         };
         let Some(partition) = self.partitions.get_mut(&message.partition()) else { return Ok(()) };
         partition.at_end = false;
-        let number = partition.tracker.polled(message.offset());
-        let record = kafka::record(&message, &self.topic);
-        self.waiting.push(PolledRecord::new(record, number, Instant::now()));
-        self.courier.metrics.polled.add(1);
+        let ticket = partition.tracker.polled(message.offset());
+        let record = consumer::record(&message, &self.topic);
+        self.batcher.push(PolledRecord::new(record, ticket, Instant::now()));
+        self.delivery.metrics.update(|counts| counts.polled_event_count += 1);
         Ok(())
     }
 
     fn on_error(&mut self, error: KafkaError) -> KafkaResult<()> {
-        if let Some(partition) = kafka::end_of_partition(&error) {
-            if let Some(partition) = self.partitions.get_mut(&partition) {
+        if let KafkaError::PartitionEOF(number) = error {
+            if let Some(partition) = self.partitions.get_mut(&number) {
                 partition.at_end = true;
             }
             return Ok(());
         }
-        if kafka::is_fatal(&error) {
+        if consumer::is_fatal(&error) {
             return Err(error);
         }
         // The client keeps trying by itself.
-        self.courier.metrics.polling_errors.add(1);
+        self.delivery.metrics.update(|counts| counts.polling_error_count += 1);
         tracing::warn!(%error, topic = %self.topic, "polling failed; it is tried again");
         Ok(())
     }
@@ -189,70 +192,67 @@ impl Poller {
         self.joined = true;
         self.assignments += 1;
         for number in partitions {
-            self.courier.ownership.gained(*number, self.assignments);
-            let partition = Partition {
-                tracker: CommitTracker::starting_at(self.assignments << ASSIGNMENT_SHIFT),
-                in_flight: 0,
-                at_end: false,
-            };
+            self.delivery.ownership.gained(*number, self.assignments);
+            let partition =
+                Partition { tracker: CommitTracker::new(*number, self.assignments), in_flight: 0, at_end: false };
             self.partitions.insert(*number, partition);
         }
         tracing::info!(topic = %self.topic, ?partitions, "partitions assigned");
     }
 
-    /// What is in flight is abandoned and not committed, so the next owner gets it again: at least once.
+    /// Batches in flight are abandoned and not committed, so the next owner gets their records again: at least once.
     fn on_revoked(&mut self, partitions: &[i32]) {
         for number in partitions {
-            self.courier.ownership.lost(*number);
+            self.delivery.ownership.lost(*number);
             self.partitions.remove(number);
-            self.waiting.forget(*number);
+            self.batcher.forget(*number);
             self.commits.forget(*number);
         }
         tracing::info!(topic = %self.topic, ?partitions, "partitions revoked");
     }
 
-    /// A delivery is over; what it finished comes first.
-    fn on_over(&mut self, ended: Result<(), JoinError>) {
+    /// A delivery has ended; the records it finished come first.
+    fn on_delivery_ended(&mut self, ended: Result<(), JoinError>) {
         self.on_all_finished();
         if let Err(error) = ended
             && error.is_panic()
         {
-            // Its records would block their partitions for ever: the poller ends as well, which is seen.
+            // Its records would block their partitions for ever: the poller panics as well, which ends the mapping.
             std::panic::resume_unwind(error.into_panic());
         }
     }
 
     fn on_all_finished(&mut self) {
-        while let Ok(records) = self.progress.try_recv() {
-            self.on_finished(&records);
+        while let Ok(tickets) = self.progress.try_recv() {
+            self.on_finished(&tickets);
         }
     }
 
-    fn on_finished(&mut self, records: &[(i32, u64)]) {
-        for (number, record) in records {
-            let Some(partition) = self.partitions.get_mut(number) else { continue };
-            if !partition.tracker.finish(*record) {
+    fn on_finished(&mut self, tickets: &[DeliveryTicket]) {
+        for ticket in tickets {
+            let Some(partition) = self.partitions.get_mut(&ticket.partition) else { continue };
+            if !partition.tracker.finish(*ticket) {
                 continue;
             }
             partition.in_flight = partition.in_flight.saturating_sub(1);
             if partition.in_flight == 0 {
-                self.waiting.release(*number);
+                self.batcher.release(ticket.partition);
             }
             if let Some(commit) = partition.tracker.take() {
-                self.commits.push(*number, commit);
+                self.commits.push(ticket.partition, commit);
             }
         }
     }
 
-    /// Starts every batch that is due; says when to look again.
+    /// Starts every batch that is due; returns when the next one will be.
     fn dispatch(&mut self) -> Option<Instant> {
         while self.deliveries.len() < MAX_IN_FLIGHT {
-            match self.waiting.due(Instant::now()) {
-                Due::Never => return None,
-                Due::At(moment) => return Some(moment),
-                Due::Now => match self.waiting.take() {
-                    Some(Taken::Batch(records)) => self.start(records),
-                    Some(Taken::Oversize(record)) => self.refuse(*record),
+            match self.batcher.due(Instant::now()) {
+                BatchDue::Never => return None,
+                BatchDue::At(moment) => return Some(moment),
+                BatchDue::Now => match self.batcher.take() {
+                    Some(NextBatch::Batch(records)) => self.start(records),
+                    Some(NextBatch::Oversize(record)) => self.give_up_oversize(*record),
                     None => return None,
                 },
             }
@@ -261,31 +261,31 @@ impl Poller {
     }
 
     fn start(&mut self, records: Vec<PolledRecord>) {
-        for record in &records {
-            if let Some(partition) = self.partitions.get_mut(&record.record.partition()) {
-                partition.in_flight += 1;
-            }
-        }
+        records.iter().for_each(|record| self.add_in_flight(record));
         self.batches += 1;
-        self.deliveries.spawn(Arc::clone(&self.courier).deliver(self.batches, records));
+        self.deliveries.spawn(Arc::clone(&self.delivery).deliver(self.batches, records));
     }
 
-    fn refuse(&mut self, record: PolledRecord) {
-        if let Some(partition) = self.partitions.get_mut(&record.record.partition()) {
+    fn add_in_flight(&mut self, record: &PolledRecord) {
+        if let Some(partition) = self.partitions.get_mut(&record.ticket.partition) {
             partition.in_flight += 1;
         }
+    }
+
+    fn give_up_oversize(&mut self, record: PolledRecord) {
+        self.add_in_flight(&record);
         tracing::warn!(
             record = %record.record.id(),
             event_bytes = record.json_bytes,
-            limit_bytes = super::batch::MAX_EVENT_BYTES,
+            limit_bytes = MAX_EVENT_BYTES,
             "MaximumPayloadSizeExceeded: the record is too large for an event"
         );
-        self.deliveries.spawn(Arc::clone(&self.courier).give_up_oversize(record));
+        self.deliveries.spawn(Arc::clone(&self.delivery).give_up_oversize(record));
     }
 
     fn commit(&mut self) {
         let Some(positions) = self.commits.next(Instant::now()) else { return };
-        let (list, consumer) = (kafka::offsets(&self.topic, &positions), Arc::clone(&self.consumer));
+        let (list, consumer) = (consumer::offsets(&self.topic, &positions), Arc::clone(&self.consumer));
         let done = self.own_events.clone();
         // librdkafka reports an asynchronous commit only to a callback that the client library does not set.
         tokio::task::spawn_blocking(move || {
@@ -297,22 +297,25 @@ impl Poller {
 
     fn on_committed(&mut self, result: KafkaResult<()>) {
         match result {
-            Ok(()) => self.courier.metrics.committed.add(self.commits.succeeded()),
+            Ok(()) => {
+                let records = self.commits.succeeded();
+                self.delivery.metrics.update(|counts| counts.committed_event_count += records);
+            }
             Err(error) => {
                 self.commits.failed(Instant::now());
-                self.courier.metrics.commit_errors.add(1);
+                self.delivery.metrics.update(|counts| counts.commit_error_count += 1);
                 tracing::warn!(%error, topic = %self.topic, "a commit failed; it is tried again");
             }
         }
     }
 
-    /// Stops reading partitions that have two batches waiting, and goes on when less than one is left.
-    fn flow(&mut self) {
+    /// Pauses partitions that have two batches waiting, and resumes them when less than one is left.
+    fn pause_or_resume(&mut self) {
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         for number in self.partitions.keys() {
-            if self.waiting.is_full(*number) && self.paused.insert(*number) {
+            if self.batcher.is_full(*number) && self.paused.insert(*number) {
                 pause.add_partition(&self.topic, *number);
-            } else if self.waiting.has_room(*number) && self.paused.remove(number) {
+            } else if self.batcher.has_room(*number) && self.paused.remove(number) {
                 resume.add_partition(&self.topic, *number);
             }
         }
@@ -324,7 +327,7 @@ impl Poller {
     }
 
     fn publish(&self) {
-        let delivered = self.waiting.is_empty() && self.deliveries.is_empty();
+        let delivered = self.batcher.is_empty() && self.deliveries.is_empty();
         let state = PollerState {
             joined: self.joined,
             idle: self.joined
@@ -336,22 +339,22 @@ impl Poller {
         self.state.send_if_modified(|current| std::mem::replace(current, state) != state);
     }
 
-    /// Commits what is finished, leaves the group, and gives up on either after [`CLOSE_TIMEOUT`].
+    /// Commits what is finished and leaves the group, within [`CLOSE_TIMEOUT`].
     async fn close(mut self) {
         self.deliveries.abort_all();
         self.on_all_finished();
         let (last, records) = self.commits.take_all();
-        let list = kafka::offsets(&self.topic, &last);
+        let list = consumer::offsets(&self.topic, &last);
         let (consumer, topic) = (Arc::clone(&self.consumer), Arc::clone(&self.topic));
-        let metrics = Arc::clone(&self.courier.metrics);
+        let metrics = Arc::clone(&self.delivery.metrics);
         // Both calls block, and the consumer waits for the brokers when it is dropped.
         drop(self);
         let closing = tokio::task::spawn_blocking(move || {
             if !last.is_empty() {
                 match list.and_then(|list| consumer.commit(&list, CommitMode::Sync)) {
-                    Ok(()) => metrics.committed.add(records),
+                    Ok(()) => metrics.update(|counts| counts.committed_event_count += records),
                     Err(error) => {
-                        metrics.commit_errors.add(1);
+                        metrics.update(|counts| counts.commit_error_count += 1);
                         tracing::warn!(%error, %topic, "the last commit failed; its records will be delivered again");
                     }
                 }

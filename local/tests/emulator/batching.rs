@@ -2,71 +2,74 @@
 
 use std::time::{Duration, Instant};
 
-use msk_local::esm::batch::MAX_EVENT_BYTES;
-use msk_local::esm::session::End;
+use msk_local::esm::MAX_EVENT_BYTES;
+use msk_local::esm::running_mapping::End;
 use serde_json::json;
 
 use super::function::{Function, Reply};
-use super::rig::{Rig, until, within};
+use super::harness::{Harness, until, within};
 
 #[tokio::test]
 async fn a_full_batch_does_not_wait_for_the_window() {
-    let rig = Rig::start(1);
+    let harness = Harness::start(1);
     let function = Function::start(|_, _| Reply::ok()).await;
     let members = json!({"BatchSize": 3, "MaximumBatchingWindowInSeconds": 300});
-    let session = rig.session(rig.mapping(&function, &members)).await;
-    rig.produce(0, 7).await;
+    let running = harness.run(harness.mapping(&function, &members)).await;
+    harness.produce(0, 7).await;
     until("two full batches", || function.sizes() == [3, 3]).await;
     // The seventh record waits for two more.
-    rig.produce(0, 2).await;
+    harness.produce(0, 2).await;
     until("the third batch", || function.sizes() == [3, 3, 3]).await;
-    within(session.stop()).await;
+    within(running.stop()).await;
 }
 
 #[tokio::test]
 async fn a_batch_that_does_not_fill_is_sent_when_its_window_ends() {
-    let rig = Rig::start(2);
+    let harness = Harness::start(2);
     let function = Function::start(|_, _| Reply::ok()).await;
-    let session = rig.session(rig.mapping(&function, &json!({"MaximumBatchingWindowInSeconds": 1}))).await;
+    let running = harness.run(harness.mapping(&function, &json!({"MaximumBatchingWindowInSeconds": 1}))).await;
     let sent = Instant::now();
-    rig.produce(0, 2).await;
-    rig.produce(1, 1).await;
+    harness.produce(0, 2).await;
+    harness.produce(1, 1).await;
     until("the batch", || !function.sizes().is_empty()).await;
     let waited = function.invocations()[0].at - sent;
     assert_eq!(function.sizes(), [3], "records of both partitions share the event");
     assert!(waited >= Duration::from_millis(990), "{waited:?}");
-    within(session.stop()).await;
+    within(running.stop()).await;
 }
 
 #[tokio::test]
 async fn an_event_stays_within_six_megabytes() {
-    let rig = Rig::start(2);
+    let harness = Harness::start(2);
     // A header byte costs up to five characters, so these records are far larger as an event than in Kafka.
     let header = vec![200_u8; 260_000];
     for partition in 0..2 {
         for _ in 0..6 {
-            rig.send(partition, None, Some(b"v"), &[("h", Some(&header))]).await;
+            harness.send(partition, None, Some(b"v"), &[("h", Some(&header))]).await;
         }
     }
     let function = Function::start(|_, _| Reply::ok()).await;
-    assert_eq!(rig.drain(rig.mapping(&function, &json!({"MaximumBatchingWindowInSeconds": 2}))).await, End::Drained);
+    assert_eq!(
+        harness.drain(harness.mapping(&function, &json!({"MaximumBatchingWindowInSeconds": 2}))).await,
+        End::Drained
+    );
     let sizes: Vec<_> = function.invocations().iter().map(|invocation| invocation.body.len()).collect();
     assert!(sizes.iter().all(|size| *size <= MAX_EVENT_BYTES), "{sizes:?}");
     assert!(sizes.iter().max().unwrap() + 2_000_000 > MAX_EVENT_BYTES, "events are filled: {sizes:?}");
     assert_eq!(function.batches().concat().len(), 12);
-    assert_eq!(rig.committed(2).await, [6, 6]);
+    assert_eq!(harness.committed(2).await, [6, 6]);
 }
 
 #[tokio::test]
 async fn a_record_too_large_for_any_event_is_dropped_and_blocks_nothing() {
-    let rig = Rig::start(1);
+    let harness = Harness::start(1);
     let header = vec![200_u8; 1_700_000];
-    rig.produce(0, 1).await;
-    rig.send(0, None, Some(b"v"), &[("h", Some(&header))]).await;
-    rig.produce(0, 1).await;
+    harness.produce(0, 1).await;
+    harness.send(0, None, Some(b"v"), &[("h", Some(&header))]).await;
+    harness.produce(0, 1).await;
     let function = Function::start(|_, _| Reply::ok()).await;
-    assert_eq!(rig.drain(rig.mapping(&function, &json!({}))).await, End::Drained);
+    assert_eq!(harness.drain(harness.mapping(&function, &json!({}))).await, End::Drained);
     assert_eq!(function.batches().concat(), [(0, 0), (0, 2)]);
-    assert_eq!(rig.counts().dropped_event_count, 1);
-    assert_eq!(rig.committed(1).await, [3]);
+    assert_eq!(harness.counts().dropped_event_count, 1);
+    assert_eq!(harness.committed(1).await, [3]);
 }

@@ -4,33 +4,33 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use msk_local::esm::session::End;
+use msk_local::esm::running_mapping::End;
 use serde_json::json;
 
 use super::function::{Function, Reply};
-use super::rig::{Rig, TOPIC, until, within};
+use super::harness::{Harness, TOPIC, until, within};
 
 #[tokio::test]
 async fn every_record_is_delivered_once_in_order_and_committed() {
-    let rig = Rig::start(3);
+    let harness = Harness::start(3);
     for partition in 0..3 {
-        rig.produce(partition, 40).await;
+        harness.produce(partition, 40).await;
     }
     let function = Function::start(|_, _| Reply::ok()).await;
-    assert_eq!(rig.drain(rig.mapping(&function, &json!({"BatchSize": 7}))).await, End::Drained);
+    assert_eq!(harness.drain(harness.mapping(&function, &json!({"BatchSize": 7}))).await, End::Drained);
     for partition in 0..3 {
         let seen: Vec<_> = function.batches().concat().into_iter().filter(|(p, _)| *p == partition).collect();
         assert_eq!(seen, (0..40).map(|offset| (partition, offset)).collect::<Vec<_>>());
     }
     assert!(function.sizes().iter().all(|size| *size <= 7), "{:?}", function.sizes());
-    assert_eq!(rig.committed(3).await, [40, 40, 40]);
-    let counts = rig.counts();
+    assert_eq!(harness.committed(3).await, [40, 40, 40]);
+    let counts = harness.counts();
     assert_eq!((counts.polled_event_count, counts.committed_event_count, counts.dropped_event_count), (120, 120, 0));
 }
 
 #[tokio::test]
 async fn keys_values_and_headers_arrive_as_they_were_written() {
-    let rig = Rig::start(1);
+    let harness = Harness::start(1);
     let all_bytes: Vec<u8> = (0..=255).collect();
     let headers: &[(&str, Option<&[u8]>)] = &[
         ("all", Some(&all_bytes)),
@@ -39,12 +39,12 @@ async fn keys_values_and_headers_arrive_as_they_were_written() {
         ("repeated", Some(b"first")),
         ("repeated", Some(b"second")),
     ];
-    rig.send(0, Some(&all_bytes), Some(&all_bytes), headers).await;
-    rig.send(0, Some(b"tombstone"), None, &[]).await;
-    rig.send(0, Some(b""), Some(b""), &[]).await;
-    rig.send(0, None, Some(b"no key"), &[]).await;
+    harness.send(0, Some(&all_bytes), Some(&all_bytes), headers).await;
+    harness.send(0, Some(b"tombstone"), None, &[]).await;
+    harness.send(0, Some(b""), Some(b""), &[]).await;
+    harness.send(0, None, Some(b"no key"), &[]).await;
     let function = Function::start(|_, _| Reply::ok()).await;
-    assert_eq!(rig.drain(rig.mapping(&function, &json!({}))).await, End::Drained);
+    assert_eq!(harness.drain(harness.mapping(&function, &json!({}))).await, End::Drained);
     let records: Vec<_> =
         function.invocations().iter().flat_map(|i| i.event.records().cloned().collect::<Vec<_>>()).collect();
     let [full, tombstone, empty, no_key] = records.as_slice() else { panic!("{records:?}") };
@@ -72,64 +72,61 @@ async fn keys_values_and_headers_arrive_as_they_were_written() {
 
 #[tokio::test]
 async fn a_new_record_reaches_the_function_within_two_seconds() {
-    let rig = Rig::start(6);
+    let harness = Harness::start(6);
     let function = Function::start(|_, _| Reply::ok()).await;
-    let session = rig.session(rig.mapping(&function, &json!({}))).await;
+    let running = harness.run(harness.mapping(&function, &json!({}))).await;
     for partition in [5, 0, 3] {
         let seen = function.invocations().len();
         let sent = Instant::now();
-        rig.produce(partition, 1).await;
+        harness.produce(partition, 1).await;
         until("the invocation", || function.invocations().len() > seen).await;
         let took = function.invocations()[seen].at - sent;
         assert!(took < Duration::from_secs(2), "{took:?}");
     }
-    within(session.stop()).await;
+    within(running.stop()).await;
 }
 
 #[tokio::test]
 async fn a_second_run_goes_on_where_the_first_one_stopped() {
-    let rig = Rig::start(2);
+    let harness = Harness::start(2);
     let function = Function::start(|_, _| Reply::ok()).await;
     for round in 1..=2 {
-        rig.produce(0, 5).await;
-        assert_eq!(rig.drain(rig.mapping(&function, &json!({}))).await, End::Drained);
+        harness.produce(0, 5).await;
+        assert_eq!(harness.drain(harness.mapping(&function, &json!({}))).await, End::Drained);
         assert_eq!(function.batches().concat().len(), 5 * round);
     }
-    assert_eq!(rig.committed(2).await, [10, -1]);
+    assert_eq!(harness.committed(2).await, [10, -1]);
 }
 
 #[tokio::test]
 async fn latest_starts_behind_what_is_there_and_skips_nothing_after_that() {
-    let rig = Rig::start(1);
-    rig.produce(0, 3).await;
+    let harness = Harness::start(1);
+    harness.produce(0, 3).await;
     let function = Function::start(|_, _| Reply::ok()).await;
-    let latest = rig.mapping(&function, &json!({"StartingPosition": "LATEST"}));
-    assert_eq!(rig.drain(latest.clone()).await, End::Drained);
+    let latest = harness.mapping(&function, &json!({"StartingPosition": "LATEST"}));
+    assert_eq!(harness.drain(latest.clone()).await, End::Drained);
     assert_eq!(function.invocations().len(), 0);
     // Written while nobody polls, after the starting position was fixed: not skipped.
-    rig.produce(0, 2).await;
-    assert_eq!(rig.drain(latest).await, End::Drained);
+    harness.produce(0, 2).await;
+    assert_eq!(harness.drain(latest).await, End::Drained);
     assert_eq!(function.batches().concat(), [(0, 3), (0, 4)]);
 }
 
 #[tokio::test]
 async fn a_function_that_is_slow_to_recover_loses_nothing_that_waits() {
-    let rig = Rig::start(2);
-    let broken = Arc::new(AtomicBool::new(true));
-    let is_broken = Arc::clone(&broken);
-    let function =
-        Function::start(move |_, _| if is_broken.load(Ordering::SeqCst) { Reply::error() } else { Reply::ok() }).await;
+    let harness = Harness::start(2);
+    let (function, repaired) = Function::broken().await;
     // Two batches may wait: reading is stopped for both partitions, and goes on later.
     let members = json!({"BatchSize": 4, "MaximumBatchingWindowInSeconds": 0});
-    let session = rig.session(rig.mapping(&function, &members)).await;
+    let running = harness.run(harness.mapping(&function, &members)).await;
     for partition in 0..2 {
-        rig.produce(partition, 60).await;
+        harness.produce(partition, 60).await;
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(rig.counts().polled_event_count < 60, "reading went on: {:?}", rig.counts());
-    broken.store(false, Ordering::SeqCst);
-    rig.until_committed(&[60, 60]).await;
-    within(session.stop()).await;
+    assert!(harness.counts().polled_event_count < 60, "reading went on: {:?}", harness.counts());
+    repaired.store(true, Ordering::SeqCst);
+    harness.until_committed(&[60, 60]).await;
+    within(running.stop()).await;
     let mut seen: Vec<_> = function.batches().concat();
     seen.dedup();
     for partition in 0..2 {
@@ -142,14 +139,14 @@ async fn a_function_that_is_slow_to_recover_loses_nothing_that_waits() {
 
 #[tokio::test]
 async fn several_pollers_share_the_partitions_and_keep_their_order() {
-    let rig = Rig::start(5);
+    let harness = Harness::start(5);
     for partition in 0..5 {
-        rig.produce(partition, 20).await;
+        harness.produce(partition, 20).await;
     }
     let function = Function::start(|_, _| Reply::ok()).await;
     let members = json!({"ProvisionedPollerConfig": {"MinimumPollers": 3}, "BatchSize": 4});
-    assert_eq!(rig.drain(rig.mapping(&function, &members)).await, End::Drained);
-    rig.until_committed(&[20; 5]).await;
+    assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
+    harness.until_committed(&[20; 5]).await;
     for partition in 0..5 {
         let seen: Vec<_> = function.batches().concat().into_iter().filter(|(p, _)| *p == partition).collect();
         let mut once = seen.clone();
@@ -162,23 +159,23 @@ async fn several_pollers_share_the_partitions_and_keep_their_order() {
 
 #[tokio::test]
 async fn a_second_emulator_takes_over_partitions_and_nothing_is_lost() {
-    let rig = Rig::start(4);
+    let harness = Harness::start(4);
     let function = Function::start(|_, _| Reply::ok().after(Duration::from_millis(20))).await;
-    let mapping = rig.mapping(&function, &json!({"BatchSize": 5}));
-    let first = rig.session(mapping.clone()).await;
+    let mapping = harness.mapping(&function, &json!({"BatchSize": 5}));
+    let first = harness.run(mapping.clone()).await;
     for partition in 0..4 {
-        rig.produce(partition, 30).await;
+        harness.produce(partition, 30).await;
     }
-    let second = rig.session(mapping).await;
+    let second = harness.run(mapping).await;
     for partition in 0..4 {
-        rig.produce(partition, 30).await;
+        harness.produce(partition, 30).await;
     }
-    rig.until_committed(&[60; 4]).await;
+    harness.until_committed(&[60; 4]).await;
     within(first.stop()).await;
     for partition in 0..4 {
-        rig.produce(partition, 5).await;
+        harness.produce(partition, 5).await;
     }
-    rig.until_committed(&[65; 4]).await;
+    harness.until_committed(&[65; 4]).await;
     within(second.stop()).await;
     let seen = function.batches().concat();
     for record in (0..4).flat_map(|partition| (0..65).map(move |offset| (partition, offset))) {
@@ -188,18 +185,18 @@ async fn a_second_emulator_takes_over_partitions_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn stopping_lets_invocations_in_flight_end_and_commits_them() {
-    let rig = Rig::start(1);
+    let harness = Harness::start(1);
     let function = Function::start(|_, _| Reply::ok().after(Duration::from_millis(500))).await;
-    let session = rig.session(rig.mapping(&function, &json!({"MaximumBatchingWindowInSeconds": 0}))).await;
-    rig.produce(0, 1).await;
+    let running = harness.run(harness.mapping(&function, &json!({"MaximumBatchingWindowInSeconds": 0}))).await;
+    harness.produce(0, 1).await;
     until("the invocation", || !function.invocations().is_empty()).await;
-    within(session.stop()).await;
-    assert_eq!((function.sizes(), rig.committed(1).await), (vec![1], vec![1]));
+    within(running.stop()).await;
+    assert_eq!((function.sizes(), harness.committed(1).await), (vec![1], vec![1]));
 }
 
 #[tokio::test]
 async fn a_stuck_partition_does_not_hold_up_another() {
-    let rig = Rig::start(2);
+    let harness = Harness::start(2);
     let stuck = Arc::new(AtomicBool::new(true));
     let is_stuck = Arc::clone(&stuck);
     let function = Function::start(move |_, invocation| {
@@ -208,13 +205,13 @@ async fn a_stuck_partition_does_not_hold_up_another() {
     })
     .await;
     let members = json!({"BatchSize": 5, "Local": {"singlePartitionBatches": true}});
-    let session = rig.session(rig.mapping(&function, &members)).await;
-    rig.produce(0, 10).await;
-    rig.produce(1, 30).await;
-    rig.until_committed(&[-1, 30]).await;
+    let running = harness.run(harness.mapping(&function, &members)).await;
+    harness.produce(0, 10).await;
+    harness.produce(1, 30).await;
+    harness.until_committed(&[-1, 30]).await;
     stuck.store(false, Ordering::SeqCst);
-    rig.until_committed(&[10, 30]).await;
-    within(session.stop()).await;
+    harness.until_committed(&[10, 30]).await;
+    within(running.stop()).await;
     let first_partition: Vec<_> = function.batches().into_iter().filter(|batch| batch[0].0 == 0).collect();
     assert!(first_partition.len() > 2, "the stuck batch is tried again");
     let first = &first_partition[0];
@@ -224,14 +221,14 @@ async fn a_stuck_partition_does_not_hold_up_another() {
 
 #[tokio::test]
 async fn at_most_five_invocations_run_at_once_and_one_per_partition() {
-    let rig = Rig::start(8);
+    let harness = Harness::start(8);
     for partition in 0..8 {
-        rig.produce(partition, 4).await;
+        harness.produce(partition, 4).await;
     }
     let slow = Duration::from_millis(150);
     let function = Function::start(move |_, _| Reply::ok().after(slow)).await;
     let members = json!({"BatchSize": 2, "Local": {"singlePartitionBatches": true}});
-    assert_eq!(rig.drain(rig.mapping(&function, &members)).await, End::Drained);
+    assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
     let invocations = function.invocations();
     for invocation in &invocations {
         let running: Vec<_> =
@@ -240,5 +237,5 @@ async fn at_most_five_invocations_run_at_once_and_one_per_partition() {
         let same = running.iter().filter(|other| other.records[0].0 == invocation.records[0].0).count();
         assert_eq!(same, 1, "two batches of one partition in flight");
     }
-    assert_eq!(rig.committed(8).await, [4; 8]);
+    assert_eq!(harness.committed(8).await, [4; 8]);
 }

@@ -1,18 +1,18 @@
 //! Where records go that are given up.
 
-use msk_local::esm::session::End;
+use msk_local::esm::running_mapping::End;
 use msk_shared::event::MskEvent;
 use serde_json::{Value, json};
 
 use super::function::{Function, Reply};
-use super::rig::Rig;
+use super::harness::Harness;
 
 const DEAD: &str = "orders.dead";
 
-fn rig() -> Rig {
-    let rig = Rig::start(1);
-    rig.brokers.create_topic(&format!("{DEAD}:1").parse().unwrap()).unwrap();
-    rig
+fn harness() -> Harness {
+    let harness = Harness::start(1);
+    harness.brokers.create_topic(&format!("{DEAD}:1").parse().unwrap()).unwrap();
+    harness
 }
 
 fn to_kafka(members: Value) -> Value {
@@ -23,36 +23,31 @@ fn to_kafka(members: Value) -> Value {
 
 #[tokio::test]
 async fn with_a_destination_endless_retries_end_after_eleven_invocations() {
-    let rig = rig();
-    rig.produce(0, 1).await;
+    let harness = harness();
+    harness.produce(0, 1).await;
     let function = Function::start(|_, _| Reply::error()).await;
-    assert_eq!(rig.drain(rig.mapping(&function, &to_kafka(json!({})))).await, End::Drained);
+    assert_eq!(harness.drain(harness.mapping(&function, &to_kafka(json!({})))).await, End::Drained);
     assert_eq!(function.sizes(), [1; 11]);
-    let (key, document) = rig.read(DEAD, 1).await.remove(0);
+    let (key, document) = harness.read(DEAD, 1).await.remove(0);
     assert_eq!(key.as_deref(), Some(b"key".as_slice()));
     assert_eq!(document["requestContext"]["condition"], "RetriesExhausted");
     assert_eq!(document["requestContext"]["approximateInvokeCount"], 11);
     assert_eq!(document["responseContext"]["functionError"], "Unhandled");
-    let counts = rig.counts();
+    let counts = harness.counts();
     assert_eq!((counts.dropped_event_count, counts.on_failure_destination_delivered_event_count), (0, 1));
-    assert_eq!(rig.committed(1).await, [1]);
+    assert_eq!(harness.committed(1).await, [1]);
 }
 
 #[tokio::test]
 async fn a_poison_record_found_by_halving_is_the_only_one_at_the_destination() {
-    let rig = rig();
-    rig.produce(0, 4).await;
-    let function = Function::start(
-        |_, invocation| {
-            if invocation.records.contains(&(0, 0)) { Reply::error() } else { Reply::ok() }
-        },
-    )
-    .await;
+    let harness = harness();
+    harness.produce(0, 4).await;
+    let function = Function::failing_on((0, 0)).await;
     let members = json!({"BisectBatchOnFunctionError": true, "MaximumRetryAttempts": 0, "BatchSize": 4});
-    assert_eq!(rig.drain(rig.mapping(&function, &to_kafka(members))).await, End::Drained);
+    assert_eq!(harness.drain(harness.mapping(&function, &to_kafka(members))).await, End::Drained);
     assert_eq!(function.sizes(), [4, 2, 1, 1, 2]);
-    assert_eq!(rig.committed(1).await, [4]);
-    let documents = rig.read(DEAD, 1).await;
+    assert_eq!(harness.committed(1).await, [4]);
+    let documents = harness.read(DEAD, 1).await;
     let document = &documents[0].1;
     assert_eq!(document["KafkaBatchInfo"]["recordInfo"]["offset"], "0");
     assert_eq!(document["KafkaBatchInfo"]["batchSize"], 1);
@@ -60,14 +55,14 @@ async fn a_poison_record_found_by_halving_is_the_only_one_at_the_destination() {
     let event = MskEvent::parse(document["payload"].to_string()).unwrap();
     let record = event.records().next().unwrap();
     assert_eq!(record.value().unwrap().as_deref(), Some(br#"{"number":0}"#.as_slice()));
-    assert_eq!(rig.counts().on_failure_destination_delivered_event_count, 1);
+    assert_eq!(harness.counts().on_failure_destination_delivered_event_count, 1);
 }
 
 #[tokio::test]
 async fn queues_and_buckets_are_folders() {
     for (service, with_payload) in [("sqs", false), ("s3", true)] {
-        let rig = Rig::start(1);
-        rig.produce(0, 3).await;
+        let harness = Harness::start(1);
+        harness.produce(0, 3).await;
         let folder = tempfile::tempdir().unwrap();
         let function = Function::start(|_, _| Reply::error()).await;
         let members = json!({
@@ -75,7 +70,7 @@ async fn queues_and_buckets_are_folders() {
             "DestinationConfig": {"OnFailure": {"Destination": format!("arn:aws:{service}:::given-up")}},
             "Local": {"destinationFolder": folder.path()},
         });
-        assert_eq!(rig.drain(rig.mapping(&function, &members)).await, End::Drained);
+        assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
         let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(files.len(), 1, "one message for the batch");
         let document: Value = serde_json::from_slice(&std::fs::read(&files[0]).unwrap()).unwrap();
@@ -88,8 +83,8 @@ async fn queues_and_buckets_are_folders() {
 
 #[tokio::test]
 async fn a_destination_that_fails_drops_the_records_and_blocks_nothing() {
-    let rig = Rig::start(1);
-    rig.produce(0, 2).await;
+    let harness = Harness::start(1);
+    harness.produce(0, 2).await;
     let file = tempfile::NamedTempFile::new().unwrap();
     let function = Function::start(|_, _| Reply::error()).await;
     let members = json!({
@@ -97,23 +92,23 @@ async fn a_destination_that_fails_drops_the_records_and_blocks_nothing() {
         "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sqs:eu-west-1:123456789012:given-up"}},
         "Local": {"destinationFolder": file.path()},
     });
-    assert_eq!(rig.drain(rig.mapping(&function, &members)).await, End::Drained);
-    let counts = rig.counts();
+    assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
+    let counts = harness.counts();
     assert_eq!((counts.dropped_event_count, counts.on_failure_destination_delivery_error_count), (2, 1));
-    assert_eq!(rig.committed(1).await, [2]);
+    assert_eq!(harness.committed(1).await, [2]);
 }
 
 #[tokio::test]
 async fn an_oversize_record_goes_to_the_destination_without_an_invocation() {
-    let rig = Rig::start(1);
+    let harness = Harness::start(1);
     let folder = tempfile::tempdir().unwrap();
-    rig.send(0, None, Some(b"v"), &[("h", Some(&vec![200_u8; 1_700_000]))]).await;
+    harness.send(0, None, Some(b"v"), &[("h", Some(&vec![200_u8; 1_700_000]))]).await;
     let function = Function::start(|_, _| Reply::ok()).await;
     let members = json!({
         "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sns:eu-west-1:123456789012:given-up"}},
         "Local": {"destinationFolder": folder.path()},
     });
-    assert_eq!(rig.drain(rig.mapping(&function, &members)).await, End::Drained);
+    assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
     assert_eq!(function.sizes(), [0; 0]);
     let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     let document: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();

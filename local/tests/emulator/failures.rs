@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use msk_local::esm::session::{DrainLimits, End};
+use msk_local::esm::running_mapping::{DrainLimits, End};
 use serde_json::{Value, json};
 
 use super::function::{Function, Reply};
-use super::rig::{PATIENCE, Rig, TOPIC, until, within};
+use super::harness::{Harness, TIMEOUT, TOPIC, until, within};
 
 const PARTIAL: &str = "ReportBatchItemFailures";
 
@@ -30,51 +30,45 @@ async fn each_kind_of_failure_is_followed_by_a_whole_retry() {
         (Reply::status(404), "unreachable"),
         (Reply::status(500), "unreachable"),
     ];
-    let rig = Rig::start(1);
-    rig.produce(0, 3).await;
+    let harness = Harness::start(1);
+    harness.produce(0, 3).await;
     let script: Vec<_> = cases.iter().map(|(reply, _)| reply.clone()).collect();
     let function = Function::start(move |number, _| script.get(number).cloned().unwrap_or_else(Reply::ok)).await;
     // The grace keeps `drain` from giving up on the answers that count as unreachable.
     let members = json!({"Local": {"startupGraceSeconds": 60}});
-    assert_eq!(rig.drain(rig.mapping(&function, &members)).await, End::Drained);
+    assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
     assert_eq!(function.sizes(), vec![3; cases.len() + 1]);
     let expected: Vec<_> = cases.iter().map(|(_, outcome)| *outcome).chain(["done"]).collect();
-    assert_eq!(rig.outcomes(), expected);
-    assert_eq!(rig.committed(1).await, [3]);
+    assert_eq!(harness.outcomes(), expected);
+    assert_eq!(harness.committed(1).await, [3]);
 }
 
 #[tokio::test]
 async fn a_function_that_never_answers_times_out() {
-    let rig = Rig::start(1);
-    rig.produce(0, 2).await;
-    let function =
-        Function::start(
-            |number, _| {
-                if number == 0 { Reply::ok().after(Duration::from_secs(3600)) } else { Reply::ok() }
-            },
-        )
-        .await;
+    let harness = Harness::start(1);
+    harness.produce(0, 2).await;
+    let function = Function::first_then(Reply::ok().after(Duration::from_secs(3600)), Reply::ok()).await;
     let members = json!({"Local": {"functionTimeoutSeconds": 0.3}});
-    assert_eq!(rig.drain(rig.mapping(&function, &members)).await, End::Drained);
-    assert_eq!(rig.outcomes(), ["timeout", "done"]);
-    assert_eq!(rig.committed(1).await, [2]);
+    assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
+    assert_eq!(harness.outcomes(), ["timeout", "done"]);
+    assert_eq!(harness.committed(1).await, [2]);
 }
 
 #[tokio::test]
 async fn retries_end_and_the_batch_is_dropped_and_committed() {
-    let rig = Rig::start(1);
-    rig.produce(0, 2).await;
+    let harness = Harness::start(1);
+    harness.produce(0, 2).await;
     let function = Function::start(|_, _| Reply::error()).await;
-    assert_eq!(rig.drain(rig.mapping(&function, &json!({"MaximumRetryAttempts": 2}))).await, End::Drained);
+    assert_eq!(harness.drain(harness.mapping(&function, &json!({"MaximumRetryAttempts": 2}))).await, End::Drained);
     assert_eq!(function.sizes(), [2, 2, 2]);
-    assert_eq!(rig.counts().dropped_event_count, 2);
-    assert_eq!(rig.committed(1).await, [2]);
+    assert_eq!(harness.counts().dropped_event_count, 2);
+    assert_eq!(harness.committed(1).await, [2]);
 }
 
 #[tokio::test]
 async fn throttles_and_an_unreachable_endpoint_use_up_no_retry() {
-    let rig = Rig::start(1);
-    rig.produce(0, 1).await;
+    let harness = Harness::start(1);
+    harness.produce(0, 1).await;
     let function = Function::start(|number, _| match number {
         0..=4 => Reply::status(429),
         5..=9 => Reply::status(404),
@@ -82,83 +76,72 @@ async fn throttles_and_an_unreachable_endpoint_use_up_no_retry() {
         _ => Reply::ok(),
     })
     .await;
-    assert_eq!(rig.drain(rig.mapping(&function, &json!({"MaximumRetryAttempts": 1}))).await, End::Drained);
+    assert_eq!(harness.drain(harness.mapping(&function, &json!({"MaximumRetryAttempts": 1}))).await, End::Drained);
     assert_eq!(function.sizes().len(), 12);
-    assert_eq!(rig.counts().dropped_event_count, 0);
+    assert_eq!(harness.counts().dropped_event_count, 0);
 }
 
 #[tokio::test]
 async fn a_poison_record_is_found_by_halving() {
-    let rig = Rig::start(1);
-    rig.produce(0, 4).await;
-    let function = Function::start(
-        |_, invocation| {
-            if invocation.records.contains(&(0, 0)) { Reply::error() } else { Reply::ok() }
-        },
-    )
-    .await;
+    let harness = Harness::start(1);
+    harness.produce(0, 4).await;
+    let function = Function::failing_on((0, 0)).await;
     let members = json!({"BisectBatchOnFunctionError": true, "MaximumRetryAttempts": 0, "BatchSize": 4});
-    assert_eq!(rig.drain(rig.mapping(&function, &members)).await, End::Drained);
+    assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
     assert_eq!(function.sizes(), [4, 2, 1, 1, 2]);
-    assert_eq!(rig.counts().dropped_event_count, 1);
-    assert_eq!(rig.committed(1).await, [4]);
+    assert_eq!(harness.counts().dropped_event_count, 1);
+    assert_eq!(harness.committed(1).await, [4]);
 }
 
 #[tokio::test]
 async fn old_records_are_given_up_before_they_are_sent() {
-    let rig = Rig::start(1);
-    rig.produce(0, 1).await;
+    let harness = Harness::start(1);
+    harness.produce(0, 1).await;
     let function = Function::start(|_, _| Reply::ok()).await;
-    let mut mapping = rig.mapping(&function, &json!({"MaximumRecordAgeInSeconds": 60}));
+    let mut mapping = harness.mapping(&function, &json!({"MaximumRecordAgeInSeconds": 60}));
     // AWS's smallest age is a minute, too long to wait for.
     mapping.failures.max_record_age = Some(Duration::ZERO);
     tokio::time::sleep(Duration::from_millis(5)).await;
-    assert_eq!(rig.drain(mapping).await, End::Drained);
+    assert_eq!(harness.drain(mapping).await, End::Drained);
     assert_eq!(function.sizes(), [0; 0]);
-    assert_eq!((rig.counts().dropped_event_count, rig.committed(1).await), (1, vec![1]));
+    assert_eq!((harness.counts().dropped_event_count, harness.committed(1).await), (1, vec![1]));
 }
 
 #[tokio::test]
 async fn only_reported_records_are_delivered_again_and_block_the_commit() {
-    let rig = Rig::start(2);
-    rig.produce(0, 6).await;
-    rig.produce(1, 6).await;
+    let harness = Harness::start(2);
+    harness.produce(0, 6).await;
+    harness.produce(1, 6).await;
     let function = Function::start(|_, invocation| {
         let failing = [(0, 2), (0, 4)];
         let failed: Vec<_> = invocation.records.iter().copied().filter(|record| failing.contains(record)).collect();
         Reply::failed(TOPIC, &failed)
     })
     .await;
-    let mut session = rig.session(rig.mapping(&function, &partial())).await;
+    let mut running = harness.run(harness.mapping(&function, &partial())).await;
     // Offsets 3 and 5 of partition 0 are done, and still must not be committed.
-    rig.until_committed(&[2, 6]).await;
+    harness.until_committed(&[2, 6]).await;
     while function.deliveries_of((0, 4)) < 4 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(rig.committed(2).await, [2, 6]);
+    assert_eq!(harness.committed(2).await, [2, 6]);
     for (record, times) in [((0, 1), 1), ((0, 3), 1), ((0, 5), 1), ((1, 0), 1), ((1, 5), 1)] {
         assert_eq!(function.deliveries_of(record), times, "{record:?}");
     }
     let retries: Vec<_> = function.batches().into_iter().filter(|batch| batch.len() == 2).collect();
     assert!(retries.iter().all(|batch| *batch == [(0, 2), (0, 4)]), "{retries:?}");
     let limits = DrainLimits { records: None, deadline: Some(Duration::from_millis(200)) };
-    assert_eq!(session.drain(limits, std::future::pending()).await.unwrap(), End::Deadline);
-    within(session.stop()).await;
+    assert_eq!(running.drain(limits, std::future::pending()).await.unwrap(), End::Deadline);
+    within(running.stop()).await;
 }
 
 #[tokio::test]
 async fn checkpoint_semantics_deliver_everything_from_the_first_reported_record_on() {
-    let rig = Rig::start(1);
-    rig.produce(0, 5).await;
-    let function =
-        Function::start(
-            |number, _| {
-                if number == 0 { Reply::failed(TOPIC, &[(0, 2)]) } else { Reply::failed(TOPIC, &[]) }
-            },
-        )
-        .await;
+    let harness = Harness::start(1);
+    harness.produce(0, 5).await;
+    let function = Function::first_then(Reply::failed(TOPIC, &[(0, 2)]), Reply::failed(TOPIC, &[])).await;
     let members = json!({"FunctionResponseTypes": [PARTIAL], "Local": {"partialBatchSemantics": "checkpoint"}});
-    assert_eq!(rig.drain(rig.mapping(&function, &members)).await, End::Drained);
+    assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
     assert_eq!(function.batches(), [vec![(0, 0), (0, 1), (0, 2), (0, 3), (0, 4)], vec![(0, 2), (0, 3), (0, 4)]]);
 }
 
@@ -174,13 +157,13 @@ async fn a_malformed_answer_repeats_the_whole_batch_and_says_what_is_wrong() {
         (identifier(json!({"partition": "orders-0", "offset": "0"})), "must be a whole number"),
         ("oops".to_owned(), "not JSON"),
     ];
-    let rig = Rig::start(1);
-    rig.produce(0, 2).await;
+    let harness = Harness::start(1);
+    harness.produce(0, 2).await;
     let script: Vec<_> = cases.iter().map(|(body, _)| body.clone()).collect();
     let function = Function::start(move |number, _| Reply::body(script.get(number).cloned().unwrap_or_default())).await;
-    assert_eq!(rig.drain(rig.mapping(&function, &partial())).await, End::Drained);
+    assert_eq!(harness.drain(harness.mapping(&function, &partial())).await, End::Drained);
     assert_eq!(function.sizes(), vec![2; cases.len() + 1]);
-    for (line, (body, mistake)) in rig.lines().iter().zip(&cases) {
+    for (line, (body, mistake)) in harness.lines().iter().zip(&cases) {
         assert_eq!(line["outcome"], "malformed_answer", "{body}");
         assert!(line["detail"].as_str().unwrap().contains(mistake), "{body}: {line}");
     }
@@ -189,91 +172,91 @@ async fn a_malformed_answer_repeats_the_whole_batch_and_says_what_is_wrong() {
 #[tokio::test]
 async fn answers_that_mean_done() {
     for body in ["", "null", "{}", r#"{"batchItemFailures":[]}"#, r#"{"batchItemFailures":null}"#] {
-        let rig = Rig::start(1);
-        rig.produce(0, 2).await;
+        let harness = Harness::start(1);
+        harness.produce(0, 2).await;
         let function = Function::start(move |_, _| Reply::body(body)).await;
-        assert_eq!(rig.drain(rig.mapping(&function, &partial())).await, End::Drained, "{body}");
+        assert_eq!(harness.drain(harness.mapping(&function, &partial())).await, End::Drained, "{body}");
         assert_eq!(function.sizes(), [2], "{body}");
-        assert_eq!(rig.committed(1).await, [2], "{body}");
+        assert_eq!(harness.committed(1).await, [2], "{body}");
     }
 }
 
 #[tokio::test]
 async fn without_report_batch_item_failures_the_answer_is_not_looked_at() {
-    let rig = Rig::start(1);
-    rig.produce(0, 2).await;
+    let harness = Harness::start(1);
+    harness.produce(0, 2).await;
     let function = Function::start(|_, _| Reply::failed(TOPIC, &[(0, 0)])).await;
-    assert_eq!(rig.drain(rig.mapping(&function, &json!({}))).await, End::Drained);
+    assert_eq!(harness.drain(harness.mapping(&function, &json!({}))).await, End::Drained);
     assert_eq!(function.sizes(), [2]);
 }
 
 #[tokio::test]
 async fn drain_gives_up_on_an_endpoint_that_never_comes_up() {
-    let rig = Rig::start(1);
-    rig.produce(0, 1).await;
+    let harness = Harness::start(1);
+    harness.produce(0, 1).await;
     // A port that was free a moment ago, and that nobody listens on.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mapping = rig.mapping_to(&format!("http://127.0.0.1:{port}/"), &json!({}));
-    assert_eq!(within(rig.drain(mapping)).await, End::Unreachable);
-    assert_eq!(rig.committed(1).await, [-1]);
-    assert!(rig.outcomes().iter().all(|outcome| outcome == "unreachable"));
+    let mapping = harness.mapping_to(&format!("http://127.0.0.1:{port}/"), &json!({}));
+    assert_eq!(within(harness.drain(mapping)).await, End::Unreachable);
+    assert_eq!(harness.committed(1).await, [-1]);
+    assert!(harness.outcomes().iter().all(|outcome| outcome == "unreachable"));
 }
 
 #[tokio::test]
 async fn commits_that_fail_are_repeated() {
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-    let rig = Rig::start(1);
-    rig.produce(0, 3).await;
+    let harness = Harness::start(1);
+    harness.produce(0, 3).await;
     let function = Function::start(|_, _| Reply::ok()).await;
     let refused = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 2];
-    rig.brokers.fail_requests(RDKafkaApiKey::OffsetCommit, refused).unwrap();
+    harness.brokers.fail_requests(RDKafkaApiKey::OffsetCommit, refused).unwrap();
     assert_eq!(
-        tokio::time::timeout(PATIENCE, rig.drain(rig.mapping(&function, &json!({})))).await.unwrap(),
+        tokio::time::timeout(TIMEOUT, harness.drain(harness.mapping(&function, &json!({})))).await.unwrap(),
         End::Drained
     );
-    assert_eq!((function.sizes(), rig.committed(1).await), (vec![3], vec![3]));
-    assert!(rig.counts().commit_error_count >= 1);
-    assert_eq!(rig.counts().committed_event_count, 3);
+    assert_eq!((function.sizes(), harness.committed(1).await), (vec![3], vec![3]));
+    assert!(harness.counts().commit_error_count >= 1);
+    assert_eq!(harness.counts().committed_event_count, 3);
 }
 
 #[tokio::test]
 async fn brokers_that_go_away_and_come_back_are_read_on() {
     use msk_local::brokers::Which;
-    let rig = Rig::start(2);
+    let harness = Harness::start(2);
     let function = Function::start(|_, _| Reply::ok()).await;
-    let session = rig.session(rig.mapping(&function, &json!({}))).await;
-    rig.produce(0, 2).await;
-    rig.until_committed(&[2, -1]).await;
-    rig.brokers.down(Which::All).unwrap();
+    let running = harness.run(harness.mapping(&function, &json!({}))).await;
+    harness.produce(0, 2).await;
+    harness.until_committed(&[2, -1]).await;
+    harness.brokers.down(Which::All).unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    rig.brokers.up(Which::All).unwrap();
-    rig.produce(1, 3).await;
-    rig.until_committed(&[2, 3]).await;
-    within(session.stop()).await;
+    harness.brokers.up(Which::All).unwrap();
+    harness.produce(1, 3).await;
+    harness.until_committed(&[2, 3]).await;
+    within(running.stop()).await;
 }
 
 #[tokio::test]
 async fn drain_keeps_its_deadline_while_the_brokers_are_silent() {
     use msk_local::brokers::Which;
-    let rig = Rig::start(2);
+    let harness = Harness::start(2);
     let function = Function::start(|_, _| Reply::error()).await;
-    let mapping = rig.mapping(&function, &json!({}));
-    let (mut first, mut second) = (rig.session(mapping.clone()).await, rig.session(mapping).await);
+    let mapping = harness.mapping(&function, &json!({}));
+    let (mut first, mut second) = (harness.run(mapping.clone()).await, harness.run(mapping).await);
     let never = std::future::pending::<()>;
-    let patient = DrainLimits { records: None, deadline: Some(PATIENCE) };
+    let patient = DrainLimits { records: None, deadline: Some(TIMEOUT) };
     let (one, other) = tokio::join!(first.drain(patient, never()), second.drain(patient, never()));
     assert_eq!((one.unwrap(), other.unwrap()), (End::Drained, End::Drained));
     // One member has something to do from now on; the other one asks the brokers how far that is.
-    rig.produce(0, 1).await;
+    harness.produce(0, 1).await;
     until("the invocation", || function.deliveries_of((0, 0)) > 0).await;
-    rig.brokers.down(Which::All).unwrap();
+    harness.brokers.down(Which::All).unwrap();
     let started = Instant::now();
     let limits = DrainLimits { records: None, deadline: Some(Duration::from_secs(1)) };
     let (one, other) = tokio::join!(first.drain(limits, never()), second.drain(limits, never()));
     assert_eq!((one.unwrap(), other.unwrap()), (End::Deadline, End::Deadline));
     // An answer is waited for ten seconds.
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
-    rig.brokers.up(Which::All).unwrap();
+    harness.brokers.up(Which::All).unwrap();
     within(first.stop()).await;
     within(second.stop()).await;
 }

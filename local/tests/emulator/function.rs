@@ -1,5 +1,6 @@
 //! A scripted function behind an Invoke endpoint on a free port.
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use axum::routing::post;
 use msk_shared::event::MskEvent;
 use serde_json::json;
 
-/// What the function answers.
+/// What the function answers, and when.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -53,9 +54,9 @@ impl Reply {
     }
 }
 
-/// One invocation as the function saw it.
+/// One invocation as the function received it.
 #[derive(Debug, Clone)]
-pub(crate) struct Invocation {
+pub(crate) struct ReceivedEvent {
     /// Partition and offset of each record, in the event's order.
     pub(crate) records: Vec<(i32, i64)>,
     pub(crate) event: MskEvent,
@@ -63,18 +64,18 @@ pub(crate) struct Invocation {
     pub(crate) at: Instant,
 }
 
-type Script = dyn Fn(usize, &Invocation) -> Reply + Send + Sync;
+type Script = dyn Fn(usize, &ReceivedEvent) -> Reply + Send + Sync;
 
 /// The endpoint; it ends when this is dropped.
 pub(crate) struct Function {
     pub(crate) url: String,
-    invocations: Arc<Mutex<Vec<Invocation>>>,
+    invocations: Arc<Mutex<Vec<ReceivedEvent>>>,
     server: tokio::task::JoinHandle<()>,
 }
 
 impl Function {
-    /// `script` gets the number of the invocation, from 0, and what was sent.
-    pub(crate) async fn start(script: impl Fn(usize, &Invocation) -> Reply + Send + Sync + 'static) -> Self {
+    /// `script` gets the number of the invocation, counted from 0, and the event.
+    pub(crate) async fn start(script: impl Fn(usize, &ReceivedEvent) -> Reply + Send + Sync + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url =
             format!("http://{}/2015-03-31/functions/{{FunctionName}}/invocations", listener.local_addr().unwrap());
@@ -88,7 +89,24 @@ impl Function {
         Self { url, invocations, server }
     }
 
-    pub(crate) fn invocations(&self) -> Vec<Invocation> {
+    /// Fails until the switch it returns is set.
+    pub(crate) async fn broken() -> (Self, Arc<AtomicBool>) {
+        let repaired = Arc::new(AtomicBool::new(false));
+        let switch = Arc::clone(&repaired);
+        (Self::start(move |_, _| if repaired.load(SeqCst) { Reply::ok() } else { Reply::error() }).await, switch)
+    }
+
+    /// Fails whenever this record is in the event.
+    pub(crate) async fn failing_on(record: (i32, i64)) -> Self {
+        Self::start(move |_, event| if event.records.contains(&record) { Reply::error() } else { Reply::ok() }).await
+    }
+
+    /// Answers the first invocation in one way, and all others in another.
+    pub(crate) async fn first_then(first: Reply, then: Reply) -> Self {
+        Self::start(move |number, _| if number == 0 { first.clone() } else { then.clone() }).await
+    }
+
+    pub(crate) fn invocations(&self) -> Vec<ReceivedEvent> {
         self.invocations.lock().unwrap().clone()
     }
 
@@ -115,13 +133,13 @@ impl Drop for Function {
 }
 
 async fn answer(
-    seen: Arc<Mutex<Vec<Invocation>>>,
+    seen: Arc<Mutex<Vec<ReceivedEvent>>>,
     script: Arc<Script>,
     body: Bytes,
 ) -> (StatusCode, [(&'static str, &'static str); 1], String) {
     let event = MskEvent::parse(body.clone()).unwrap();
     let records = event.records().map(|record| (record.partition(), record.offset())).collect();
-    let invocation = Invocation { records, event, body, at: Instant::now() };
+    let invocation = ReceivedEvent { records, event, body, at: Instant::now() };
     let reply = {
         let mut seen = seen.lock().unwrap();
         seen.push(invocation);

@@ -1,8 +1,8 @@
 //! The emulator against embedded brokers and a scripted Invoke endpoint.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod function;
-mod rig;
+mod harness;
 
 mod batching;
 mod delivery;

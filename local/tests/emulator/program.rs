@@ -1,4 +1,4 @@
-//! The program as its user runs it: lines, signals, exit codes, and what a kill leaves behind.
+//! The program as its user runs it: output, signals, exit codes, and recovery after a kill.
 
 use std::process::Command;
 use std::sync::mpsc::channel;
@@ -12,7 +12,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::{Value, json};
 
 use super::function::{Function, Reply};
-use super::rig::{PATIENCE, Rig, TOPIC, until};
+use super::harness::{Harness, TIMEOUT, TOPIC, until};
 
 /// Starts `msk-local --format json`.
 fn start(arguments: &[&str]) -> Process {
@@ -21,35 +21,35 @@ fn start(arguments: &[&str]) -> Process {
 }
 
 /// A mapping's file and its folder.
-fn config(rig: &Rig, url: &str, members: &Value) -> (tempfile::TempDir, String) {
+fn config(harness: &Harness, url: &str, members: &Value) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mapping.json");
-    std::fs::write(&path, rig.document_text(url, members)).unwrap();
+    std::fs::write(&path, harness.document_text(url, members)).unwrap();
     let path = path.to_str().unwrap().to_owned();
     (folder, path)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_between_success_and_commit_redelivers_and_skips_nothing() {
-    let rig = Rig::start(2);
-    rig.produce(0, 4).await;
-    rig.produce(1, 4).await;
+    let harness = Harness::start(2);
+    harness.produce(0, 4).await;
+    harness.produce(1, 4).await;
     let function = Function::start(|_, _| Reply::ok()).await;
     // With the classic protocol the killed member's partitions are free again after six seconds, with the other after 30.
     let members = json!({"BatchSize": 3, "Local": {"kafkaOptions": {"group.protocol": "classic"}}});
-    let (_folder, path) = config(&rig, &function.url, &members);
+    let (_folder, path) = config(&harness, &function.url, &members);
     // No commit succeeds until the program is dead.
     let refused = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 10_000];
-    rig.brokers.fail_requests(RDKafkaApiKey::OffsetCommit, refused).unwrap();
+    harness.brokers.fail_requests(RDKafkaApiKey::OffsetCommit, refused).unwrap();
     let mut first = start(&["esm", "run", &path]);
     until("everything is delivered", || function.batches().concat().len() == 8).await;
     first.line(|line| line["outcome"] == "done");
     first.kill();
-    rig.brokers.forgive_requests(RDKafkaApiKey::OffsetCommit).unwrap();
-    assert_eq!(rig.committed(2).await, [-1, -1]);
-    rig.produce(0, 1).await;
+    harness.brokers.forgive_requests(RDKafkaApiKey::OffsetCommit).unwrap();
+    assert_eq!(harness.committed(2).await, [-1, -1]);
+    harness.produce(0, 1).await;
     let _second = start(&["esm", "run", &path]);
-    rig.until_committed(&[5, 4]).await;
+    harness.until_committed(&[5, 4]).await;
     for partition in 0..2 {
         for offset in 0..4 {
             assert!(function.deliveries_of((partition, offset)) >= 2, "{partition}@{offset}");
@@ -79,7 +79,7 @@ async fn up_runs_brokers_and_mappings_until_it_is_asked_to_stop() {
     let producer: FutureProducer = ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
     for topic in ["orders", "payments"] {
         let sent = Instant::now();
-        producer.send(FutureRecord::to(topic).key("k").payload("v"), PATIENCE).await.unwrap();
+        producer.send(FutureRecord::to(topic).key("k").payload("v"), TIMEOUT).await.unwrap();
         let line = up.line(|line| line["event"] == "record");
         assert_eq!((&line["topic"], &line["offset"], &line["outcome"]), (&json!(topic), &json!(0), &json!("done")));
         assert!(sent.elapsed() < Duration::from_secs(2), "{:?}", sent.elapsed());
@@ -92,7 +92,7 @@ async fn up_runs_brokers_and_mappings_until_it_is_asked_to_stop() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drain_says_with_its_exit_code_how_it_went() {
-    let rig = Rig::start(1);
+    let harness = Harness::start(1);
     let always_fails = Function::start(|_, _| Reply::error()).await;
     let works = Function::start(|_, _| Reply::ok()).await;
     let cases: &[(&str, Value, &[&str], &str, i32)] = &[
@@ -107,22 +107,22 @@ async fn drain_says_with_its_exit_code_how_it_went() {
         ),
         (&works.url, json!({}), &[], "drained", 0),
     ];
-    rig.produce(0, 5).await;
+    harness.produce(0, 5).await;
     for (url, members, flags, end, code) in cases {
-        let (_folder, path) = config(&rig, url, members);
+        let (_folder, path) = config(&harness, url, members);
         let mut drain = start(&[&["esm", "drain", &path], *flags].concat());
         assert_eq!(drain.line(|line| line["event"] == "summary")["end"], *end);
         assert_eq!(drain.end().code().unwrap(), *code, "{end}");
     }
-    assert_eq!(rig.committed(1).await, [5]);
+    assert_eq!(harness.committed(1).await, [5]);
 }
 
 #[tokio::test]
 async fn a_missing_topic_and_missing_brokers_are_errors_that_say_what_to_change() {
-    let rig = Rig::start(1);
+    let harness = Harness::start(1);
     let started = Instant::now();
     let flags = ["--function", "consumer", "--bootstrap-servers"];
-    let servers = rig.brokers.bootstrap_servers();
+    let servers = harness.brokers.bootstrap_servers();
     let run = |topic: &str, servers: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_msk-local"))
             .args(["esm", "run", "--topic", topic])
@@ -143,7 +143,7 @@ async fn a_missing_topic_and_missing_brokers_are_errors_that_say_what_to_change(
     {
         assert_eq!(text.matches(part).count(), 1, "{part}: {text}");
     }
-    assert!(started.elapsed() < PATIENCE);
+    assert!(started.elapsed() < TIMEOUT);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_signal_does_not_wait_for_brokers_that_are_silent() {
         let flags = ["--topic", TOPIC, "--function", "consumer", "--bootstrap-servers", &address];
         let mut program = start(&[&["esm", command][..], &flags].concat());
         // It listens for signals before it connects.
-        let _connection = connected.recv_timeout(PATIENCE).unwrap();
+        let _connection = connected.recv_timeout(TIMEOUT).unwrap();
         program.signal(Signal::SIGINT).unwrap();
         assert_eq!(program.end().code().unwrap(), code, "{command}");
     }

@@ -1,36 +1,33 @@
 //! Partitions move between members of the group and come back.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use serde_json::json;
 
-use super::function::{Function, Reply};
-use super::rig::{Rig, until, within};
+use super::function::Function;
+use super::harness::{Harness, until, within};
 
 /// Reading of all partitions is paused when a second emulator comes, and both come back to the first one.
 async fn a_paused_partition_that_comes_back_is_read_on(protocol: &str) {
-    let rig = Rig::start(4);
+    let harness = Harness::start(4);
     for partition in 0..4 {
-        rig.produce(partition, 40).await;
+        harness.produce(partition, 40).await;
     }
-    let broken = Arc::new(AtomicBool::new(true));
-    let is_broken = Arc::clone(&broken);
-    let function =
-        Function::start(move |_, _| if is_broken.load(Ordering::SeqCst) { Reply::error() } else { Reply::ok() }).await;
+    let (function, repaired) = Function::broken().await;
     // Only full batches of one partition are sent, so it is known how much is read before reading pauses.
     let members = json!({
         "BatchSize": 5,
         "MaximumBatchingWindowInSeconds": 300,
         "Local": {"singlePartitionBatches": true, "kafkaOptions": {"group.protocol": protocol}},
     });
-    let mapping = rig.mapping(&function, &members);
-    let first = rig.session(mapping.clone()).await;
-    until("each partition has a batch in flight and two waiting", || rig.counts().polled_event_count == 4 * 15).await;
-    let second = rig.session(mapping).await;
+    let mapping = harness.mapping(&function, &members);
+    let first = harness.run(mapping.clone()).await;
+    until("each partition has a batch in flight and two waiting", || harness.counts().polled_event_count == 4 * 15)
+        .await;
+    let second = harness.run(mapping).await;
     within(second.stop()).await;
-    broken.store(false, Ordering::SeqCst);
-    rig.until_committed(&[40; 4]).await;
+    repaired.store(true, Ordering::SeqCst);
+    harness.until_committed(&[40; 4]).await;
     within(first.stop()).await;
     let seen = function.batches().concat();
     for record in (0..4).flat_map(|partition| (0..40).map(move |offset| (partition, offset))) {

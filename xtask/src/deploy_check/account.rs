@@ -1,18 +1,18 @@
-//! Terraform and its state, AWS credentials and region. Names of sources are read, values never: what is printed holds
-//! no secret.
+//! Terraform and its state, AWS credentials and region. Only the names of credential sources are read, never their
+//! values, so no secret can be printed.
 
 use std::path::Path;
 use std::time::Duration;
 
-use super::machine::{Answer, Machine};
+use super::machine::{Machine, ProgramAnswer};
 use super::report::Line;
 use super::settings::{self, Settings};
 use crate::needs;
 
-/// `terraform version` asks a server whether there is a newer one, for some seconds.
-const TERRAFORM_PATIENCE: Duration = Duration::from_secs(20);
-/// For `aws sts get-caller-identity`, which first may look for credentials in five places.
-const AWS_PATIENCE: Duration = Duration::from_secs(10);
+/// `terraform version` takes some seconds to ask a server for a newer version.
+const TERRAFORM_TIMEOUT: Duration = Duration::from_secs(20);
+/// The AWS command line may look for credentials in five places first.
+const AWS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The oldest version that reads the configuration; `infra/versions.tf` says the same.
 pub(super) const OLDEST_TERRAFORM: (u32, u32) = (1, 9);
@@ -21,8 +21,8 @@ pub(super) fn terraform(machine: &Machine, infra: &Path) -> Line {
     let subject = "Terraform";
     let (major, minor) = OLDEST_TERRAFORM;
     let install = "see developer.hashicorp.com/terraform/install";
-    match machine.ask("terraform", &["version"], TERRAFORM_PATIENCE) {
-        Answer::Text(text) => match text.lines().next().map(|line| (line, needs::terraform_version(line))) {
+    match machine.ask("terraform", &["version"], TERRAFORM_TIMEOUT) {
+        ProgramAnswer::Text(text) => match text.lines().next().map(|line| (line, needs::terraform_version(line))) {
             Some((line, Some(version))) if version >= OLDEST_TERRAFORM => {
                 let version = line.trim_start_matches("Terraform v");
                 if infra.join(".terraform").is_dir() {
@@ -37,13 +37,15 @@ pub(super) fn terraform(machine: &Machine, infra: &Path) -> Line {
                     .with(install)
             }
         },
-        Answer::Absent => Line::missing(subject, "no program \"terraform\" on the PATH").with(install),
-        Answer::Refused(_) => Line::missing(subject, "`terraform version` fails").with("terraform version"),
-        Answer::Late => Line::look(subject, "`terraform version` did not answer in time").with("terraform version"),
+        ProgramAnswer::Absent => Line::missing(subject, "no program \"terraform\" on the PATH").with(install),
+        ProgramAnswer::Refused(_) => Line::missing(subject, "`terraform version` fails").with("terraform version"),
+        ProgramAnswer::Late => {
+            Line::look(subject, "`terraform version` did not answer in time").with("terraform version")
+        }
     }
 }
 
-/// Where the state will be kept: alone on this machine it is easily lost, and with it Terraform's knowledge of the cluster.
+/// Where the state will be kept. A file on this machine is easily lost, and without it Terraform does not know the cluster.
 pub(super) fn state(infra: &Path) -> Line {
     let blocks = settings::blocks(infra, "terraform").unwrap_or_default();
     let backend = blocks.iter().filter_map(|block| block.get("backend")?.as_object()?.keys().next()).next();
@@ -54,33 +56,35 @@ pub(super) fn state(infra: &Path) -> Line {
     }
 }
 
-/// Where credentials come from, and whether AWS takes them; true when it does.
+/// Where credentials come from, and whether AWS accepts them; true when it does.
 pub(super) fn credentials(machine: &Machine, offline: bool) -> (Line, bool) {
     let answer = if offline { None } else { Some(identity(machine)) };
-    let work = matches!(answer, Some(Answer::Text(_)));
-    (judge(source(machine), answer), work)
+    let work = matches!(answer, Some(ProgramAnswer::Text(_)));
+    (credentials_line(source(machine), answer), work)
 }
 
-fn judge(source: Option<String>, answer: Option<Answer>) -> Line {
+fn credentials_line(source: Option<String>, answer: Option<ProgramAnswer>) -> Line {
     let subject = "credentials";
-    let how = "aws configure sso, or export AWS_PROFILE, or AWS_ACCESS_KEY_ID and its companions";
+    let how = "aws configure sso, or export AWS_PROFILE, or AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY";
     match (source, answer) {
-        (source, Some(Answer::Text(text))) => {
+        (source, Some(ProgramAnswer::Text(text))) => {
             let source = source.unwrap_or_else(|| "the machine's role".to_owned());
             let account = text.trim();
             let says = format!("from {source}, account {account}");
             Line::ok(subject, says)
         }
-        (source, Some(Answer::Refused(text))) => {
+        (source, Some(ProgramAnswer::Refused(text))) => {
             let Some(source) = source else { return Line::missing(subject, "none found").with(how) };
-            let line = Line::missing(subject, format!("from {source}; AWS does not take them{}", code(&text)));
+            let line = Line::missing(subject, format!("from {source}; AWS does not accept them{}", code(&text)));
             line.with(how).with("aws sts get-caller-identity")
         }
         (None, _) => Line::missing(subject, "none found").with(how),
-        (Some(source), Some(Answer::Late)) => Line::look(subject, format!("from {source}; AWS did not answer in time"))
-            .with("aws sts get-caller-identity"),
-        (Some(source), Some(Answer::Absent)) => {
-            let line = Line::look(subject, format!("from {source}; without the AWS command line nobody asked AWS"));
+        (Some(source), Some(ProgramAnswer::Late)) => {
+            Line::look(subject, format!("from {source}; AWS did not answer in time"))
+                .with("aws sts get-caller-identity")
+        }
+        (Some(source), Some(ProgramAnswer::Absent)) => {
+            let line = Line::look(subject, format!("from {source}; without the AWS command line AWS was not asked"));
             line.with("install it: the guides use it (docs/01_GETTING_STARTED.md)")
         }
         (Some(source), None) => Line::look(subject, format!("from {source}; not asked, because of --offline")),
@@ -88,31 +92,31 @@ fn judge(source: Option<String>, answer: Option<Answer>) -> Line {
 }
 
 /// Whose the credentials are: an account number, or an error on standard error.
-fn identity(machine: &Machine) -> Answer {
+fn identity(machine: &Machine) -> ProgramAnswer {
     match ask_aws(machine, &["sts", "get-caller-identity", "--query", "Account"]) {
-        Answer::Text(text) if !is_account(text.trim()) => Answer::Refused(String::new()),
+        ProgramAnswer::Text(text) if !is_account(text.trim()) => ProgramAnswer::Refused(String::new()),
         answer => answer,
     }
 }
 
 /// One question to AWS through its command line, answered as plain text.
-pub(super) fn ask_aws(machine: &Machine, question: &[&str]) -> Answer {
+pub(super) fn ask_aws(machine: &Machine, question: &[&str]) -> ProgramAnswer {
     let limits = ["--output", "text", "--cli-connect-timeout", "5", "--cli-read-timeout", "5"];
-    machine.ask("aws", &[question, limits.as_slice()].concat(), AWS_PATIENCE)
+    machine.ask("aws", &[question, limits.as_slice()].concat(), AWS_TIMEOUT)
 }
 
 fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// `An error occurred (ExpiredToken) when ...`: the code alone, since the rest may hold anything.
+/// The code of `An error occurred (ExpiredToken) when ...`; the rest of the text may hold anything, secrets included.
 fn code(text: &str) -> String {
     let inner = text.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(code, _)| code);
     let code = inner.filter(|code| code.len() <= 60 && code.bytes().all(|byte| byte.is_ascii_alphabetic()));
     code.map(|code| format!(" ({code})")).unwrap_or_default()
 }
 
-/// The first source that Terraform would find, as far as names tell.
+/// The first source that Terraform would find, judging by names only.
 /// <https://registry.terraform.io/providers/hashicorp/aws/latest/docs#authentication-and-configuration>
 fn source(machine: &Machine) -> Option<String> {
     let set = |name| machine.variable(name).is_some();
@@ -168,8 +172,10 @@ pub(super) fn region(machine: &Machine, settings: &Settings) -> Line {
     let subject = "region";
     let mine = machine.variable("AWS_REGION").or_else(|| machine.variable("AWS_DEFAULT_REGION"));
     match mine {
-        _ if !settings.is_given("region") => Line::look(subject, format!("{region}, the default: nobody chose it"))
-            .with("region = \"...\" in terraform.tfvars"),
+        _ if !settings.is_given("region") => {
+            Line::look(subject, format!("{region} by default: you have not chosen one"))
+                .with("region = \"...\" in terraform.tfvars")
+        }
         Some(mine) if mine != region => {
             let says = format!("{region}, but your shell's is {mine}: the guides' aws commands would look there");
             Line::look(subject, says).with(format!("export AWS_REGION={region}"))

@@ -1,4 +1,4 @@
-//! The environment and the programs of this machine, in one value: the tests make one up.
+//! The environment and the programs of this machine as one value, so that tests can make up another machine.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use crate::process;
 
-/// What a check may know of the machine.
+/// What a check may know about the machine.
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) environment: BTreeMap<String, String>,
 }
 
-/// How a program that was asked something answered.
+/// What came of running a program.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// It ended with 0 and printed this.
+pub(super) enum ProgramAnswer {
+    /// It ended with 0 and printed this to standard output.
     Text(String),
     /// It ended with another code and printed this to standard error.
     Refused(String),
@@ -27,7 +27,7 @@ pub(super) enum Answer {
 }
 
 impl Machine {
-    /// This one.
+    /// This machine.
     pub(super) fn this() -> Self {
         let variables = std::env::vars_os();
         let readable =
@@ -35,27 +35,27 @@ impl Machine {
         Self { environment: readable.collect() }
     }
 
-    /// A variable that is set and not empty.
+    /// The value of a variable that is set and not empty.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// A file below the home folder, or where a variable says that it is.
+    /// A file below the home folder, or at the place that `variable` names.
     pub(super) fn home_file(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
         let moved = self.variable(variable).map(PathBuf::from);
         moved.or_else(|| Some(PathBuf::from(self.variable("HOME")?).join(below_home)))
     }
 
-    /// Runs a program for at most `patience`.
-    pub(super) fn ask(&self, program: &str, arguments: &[&str], patience: Duration) -> Answer {
+    /// Runs a program for at most `timeout`.
+    pub(super) fn ask(&self, program: &str, arguments: &[&str], timeout: Duration) -> ProgramAnswer {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(&self.environment);
-        let Ok(captured) = process::capture_within(&mut command, patience) else { return Answer::Absent };
+        let Ok(captured) = process::capture_within(&mut command, timeout) else { return ProgramAnswer::Absent };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match captured.status {
-            None => Answer::Late,
-            Some(status) if status.success() => Answer::Text(text(&captured.stdout)),
-            Some(_) => Answer::Refused(text(&captured.stderr)),
+            None => ProgramAnswer::Late,
+            Some(status) if status.success() => ProgramAnswer::Text(text(&captured.stdout)),
+            Some(_) => ProgramAnswer::Refused(text(&captured.stderr)),
         }
     }
 }

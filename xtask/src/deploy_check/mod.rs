@@ -4,11 +4,11 @@
 //! |---|---|
 //! | [`settings`] | the variables' values, as Terraform will see them |
 //! | [`machine`] | the environment and the programs of this machine |
-//! | [`zips`] | the functions' zips: there, for the right processor, newer than the sources, small enough |
+//! | [`zips`] | whether the functions' zips exist, fit the processor, are newer than the sources and small enough |
 //! | [`account`] | Terraform, its state, credentials, region |
-//! | [`quotas`] | what the deployment takes of the account's quotas, and how to look |
+//! | [`quotas`] | how much of the account's quotas the deployment takes, and how to see them |
 //! | [`next`] | what to type when nothing is missing |
-//! | [`report`] | the lines and how they are printed |
+//! | [`report`] | the lines of the report, and how they are printed |
 
 mod account;
 pub(crate) mod machine;
@@ -27,18 +27,18 @@ use machine::Machine;
 use report::{Line, Status};
 use settings::Settings;
 
-/// Look what is missing before `terraform apply`: zips, settings, Terraform, credentials, quotas.
+/// Check what is missing before `terraform apply`: zips, settings, Terraform, credentials, quotas.
 ///
-/// The exit code is 0 when no line says `missing`. Nothing is changed, nothing is created, and no secret is printed. With
-/// the AWS command line installed it asks AWS two questions, `aws sts get-caller-identity` and
-/// `aws lambda get-account-settings`, for ten seconds each at most; `--offline` leaves that out.
+/// The exit code is 0 when no line says `missing`. Nothing is changed or created, and no secret is printed. If the AWS
+/// command line is installed, `aws sts get-caller-identity` and `aws lambda get-account-settings` are run, for at most ten
+/// seconds each; `--offline` leaves them out.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Options {
     /// Folder of the Terraform configuration.
     #[arg(long, value_name = "FOLDER")]
     infra: Option<PathBuf>,
-    /// A file of variables that you will give to `terraform apply` with the same option; repeatable.
+    /// A file of variables that you will pass to `terraform apply` with the same option; repeatable.
     #[arg(long, value_name = "FILE")]
     var_file: Vec<PathBuf>,
     /// Do not ask AWS anything.
@@ -49,8 +49,8 @@ pub(crate) struct Options {
 const EXAMPLES: &str = "\
 Every line of the answer begins with one of three words:
   ok       nothing to do
-  missing  `terraform apply` would fail, or deploy what you do not want; below it stands what to do
-  look     only you can tell; below it stands where to look
+  missing  `terraform apply` would fail, or deploy what you do not want; the lines below say what to do
+  look     only you can tell; the lines below say where to look
 
 Examples:
   cargo xtask deploy-check
@@ -58,7 +58,7 @@ Examples:
   cargo xtask deploy-check --var-file infra/examples/dev.tfvars
       for the cheap profile; then: terraform apply -var-file=examples/dev.tfvars
   cargo xtask deploy-check --offline && terraform -chdir=infra plan
-      in a script: goes on only when nothing is missing
+      in a script: continues only when nothing is missing
 
 The whole way is in docs/02_TERRAFORM_DEPLOY.md.";
 
@@ -74,12 +74,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             println!("\nNothing is missing. Next: {commands}");
             Ok(())
         }
-        1 => bail!("one thing is missing; do what stands below it and run this again"),
-        count => bail!("{count} things are missing; do what stands below them and run this again"),
+        1 => bail!("one thing is missing; do what the line below it says and run this again"),
+        count => bail!("{count} things are missing; do what the lines below them say and run this again"),
     }
 }
 
-/// Every line, in the order in which a user would put things right.
+/// Every line, in the order in which a user would fix things.
 fn check(root: &Path, infra: &Path, var_files: &[PathBuf], offline: bool, machine: &Machine) -> Vec<Line> {
     let mut lines = vec![account::terraform(machine, infra)];
     match Settings::read(infra, var_files, machine) {

@@ -2,20 +2,19 @@
 
 use std::path::{Component, Path, PathBuf};
 
-/// The commands that follow, for a user who is in the folder `here`. `given` is the configuration's folder as the user named it,
-/// if so.
+/// The next commands for a user in the folder `here`. `given` is the configuration's folder if and as the user named it.
 pub(super) fn commands(here: &Path, given: Option<&Path>, infra: &Path, var_files: &[PathBuf]) -> String {
     let (here, infra) = (real(here, here), real(here, infra));
     let folder = given.map_or_else(|| relative(&here, &infra), Path::to_owned);
     let files = var_files.iter().map(|file| {
-        // One that was named in full stays so.
+        // An absolute path stays as it is.
         let file = if file.is_absolute() { file.clone() } else { relative(&infra, &real(&here, file)) };
         format!(" -var-file={}", quoted(&file))
     });
     format!("cd {} && terraform init && terraform plan{}", quoted(&folder), files.collect::<String>())
 }
 
-/// The path in full, without symbolic links in its folders: `..` after `cd` goes where the link leads.
+/// The absolute path without symbolic links in its folders: after `cd` through a link, `..` is the parent of its target.
 fn real(here: &Path, path: &Path) -> PathBuf {
     let full = here.join(path);
     if full.is_dir() {
@@ -27,7 +26,7 @@ fn real(here: &Path, path: &Path) -> PathBuf {
     }
 }
 
-/// The way from a folder to a path, both given in full.
+/// The path relative to a folder, both absolute.
 fn relative(folder: &Path, path: &Path) -> PathBuf {
     let shared = folder.components().zip(path.components()).take_while(|(a, b)| a == b).count();
     let up = folder.components().skip(shared).map(|_| Component::ParentDir);
@@ -35,7 +34,7 @@ fn relative(folder: &Path, path: &Path) -> PathBuf {
     if way.as_os_str().is_empty() { PathBuf::from(".") } else { way }
 }
 
-/// As a shell reads it.
+/// Quoted for a shell.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     if text.chars().all(|c| c.is_alphanumeric() || "/._-+=:@%".contains(c)) {

@@ -1,34 +1,35 @@
-//! What the deployment takes of the account's quotas, with the commands to look. The quotas themselves differ from
-//! account to account, so a line is a `look`, unless AWS itself has said that there is enough.
+//! How much of the account's quotas the deployment takes, and the commands that show them. Quotas differ from account to
+//! account, so a line is a `look`, unless AWS itself reported that there is enough.
 
 use serde_json::Value;
 
 use super::account::ask_aws;
-use super::machine::{Answer, Machine};
+use super::machine::{Machine, ProgramAnswer};
 use super::report::Line;
 use super::settings::{Settings, whole_number};
 
-/// Zones, and so private subnets and, without `single_nat_gateway`, NAT gateways.
+/// Availability zones. Each has a private subnet and, without `single_nat_gateway`, a NAT gateway.
 const ZONES: u64 = 3;
-/// What Lambda keeps for functions that reserve nothing.
+/// Executions that Lambda keeps for functions that reserve none.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html>
 const UNRESERVED: u64 = 100;
-/// Where `aws lambda get-account-settings` says it.
+/// The member of the answer to `aws lambda get-account-settings`.
 const FREE_EXECUTIONS: &str = "AccountLimit.UnreservedConcurrentExecutions";
-/// Partitions of a topic that says nothing else: the default in `infra/variables.tf`.
+/// Partitions of a topic by default, as in `infra/variables.tf`.
 pub(super) const PARTITIONS: u64 = 6;
 
-/// The most that the producer and the consumer reserve, from MSK's connection limits: `infra/locals.tf` has the formula.
+/// The most executions that producer and consumer reserve. They follow from MSK's connection limits; `infra/locals.tf` has
+/// the formula.
 pub(super) const CONCURRENCY: (u64, u64) = (150, 50);
 /// The same on `kafka.t3.small`.
 pub(super) const CONCURRENCY_BURSTABLE: (u64, u64) = (6, 2);
 
-/// Executions that no function of the account has reserved. What this deployment itself has reserved before is not among
-/// them, so too few are not proof that something is missing.
+/// Executions that no function of the account has reserved. An earlier deployment's own reservations are not among them,
+/// so too few does not prove that something is missing.
 pub(super) fn free_executions(machine: &Machine, region: &str) -> Option<u64> {
     let question = ["lambda", "get-account-settings", "--region", region];
     match ask_aws(machine, &[&question, ["--query", FREE_EXECUTIONS].as_slice()].concat()) {
-        Answer::Text(text) => text.trim().parse().ok(),
+        ProgramAnswer::Text(text) => text.trim().parse().ok(),
         _ => None,
     }
 }
@@ -49,7 +50,7 @@ pub(super) fn lines(settings: &Settings, free: Option<u64>) -> Vec<Line> {
     }
     if own_network && !settings.flag("use_vpc_endpoints") {
         let gateways = if settings.flag("single_nat_gateway") { 1 } else { ZONES };
-        let line = Line::look("addresses", format!("{gateways} Elastic IP more for NAT; a region has 5 at first"));
+        let line = Line::look("addresses", format!("Elastic IPs: {gateways} more for NAT; a region has 5 at first"));
         lines.push(line.with("aws ec2 describe-addresses --query 'length(Addresses)'"));
     }
     lines
@@ -80,7 +81,7 @@ pub(super) fn reserved(settings: &Settings) -> (u64, u64) {
     (chosen(settings, "producer").unwrap_or(producer), chosen(settings, "consumer").unwrap_or(derived))
 }
 
-/// What a function's object says about it; -1 reserves none.
+/// `reserved_concurrency` of a function, if it is set; -1 reserves none.
 fn chosen(settings: &Settings, function: &str) -> Option<u64> {
     let value = settings.member(function, "reserved_concurrency")?;
     Some(whole_number(value).unwrap_or(0))

@@ -1,4 +1,4 @@
-//! Lines of the report, and how they are printed.
+//! The lines of the report, and how they are printed.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 pub(super) enum Status {
     /// Nothing to do.
     Ok,
-    /// To be put right before `terraform apply`.
+    /// To be fixed before `terraform apply`.
     Missing,
     /// Only a person can tell.
     Look,
@@ -23,13 +23,13 @@ impl Status {
     }
 }
 
-/// One check and its outcome.
+/// The result of one check.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     status: Status,
     subject: String,
     says: String,
-    /// What to do: commands or sentences, one a line.
+    /// What to do: commands or sentences, one per line.
     to_do: Vec<String>,
 }
 
@@ -50,7 +50,6 @@ impl Line {
         Self { status, subject: subject.into(), says: says.into(), to_do: Vec::new() }
     }
 
-    /// Adds what to do.
     #[must_use]
     pub(super) fn with(mut self, to_do: impl Into<String>) -> Self {
         self.to_do.push(to_do.into());
@@ -62,7 +61,7 @@ impl Line {
     }
 }
 
-/// The report: the statuses stand under each other, the subjects too, and what to do below its line.
+/// The report in columns: status, subject, text. What to do stands below its line.
 pub(super) fn render(lines: &[Line]) -> String {
     let width = lines.iter().map(|line| line.subject.chars().count()).max().unwrap_or_default();
     let mut text = String::new();

@@ -1,5 +1,5 @@
 //! The variables' values, as Terraform will see them: defaults, then `TF_VAR_...`, `terraform.tfvars`, `*.auto.tfvars`,
-//! and the files given with `--var-file`; the later one wins.
+//! and the files given with `--var-file`; a later value overrides an earlier one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ use crate::package::Architecture;
 const PLACEHOLDERS: [&str; 6] =
     ["@example.", ".example.com", "//example.", "com/example/", "203.0.113.", ":123456789012:"];
 
-/// What is set, and what is not.
+/// The values of all variables.
 #[derive(Debug)]
 pub(crate) struct Settings {
     defaults: BTreeMap<String, Value>,
     given: BTreeMap<String, Value>,
-    /// Files that were read, as a user would name them.
+    /// Names of the files that were read.
     files: Vec<String>,
 }
 
@@ -54,13 +54,13 @@ impl Settings {
         Ok(())
     }
 
-    /// The value that counts; `None` for null.
+    /// The effective value; `None` for null.
     pub(crate) fn value(&self, name: &str) -> Option<&Value> {
         let given = self.given.get(name).filter(|value| !value.is_null());
         given.or_else(|| self.defaults.get(name)).filter(|value| !value.is_null())
     }
 
-    /// True when somebody chose the value.
+    /// True unless the value is the default.
     pub(super) fn is_given(&self, name: &str) -> bool {
         self.given.contains_key(name)
     }
@@ -99,7 +99,7 @@ impl Settings {
     }
 }
 
-/// Numbers of variables are whole and small; HCL and JSON may both write them as `3.0`.
+/// The variables' numbers are whole and small; HCL and JSON may both write them as `3.0`.
 pub(super) fn whole_number(value: &Value) -> Option<u64> {
     value
         .as_u64()
@@ -122,14 +122,14 @@ pub(super) fn lines(settings: &Settings, root: &Path, infra: &Path) -> Vec<Line>
     let placeholders = settings.placeholders();
     if !placeholders.is_empty() {
         let line = Line::missing("settings", format!("an example's value is left in {}", placeholders.join(", ")));
-        lines.push(line.with("put yours there, or remove the line"));
+        lines.push(line.with("enter yours, or remove the line"));
     }
     lines.push(if settings.has_receivers() {
-        Line::ok("alarms", "somebody gets them (alarm_emails, paging_topic_arns)")
+        Line::ok("alarms", "they have receivers (alarm_emails, paging_topic_arns)")
     } else if settings.is_given("alarm_emails") {
-        Line::look("alarms", "alarm_emails is empty: alarms ring, and nobody is told")
+        Line::look("alarms", "alarm_emails is empty: alarms fire, and nobody is notified")
     } else {
-        Line::missing("alarms", "nobody gets them")
+        Line::missing("alarms", "nobody receives them")
             .with("set alarm_emails = [\"you@your.domain\"]; [] means nobody, on purpose")
     });
     if settings.flag("enable_managed_grafana") {
@@ -157,7 +157,7 @@ fn from_environment(text: &str) -> Value {
         .unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-/// The files that Terraform reads by itself, in its order.
+/// The files that Terraform reads without being told, in its order.
 fn automatic_files(infra: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = names(infra)
         .into_iter()

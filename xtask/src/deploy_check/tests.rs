@@ -265,7 +265,7 @@ fn refused_credentials_are_missing_and_their_error_is_not_repeated() {
     place.program("aws", "echo 'An error occurred (ExpiredToken) when calling: canary-token' >&2; exit 254");
     let report = place.report();
     assert_eq!(missing(&report), ["credentials"]);
-    assert_says(&report, "from AWS_ACCESS_KEY_ID; AWS does not take them (ExpiredToken)");
+    assert_says(&report, "from AWS_ACCESS_KEY_ID; AWS does not accept them (ExpiredToken)");
     place.program("aws", "echo canary-token");
     assert_eq!(missing(&place.report()), ["credentials"]);
 }
@@ -328,14 +328,14 @@ fn quotas_follow_from_the_settings() {
     let place = Place::complete();
     let report = place.report();
     assert_says(&report, "Lambda: 150 + 6 reserved + 100 that must stay free = 256");
-    assert_says(&report, "look addresses 3 Elastic IP more");
+    assert_says(&report, "look addresses Elastic IPs: 3 more");
 
     let topics =
         "topics = { orders = { partitions = 12 }, audit = { consumed = false }, b = {} }\nsingle_nat_gateway = true\n";
     place.write("infra/terraform.tfvars", format!("{GOOD}{topics}producer = {{ reserved_concurrency = 20 }}"));
     let report = place.report();
     assert_says(&report, "Lambda: 20 + 18 reserved");
-    assert_says(&report, "look addresses 1 Elastic IP more");
+    assert_says(&report, "look addresses Elastic IPs: 1 more");
 
     place.write(
         "infra/terraform.tfvars",

@@ -1,4 +1,4 @@
-//! The functions' zips: there, for the right processor, newer than the sources, small enough.
+//! Whether the functions' zips exist, fit the processor, are newer than the sources and small enough.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -11,9 +11,9 @@ use crate::package::{self, Architecture, FUNCTIONS};
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const LARGEST_UPLOAD_BYTES: u64 = 50 * 1024 * 1024;
 
-/// What every function is built from, beside its own folder.
+/// Sources of every function, besides its own folder.
 const COMMON_SOURCES: [&str; 5] = ["Cargo.toml", "Cargo.lock", ".cargo", "build-support", "shared"];
-/// What is in those folders and in no zip.
+/// Parts of those folders that no zip depends on.
 const NOT_BUILT: [&str; 3] = ["tests", "target", "examples"];
 
 pub(super) fn lines(root: &Path, infra: &Path, settings: &Settings) -> Vec<Line> {
@@ -40,7 +40,8 @@ fn line(root: &Path, directory: &Path, function: &str, wanted: Architecture) -> 
     }
     let size = format!("{:.1} MB, {}", file.len() as f64 / 1e6, found.name());
     if file.len() > LARGEST_UPLOAD_BYTES {
-        return Line::missing(subject, format!("{size}: Lambda takes 50 MiB")).with("cargo tree says what was linked");
+        return Line::missing(subject, format!("{size}: the limit of Lambda is 50 MiB"))
+            .with("cargo tree says what was linked");
     }
     if let (Some((source, changed)), Ok(built)) = (newest_source(root, function), file.modified())
         && changed > built
@@ -55,7 +56,7 @@ fn line(root: &Path, directory: &Path, function: &str, wanted: Architecture) -> 
     Line::ok(subject, format!("{size}, newer than the sources"))
 }
 
-/// The path without `..`, as far as that can be said without looking at links.
+/// The path without `..`; symbolic links are not followed.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -69,7 +70,7 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
-/// The source that changed last.
+/// The source that changed last, and when.
 fn newest_source(root: &Path, function: &str) -> Option<(PathBuf, SystemTime)> {
     let own = root.join("functions").join(function);
     let mut folders: Vec<PathBuf> = COMMON_SOURCES.iter().map(|source| root.join(source)).chain([own]).collect();

@@ -21,7 +21,7 @@ const SELECTIONS: [&[&str]; 4] = [
 /// Compares every selection with that of the tests, which are built already.
 pub(super) fn check() -> Result<()> {
     let tests = binaries::artifacts(binaries::EVERYTHING)?;
-    let up = up::build_arguments(up::Kafka::Real);
+    let up = up::build_arguments(up::ClusterKind::Real);
     let mut problems = Vec::new();
     let mut dependencies = 0;
     for selection in SELECTIONS.into_iter().chain([up.as_slice()]) {

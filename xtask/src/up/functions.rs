@@ -5,15 +5,20 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use ureq::Agent;
+use ureq::http::StatusCode;
 
-use super::{Options, TICK, http};
+use super::options::Options;
 use crate::process::Supervised;
 use crate::stop;
 use crate::tools::CargoLambda;
 
-/// Both functions are built already; what remains is starting them.
-const WARM_PATIENCE: Duration = Duration::from_secs(120);
-/// A batch without a record: the consumer answers it without doing anything.
+/// Both functions are built already; they only have to start.
+const WARM_TIMEOUT: Duration = Duration::from_secs(120);
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// The answers are a few hundred bytes, also those that report an error.
+const MAX_BODY_BYTES: u64 = 1024 * 1024;
+/// A batch without records: the consumer answers and does nothing.
 const EMPTY_BATCH: &str = r#"{"eventSource":"aws:kafka","records":{}}"#;
 
 /// Starts `cargo lambda watch`. It serves the HTTP API on `options.port` of 127.0.0.1 only.
@@ -23,7 +28,7 @@ pub(super) fn start(cargo_lambda: &CargoLambda, options: &Options, bootstrap_ser
     command.env("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).env("TOPICS", options.topic_names().join(","));
     // The mapping asks for partial batch responses, as infra/ configures the real one.
     command.env("REPORT_BATCH_ITEM_FAILURES", "true");
-    if options.starts_brokers() {
+    if options.bootstrap_servers.is_none() {
         command.env("KAFKA_AUTH", "none").env("DEAD_LETTER", "kafka:{topic}.dlq");
     } else if std::env::var_os("KAFKA_AUTH").is_none() {
         command.env("KAFKA_AUTH", "none");
@@ -34,46 +39,46 @@ pub(super) fn start(cargo_lambda: &CargoLambda, options: &Options, bootstrap_ser
 
 /// Invokes both functions, each on a thread of its own, until they answer as they should.
 pub(super) fn warm(port: u16) -> [JoinHandle<Result<(), String>>; 2] {
+    let consumer = format!("http://127.0.0.1:{port}/2015-03-31/functions/consumer/invocations");
+    let producer = format!("http://127.0.0.1:{port}/healthz");
     [
-        std::thread::spawn(move || warm_one(port, "consumer", consumer_answers)),
-        std::thread::spawn(move || warm_one(port, "producer", producer_answers)),
+        // `watch` answers 200 also for a function that failed to start; that answer has no `batchItemFailures`.
+        std::thread::spawn(move || warm_one("consumer", &consumer, Some(EMPTY_BATCH), "batchItemFailures")),
+        std::thread::spawn(move || warm_one("producer", &producer, None, "")),
     ]
 }
 
-/// Repeats the first invocation until the function answers as it should.
-fn warm_one(port: u16, function: &str, answers: fn(u16) -> Result<(), String>) -> Result<(), String> {
-    let deadline = Instant::now() + WARM_PATIENCE;
+/// Repeats the first request until the answer is a 200 with `expected` in its body.
+fn warm_one(function: &str, url: &str, body: Option<&str>, expected: &str) -> Result<(), String> {
+    let deadline = Instant::now() + WARM_TIMEOUT;
     loop {
-        match answers(port) {
-            Ok(()) => return Ok(()),
-            Err(problem) if Instant::now() > deadline => {
-                return Err(format!("the {function} does not answer: {problem}"));
-            }
-            Err(_) if stop::requested() => return Ok(()),
-            Err(_) => std::thread::sleep(TICK),
+        let problem = match request(url, body) {
+            Ok((StatusCode::OK, answer)) if answer.contains(expected) => return Ok(()),
+            Ok((status, answer)) => format!("status {}: {answer}", status.as_u16()),
+            Err(error) => error.to_string(),
+        };
+        if stop::requested() {
+            return Ok(());
         }
+        if Instant::now() > deadline {
+            return Err(format!("the {function} does not answer: {problem}"));
+        }
+        std::thread::sleep(RETRY_INTERVAL);
     }
 }
 
-fn producer_answers(port: u16) -> Result<(), String> {
-    match http::request(port, "GET", "/healthz", "", WARM_PATIENCE) {
-        Ok(answer) if answer.status == 200 => Ok(()),
-        Ok(answer) => Err(format!("status {}: {}", answer.status, answer.body)),
-        Err(error) => Err(format!("{error:#}")),
-    }
+/// Status and body of the answer to a POST, or to a GET without a body.
+fn request(url: &str, body: Option<&str>) -> Result<(StatusCode, String), ureq::Error> {
+    let config = Agent::config_builder().timeout_global(Some(WARM_TIMEOUT)).http_status_as_error(false).proxy(None);
+    let agent = Agent::new_with_config(config.build());
+    let mut answer = match body {
+        Some(body) => agent.post(url).header("Content-Type", "application/json").send(body)?,
+        None => agent.get(url).call()?,
+    };
+    Ok((answer.status(), answer.body_mut().with_config().limit(MAX_BODY_BYTES).read_to_string()?))
 }
 
-/// `watch` answers 200 also for a function that failed to start; its answer then has no `batchItemFailures`.
-fn consumer_answers(port: u16) -> Result<(), String> {
-    let path = "/2015-03-31/functions/consumer/invocations";
-    match http::request(port, "POST", path, EMPTY_BATCH, WARM_PATIENCE) {
-        Ok(answer) if answer.status == 200 && answer.body.contains("batchItemFailures") => Ok(()),
-        Ok(answer) => Err(format!("status {}: {}", answer.status, answer.body)),
-        Err(error) => Err(format!("{error:#}")),
-    }
-}
-
-/// The line to try first.
+/// A command for the user to try first.
 pub(super) fn curl(port: u16) -> String {
     format!(
         "curl -sS 'http://127.0.0.1:{port}/messages?key=customer-42' -H 'Content-Type: application/json' \

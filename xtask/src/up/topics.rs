@@ -1,10 +1,10 @@
-//! The topics that `up` serves: refused before anything is built, and each of them once.
+//! The topics that `up` serves: checked before anything is built, and each of them once.
 
 const MAX_PARTITIONS: i32 = 1000;
 const MAX_NAME_BYTES: usize = 249;
 
-/// Takes `NAME` or `NAME:PARTITIONS` and says what is wrong with it in the words of `msk_shared::topic_spec`. That crate is
-/// only linked by the tests, which compare: with it every `cargo xtask` would wait for tokio to be compiled.
+/// Accepts `NAME` or `NAME:PARTITIONS`, with the error texts of `msk_shared::topic_spec`. Only the tests link that crate,
+/// to compare: with it every `cargo xtask` would wait for tokio to be compiled.
 pub(super) fn parse(text: &str) -> Result<String, String> {
     if let Some((_, count)) = text.split_once(':')
         && !count.parse().is_ok_and(|count| (1..=MAX_PARTITIONS).contains(&count))
@@ -44,7 +44,7 @@ pub(super) fn distinct(topics: &[String]) -> Vec<String> {
     topics.iter().enumerate().filter(is_first).map(|(_, topic)| topic.clone()).collect()
 }
 
-/// The dead-letter topics to create; one that is served is created as such.
+/// The dead-letter topics to create, without those that are also served.
 pub(super) fn dead_letters(topics: &[String]) -> String {
     let all = topics.iter().map(|topic| format!("{}.dlq", name(topic)));
     let created = all.filter(|dead| topics.iter().all(|topic| name(topic) != dead));

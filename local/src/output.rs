@@ -1,38 +1,40 @@
-//! What the commands print: text for people, one JSON object a line for programs.
+//! What the commands print: text for people, one JSON object per line for programs.
 
 use std::io::Write;
 use std::sync::Mutex;
 
 use serde::Serialize;
 
-use crate::esm::metrics::Summary;
+use crate::esm::metrics::Counts;
 
-/// How lines look.
+/// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// A line of the output.
+/// A line of the output. All but the first one name themselves in the member `event`.
 #[derive(Debug, Clone, Serialize)]
-#[serde(untagged)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum Line {
-    /// Everything is running.
-    Ready(Ready),
-    /// One invocation.
-    Invocation(InvocationLine),
-    /// One record that needs no further delivery.
+    /// What came of an invocation.
+    #[serde(rename = "invocation")]
+    Invoked(InvocationLine),
+    /// A record that needs no further delivery.
     Record(RecordLine),
-    /// The end.
+    /// Why the command ended, and its counts.
     Summary(SummaryLine),
+    /// Brokers answer, and every mapping is a member of its consumer group.
+    #[serde(untagged)]
+    Ready(ReadyLine),
 }
 
-/// Everything is running: brokers answer, and every mapping is a member of its consumer group.
+/// Tells a program that it may begin.
 #[derive(Debug, Clone, Serialize)]
-pub struct Ready {
+pub struct ReadyLine {
     /// Always true.
     pub ready: bool,
     /// `host:port,...` of the brokers.
@@ -44,63 +46,54 @@ pub struct Ready {
     pub note: Option<String>,
 }
 
-/// One invocation and what came of it.
+/// What came of an invocation.
 #[derive(Debug, Clone, Serialize)]
 pub struct InvocationLine {
-    /// `invocation`.
-    pub event: &'static str,
-    /// The function.
+    /// Name of the function.
     pub function: String,
     /// Number of the batch in this process; retries and halves keep it.
     pub batch: u64,
     /// How often a part of this batch was sent, this time included.
     pub attempt: u32,
-    /// Records sent.
+    /// How many were sent.
     pub records: usize,
-    /// Bytes of the event.
+    /// Length of the event.
     pub bytes: usize,
-    /// Partition and offsets, `orders-0@5..9`, comma separated.
+    /// Partitions and offsets, `orders-0@5..9`, comma separated.
     pub offsets: String,
-    /// From request to answer.
+    /// From the request to the last byte of the answer.
     pub duration_ms: u64,
     /// `done`, `reported`, `function_error`, `timeout`, `malformed_answer`, `throttled`, `unreachable`.
     pub outcome: &'static str,
-    /// Records that are delivered again.
+    /// How many records are delivered again.
     #[serde(skip_serializing_if = "is_zero")]
     pub retried: usize,
-    /// Records that are given up.
+    /// How many records are given up.
     #[serde(skip_serializing_if = "is_zero")]
     pub given_up: usize,
-    /// What is wrong, in words.
+    /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
-/// One record that needs no further delivery.
+/// A record that needs no further delivery.
 #[derive(Debug, Clone, Serialize)]
 pub struct RecordLine {
-    /// `record`.
-    pub event: &'static str,
-    /// Topic.
     pub topic: String,
-    /// Partition.
     pub partition: i32,
-    /// Offset.
     pub offset: i64,
     /// `done`, `dropped`, or `destination` when it was given up and delivered there.
     pub outcome: &'static str,
 }
 
-/// The end and its counts.
+/// Why the command ended, and its counts.
 #[derive(Debug, Clone, Serialize)]
 pub struct SummaryLine {
-    /// `summary`.
-    pub event: &'static str,
-    /// Why it ended: `stopped`, `drained`, `records_reached`, `deadline`, `unreachable`.
+    /// `stopped`, `drained`, `records_reached`, `deadline`, `unreachable`.
     pub end: &'static str,
-    /// The counts.
+    /// Totals of all mappings.
     #[serde(flatten)]
-    pub counts: Summary,
+    pub counts: Counts,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -117,17 +110,17 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// A reporter; colours only ever go with [`Format::Text`].
+    /// `colour` only has an effect with [`Format::Text`], `with_records` prints a line for every finished record.
     pub fn new(format: Format, colour: bool, with_records: bool, stream: Box<dyn Write + Send>) -> Self {
         Self { format, colour, with_records, stream: Mutex::new(stream) }
     }
 
-    /// Whether a line for every finished record was asked for.
+    /// Whether every finished record gets a line.
     pub fn wants_records(&self) -> bool {
         self.with_records
     }
 
-    /// Writes a line. A reader that went away is no error: the work goes on.
+    /// Writes a line. When the reader is gone the line is lost, and the work goes on.
     pub fn line(&self, line: &Line) {
         let text = match self.format {
             // These types always serialise.
@@ -145,7 +138,7 @@ impl Reporter {
                 let topics = ready.topics.join(", ");
                 format!("{} {} (topics: {topics}){note}", self.good("ready"), ready.bootstrap_servers)
             }
-            Line::Invocation(line) => self.invocation(line),
+            Line::Invoked(line) => self.invocation(line),
             Line::Record(line) => {
                 let outcome = if line.outcome == "done" { self.good("done") } else { self.bad(line.outcome) };
                 format!("{}-{}@{} {outcome}", line.topic, line.partition, line.offset)
@@ -198,11 +191,5 @@ impl Reporter {
 
     fn painted(&self, text: &str, code: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-}
-
-impl std::fmt::Debug for Reporter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reporter").field("format", &self.format).finish_non_exhaustive()
     }
 }

@@ -1,29 +1,31 @@
-//! The brokers and the event source mapping: `msk-local`, and before it `msk-e2e-brokers` when they shall be real ones.
+//! Brokers and event source mapping: `msk-local`, and before it `msk-e2e-brokers` when the brokers are real ones.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::lines::Line;
-use super::{Options, dev_binary, topics};
+use super::child_output::OutputLine;
+use super::options::Options;
+use super::topics;
+use crate::workspace;
 
-/// Joining the consumer groups takes 3 s by Kafka's own rules; a cluster of the user's may take its time.
-const MAPPING_PATIENCE: Duration = Duration::from_secs(60);
-/// The first time Maven fetches the jars.
-const REAL_PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Kafka's classic protocol takes 3 s to form a group, and the user's own cluster may take longer.
+const MAPPING_TIMEOUT: Duration = Duration::from_secs(60);
+/// The first time, Maven downloads the jars.
+const REAL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// A process that prints a line when it is ready.
 pub(super) struct Server {
     pub(super) name: &'static str,
     pub(super) command: Command,
-    /// How long it may take.
-    pub(super) patience: Duration,
+    /// How long it may take to be ready.
+    pub(super) timeout: Duration,
 }
 
 /// The ready line.
 #[derive(Debug, serde::Deserialize)]
 pub(super) struct Ready {
     pub(super) bootstrap_servers: String,
-    /// What nobody should find out the hard way.
+    /// What these brokers cannot do.
     pub(super) note: Option<String>,
 }
 
@@ -32,9 +34,9 @@ pub(super) fn real(options: &Options) -> Server {
     let topics = [options.topics.join(","), topics::dead_letters(&options.topics)].join(",");
     let mut command = dev_binary("msk-e2e-brokers");
     command.args(["--topics", &topics]);
-    // A pipe that nothing is written to: when this process is killed it closes, and the brokers end.
+    // Nothing is written to this pipe. It closes when this process is killed, and then the brokers end.
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Server { name: "msk-e2e-brokers", command, patience: REAL_PATIENCE }
+    Server { name: "msk-e2e-brokers", command, timeout: REAL_TIMEOUT }
 }
 
 /// The event source mapping, and embedded brokers when there are no `bootstrap_servers`.
@@ -54,15 +56,22 @@ pub(super) fn mapping(options: &Options, bootstrap_servers: Option<&str>) -> Ser
         command.args(["--kafka-option", option]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Server { name: "msk-local", command, patience: MAPPING_PATIENCE }
+    Server { name: "msk-local", command, timeout: MAPPING_TIMEOUT }
 }
 
-/// The ready line, when `line` is it and the process `from` wrote it.
-pub(super) fn ready_line(line: &Line, from: &str) -> Option<Ready> {
+/// What `line` says, when it is the ready line of the process `from`.
+pub(super) fn ready_line(line: &OutputLine, from: &str) -> Option<Ready> {
     if line.source != from {
         return None;
     }
     serde_json::from_str(&line.text).ok()
+}
+
+/// A binary of the dev build.
+fn dev_binary(name: &str) -> Command {
+    let mut command = Command::new(workspace::target_dir().join("debug").join(name));
+    command.current_dir(workspace::root());
+    command
 }
 
 #[cfg(test)]
@@ -71,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_ready_line_is_told_from_others() {
-        let line = |text: &str| Line { source: "msk-local", text: text.to_owned() };
+        let line = |text: &str| OutputLine { source: "msk-local", text: text.to_owned() };
         let text = r#"{"ready":true,"bootstrap_servers":"127.0.0.1:1","topics":[]}"#;
         let ready = ready_line(&line(text), "msk-local").unwrap();
         assert_eq!((ready.bootstrap_servers.as_str(), ready.note), ("127.0.0.1:1", None));

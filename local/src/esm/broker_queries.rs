@@ -1,5 +1,5 @@
-//! What the emulator asks the brokers without being a member of the group: which partitions a topic has, where a group
-//! without offsets starts, and how much is left to deliver.
+//! Questions to the brokers from outside the consumer group: which partitions a topic has, where a group without offsets
+//! starts, and how much is left to deliver.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,59 +8,58 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::kafka::{self, QuietContext};
+use super::error::MappingError;
+use super::kafka_client::{QuietContext, client_config};
 use super::mapping::{DestinationTarget, Mapping, StartingPosition};
-use super::session::SessionError;
 
 /// How long the brokers may take to answer one question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the reason for their silence is looked for.
+/// How long to wait for the connection error that explains their silence.
 const REASON_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// A client that only asks.
-type Asker = BaseConsumer<QuietContext>;
+type QueryClient = BaseConsumer<QuietContext>;
 
-fn asker(mapping: &Mapping, brokers: &str) -> KafkaResult<Asker> {
-    kafka::client_config(mapping, brokers).create_with_context(QuietContext::default())
+fn query_client(mapping: &Mapping, brokers: &str) -> KafkaResult<QueryClient> {
+    client_config(mapping, brokers).create_with_context(QuietContext::default())
 }
 
 /// Finds the topic, and commits a starting position where the group has none and it is not the beginning: a record
 /// that arrives between this moment and the first commit is then never skipped, not even by a killed emulator.
-pub(super) async fn prepare(mapping: Arc<Mapping>, brokers: String) -> Result<usize, SessionError> {
+pub(super) async fn prepare(mapping: Arc<Mapping>, brokers: String) -> Result<usize, MappingError> {
     let asked = tokio::task::spawn_blocking(move || {
-        let client = asker(&mapping, &brokers).map_err(|error| SessionError::Client(error.to_string()))?;
+        let client = query_client(&mapping, &brokers).map_err(|error| MappingError::Client(error.to_string()))?;
         let count = partition_count(&client, mapping.topic.as_str(), &brokers)?;
         if let Some(DestinationTarget::Kafka(topic)) = &mapping.destination {
             partition_count(&client, topic.as_str(), &brokers)?;
         }
         if mapping.starting_position != StartingPosition::TrimHorizon {
             commit_start(&client, &mapping, count)
-                .map_err(|source| SessionError::Group { group: mapping.consumer_group.clone(), source })?;
+                .map_err(|source| MappingError::Group { group: mapping.consumer_group.clone(), source })?;
         }
         Ok(count)
     });
-    asked.await.map_err(|_| SessionError::Poller)?
+    asked.await.map_err(|_| MappingError::Poller)?
 }
 
-fn partition_count(client: &Asker, topic: &str, brokers: &str) -> Result<usize, SessionError> {
+fn partition_count(client: &QueryClient, topic: &str, brokers: &str) -> Result<usize, MappingError> {
     let metadata = client
         .fetch_metadata(Some(topic), ANSWER_TIMEOUT)
-        .map_err(|error| SessionError::Brokers { brokers: brokers.to_owned(), cause: cause(client, &error) })?;
+        .map_err(|error| MappingError::Brokers { brokers: brokers.to_owned(), cause: cause(client, &error) })?;
     let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
     match found.map_or(0, |found| found.partitions().len()) {
-        0 => Err(SessionError::NoTopic { topic: topic.to_owned(), brokers: brokers.to_owned() }),
+        0 => Err(MappingError::NoTopic { topic: topic.to_owned(), brokers: brokers.to_owned() }),
         count => Ok(count),
     }
 }
 
-/// What kept the brokers from answering: the question's own error only says that none did.
-fn cause(client: &Asker, error: &KafkaError) -> String {
-    // Errors of connections reach the context when the client is polled.
+/// Why no broker answered: the query's own error only says that none did.
+fn cause(client: &QueryClient, error: &KafkaError) -> String {
+    // Connection errors reach the context when the client is polled.
     let until = Instant::now() + REASON_TIMEOUT;
-    while client.context().newest_error().is_none() && Instant::now() < until {
+    while client.context().last_connection_error().is_none() && Instant::now() < until {
         let _ = client.poll(until.saturating_duration_since(Instant::now()));
     }
-    client.context().newest_error().unwrap_or_else(|| error.to_string())
+    client.context().last_connection_error().unwrap_or_else(|| error.to_string())
 }
 
 fn all_partitions(topic: &str, count: usize) -> TopicPartitionList {
@@ -71,7 +70,7 @@ fn all_partitions(topic: &str, count: usize) -> TopicPartitionList {
     list
 }
 
-fn commit_start(client: &Asker, mapping: &Mapping, count: usize) -> KafkaResult<()> {
+fn commit_start(client: &QueryClient, mapping: &Mapping, count: usize) -> KafkaResult<()> {
     let topic = mapping.topic.as_str();
     let committed = client.committed_offsets(all_partitions(topic, count), ANSWER_TIMEOUT)?;
     let mut wanted = TopicPartitionList::new();
@@ -105,10 +104,10 @@ fn commit_start(client: &Asker, mapping: &Mapping, count: usize) -> KafkaResult<
     client.commit(&start, CommitMode::Sync)
 }
 
-/// Records that the group has not committed, over all of the topic's `count` partitions.
+/// Records that the group has not committed, in all `count` partitions of the topic.
 pub(super) fn group_lag(mapping: &Mapping, brokers: &str, count: usize) -> KafkaResult<i64> {
     let topic = mapping.topic.as_str();
-    let client = asker(mapping, brokers)?;
+    let client = query_client(mapping, brokers)?;
     let committed = client.committed_offsets(all_partitions(topic, count), ANSWER_TIMEOUT)?;
     let mut lag = 0;
     for element in committed.elements() {

@@ -1,4 +1,4 @@
-//! What the children say, and how much of it the user sees.
+//! The output of the child processes, and how much of it the user sees.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,13 +11,13 @@ use crate::process::Supervised;
 
 /// A line of a child's output.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct OutputLine {
     pub(super) source: &'static str,
     pub(super) text: String,
 }
 
 /// Sends every line of the child's standard output and standard error (both must be pipes) to `lines`.
-pub(super) fn forward(process: &mut Supervised, lines: &Sender<Line>) -> Result<()> {
+pub(super) fn forward(process: &mut Supervised, lines: &Sender<OutputLine>) -> Result<()> {
     let source = process.name();
     let child = process.child();
     let stdout = child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
@@ -30,7 +30,7 @@ pub(super) fn forward(process: &mut Supervised, lines: &Sender<Line>) -> Result<
             while reader.read_until(b'\n', &mut bytes).is_ok_and(|length| length > 0) {
                 let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
                 bytes.clear();
-                if lines.send(Line { source, text }).is_err() {
+                if lines.send(OutputLine { source, text }).is_err() {
                     break;
                 }
             }
@@ -46,14 +46,12 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// A printer that writes everything to `log`.
     pub(super) fn new(log: File) -> Self {
         Self { log }
     }
 
-    /// Takes a line.
-    pub(super) fn print(&mut self, line: &Line) {
-        // The log file is a help, not a duty: a full disk must not stop the laptop.
+    pub(super) fn print(&mut self, line: &OutputLine) {
+        // `up` goes on without its log: a full disk must not stop it.
         let _ = writeln!(self.log, "{}: {}", line.source, line.text);
         if let Some(shown) = show(line) {
             println!("{shown}");
@@ -61,11 +59,11 @@ impl Printer {
     }
 }
 
-/// What the user sees of a line: records and failures; of the functions' own logs warnings and errors; whatever is not
-/// JSON, such as a compiler's error, but not the chatter around it.
-fn show(line: &Line) -> Option<String> {
+/// What the user sees of a line: records and failures, warnings and errors of the functions, and whatever is not JSON,
+/// such as a compiler's error, without the routine messages around it.
+fn show(line: &OutputLine) -> Option<String> {
     let Ok(value) = serde_json::from_str::<Value>(&line.text) else {
-        return (!is_chatter(&line.text)).then(|| format!("{}: {}", line.source, line.text));
+        return (!is_routine(&line.text)).then(|| format!("{}: {}", line.source, line.text));
     };
     match value["event"].as_str() {
         Some("record") => Some(record(&value)),
@@ -100,9 +98,9 @@ fn invocation(line: &Value) -> String {
 
 /// Warnings of every healthy start.
 const HEALTHY_WARNINGS: [&str; 2] = [
-    // `cargo lambda watch` always sets this variable; running one request at a time is what it wants.
+    // `cargo lambda watch` always sets this variable, to have one request at a time.
     "AWS_LAMBDA_MAX_CONCURRENCY",
-    // A new Apache Kafka broker says so to its first idempotent producer, once.
+    // A new Apache Kafka broker answers its first idempotent producer this way, once.
     "Coordinator load in progress: retrying",
 ];
 
@@ -126,9 +124,9 @@ fn log_line(line: &Value) -> Option<String> {
     Some(shown)
 }
 
-/// Lines of `cargo lambda watch` and cargo that say nothing new.
-fn is_chatter(text: &str) -> bool {
-    // They come with terminal colours, and with the level first.
+/// Messages of `cargo lambda watch` and cargo that come with every start.
+fn is_routine(text: &str) -> bool {
+    // They have terminal colours, and the level first.
     let plain = strip_colours(text);
     let plain = plain.trim_start();
     // A reload kills the old process; two functions that start together wait for each other's cargo.
@@ -151,7 +149,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> Option<String> {
-        show(&Line { source: "msk-local", text: text.to_owned() })
+        show(&OutputLine { source: "msk-local", text: text.to_owned() })
     }
 
     #[test]
@@ -175,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_functions_logs_warnings_and_errors_are_shown() {
+    fn warnings_and_errors_of_the_functions_are_shown() {
         assert_eq!(shown(r#"{"level":"INFO","message":"ready"}"#), None);
         let line = r#"{"timestamp":"t","level":"WARN","message":"dead letter","reason":"undecodable","target":"x",
             "span":{"record":"orders-2@2","request_id":"1","name":"record"}}"#;
@@ -186,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compilers_error_is_shown_and_chatter_is_not() {
+    fn a_compilers_error_is_shown_and_routine_messages_are_not() {
         assert!(shown("error[E0308]: mismatched types").is_some());
         assert_eq!(shown("\u{1b}[2m\u{1b}[32m INFO\u{1b}[0m starting Runtime server"), None);
         assert_eq!(shown("    Finished `dev` profile"), None);

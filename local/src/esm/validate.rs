@@ -1,68 +1,128 @@
-//! AWS's ranges and mode rules, one method a member; every problem is kept, so that all are reported together.
+//! AWS's ranges and mode rules, one method for each member; every problem is kept, so that all are reported together.
+//!
+//! Ranges: <https://docs.aws.amazon.com/lambda/latest/dg/services-msk-parameters.html>; what needs provisioned mode:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/kafka-retry-configurations.html>.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use msk_shared::names::TopicName;
 
-use super::document::{LocalBlock, MappingDocument};
+use super::document::MappingDocument;
 use super::mapping::{
-    Batching, DestinationTarget, FailurePolicy, InvalidMapping, LocalSettings, PartialBatch, StartingPosition,
-    Strictness,
+    Batching, DestinationTarget, FailurePolicy, LocalSettings, Mapping, PartialBatch, RESERVED_KAFKA_OPTIONS,
+    StartingPosition,
 };
 
+const DEFAULT_ARN: &str =
+    "arn:aws:kafka:us-east-1:123456789012:cluster/msk-local/00000000-0000-0000-0000-000000000000-1";
 const DEFAULT_INVOKE_URL: &str = "http://127.0.0.1:9000/2015-03-31/functions/{FunctionName}/invocations";
+/// AWS waits this long for a batch to fill when no window is set.
+const DEFAULT_WINDOW: Duration = Duration::from_millis(500);
+/// With a destination, AWS caps endless retries at ten.
+const RETRIES_WITH_DESTINATION: u32 = 10;
 /// AWS wants the function's timeout to be at most 14 minutes for Kafka.
 const MAX_FUNCTION_TIMEOUT_SECONDS: f64 = 840.0;
 const ONE_DAY_SECONDS: f64 = 86_400.0;
 
-/// Collects what is wrong and what is only worth a warning.
-pub(super) struct Problems {
+/// Everything that is wrong with a mapping.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct InvalidMapping(Vec<String>);
+
+/// Whether AWS's mode rules are errors or warnings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strictness {
+    /// What AWS would reject is an error.
+    Strict,
+    /// What AWS would reject is a warning.
+    Lenient,
+}
+
+/// Checks a document against AWS's rules and reports every problem together.
+///
+/// # Errors
+/// [`InvalidMapping`] with one line for each problem.
+pub fn validate(document: &MappingDocument, strictness: Strictness) -> Result<Mapping, InvalidMapping> {
+    let mut found = Validator { document, strictness, errors: Vec::new(), warnings: Vec::new() };
+    found.foreign_members();
+    found.provisioned_only();
+    let function = found.function();
+    let topic = found.topic();
+    let starting_position = found.starting_position();
+    let batching = found.batching();
+    let failures = found.failures();
+    let destination = found.destination(topic.as_ref());
+    let pollers = found.pollers();
+    let consumer_group = found.consumer_group(&function, topic.as_ref());
+    let local = found.local(&function);
+    match topic {
+        Some(topic) if found.errors.is_empty() => Ok(Mapping {
+            function,
+            topic,
+            consumer_group,
+            event_source_arn: document.event_source_arn.clone().unwrap_or_else(|| DEFAULT_ARN.to_owned()),
+            starting_position,
+            batching,
+            failures,
+            destination,
+            pollers,
+            local,
+            warnings: found.warnings,
+        }),
+        _ => Err(InvalidMapping(found.errors)),
+    }
+}
+
+struct Validator<'a> {
+    document: &'a MappingDocument,
     strictness: Strictness,
     errors: Vec<String>,
     warnings: Vec<String>,
 }
 
-impl Problems {
-    pub(super) fn new(strictness: Strictness) -> Self {
-        Self { strictness, errors: Vec::new(), warnings: Vec::new() }
-    }
-
-    pub(super) fn finish(self) -> Result<Vec<String>, InvalidMapping> {
-        if self.errors.is_empty() { Ok(self.warnings) } else { Err(InvalidMapping(self.errors)) }
-    }
-
+impl Validator<'_> {
     fn error(&mut self, text: impl Into<String>) {
         self.errors.push(text.into());
     }
 
-    /// What AWS refuses: an error, or with [`Strictness::Lenient`] a warning.
-    fn aws_refuses(&mut self, text: String) {
+    /// What AWS rejects: an error, or with [`Strictness::Lenient`] a warning.
+    fn aws_rejects(&mut self, text: String) {
         match self.strictness {
             Strictness::Strict => self.errors.push(format!("{text} (--lenient makes this a warning)")),
             Strictness::Lenient => self.warnings.push(text),
         }
     }
 
-    fn range(&mut self, member: &str, value: Option<i64>, default: i64, min: i64, max: i64) -> i64 {
+    fn range(&mut self, member: &str, value: Option<i64>, default: i64, range: RangeInclusive<i64>) -> i64 {
+        self.in_range(member, value, default, &range, "")
+    }
+
+    fn seconds(&mut self, member: &str, value: Option<f64>, default: f64, range: RangeInclusive<f64>) -> Duration {
+        Duration::from_secs_f64(self.in_range(member, value, default, &range, " seconds"))
+    }
+
+    fn in_range<T: Copy + Display + PartialOrd>(
+        &mut self,
+        member: &str,
+        value: Option<T>,
+        default: T,
+        range: &RangeInclusive<T>,
+        unit: &str,
+    ) -> T {
         let value = value.unwrap_or(default);
-        if (min..=max).contains(&value) {
+        if range.contains(&value) {
             return value;
         }
-        self.error(format!("{member}: {value} is out of range; it must be from {min} to {max}"));
+        let (min, max) = (range.start(), range.end());
+        self.error(format!("{member}: {value} is out of range; it must be from {min} to {max}{unit}"));
         default
     }
 
-    fn seconds(&mut self, member: &str, value: Option<f64>, default: f64, min: f64, max: f64) -> Duration {
-        let value = value.unwrap_or(default);
-        if (min..=max).contains(&value) {
-            return Duration::from_secs_f64(value);
-        }
-        self.error(format!("{member}: {value} is out of range; it must be from {min} to {max} seconds"));
-        Duration::from_secs_f64(default)
-    }
-
-    /// Members of other event sources, and what this tool does not do (yet).
-    pub(super) fn foreign_members(&mut self, document: &MappingDocument) {
+    /// Members of other event sources, and those that are not emulated.
+    fn foreign_members(&mut self) {
+        let document = self.document;
         let foreign = [
             ("ParallelizationFactor", &document.parallelization_factor),
             ("TumblingWindowInSeconds", &document.tumbling_window_in_seconds),
@@ -79,7 +139,7 @@ impl Problems {
             self.error("SelfManagedEventSource: only Amazon MSK is emulated; use EventSourceArn");
         }
         if document.filter_criteria.as_ref().is_some_and(|criteria| !criteria.filters.is_empty()) {
-            self.error("FilterCriteria: filters are not emulated; remove them, or every record would be delivered");
+            self.error("FilterCriteria: filters are not emulated; remove them (every record is delivered)");
         }
         let schema_registry =
             document.amazon_managed_kafka_event_source_config.as_ref().and_then(|c| c.schema_registry_config.as_ref());
@@ -101,12 +161,13 @@ impl Problems {
             }
         }
         if document.enabled == Some(false) {
-            self.warnings.push("Enabled is false: AWS would not poll; it is polled here".to_owned());
+            self.warnings.push("Enabled is false: AWS would not poll, the emulator does".to_owned());
         }
     }
 
     /// AWS takes these only with `ProvisionedPollerConfig`.
-    pub(super) fn provisioned_only(&mut self, document: &MappingDocument) {
+    fn provisioned_only(&mut self) {
+        let document = self.document;
         if document.provisioned_poller_config.is_some() {
             return;
         }
@@ -121,15 +182,16 @@ impl Problems {
         ];
         let members: Vec<_> = used.iter().filter(|(_, used)| *used).map(|(member, _)| *member).collect();
         if !members.is_empty() {
-            self.aws_refuses(format!(
+            self.aws_rejects(format!(
                 "{}: needs provisioned mode; add ProvisionedPollerConfig, for example {{\"MinimumPollers\":1}}",
                 members.join(", ")
             ));
         }
     }
 
-    pub(super) fn function(&mut self, document: &MappingDocument) -> String {
-        let named = document.function_name.as_deref().or(document.function_arn.as_deref()).unwrap_or_default();
+    fn function(&mut self) -> String {
+        let named =
+            self.document.function_name.as_deref().or(self.document.function_arn.as_deref()).unwrap_or_default();
         // `arn:aws:lambda:region:account:function:name[:qualifier]`
         let name = match named.split_once(":function:") {
             Some((_, rest)) => rest.split(':').next().unwrap_or_default(),
@@ -142,8 +204,8 @@ impl Problems {
         name.to_owned()
     }
 
-    pub(super) fn topic(&mut self, document: &MappingDocument) -> Option<TopicName> {
-        match document.topics.as_deref() {
+    fn topic(&mut self) -> Option<TopicName> {
+        match self.document.topics.as_deref() {
             Some([name]) => TopicName::parse(name).map_err(|problem| self.error(format!("Topics: {problem}"))).ok(),
             _ => {
                 self.error("Topics: exactly one topic is required; make one mapping per topic");
@@ -152,9 +214,9 @@ impl Problems {
         }
     }
 
-    pub(super) fn starting_position(&mut self, document: &MappingDocument) -> StartingPosition {
-        let timestamp = document.starting_position_timestamp;
-        match (document.starting_position.as_deref(), timestamp) {
+    fn starting_position(&mut self) -> StartingPosition {
+        let timestamp = self.document.starting_position_timestamp;
+        match (self.document.starting_position.as_deref(), timestamp) {
             (None | Some("TRIM_HORIZON"), None) => StartingPosition::TrimHorizon,
             (Some("LATEST"), None) => StartingPosition::Latest,
             (Some("AT_TIMESTAMP"), Some(seconds)) if (0.0..1e11).contains(&seconds) =>
@@ -177,12 +239,13 @@ impl Problems {
         }
     }
 
-    pub(super) fn batching(&mut self, document: &MappingDocument, default_window: Duration) -> Batching {
-        let size = self.range("BatchSize", document.batch_size, 100, 1, 10_000);
+    fn batching(&mut self) -> Batching {
+        let document = self.document;
+        let size = self.range("BatchSize", document.batch_size, 100, 1..=10_000);
         let window = match document.maximum_batching_window_in_seconds {
-            None => default_window,
+            None => DEFAULT_WINDOW,
             given => {
-                let seconds = self.range("MaximumBatchingWindowInSeconds", given, 0, 0, 300);
+                let seconds = self.range("MaximumBatchingWindowInSeconds", given, 0, 0..=300);
                 Duration::from_secs(seconds.unsigned_abs())
             }
         };
@@ -193,38 +256,29 @@ impl Problems {
         }
     }
 
-    pub(super) fn failures(&mut self, document: &MappingDocument, cap_with_destination: u32) -> FailurePolicy {
-        let retries = self.range("MaximumRetryAttempts", document.maximum_retry_attempts, -1, -1, 10_000);
+    fn failures(&mut self) -> FailurePolicy {
+        let document = self.document;
+        let retries = self.range("MaximumRetryAttempts", document.maximum_retry_attempts, -1, -1..=10_000);
         let age = document.maximum_record_age_in_seconds.unwrap_or(-1);
         if age != -1 && !(60..=604_800).contains(&age) {
             self.error(format!(
                 "MaximumRecordAgeInSeconds: {age} is out of range; it must be -1 (no limit) or from 60 to 604800"
             ));
         }
-        let without_limit = destination(document).map(|_| cap_with_destination);
-        let block = &document.local;
+        let without_limit = destination(document).map(|_| RETRIES_WITH_DESTINATION);
+        let (first, longest) = (document.local.retry_backoff_seconds, document.local.max_retry_backoff_seconds);
         FailurePolicy {
             max_retries: u32::try_from(retries).ok().or(without_limit),
             max_record_age: u64::try_from(age).ok().map(Duration::from_secs),
             bisect: document.bisect_batch_on_function_error.unwrap_or(false),
-            partial_batch: self.partial_batch(document),
-            backoff: self.seconds("Local.retryBackoffSeconds", block.retry_backoff_seconds, 1.0, 0.001, 300.0),
-            max_backoff: self.seconds(
-                "Local.maxRetryBackoffSeconds",
-                block.max_retry_backoff_seconds,
-                30.0,
-                0.001,
-                3600.0,
-            ),
+            report_batch_item_failures: self.report_batch_item_failures(),
+            backoff: self.seconds("Local.retryBackoffSeconds", first, 1.0, 0.001..=300.0),
+            max_backoff: self.seconds("Local.maxRetryBackoffSeconds", longest, 30.0, 0.001..=3600.0),
         }
     }
 
-    pub(super) fn destination(
-        &mut self,
-        document: &MappingDocument,
-        source: Option<&TopicName>,
-    ) -> Option<DestinationTarget> {
-        let destination = destination(document)?;
+    fn destination(&mut self, source: Option<&TopicName>) -> Option<DestinationTarget> {
+        let destination = destination(self.document)?;
         if let Some(topic) = destination.strip_prefix("kafka://") {
             let parsed = TopicName::parse(topic);
             if let Err(problem) = &parsed {
@@ -233,7 +287,8 @@ impl Problems {
             let topic = parsed.ok()?;
             if source == Some(&topic) {
                 self.error(
-                    "DestinationConfig.OnFailure.Destination: the topic is the mapping's own; it would never end",
+                    "DestinationConfig.OnFailure.Destination: the topic is the mapping's own, so failed records would \
+                     come back without end; name another topic",
                 );
             }
             return Some(DestinationTarget::Kafka(topic));
@@ -243,15 +298,15 @@ impl Problems {
             self.error("DestinationConfig.OnFailure.Destination: must be kafka://<topic> or the ARN of a queue, topic or bucket (sqs, sns, s3)");
             return None;
         }
-        let Some(folder) = document.local.destination_folder.clone() else {
+        let Some(folder) = self.document.local.destination_folder.clone() else {
             self.error("Local.destinationFolder: name a folder for what would go to the destination's ARN");
             return None;
         };
         Some(DestinationTarget::Files { folder, with_payload: service == Some("s3") })
     }
 
-    fn partial_batch(&mut self, document: &MappingDocument) -> Option<PartialBatch> {
-        let semantics = match document.local.partial_batch_semantics.as_deref() {
+    fn report_batch_item_failures(&mut self) -> Option<PartialBatch> {
+        let semantics = match self.document.local.partial_batch_semantics.as_deref() {
             None | Some("items") => PartialBatch::Items,
             Some("checkpoint") => PartialBatch::Checkpoint,
             Some(_) => {
@@ -259,7 +314,7 @@ impl Problems {
                 PartialBatch::Items
             }
         };
-        match document.function_response_types.as_deref() {
+        match self.document.function_response_types.as_deref() {
             None | Some([]) => None,
             Some([one]) if one == "ReportBatchItemFailures" => Some(semantics),
             Some(_) => {
@@ -269,10 +324,10 @@ impl Problems {
         }
     }
 
-    pub(super) fn pollers(&mut self, document: &MappingDocument) -> usize {
-        let Some(config) = &document.provisioned_poller_config else { return 1 };
-        let minimum = self.range("ProvisionedPollerConfig.MinimumPollers", config.minimum_pollers, 1, 1, 200);
-        let maximum = self.range("ProvisionedPollerConfig.MaximumPollers", config.maximum_pollers, 200, 1, 2000);
+    fn pollers(&mut self) -> usize {
+        let Some(config) = &self.document.provisioned_poller_config else { return 1 };
+        let minimum = self.range("ProvisionedPollerConfig.MinimumPollers", config.minimum_pollers, 1, 1..=200);
+        let maximum = self.range("ProvisionedPollerConfig.MaximumPollers", config.maximum_pollers, 200, 1..=2000);
         if minimum > maximum {
             self.error(format!(
                 "ProvisionedPollerConfig: MinimumPollers ({minimum}) is above MaximumPollers ({maximum})"
@@ -285,14 +340,9 @@ impl Problems {
         usize::try_from(minimum).unwrap_or(1)
     }
 
-    /// AWS invents a unique group; a stable name lets a second run go on where the first one stopped.
-    pub(super) fn consumer_group(
-        &mut self,
-        document: &MappingDocument,
-        function: &str,
-        topic: Option<&TopicName>,
-    ) -> String {
-        let config = document.amazon_managed_kafka_event_source_config.as_ref();
+    /// AWS makes up a unique group; a stable name lets a second run continue where the first one stopped.
+    fn consumer_group(&mut self, function: &str, topic: Option<&TopicName>) -> String {
+        let config = self.document.amazon_managed_kafka_event_source_config.as_ref();
         let Some(group) = config.and_then(|config| config.consumer_group_id.clone()) else {
             return format!("msk-local.{function}.{}", topic.map(TopicName::as_str).unwrap_or_default());
         };
@@ -303,37 +353,23 @@ impl Problems {
         group
     }
 
-    pub(super) fn local(&mut self, document: &MappingDocument, function: &str) -> LocalSettings {
-        let LocalBlock { function_timeout_seconds, startup_grace_seconds, kafka_options, .. } = &document.local;
-        let url = document.local.invoke_url.as_deref().unwrap_or(DEFAULT_INVOKE_URL);
-        let invoke_url = url.replace("{FunctionName}", function);
+    fn local(&mut self, function: &str) -> LocalSettings {
+        let block = &self.document.local;
+        let invoke_url = block.invoke_url.as_deref().unwrap_or(DEFAULT_INVOKE_URL).replace("{FunctionName}", function);
         if !invoke_url.starts_with("http://") {
-            self.error("Local.invokeUrl: must start with http:// (a local endpoint needs no TLS)");
+            self.error("Local.invokeUrl: must start with http:// (endpoints with TLS are not supported)");
         }
-        for owned in super::kafka::OWNED_OPTIONS {
-            if kafka_options.contains_key(*owned) {
-                self.error(format!("Local.kafkaOptions: `{owned}` is set by the emulator itself; remove it"));
-            }
+        for reserved in RESERVED_KAFKA_OPTIONS.iter().filter(|name| block.kafka_options.contains_key(**name)) {
+            self.error(format!("Local.kafkaOptions: `{reserved}` is set by the emulator itself; remove it"));
         }
-        let timeout = *function_timeout_seconds;
+        let (timeout, grace) = (block.function_timeout_seconds, block.startup_grace_seconds);
+        let longest = MAX_FUNCTION_TIMEOUT_SECONDS;
         LocalSettings {
-            bootstrap_servers: document.local.bootstrap_servers.clone(),
-            kafka_options: kafka_options.clone(),
+            bootstrap_servers: block.bootstrap_servers.clone(),
+            kafka_options: block.kafka_options.clone(),
             invoke_url,
-            function_timeout: self.seconds(
-                "Local.functionTimeoutSeconds",
-                timeout,
-                60.0,
-                0.001,
-                MAX_FUNCTION_TIMEOUT_SECONDS,
-            ),
-            startup_grace: self.seconds(
-                "Local.startupGraceSeconds",
-                *startup_grace_seconds,
-                300.0,
-                0.0,
-                ONE_DAY_SECONDS,
-            ),
+            function_timeout: self.seconds("Local.functionTimeoutSeconds", timeout, 60.0, 0.001..=longest),
+            startup_grace: self.seconds("Local.startupGraceSeconds", grace, 300.0, 0.0..=ONE_DAY_SECONDS),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Embedded brokers with one topic, a producer, and mappings made of JSON.
+//! Embedded brokers with one topic, a producer, and mappings written as JSON.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use msk_local::brokers::EmbeddedBrokers;
 use msk_local::esm::document::MappingDocument;
-use msk_local::esm::mapping::{Mapping, Strictness};
-use msk_local::esm::metrics::{Metrics, Summary};
-use msk_local::esm::session::{DrainLimits, End, Session};
-use msk_local::report::{Format, Reporter};
+use msk_local::esm::mapping::Mapping;
+use msk_local::esm::metrics::{Counts, Metrics};
+use msk_local::esm::running_mapping::{DrainLimits, End, RunningMapping};
+use msk_local::esm::validate::{Strictness, validate};
+use msk_local::output::{Format, Reporter};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Message, OwnedHeaders};
@@ -20,19 +21,19 @@ use serde_json::{Value, json};
 use super::function::Function;
 
 pub(crate) const TOPIC: &str = "orders";
-/// Long enough for a loaded machine with two cores; a test that needs it all is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Bounds every wait; long enough for a loaded machine with two cores.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(crate) struct Rig {
+pub(crate) struct Harness {
     pub(crate) brokers: EmbeddedBrokers,
     producer: FutureProducer,
     output: Output,
     pub(crate) metrics: Arc<Metrics>,
 }
 
-impl Rig {
+impl Harness {
     pub(crate) fn start(partitions: i32) -> Self {
-        // RUST_LOG shows what the emulator does in between.
+        // RUST_LOG selects what the emulator logs.
         let _ = tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
             .with_test_writer()
@@ -72,7 +73,7 @@ impl Rig {
             }
             record = record.headers(owned);
         }
-        self.producer.send(record, PATIENCE).await.map_err(|(error, _)| error).unwrap().offset
+        self.producer.send(record, TIMEOUT).await.map_err(|(error, _)| error).unwrap().offset
     }
 
     /// The values that a topic of one partition holds, with their keys.
@@ -94,13 +95,13 @@ impl Rig {
         read
     }
 
-    /// A mapping of the topic to the function; `members` are written over quick defaults.
+    /// A mapping of the topic to the function; `members` override short timeouts.
     pub(crate) fn mapping(&self, function: &Function, members: &Value) -> Mapping {
         self.mapping_to(&function.url, members)
     }
 
     pub(crate) fn mapping_to(&self, url: &str, members: &Value) -> Mapping {
-        Mapping::check(&self.document(url, members), Strictness::Strict).unwrap()
+        validate(&self.document(url, members), Strictness::Strict).unwrap()
     }
 
     pub(crate) fn document(&self, url: &str, members: &Value) -> MappingDocument {
@@ -127,19 +128,19 @@ impl Rig {
         document.to_string()
     }
 
-    pub(crate) async fn session(&self, mapping: Mapping) -> Session {
+    pub(crate) async fn run(&self, mapping: Mapping) -> RunningMapping {
         let reporter = Reporter::new(Format::Json, false, false, Box::new(self.output.clone()));
-        let mut session = Session::start(mapping, Arc::clone(&self.metrics), Arc::new(reporter)).await.unwrap();
-        within(session.joined()).await.unwrap();
-        session
+        let mut running = RunningMapping::start(mapping, Arc::clone(&self.metrics), Arc::new(reporter)).await.unwrap();
+        within(running.joined()).await.unwrap();
+        running
     }
 
     /// Runs the mapping until the topic is drained.
     pub(crate) async fn drain(&self, mapping: Mapping) -> End {
-        let mut session = self.session(mapping).await;
-        let limits = DrainLimits { deadline: Some(PATIENCE), records: None };
-        let end = session.drain(limits, std::future::pending()).await.unwrap();
-        within(session.stop()).await;
+        let mut running = self.run(mapping).await;
+        let limits = DrainLimits { deadline: Some(TIMEOUT), records: None };
+        let end = running.drain(limits, std::future::pending()).await.unwrap();
+        within(running.stop()).await;
         end
     }
 
@@ -153,8 +154,8 @@ impl Rig {
         self.lines().iter().map(|line| line["outcome"].as_str().unwrap().to_owned()).collect()
     }
 
-    pub(crate) fn counts(&self) -> Summary {
-        self.metrics.summary()
+    pub(crate) fn counts(&self) -> Counts {
+        self.metrics.counts()
     }
 
     /// The committed position of each partition; -1 where there is none.
@@ -172,7 +173,7 @@ impl Rig {
             if committed == expected {
                 return;
             }
-            assert!(started.elapsed() < PATIENCE, "committed {committed:?}, not {expected:?}");
+            assert!(started.elapsed() < TIMEOUT, "committed {committed:?}, not {expected:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -188,7 +189,7 @@ fn committed(servers: &str, partitions: i32) -> Vec<i64> {
     for partition in 0..partitions {
         list.add_partition(TOPIC, partition);
     }
-    let found = client.committed_offsets(list, PATIENCE).unwrap();
+    let found = client.committed_offsets(list, TIMEOUT).unwrap();
     let position = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset() {
         Offset::Offset(position) => position,
         _ => -1,
@@ -207,16 +208,16 @@ fn merge(into: &mut Value, from: &Value) {
     }
 }
 
-/// A wait that ends.
+/// The result of `future`, within [`TIMEOUT`].
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("this should long be over")
+    tokio::time::timeout(TIMEOUT, future).await.expect("this should have ended long ago")
 }
 
 /// Waits until the condition holds.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < PATIENCE, "{what} has not happened");
+        assert!(started.elapsed() < TIMEOUT, "{what} has not happened");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,0 +1,255 @@
+//! One batch from its first invocation until every record is finished or given up.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rand::Rng;
+use tokio::sync::{mpsc, watch};
+
+use super::commit::DeliveryTicket;
+use super::destination::{Destination, GiveUpReason, GivenUp};
+use super::invoke::Invoker;
+use super::mapping::{FailurePolicy, Mapping};
+use super::metrics::Metrics;
+use super::msk_event::{Envelope, PolledRecord, TOMBSTONES};
+use super::outcome::{Failure, NextStep, decide};
+use crate::output::{InvocationLine, Line, RecordLine, Reporter};
+
+/// Records that need no further delivery.
+pub(super) type Finished = Vec<DeliveryTicket>;
+
+/// The assignment under which each partition is held now; a delivery looks it up before every invocation.
+#[derive(Debug, Default)]
+pub(super) struct Ownership(Mutex<BTreeMap<i32, u64>>);
+
+impl Ownership {
+    pub(super) fn gained(&self, partition: i32, assignment: u64) {
+        self.held().insert(partition, assignment);
+    }
+
+    pub(super) fn lost(&self, partition: i32) {
+        self.held().remove(&partition);
+    }
+
+    fn retain_owned(&self, records: &mut Vec<PolledRecord>) {
+        let held = self.held();
+        records.retain(|polled| held.get(&polled.ticket.partition) == Some(&polled.ticket.assignment));
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<i32, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Delivers the batches of one poller.
+pub(super) struct BatchDelivery {
+    pub(super) mapping: Arc<Mapping>,
+    pub(super) envelope: Envelope,
+    pub(super) invoker: Arc<Invoker>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) reporter: Arc<Reporter>,
+    pub(super) destination: Option<Arc<Destination>>,
+    pub(super) ownership: Ownership,
+    pub(super) progress: mpsc::UnboundedSender<Finished>,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+/// Records of a batch that are sent together, and what they have been through.
+struct SubBatch {
+    records: Vec<PolledRecord>,
+    retries_used: u32,
+    failures_in_a_row: u32,
+}
+
+impl BatchDelivery {
+    /// Delivers a batch; returns early, with records unfinished, when the poller stops.
+    pub(super) async fn deliver(self: Arc<Self>, batch: u64, records: Vec<PolledRecord>) {
+        // The last one goes next, so a first half is finished before its second half begins.
+        let mut stack = vec![SubBatch { records, retries_used: 0, failures_in_a_row: 0 }];
+        let mut attempt = 0;
+        while let Some(mut sub_batch) = stack.pop() {
+            self.ownership.retain_owned(&mut sub_batch.records);
+            self.give_up_old(&mut sub_batch.records, attempt).await;
+            if sub_batch.records.is_empty() {
+                continue;
+            }
+            attempt += 1;
+            match self.send(batch, attempt, &sub_batch).await {
+                NextStep::Done => self.finish(sub_batch.records, "done"),
+                NextStep::GiveUp { positions, failure } => {
+                    let given_up = self.finish_others(sub_batch.records, &positions);
+                    self.give_up(given_up, GiveUpReason::RetriesExhausted(&failure), attempt).await;
+                }
+                NextStep::Split { at, .. } => {
+                    let second = sub_batch.records.split_off(at);
+                    stack.push(SubBatch { records: second, failures_in_a_row: 0, ..sub_batch });
+                    stack.push(SubBatch { failures_in_a_row: 0, ..sub_batch });
+                }
+                NextStep::Retry { positions, uses_retry, .. } => {
+                    let pause = backoff(&self.mapping.failures, sub_batch.failures_in_a_row);
+                    stack.push(SubBatch {
+                        records: self.finish_others(sub_batch.records, &positions),
+                        retries_used: sub_batch.retries_used + u32::from(uses_retry),
+                        failures_in_a_row: sub_batch.failures_in_a_row.saturating_add(1),
+                    });
+                    self.pause(pause).await;
+                }
+            }
+            if *self.stop.borrow() {
+                return;
+            }
+        }
+    }
+
+    async fn send(&self, batch: u64, attempt: u32, sub_batch: &SubBatch) -> NextStep {
+        let event = self.envelope.event(&sub_batch.records);
+        let json = event.to_json(TOMBSTONES);
+        let bytes = json.len();
+        let started = Instant::now();
+        let observation = self.invoker.invoke(json).await;
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let step = decide(&event, observation, sub_batch.retries_used, &self.mapping.failures);
+        let records = sub_batch.records.len();
+        self.count(&step, records);
+        let (failure, retried, given_up) = match &step {
+            NextStep::Done => (None, 0, 0),
+            NextStep::Retry { failure, positions, .. } => (Some(failure), positions.len(), 0),
+            NextStep::GiveUp { failure, positions } => (Some(failure), 0, positions.len()),
+            NextStep::Split { failure, .. } => (Some(failure), 0, 0),
+        };
+        let halved = matches!(step, NextStep::Split { .. }).then(|| "halved".to_owned());
+        let detail: Vec<_> = halved.into_iter().chain(failure.and_then(Failure::detail)).collect();
+        self.reporter.line(&Line::Invoked(InvocationLine {
+            function: self.mapping.function.clone(),
+            batch,
+            attempt,
+            records,
+            bytes,
+            offsets: ranges(&sub_batch.records),
+            duration_ms,
+            outcome: failure.map_or("done", Failure::name),
+            retried,
+            given_up,
+            detail: (!detail.is_empty()).then(|| detail.join("; ")),
+        }));
+        step
+    }
+
+    fn count(&self, step: &NextStep, records: usize) {
+        let failed = match step {
+            NextStep::Retry { failure: Failure::Unreachable(_), .. } => return,
+            NextStep::Done => 0,
+            NextStep::Retry { positions, .. } | NextStep::GiveUp { positions, .. } => positions.len(),
+            NextStep::Split { .. } => records,
+        };
+        self.metrics.update(|counts| {
+            counts.invocations += 1;
+            counts.invoked_event_count += records as u64;
+            counts.invoke_error_count += u64::from(failed > 0);
+            counts.failed_invoke_event_count += failed as u64;
+        });
+    }
+
+    /// Finishes all records but those at these positions, which it returns.
+    fn finish_others(&self, records: Vec<PolledRecord>, positions: &[usize]) -> Vec<PolledRecord> {
+        let (mut picked, mut others) = (Vec::with_capacity(positions.len()), Vec::new());
+        for (position, record) in records.into_iter().enumerate() {
+            if positions.binary_search(&position).is_ok() { picked.push(record) } else { others.push(record) }
+        }
+        self.finish(others, "done");
+        picked
+    }
+
+    fn finish(&self, records: Vec<PolledRecord>, outcome: &'static str) {
+        if records.is_empty() {
+            return;
+        }
+        if self.reporter.wants_records() {
+            for polled in &records {
+                let id = polled.record.id();
+                let (topic, partition, offset) = (id.topic.to_string(), id.partition, id.offset);
+                self.reporter.line(&Line::Record(RecordLine { topic, partition, offset, outcome }));
+            }
+        }
+        // Without a receiver the poller has ended, and nothing is committed any more.
+        let _ = self.progress.send(records.iter().map(|polled| polled.ticket).collect());
+    }
+
+    /// Gives up a record that is larger than the largest event.
+    pub(super) async fn give_up_oversize(self: Arc<Self>, record: PolledRecord) {
+        self.give_up(vec![record], GiveUpReason::PayloadTooLarge, 0).await;
+    }
+
+    /// Sends records to the destination, or drops them when there is none or it fails, as AWS does.
+    async fn give_up(&self, records: Vec<PolledRecord>, reason: GiveUpReason<'_>, invoke_count: u32) {
+        let count = records.len() as u64;
+        let given_up = GivenUp { records: &records, envelope: &self.envelope, reason, invoke_count };
+        let delivered = match &self.destination {
+            None => false,
+            Some(destination) => match destination.deliver(&given_up).await {
+                Ok(()) => true,
+                Err(error) => {
+                    self.metrics.update(|counts| counts.on_failure_destination_delivery_error_count += 1);
+                    tracing::error!(%error, records = count, "the on-failure destination failed; the records are dropped");
+                    false
+                }
+            },
+        };
+        self.metrics.update(|counts| match delivered {
+            true => counts.on_failure_destination_delivered_event_count += count,
+            false => counts.dropped_event_count += count,
+        });
+        self.finish(records, if delivered { "destination" } else { "dropped" });
+    }
+
+    async fn give_up_old(&self, records: &mut Vec<PolledRecord>, invoke_count: u32) {
+        let Some(max_age) = self.mapping.failures.max_record_age else { return };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let is_old = |polled: &PolledRecord| {
+            // A record without a timestamp has no age.
+            let written = polled.record.timestamp_ms().and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+            written.is_some_and(|written| now.saturating_sub(written) > max_age)
+        };
+        let old: Vec<_> = records.extract_if(.., |polled| is_old(polled)).collect();
+        if !old.is_empty() {
+            let offsets = ranges(&old);
+            tracing::warn!(offsets, max_age_s = max_age.as_secs(), "records are older than MaximumRecordAgeInSeconds");
+            self.give_up(old, GiveUpReason::RecordAgeExceeded, invoke_count).await;
+        }
+    }
+
+    async fn pause(&self, pause: Duration) {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            // An error means that the running mapping is gone, which is a request to stop as well.
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+}
+
+/// Doubles with every failure in a row up to the limit; the second half of the pause is random, so that mappings that
+/// failed together do not retry together. AWS documents neither.
+fn backoff(policy: &FailurePolicy, failures_in_a_row: u32) -> Duration {
+    let doubled = policy.backoff.saturating_mul(2_u32.saturating_pow(failures_in_a_row));
+    doubled.min(policy.max_backoff).mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
+/// `orders-0@5..9,orders-0@12,orders-3@7`: the unbroken runs of offsets, in the batch's order.
+fn ranges(records: &[PolledRecord]) -> String {
+    let mut runs: Vec<(i32, i64, i64)> = Vec::new();
+    for polled in records {
+        let (partition, offset) = (polled.record.partition(), polled.record.offset());
+        match runs.last_mut() {
+            Some((same, _, last)) if *same == partition && *last + 1 == offset => *last = offset,
+            _ => runs.push((partition, offset, offset)),
+        }
+    }
+    let topic = records.first().map(|polled| polled.record.topic()).unwrap_or_default();
+    let texts = runs.iter().map(|(partition, first, last)| {
+        let more = if first == last { String::new() } else { format!("..{last}") };
+        format!("{topic}-{partition}@{first}{more}")
+    });
+    texts.collect::<Vec<_>>().join(",")
+}

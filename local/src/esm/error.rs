@@ -1,0 +1,50 @@
+//! Why a mapping cannot run.
+
+use rdkafka::error::KafkaError;
+
+use super::destination::DestinationError;
+use super::invoke::InvokerError;
+
+/// Why a mapping cannot start, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum MappingError {
+    /// No brokers were named.
+    #[error("no brokers: give --bootstrap-servers HOST:PORT,... or Local.bootstrapServers")]
+    NoBrokers,
+    /// The brokers have no such topic.
+    #[error("topic `{topic}` does not exist on {brokers}: create it, or correct Topics (or the destination)")]
+    NoTopic {
+        /// The missing topic.
+        topic: String,
+        /// The brokers that were asked, `host:port,...`.
+        brokers: String,
+    },
+    /// No broker answered in time.
+    #[error("the brokers {brokers} do not answer: {cause}; check --bootstrap-servers and Local.kafkaOptions")]
+    Brokers {
+        /// The brokers that were asked, `host:port,...`.
+        brokers: String,
+        /// The last connection error, if there was one.
+        cause: String,
+    },
+    /// librdkafka rejects its settings.
+    #[error("the Kafka client cannot be created: {0}; check Local.kafkaOptions")]
+    Client(String),
+    /// The consumer group cannot be used.
+    #[error("the consumer group `{group}` cannot be read: {source}")]
+    Group {
+        /// The consumer group.
+        group: String,
+        /// The client's error.
+        source: KafkaError,
+    },
+    /// The HTTP client cannot be created.
+    #[error(transparent)]
+    Invoker(#[from] InvokerError),
+    /// The on-failure destination cannot be used.
+    #[error("the on-failure destination cannot be used: {0}")]
+    Destination(#[from] DestinationError),
+    /// A poller's task was cancelled or panicked.
+    #[error("a poller ended unexpectedly")]
+    Poller,
+}

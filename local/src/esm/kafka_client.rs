@@ -1,0 +1,85 @@
+//! librdkafka settings that all clients of a mapping share, and the context of clients that only ask or produce.
+
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaError;
+use rdkafka::statistics::Statistics;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::mapping::{Mapping, StartingPosition};
+
+/// Settings of every client of a mapping, whether or not it joins the consumer group.
+pub(super) fn client_config(mapping: &Mapping, bootstrap_servers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap_servers)
+        .set("group.id", &mapping.consumer_group)
+        // Offsets are committed by the poller alone, never past an unfinished record.
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set(
+            "auto.offset.reset",
+            match mapping.starting_position {
+                StartingPosition::TrimHorizon => "earliest",
+                // Starting offsets are committed before the group is joined; this only matters if they expire.
+                StartingPosition::Latest | StartingPosition::AtTimestamp(_) => "latest",
+            },
+        )
+        // The end of a partition is how `drain` knows that it has seen everything.
+        .set("enable.partition.eof", "true")
+        // A laptop waits for a record, not for a full fetch.
+        .set("fetch.wait.max.ms", "100")
+        .set("fetch.error.backoff.ms", "200")
+        .set("fetch.queue.backoff.ms", "50")
+        // A killed emulator's partitions are reassigned after this long; Apache Kafka allows no less by default.
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "1000")
+        .set("reconnect.backoff.max.ms", "1000")
+        .set("topic.metadata.refresh.interval.ms", "30000")
+        .set("allow.auto.create.topics", "false")
+        .set("log.connection.close", "false")
+        .set("client.id", "msk-local");
+    for (name, value) in &mapping.local.kafka_options {
+        config.set(name, value);
+    }
+    if config.get("group.protocol") == Some("consumer") {
+        // With KIP-848's protocol the broker decides these two, and librdkafka rejects them.
+        config.remove("session.timeout.ms").remove("heartbeat.interval.ms");
+    }
+    config
+}
+
+/// The context of clients whose errors already reach a caller: nothing is logged as a warning, and the last connection
+/// error is kept as the reason for a silence.
+#[derive(Default)]
+pub(super) struct QuietContext {
+    last_connection_error: Mutex<Option<String>>,
+}
+
+impl ClientContext for QuietContext {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(target: "librdkafka", facility, message);
+    }
+
+    fn stats(&self, _statistics: Statistics) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, reason, "client error");
+        // "All brokers are down" says less than what happened to one of them.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            let what = reason.split(" (after ").next().unwrap_or(reason);
+            *self.last_connection_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for QuietContext {}
+
+impl QuietContext {
+    pub(super) fn last_connection_error(&self) -> Option<String> {
+        self.last_connection_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,90 @@
+//! The event that a function is sent: what all events of a mapping share, the records, and the exact length of the JSON.
+
+use std::time::Instant;
+
+use msk_shared::event::{MSK_EVENT_SOURCE, MskEvent, Record, TombstoneStyle};
+
+use super::commit::DeliveryTicket;
+
+/// Largest event of a synchronous invocation in bytes (AWS Lambda quotas: 6 MB).
+pub const MAX_EVENT_BYTES: usize = 6_291_456;
+
+/// How null keys and values are written; AWS does not document it, and its toolkits accept this.
+pub(super) const TOMBSTONES: TombstoneStyle = TombstoneStyle::Omit;
+
+/// A record that was read and is not finished.
+#[derive(Debug, Clone)]
+pub(super) struct PolledRecord {
+    pub(super) record: Record,
+    pub(super) ticket: DeliveryTicket,
+    /// What the record adds to the event's JSON.
+    pub(super) json_bytes: usize,
+    pub(super) arrived: Instant,
+}
+
+impl PolledRecord {
+    /// Measures the record.
+    pub(super) fn new(record: Record, ticket: DeliveryTicket, arrived: Instant) -> Self {
+        let mut json = Vec::new();
+        record.write_json(&mut json, TOMBSTONES);
+        Self { record, ticket, json_bytes: json.len(), arrived }
+    }
+}
+
+/// The parts of an event that are the same for every batch of a mapping.
+#[derive(Debug, Clone)]
+pub(super) struct Envelope {
+    pub(super) event_source_arn: String,
+    pub(super) bootstrap_servers: String,
+    /// Length of an event without records.
+    pub(super) bytes: usize,
+}
+
+impl Envelope {
+    pub(super) fn new(event_source_arn: &str, bootstrap_servers: &str) -> Self {
+        let mut envelope = Self {
+            event_source_arn: event_source_arn.to_owned(),
+            bootstrap_servers: bootstrap_servers.to_owned(),
+            bytes: 0,
+        };
+        envelope.bytes = envelope.event([]).to_json(TOMBSTONES).len();
+        envelope
+    }
+
+    pub(super) fn event<'a>(&self, records: impl IntoIterator<Item = &'a PolledRecord>) -> MskEvent {
+        MskEvent {
+            event_source: Some(MSK_EVENT_SOURCE.to_owned()),
+            event_source_arn: Some(self.event_source_arn.clone()),
+            bootstrap_servers: Some(self.bootstrap_servers.clone()),
+            ..MskEvent::of(records.into_iter().map(|polled| polled.record.clone()))
+        }
+    }
+}
+
+/// The exact length of an event's JSON, kept up to date while records are added.
+pub(super) struct EventSize {
+    pub(super) bytes: usize,
+    partitions: usize,
+}
+
+impl EventSize {
+    pub(super) fn new(envelope: &Envelope) -> Self {
+        Self { bytes: envelope.bytes, partitions: 0 }
+    }
+
+    /// The length with one more record, the first of its partition or not.
+    pub(super) fn with(&self, polled: &PolledRecord, first_of_partition: bool) -> usize {
+        let group = if first_of_partition {
+            // `"<topic>-<partition>":[]`, and a comma before every group but the first.
+            polled.record.id().partition_name().len() + 5 + usize::from(self.partitions > 0)
+        } else {
+            1
+        };
+        self.bytes + group + polled.json_bytes
+    }
+
+    pub(super) fn add(&mut self, polled: &PolledRecord, first_of_partition: bool) {
+        self.bytes = self.with(polled, first_of_partition);
+        self.partitions += usize::from(first_of_partition);
+    }
+}
