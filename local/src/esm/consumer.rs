@@ -8,7 +8,7 @@ use msk_shared::event::{Header, Record, TimestampType};
 use rdkafka::Timestamp;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance, StreamConsumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::statistics::Statistics;
@@ -56,10 +56,17 @@ impl ClientContext for GroupContext {
 }
 
 impl ConsumerContext for GroupContext {
-    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let event = match rebalance {
             Rebalance::Assign(partitions) => GroupEvent::Assigned(numbers(partitions)),
-            Rebalance::Revoke(partitions) => GroupEvent::Revoked(numbers(partitions)),
+            Rebalance::Revoke(partitions) => {
+                // librdkafka keeps a pause when a partition is lost and comes back, and one that is resumed while its
+                // starting offset is looked up may never be read.
+                if let Err(error) = consumer.resume(partitions) {
+                    tracing::debug!(%error, "revoked partitions could not be resumed");
+                }
+                GroupEvent::Revoked(numbers(partitions))
+            }
             Rebalance::Error(error) => return tracing::warn!(%error, "the consumer group could not rebalance"),
         };
         // The poller is gone while the consumer closes.

@@ -1,7 +1,7 @@
 //! A poller: one member of the consumer group that turns records into batches, keeps at most five batches in flight and
 //! at most one per partition, and commits what is finished.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,7 @@ struct Partition {
     in_flight: usize,
     /// Every record so far has been polled.
     at_end: bool,
+    paused: bool,
 }
 
 /// One member of the consumer group.
@@ -53,9 +54,6 @@ pub(super) struct Poller {
     group_events: mpsc::UnboundedReceiver<GroupEvent>,
     progress: mpsc::UnboundedReceiver<Finished>,
     partitions: BTreeMap<i32, Partition>,
-    /// librdkafka keeps a pause when a partition is lost and comes back, so it is remembered here and not with the
-    /// partition.
-    paused: BTreeSet<i32>,
     batcher: Batcher,
     deliveries: JoinSet<()>,
     batches: u64,
@@ -86,7 +84,6 @@ impl Poller {
             group_events,
             progress,
             partitions: BTreeMap::new(),
-            paused: BTreeSet::new(),
             deliveries: JoinSet::new(),
             batches: 0,
             assignments: 0,
@@ -193,8 +190,8 @@ impl Poller {
         self.assignments += 1;
         for number in partitions {
             self.delivery.ownership.gained(*number, self.assignments);
-            let partition =
-                Partition { tracker: CommitTracker::new(*number, self.assignments), in_flight: 0, at_end: false };
+            let tracker = CommitTracker::new(*number, self.assignments);
+            let partition = Partition { tracker, in_flight: 0, at_end: false, paused: false };
             self.partitions.insert(*number, partition);
         }
         tracing::info!(topic = %self.topic, ?partitions, "partitions assigned");
@@ -312,10 +309,12 @@ impl Poller {
     /// Pauses partitions that have two batches waiting, and resumes them when less than one is left.
     fn pause_or_resume(&mut self) {
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
-        for number in self.partitions.keys() {
-            if self.batcher.is_full(*number) && self.paused.insert(*number) {
+        for (number, partition) in &mut self.partitions {
+            if !partition.paused && self.batcher.is_full(*number) {
+                partition.paused = true;
                 pause.add_partition(&self.topic, *number);
-            } else if self.batcher.has_room(*number) && self.paused.remove(number) {
+            } else if partition.paused && self.batcher.has_room(*number) {
+                partition.paused = false;
                 resume.add_partition(&self.topic, *number);
             }
         }
