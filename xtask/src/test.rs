@@ -114,7 +114,7 @@ fn run_one(stage: &Stage) -> Outcome {
 fn stage_list() -> String {
     let line = |stage: &Stage| {
         let when = if stage.on_demand { " [on demand]" } else { "" };
-        format!("  {:<16} {}{when} (at most {} s)", stage.name, stage.does, stage.budget)
+        format!("  {:<16} {}{when} (budget {} s)", stage.name, stage.does, stage.budget)
     };
     format!("Stages:\n{}", STAGES.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
