@@ -285,7 +285,7 @@ locals {
       metric    = "DestinationDeliveryFailures", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
     }
     failure-queue-not-empty = {
-      when      = startswith(local.failure_destination, "arn:"), severity = "ticket", runbook = "dead-letters", about = "Failed batches wait in the failure queue."
+      when      = local.failure_service == "sqs", severity = "ticket", runbook = "dead-letters", about = "Failed batches wait in the failure queue."
       namespace = "AWS/SQS", dimensions = { QueueName = reverse(split(":", local.failure_destination))[0] }
       metric    = "ApproximateNumberOfMessagesVisible", stat = "Maximum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
     }

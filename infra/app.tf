@@ -8,13 +8,13 @@ locals {
   metrics_namespace = local.name
 
   kafka_environment = merge(
-    { KAFKA_BOOTSTRAP_SERVERS = local.bootstrap_brokers_sasl_iam, KAFKA_AUTH = "iam" },
+    { KAFKA_BOOTSTRAP_SERVERS = local.bootstrap.kafka_iam, KAFKA_AUTH = "iam" },
     length(var.kafka_options) == 0 ? {} : { KAFKA_OPTIONS = jsonencode(var.kafka_options) },
   )
   common_environment = { LOG_LEVEL = var.log_level, METRICS_NAMESPACE = local.metrics_namespace }
 
   producer_environment = merge(local.common_environment, local.kafka_environment, {
-    TOPICS              = jsonencode({ for name, topic in local.produced_topics : name => { for key, value in topic.policy : key => value if value != null } })
+    TOPICS              = jsonencode({ for name, topic in local.produced_topics : name => { for key, value in merge(topic.policy, contains(local.compacted_topics, name) ? { key = "required" } : {}) : key => value if value != null } })
     DEFAULT_TOPIC       = coalesce(var.default_topic, sort(keys(local.produced_topics))[0])
     MAX_REQUEST_BYTES   = tostring(var.producer.max_request_bytes)
     MAX_RECORDS         = tostring(var.producer.max_records)
@@ -290,6 +290,8 @@ locals {
     metrics             = coalesce(var.consumer.event_source_metrics, ["EventCount", "ErrorCount", "KafkaMetrics"])
   } : null
 
+  # "sqs", "sns", "s3", or "" where nothing leaves the cluster.
+  failure_service     = startswith(local.failure_destination, "arn:") ? split(":", local.failure_destination)[2] : ""
   failure_destination = var.esm_mode == "on_demand" ? "none" : coalesce(var.consumer.failure_destination, var.consumer.dead_letter_topic == "" ? "none" : "dead_letter_topic")
 }
 

@@ -5,8 +5,13 @@
 # ----------------------------------------------------------------------------
 
 locals {
+  # Who leaves the VPC: on-demand pollers from every zone, the bastion from the first (it lives there).
+  leave_every_zone = var.esm_mode == "on_demand" && length(local.consumed_topics) > 0
+  leave_first_zone = var.enable_bastion && !var.bastion_public
+  single_nat       = coalesce(var.single_nat_gateway, !local.leave_every_zone)
+  has_nat          = !local.adopts_network && !var.use_vpc_endpoints && (var.single_nat_gateway != null || local.leave_every_zone || local.leave_first_zone)
   # Zone -> the zone whose gateway it uses.
-  nat_zones = local.adopts_network || var.use_vpc_endpoints ? {} : { for zone in local.zones : zone => var.single_nat_gateway ? local.zones[0] : zone }
+  nat_zones = local.has_nat ? { for zone in local.zones : zone => local.single_nat ? local.zones[0] : zone } : {}
 }
 
 resource "aws_eip" "nat" {
@@ -46,6 +51,9 @@ data "aws_ssm_parameter" "al2023" {
 
 locals {
   kafka_ui_port = 8080
+  # The bastion makes the password at its first boot, so that no state holds it.
+  kafka_ui_password_name = "/kafka-ui/${local.name}/password"
+  kafka_ui_password_arn  = "arn:${local.partition}:ssm:${var.region}:${local.account_id}:parameter${local.kafka_ui_password_name}"
 
   # Images of a private ECR registry need a login, and rights: account, region and repository of each. A token lives for
   # twelve hours, so the units log in each time they start. A minute at most: systemd fails a unit whose start takes longer, and the rest
@@ -65,11 +73,13 @@ locals {
   }
 
   bastion_setup = templatefile("${path.module}/templates/bastion.sh.tftpl", {
-    bootstrap_brokers = local.bootstrap_brokers_sasl_iam
+    bootstrap_brokers = local.bootstrap.kafka_iam
     cluster_name      = local.cluster_name
     kafka_ui_image    = var.bastion.kafka_ui_image_digest == null ? var.bastion.kafka_ui_image : "${replace(var.bastion.kafka_ui_image, "/:[^/:]*$/", "")}@${var.bastion.kafka_ui_image_digest}"
     kafka_ui_login    = local.bastion_logins.kafka_ui
     kafka_ui_port     = local.kafka_ui_port
+    kafka_ui_password = local.kafka_ui_password_name
+    key_arn           = aws_kms_key.this.arn
     read_only         = var.bastion.kafka_ui_read_only
     region            = var.region
   })
@@ -105,6 +115,9 @@ resource "aws_instance" "bastion" {
   }
 
   tags = { Name = "${local.name}-bastion" }
+
+  # Its first boot signs in to Systems Manager and keeps the password there.
+  depends_on = [aws_iam_role_policy.bastion_session_manager, aws_route.nat]
 
   lifecycle {
     ignore_changes = [ami] # a newer image must not replace the host unasked: taint it when you want one

@@ -30,12 +30,13 @@ locals {
       },
       {
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
-        Sid       = "CloudWatchLogsOfThisAccount"
+        Sid       = "LogGroupsOfThisDeployment"
         Effect    = "Allow"
         Principal = { Service = "logs.${var.region}.${local.dns_suffix}" }
         Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
         Resource  = "*"
-        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:*" } }
+        # This deployment's groups, whatever service's name stands before its own.
+        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = [for end in ["", "-*"] : "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:/aws/*/${local.name}${end}"] } }
       },
       {
         # Alarms and Prometheus alerts reach an encrypted topic only if they may use its key.
@@ -49,12 +50,15 @@ locals {
     ]
   }
 
+  # MSK and API Gateway write through CloudWatch's log delivery, which adds each group to one resource policy of the
+  # account that holds 5,120 characters, but for groups under /aws/vendedlogs/.
+  # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-infrastructure-CWL.html
   log_groups = {
     for name, group in {
-      brokers  = { name = "/aws/msk/${local.name}", when = !local.adopts_cluster }
+      brokers  = { name = "/aws/vendedlogs/msk/${local.name}", when = !local.adopts_cluster }
       producer = { name = "/aws/lambda/${local.name}-producer", when = true }
       consumer = { name = "/aws/lambda/${local.name}-consumer", when = true }
-      api      = { name = "/aws/apigateway/${local.name}", when = true }
+      api      = { name = "/aws/vendedlogs/apigateway/${local.name}", when = true }
       flow_log = { name = "/aws/vpc/${local.name}", when = !local.adopts_network }
     } : name => group.name if group.when
   }
@@ -66,4 +70,8 @@ resource "aws_cloudwatch_log_group" "this" {
   name              = each.value
   retention_in_days = var.log_retention_days
   kms_key_id        = aws_kms_key.this.arn
+
+  lifecycle {
+    create_before_destroy = true # whoever writes to it moves to the new name first
+  }
 }

@@ -27,11 +27,23 @@ resource "aws_iam_role_policy" "flow_log" {
   role = aws_iam_role.flow_log[0].id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Effect   = "Allow"
-      Action   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
-      Resource = "${aws_cloudwatch_log_group.this["flow_log"].arn}:*"
-    }]
+    Statement = [
+      {
+        Sid      = "Write"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
+        Resource = "${aws_cloudwatch_log_group.this["flow_log"].arn}:*"
+      },
+      {
+        # AWS's list has it too, and CloudWatch checks it without one group. CreateLogGroup, which is in the list as well,
+        # would only make a group without key and retention where ours is missing.
+        # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
+        Sid      = "Find"
+        Effect   = "Allow"
+        Action   = ["logs:DescribeLogGroups"]
+        Resource = "*"
+      },
+    ]
   })
 }
 
@@ -110,9 +122,10 @@ locals {
         Resource = local.cluster_arn
       },
       {
-        Sid      = "Connect"
-        Effect   = "Allow"
-        Action   = concat(["kafka-cluster:Connect"], length(local.dead_letter_topics) > 0 ? ["kafka-cluster:WriteDataIdempotently"] : [], local.failure_destination == "dead_letter_topic" ? ["kafka-cluster:DescribeCluster"] : [])
+        Sid    = "Connect"
+        Effect = "Allow"
+        # DescribeClusterDynamicConfiguration is in AWS's own policies for such mappings; it only reads.
+        Action   = concat(["kafka-cluster:Connect", "kafka-cluster:DescribeClusterDynamicConfiguration"], length(local.dead_letter_topics) > 0 ? ["kafka-cluster:WriteDataIdempotently"] : [], local.failure_destination == "dead_letter_topic" ? ["kafka-cluster:DescribeCluster"] : [])
         Resource = local.cluster_arn
       },
     ],
@@ -137,11 +150,18 @@ locals {
       Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"]
       Resource = [for name in sort(distinct(values(local.dead_letter_topics))) : "${local.topic_arn_prefix}${name}"]
     }],
-    !startswith(local.failure_destination, "arn:") ? [] : [{
-      Sid      = "MappingReportsFailures"
-      Effect   = "Allow"
-      Action   = ["sqs:SendMessage"]
-      Resource = local.failure_destination
+    # https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure.html
+    [for service, it in {
+      sqs = { actions = ["sqs:SendMessage"], resources = [local.failure_destination] }
+      sns = { actions = ["sns:Publish"], resources = [local.failure_destination] }
+      s3  = { actions = ["s3:ListBucket", "s3:PutObject"], resources = [local.failure_destination, "${local.failure_destination}/*"] }
+    } : { Sid = "MappingReportsFailures", Effect = "Allow", Action = it.actions, Resource = it.resources } if service == local.failure_service],
+    var.consumer.failure_destination_kms_key_arn == null ? [] : [{
+      Sid       = "MappingEncryptsFailures"
+      Effect    = "Allow"
+      Action    = concat(local.failure_service == "s3" ? [] : ["kms:Decrypt"], ["kms:GenerateDataKey"])
+      Resource  = var.consumer.failure_destination_kms_key_arn
+      Condition = { StringEquals = { "kms:ViaService" = "${local.failure_service}.${var.region}.${local.dns_suffix}" } }
     }],
   )
 }
@@ -192,11 +212,42 @@ resource "aws_iam_role" "bastion" {
   })
 }
 
-resource "aws_iam_role_policy_attachment" "bastion_session_manager" {
+# What Session Manager's agent needs. AWS's AmazonSSMManagedInstanceCore also reads every parameter of the account.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+resource "aws_iam_role_policy" "bastion_session_manager" {
   count = var.enable_bastion ? 1 : 0
 
-  role       = aws_iam_role.bastion[0].name
-  policy_arn = "arn:${local.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"
+  name = "session-manager"
+  role = aws_iam_role.bastion[0].id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid    = "Sessions"
+        Effect = "Allow"
+        Action = [
+          "ssm:UpdateInstanceInformation",
+          "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel",
+          "ec2messages:AcknowledgeMessage", "ec2messages:DeleteMessage", "ec2messages:FailMessage", "ec2messages:GetEndpoint", "ec2messages:GetMessages", "ec2messages:SendReply",
+        ]
+        Resource = "*"
+      },
+      {
+        Sid      = "KeepTheKafkaUiPassword"
+        Effect   = "Allow"
+        Action   = ["ssm:PutParameter"]
+        Resource = local.kafka_ui_password_arn
+      },
+      {
+        # https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
+        Sid       = "EncryptIt"
+        Effect    = "Allow"
+        Action    = ["kms:Encrypt"]
+        Resource  = aws_kms_key.this.arn
+        Condition = { StringEquals = { "kms:EncryptionContext:PARAMETER_ARN" = local.kafka_ui_password_arn } }
+      },
+    ]
+  })
 }
 
 resource "aws_iam_role_policy" "bastion_kafka" {

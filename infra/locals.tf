@@ -75,6 +75,8 @@ locals {
     { from = "scraper", to = "brokers", port = "node_exporter", when = var.metrics_backend == "amp" },
     # On-demand pollers call Lambda and STS themselves; provisioned ones do not.
     { from = "brokers", to = local.has_endpoints ? "endpoints" : "internet", port = "https", when = var.esm_mode == "on_demand" },
+    # Failed batches leave from the pollers' place; a network of your own has its way out or its endpoints.
+    { from = "brokers", to = local.adopts_network ? "internet" : local.failure_service == "s3" ? "s3" : "endpoints", port = "https", when = local.failure_service != "" },
     { from = "bastion", to = local.has_endpoints ? "endpoints" : "internet", port = "https", when = var.enable_bastion },
     { from = "bastion", to = "s3", port = "https", when = var.enable_bastion && local.has_endpoints },
   ]
@@ -89,7 +91,7 @@ locals {
       clients   = { when = true, description = "Attach this to other Kafka clients in the VPC" }
       bastion   = { when = var.enable_bastion, description = "Bastion" }
       scraper   = { when = var.metrics_backend == "amp", description = "Prometheus scraper" }
-      endpoints = { when = local.has_endpoints, description = "VPC endpoints" }
+      endpoints = { when = length(local.endpoint_services) > 0, description = "VPC endpoints" }
     } : name => group.description if group.when
   }
 
@@ -123,15 +125,27 @@ locals {
   is_express           = startswith(local.broker_instance_type, "express.")
   is_burstable         = startswith(local.broker_instance_type, "kafka.t3.")
 
-  cluster_name               = local.adopts_cluster ? var.existing_cluster.name : local.name
-  cluster_arn                = local.adopts_cluster ? data.aws_msk_cluster.existing[0].arn : aws_msk_cluster.this[0].arn
-  bootstrap_brokers_sasl_iam = local.adopts_cluster ? data.aws_msk_cluster.existing[0].bootstrap_brokers_sasl_iam : aws_msk_cluster.this[0].bootstrap_brokers_sasl_iam
-  bootstrap_brokers_tls      = local.adopts_cluster ? data.aws_msk_cluster.existing[0].bootstrap_brokers_tls : aws_msk_cluster.this[0].bootstrap_brokers_tls
+  cluster_name = local.adopts_cluster ? var.existing_cluster.name : local.name
+  cluster_arn  = local.adopts_cluster ? data.aws_msk_cluster.existing[0].arn : aws_msk_cluster.this[0].arn
+
+  # MSK answers with three brokers of any number of them, other ones each time
+  # (https://github.com/hashicorp/terraform-provider-aws/issues/35696): used as it is, above three brokers every plan would
+  # change the functions and replace the bastion. Only the domain in it stays:
+  # b-5.NAME.abc123.c2.kafka.REGION.amazonaws.com:9098,... -> NAME.abc123.c2.kafka.REGION.amazonaws.com
+  bootstrap_answer = local.adopts_cluster ? data.aws_msk_cluster.existing[0].bootstrap_brokers_sasl_iam : aws_msk_cluster.this[0].bootstrap_brokers_sasl_iam
+  broker_domain    = replace(local.bootstrap_answer, "/^[^.]*\\.([^:,]*).*$/", "$1")
+  # The first three stand in three zones, and stay when brokers are added; a client learns of the others from any of them.
+  bootstrap_hosts = [for id in range(1, min(3, local.broker_count) + 1) : "b-${id}.${local.broker_domain}"]
+  bootstrap       = { for name in ["kafka_iam", "kafka_scram", "kafka_tls"] : name => join(",", [for host in local.bootstrap_hosts : "${host}:${local.ports[name].port}"]) }
 
   # arn:aws:kafka:REGION:ACCOUNT:cluster/NAME/UUID names its topics and groups as ...:topic/NAME/UUID/TOPIC.
   # https://docs.aws.amazon.com/msk/latest/developerguide/kafka-actions.html
   topic_arn_prefix = "${replace(local.cluster_arn, ":cluster/", ":topic/")}/"
   group_arn_prefix = "${replace(local.cluster_arn, ":cluster/", ":group/")}/"
+
+  # Who authenticates with SCRAM or a certificate falls under Kafka's ACLs; who uses IAM does not:
+  # https://docs.aws.amazon.com/msk/latest/developerguide/msk-acls.html
+  acls_decide = var.client_authentication.scram || length(var.client_authentication.certificate_authority_arns) > 0
 
   # --- Regions that lack something ---------------------------------------------------------------------------------------
 
@@ -176,6 +190,8 @@ locals {
     { "num.partitions" = 6, "log.retention.ms" = 604800000 },
     var.server_properties,
     { "auto.create.topics.enable" = false },
+    # MSK's default is true: every SCRAM user and every certificate could read, write and delete every topic without an ACL.
+    local.acls_decide ? { "allow.everyone.if.no.acl.found" = false } : {},
     { for key, value in local.ha_server_properties : key => value if !local.is_express || contains(local.express_server_properties, key) },
   )
 

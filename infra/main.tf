@@ -96,6 +96,9 @@ resource "aws_flow_log" "this" {
   iam_role_arn    = aws_iam_role.flow_log[0].arn
   log_destination = aws_cloudwatch_log_group.this["flow_log"].arn
   tags            = { Name = local.name }
+
+  # A flow log that starts without its rights says "Access error" in the console, and nothing anywhere else.
+  depends_on = [aws_iam_role_policy.flow_log]
 }
 
 # ----------------------------------------------------------------------------
@@ -103,31 +106,26 @@ resource "aws_flow_log" "this" {
 # ----------------------------------------------------------------------------
 
 locals {
-  endpoint_services = toset(!local.has_endpoints ? [] : concat(
-    ["lambda", "sts", "logs"],
-    var.enable_bastion ? ["ssm", "ssmmessages", "ec2messages", "ecr.api", "ecr.dkr"] : [],
-    var.enable_bastion && var.metrics_backend == "bastion" ? ["aps-workspaces"] : [],
+  # Lambda delivers to a queue, a topic or a bucket through an endpoint in the cluster's VPC.
+  # https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure.html
+  endpoint_services = toset(local.adopts_network ? [] : concat(
+    var.use_vpc_endpoints ? ["lambda", "sts", "logs"] : [],
+    var.use_vpc_endpoints && var.enable_bastion ? ["ssm", "ssmmessages", "ec2messages", "ecr.api", "ecr.dkr"] : [],
+    var.use_vpc_endpoints && var.enable_bastion && var.metrics_backend == "bastion" ? ["aps-workspaces"] : [],
+    contains(["sqs", "sns"], local.failure_service) ? [local.failure_service] : [],
   ))
-}
+  has_s3_endpoint = !local.adopts_network && (var.use_vpc_endpoints || local.failure_service == "s3")
 
-# Looked up, because the names differ in China.
-data "aws_vpc_endpoint_service" "interface" {
-  for_each     = local.endpoint_services
-  service      = each.key
-  service_type = "Interface"
-}
-
-data "aws_vpc_endpoint_service" "s3" {
-  count        = local.has_endpoints ? 1 : 0
-  service      = "s3"
-  service_type = "Gateway"
+  # In China the names of some begin with cn.com.amazonaws; the provider's data source puts com.amazonaws before all.
+  # Read on 2026-11-28 from VPC_ENDPOINT_SERVICE_EXCEPTIONS in https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/aws-ec2/lib/vpc-endpoint.ts
+  endpoint_services_of_china = ["ecr.api", "ecr.dkr", "lambda", "sqs", "sts"]
 }
 
 resource "aws_vpc_endpoint" "interface" {
   for_each = local.endpoint_services
 
   vpc_id              = local.vpc_id
-  service_name        = data.aws_vpc_endpoint_service.interface[each.key].service_name
+  service_name        = "${startswith(var.region, "cn-") && contains(local.endpoint_services_of_china, each.key) ? "cn." : ""}com.amazonaws.${var.region}.${each.key}"
   vpc_endpoint_type   = "Interface"
   private_dns_enabled = true
   subnet_ids          = local.private_subnet_ids
@@ -137,10 +135,10 @@ resource "aws_vpc_endpoint" "interface" {
 
 # Free of charge; the bastion's packages and ECR's image layers come from S3.
 resource "aws_vpc_endpoint" "s3" {
-  count = local.has_endpoints ? 1 : 0
+  count = local.has_s3_endpoint ? 1 : 0
 
   vpc_id            = local.vpc_id
-  service_name      = data.aws_vpc_endpoint_service.s3[0].service_name
+  service_name      = "com.amazonaws.${var.region}.s3"
   vpc_endpoint_type = "Gateway"
   route_table_ids   = [for table in aws_route_table.private : table.id]
   tags              = { Name = "${local.name}-s3" }

@@ -4,10 +4,7 @@
 locals {
   has_prometheus = var.metrics_backend != "none"
 
-  # b-1.NAME.abc123.c2.kafka.REGION.amazonaws.com:9098,... -> NAME.abc123.c2.kafka.REGION.amazonaws.com
-  broker_host   = split(":", split(",", local.bootstrap_brokers_sasl_iam)[0])[0]
-  broker_domain = join(".", slice(split(".", local.broker_host), 1, length(split(".", local.broker_host))))
-  broker_hosts  = [for id in local.broker_ids : "b-${id}.${local.broker_domain}"]
+  broker_hosts = [for id in local.broker_ids : "b-${id}.${local.broker_domain}"]
 
   # KRaft controllers have a JMX exporter too, under names that only `aws kafka list-nodes` tells.
   scrape_targets = [

@@ -1,6 +1,14 @@
 # What the guides and other stacks use.
 
 locals {
+  # The token's header only where there is a token: curl signs an empty header and does not send it, which is a 403.
+  publish_example = join(" ", concat(
+    ["curl --fail-with-body -X POST '${local.api_endpoint}/messages'"],
+    var.api.authorization == "AWS_IAM" ? ["--aws-sigv4 'aws:amz:${var.region}:execute-api' --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" $${AWS_SESSION_TOKEN:+-H \"x-amz-security-token: $AWS_SESSION_TOKEN\"}"] : [],
+    var.api.authorization == "JWT" ? ["-H \"authorization: Bearer $TOKEN\""] : [],
+    ["-H 'content-type: application/json' -d '{\"hello\":\"world\"}'"],
+  ))
+
   api_endpoint = var.api.domain == null ? aws_apigatewayv2_api.this.api_endpoint : "https://${var.api.domain.name}"
 }
 
@@ -11,17 +19,32 @@ output "cluster_arn" {
 
 output "bootstrap_brokers_sasl_iam" {
   description = "Bootstrap servers for clients that use IAM (port 9098); what the functions use."
-  value       = local.bootstrap_brokers_sasl_iam
+  value       = local.bootstrap.kafka_iam
+}
+
+output "bootstrap_brokers_sasl_scram" {
+  description = "Bootstrap servers for clients that use SCRAM (port 9096); null unless client_authentication.scram."
+  value       = var.client_authentication.scram ? local.bootstrap.kafka_scram : null
 }
 
 output "bootstrap_brokers_tls" {
-  description = "Bootstrap servers for clients with TLS certificates (port 9094); empty unless client_authentication names certificate authorities."
-  value       = local.bootstrap_brokers_tls
+  description = "Bootstrap servers for clients with TLS certificates (port 9094); null unless client_authentication names certificate authorities."
+  value       = length(var.client_authentication.certificate_authority_arns) > 0 ? local.bootstrap.kafka_tls : null
 }
 
 output "client_security_group_id" {
   description = "Attach this security group to other Kafka clients in the VPC; it may reach the brokers."
   value       = aws_security_group.this["clients"].id
+}
+
+output "api_id" {
+  description = "Id of the HTTP API, as CloudWatch's dimension ApiId has it."
+  value       = aws_apigatewayv2_api.this.id
+}
+
+output "api_domain_target" {
+  description = "What the custom domain's DNS record must point to when api.domain has no hosted_zone_id: a name (CNAME), or its zone for an alias record; null without a domain."
+  value       = one([for domain in aws_apigatewayv2_domain_name.this : { name = domain.domain_name_configuration[0].target_domain_name, hosted_zone_id = domain.domain_name_configuration[0].hosted_zone_id }])
 }
 
 output "api_endpoint" {
@@ -30,13 +53,8 @@ output "api_endpoint" {
 }
 
 output "publish_example" {
-  description = "A command that publishes one message. With AWS_IAM it signs with the credentials in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; with JWT it takes the token from TOKEN."
-  value = join(" ", concat(
-    ["curl --fail-with-body -X POST '${local.api_endpoint}/messages'"],
-    var.api.authorization == "AWS_IAM" ? ["--aws-sigv4 'aws:amz:${var.region}:execute-api' --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" -H \"x-amz-security-token: $AWS_SESSION_TOKEN\""] : [],
-    var.api.authorization == "JWT" ? ["-H \"authorization: Bearer $TOKEN\""] : [],
-    ["-H 'content-type: application/json' -d '{\"hello\":\"world\"}'"],
-  ))
+  description = "A command that publishes one message. With AWS_IAM it signs with the credentials in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where there is one, AWS_SESSION_TOKEN (curl 7.88 or newer); with JWT it takes the token from TOKEN."
+  value       = local.publish_example
 }
 
 output "producer_function_name" {
@@ -60,8 +78,13 @@ output "bastion_public_ip" {
 }
 
 output "kafka_ui_command" {
-  description = "Forwards Kafka-UI to http://localhost:8080 while it runs; null without a bastion."
+  description = "Forwards Kafka-UI to http://localhost:8080 while it runs; null without a bastion. Sign in as admin with the password of kafka_ui_password_command."
   value       = var.enable_bastion ? "aws ssm start-session --region ${var.region} --target ${aws_instance.bastion[0].id} --document-name AWS-StartPortForwardingSession --parameters '{\"portNumber\":[\"${local.kafka_ui_port}\"],\"localPortNumber\":[\"${local.kafka_ui_port}\"]}'" : null
+}
+
+output "kafka_ui_password_command" {
+  description = "Prints the password of Kafka-UI's user admin, which each new bastion makes anew; null without a bastion."
+  value       = var.enable_bastion ? "aws ssm get-parameter --region ${var.region} --name ${local.kafka_ui_password_name} --with-decryption --query Parameter.Value --output text" : null
 }
 
 # ----------------------------------------------------------------------------

@@ -15,10 +15,36 @@ locals {
     for name, topic in var.topics : name => local.dead_letter_names[name] if topic.dead_letter && !contains(values(local.dead_letter_names), name)
   })
 
+  # Kafka refuses records without a key on a compacted topic, so the producer asks for one. A topic follows the cluster's
+  # log.cleanup.policy where it says nothing itself.
+  cleanup_policies = { for name, topic in var.topics : name => lookup(topic.config, "cleanup.policy", lookup(var.server_properties, "log.cleanup.policy", "delete")) }
+  compacted_topics = [for name, policy in local.cleanup_policies : name if contains([for word in split(",", policy) : lower(trimspace(word))], "compact")]
+
+  # The largest record of each topic, in bytes. Kafka's default; on Express brokers, whose default AWS does not state, more
+  # than any event of Lambda's 6 MB can hold.
+  default_max_message_bytes = local.is_express ? 8388608 : 1048588
+  max_message_bytes = { for name, topic in var.topics : name =>
+    try(tonumber(lookup(topic.config, "max.message.bytes", lookup(var.server_properties, "message.max.bytes", "none"))), local.default_max_message_bytes)
+  }
+  # What its dead letter may need. The consumer adds headers: names, place and an error of 1 KiB, together below 16 KiB.
+  # Lambda writes a JSON document instead: the value in base64 (4/3 of it), the key once more, headers as lists of numbers
+  # (up to four times), and metadata; twice the record holds that while headers are a quarter of it or less.
+  # https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure-destination.html
+  dead_letter_bytes = { for source, bytes in local.max_message_bytes : source =>
+    local.is_express && bytes == local.default_max_message_bytes ? bytes :
+    max(1048588, local.failure_destination == "dead_letter_topic" ? 2 * bytes + 65536 : bytes + 16384)
+  }
+  # Name of a dead-letter topic -> what the largest of its sources needs.
+  dead_letter_topic_bytes = { for name in distinct(values(local.kept_dead_letter_topics)) : name =>
+    max([for source, of in local.kept_dead_letter_topics : local.dead_letter_bytes[source] if of == name]...)
+  }
+  # Never compacted, whatever the cluster's default: letters without a key would be refused, and others overwrite each other.
+  dead_letter_settings = { for name, bytes in local.dead_letter_topic_bytes : name => { "cleanup.policy" = "delete", "max.message.bytes" = tostring(bytes) } }
+
   # Dead letters wait two weeks for a human. A topic given in var.topics keeps its own settings.
   all_topics = merge(
-    { for source, name in local.kept_dead_letter_topics : name => { partitions = var.topics[source].partitions, config = { "retention.ms" = "1209600000" } }... },
-    { for name, topic in var.topics : name => [{ partitions = topic.partitions, config = topic.config }] },
+    { for source, name in local.kept_dead_letter_topics : name => { partitions = var.topics[source].partitions, config = merge(local.dead_letter_settings[name], { "retention.ms" = "1209600000" }) }... },
+    { for name, topic in var.topics : name => [{ partitions = topic.partitions, config = merge(lookup(local.dead_letter_settings, name, {}), topic.config) }] },
   )
 }
 
@@ -35,5 +61,15 @@ resource "aws_msk_topic" "this" {
 
   lifecycle {
     prevent_destroy = true # its records go with it
+
+    precondition {
+      condition     = !contains(keys(local.dead_letter_settings), each.key) || !strcontains(lower(each.value[0].config["cleanup.policy"]), "compact")
+      error_message = "${each.key} holds dead letters and must not be compacted: letters without a key would be refused, and later ones overwrite earlier ones. Remove cleanup.policy from its config in topics."
+    }
+
+    precondition {
+      condition     = !contains(keys(local.dead_letter_settings), each.key) || try(tonumber(each.value[0].config["max.message.bytes"]) >= local.dead_letter_topic_bytes[each.key], false)
+      error_message = "${each.key} holds dead letters of up to ${lookup(local.dead_letter_topic_bytes, each.key, 0)} bytes, more than the max.message.bytes in its config in topics: raise it, or remove it, and it follows."
+    }
   }
 }

@@ -129,7 +129,7 @@ variable "producer" {
 }
 
 variable "consumer" {
-  description = "The consumer function and its event source mapping, in one object so that the two cannot disagree. An empty dead_letter_topic means that none is used: a bad record is then retried until the mapping gives up; the topics stay (topics' dead_letter says whether they exist). The last block needs esm_mode = provisioned."
+  description = "The consumer function and its event source mapping, in one object so that the two cannot disagree. An empty dead_letter_topic means that none is used: a bad record is then retried until the mapping gives up; the topics stay (topics' dead_letter says whether they exist). The last block needs esm_mode = provisioned. failure_destination: dead_letter_topic, none, or the ARN of an SQS queue, an SNS topic or an S3 bucket, with failure_destination_kms_key_arn where it is encrypted with a key of yours; its VPC endpoint is made here, in existing_network it is yours to make."
   type = object({
     memory_mb            = optional(number, 512)
     timeout_seconds      = optional(number, 60)
@@ -144,13 +144,14 @@ variable "consumer" {
     filters              = optional(list(string), [])
     enabled              = optional(bool, true)
 
-    minimum_pollers      = optional(number)
-    maximum_pollers      = optional(number)
-    maximum_retries      = optional(number)
-    maximum_age_seconds  = optional(number)
-    bisect_on_error      = optional(bool)
-    failure_destination  = optional(string)
-    event_source_metrics = optional(list(string))
+    minimum_pollers                 = optional(number)
+    maximum_pollers                 = optional(number)
+    maximum_retries                 = optional(number)
+    maximum_age_seconds             = optional(number)
+    bisect_on_error                 = optional(bool)
+    failure_destination             = optional(string)
+    failure_destination_kms_key_arn = optional(string)
+    event_source_metrics            = optional(list(string))
   })
   default  = {}
   nullable = false
@@ -254,8 +255,19 @@ variable "consumer" {
   }
 
   validation {
-    condition     = var.consumer.failure_destination == null || contains(["dead_letter_topic", "none"], coalesce(var.consumer.failure_destination, "-")) || can(regex("^arn:aws[a-z-]*:sqs:[a-z0-9-]+:[0-9]{12}:[a-zA-Z0-9_-]+$", var.consumer.failure_destination))
-    error_message = "consumer.failure_destination must be dead_letter_topic, none, or the ARN of a standard SQS queue."
+    condition     = var.consumer.failure_destination == null || contains(["dead_letter_topic", "none"], coalesce(var.consumer.failure_destination, "-")) || can(regex("^arn:aws[a-z-]*:(s(qs|ns):[a-z0-9-]+:[0-9]{12}:[a-zA-Z0-9_-]+|s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])$", var.consumer.failure_destination))
+    error_message = "consumer.failure_destination must be dead_letter_topic, none, or the ARN of a standard SQS queue, a standard SNS topic or an S3 bucket (which alone keeps the records themselves)."
+  }
+
+  validation {
+    # The endpoint that is made for it serves its own region.
+    condition     = var.existing_network != null || !can(regex("^arn:[^:]+:s(qs|ns):", var.consumer.failure_destination)) || try(split(":", var.consumer.failure_destination)[3], "") == var.region
+    error_message = "consumer.failure_destination must be in ${var.region}: Lambda reaches it through a VPC endpoint, which serves its own region."
+  }
+
+  validation {
+    condition     = var.consumer.failure_destination_kms_key_arn == null || (startswith(coalesce(var.consumer.failure_destination, "-"), "arn:") && can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/", var.consumer.failure_destination_kms_key_arn)))
+    error_message = "consumer.failure_destination_kms_key_arn must be the ARN of the KMS key (arn:aws:kms:...:key/...) of a failure_destination that is an SQS queue, an SNS topic or an S3 bucket; leave it out where the destination has no key of your own."
   }
 
   validation {
@@ -360,17 +372,23 @@ variable "enable_bastion" {
 }
 
 variable "bastion" {
-  description = "The bastion's size and its software. kafka_ui_image: with use_vpc_endpoints, one in a private ECR registry of this region. kafka_ui_image_digest pins the image to exact bytes (recommended; docs/04_KAFKA_UI.md shows how to look it up). key_name is only for a public bastion."
+  description = "The bastion's size (2 GiB of memory at least) and its software. Kafka-UI changes nothing unless kafka_ui_read_only = false. kafka_ui_image: with use_vpc_endpoints, one in a private ECR registry of this region. kafka_ui_image_digest pins the image to exact bytes (recommended; docs/04_KAFKA_UI.md shows how to look it up). key_name is only for a public bastion."
   type = object({
     instance_type         = optional(string, "t4g.small")
     volume_gib            = optional(number, 30)
     kafka_ui_image        = optional(string, "ghcr.io/kafbat/kafka-ui:v1.5.0")
     kafka_ui_image_digest = optional(string)
-    kafka_ui_read_only    = optional(bool, false)
+    kafka_ui_read_only    = optional(bool, true)
     key_name              = optional(string)
   })
   default  = {}
   nullable = false
+
+  validation {
+    # Kafka-UI may take 768 MiB, Prometheus on the bastion 512, the Kafka command line 256, beside Docker and the system.
+    condition     = !can(regex("\\.(nano|micro)$", var.bastion.instance_type))
+    error_message = "bastion.instance_type must have 2 GiB of memory or more, such as t4g.small: with less, Kafka-UI and the Kafka command line end for want of memory."
+  }
 
   validation {
     condition     = var.bastion.kafka_ui_image_digest == null || can(regex("^sha256:[0-9a-f]{64}$", var.bastion.kafka_ui_image_digest))

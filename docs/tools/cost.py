@@ -65,7 +65,9 @@ def network(book, settings):
         services = 3 + (5 if settings["enable_bastion"] else 0)
         yield "VPC endpoints", book.usd("endpoint_hour", services * ZONES * book.hours), ["endpoint_hour"]
         return
-    gateways = 1 if settings["single_nat_gateway"] else ZONES
+    # As `nat_zones` in infra/bastion.tf: on-demand pollers leave from every zone, the bastion from one.
+    single = settings["single_nat_gateway"] if settings["single_nat_gateway"] is not None else settings["esm_mode"] != "on_demand"
+    gateways = 1 if single else ZONES
     hours = gateways * book.hours
     cost = book.usd("nat_hour", hours) + book.usd("public_ipv4", hours) + book.usd("nat_gb", book.assumed["nat_gb"])
     yield "NAT gateways", cost, ["nat_hour", "public_ipv4", "nat_gb"]

@@ -19,7 +19,7 @@ metrics_backend = "none"
 # No pollers of its own: they are billed by the hour.
 esm_mode = "on_demand"
 
-bastion            = { instance_type = "t4g.micro", volume_gib = 16 }
+bastion            = { volume_gib = 16 }
 log_retention_days = 7
 
 topics = {

@@ -8,7 +8,6 @@ tags   = { Environment = "production", Owner = "messaging", DataClass = "confide
 
 # Named, so that a zone that AWS adds or that your account sees first never moves anything.
 availability_zones = ["us-east-1a", "us-east-1b", "us-east-1c"]
-single_nat_gateway = false
 
 # Every role is held inside this policy.
 permissions_boundary_arn = "arn:aws:iam::123456789012:policy/service-boundary"
@@ -44,7 +43,7 @@ producer = { memory_mb = 1024, provisioned_concurrency = 2 }
 api = { authorization = "AWS_IAM", throttling_rate_limit = 1000, throttling_burst_limit = 2000 }
 
 # Private, reached through Session Manager. Set kafka_ui_image_digest to the bytes that you have looked at.
-bastion = { instance_type = "t4g.small", kafka_ui_read_only = true }
+bastion = { instance_type = "t4g.small" }
 
 metrics_backend        = "amp"
 enable_managed_grafana = true

@@ -116,7 +116,7 @@ run "producer_environment" {
 
   assert {
     condition = aws_lambda_function.producer.environment[0].variables == tomap({
-      KAFKA_BOOTSTRAP_SERVERS = aws_msk_cluster.this[0].bootstrap_brokers_sasl_iam
+      KAFKA_BOOTSTRAP_SERVERS = "b-1.msk.kafka.us-east-1.amazonaws.com:9098,b-2.msk.kafka.us-east-1.amazonaws.com:9098,b-3.msk.kafka.us-east-1.amazonaws.com:9098"
       KAFKA_AUTH              = "iam"
       KAFKA_OPTIONS           = "{\"metadata.max.age.ms\":\"60000\"}"
       TOPICS                  = "{\"orders\":{\"formats\":[\"json\"],\"key\":\"required\",\"max_record_bytes\":65536},\"payments\":{}}"
@@ -267,7 +267,7 @@ run "outputs_that_guides_and_other_stacks_use" {
   command = plan
 
   assert {
-    condition     = output.cluster_arn == aws_msk_cluster.this[0].arn && output.bootstrap_brokers_sasl_iam == aws_msk_cluster.this[0].bootstrap_brokers_sasl_iam && output.bootstrap_brokers_tls == aws_msk_cluster.this[0].bootstrap_brokers_tls
+    condition     = output.cluster_arn == aws_msk_cluster.this[0].arn && output.bootstrap_brokers_sasl_iam == "b-1.msk.kafka.us-east-1.amazonaws.com:9098,b-2.msk.kafka.us-east-1.amazonaws.com:9098,b-3.msk.kafka.us-east-1.amazonaws.com:9098" && output.bootstrap_brokers_tls == null && output.bootstrap_brokers_sasl_scram == null
     error_message = "The cluster's outputs must be the cluster's."
   }
   assert {
@@ -284,7 +284,7 @@ run "publish_example_signs" {
   command = plan
 
   assert {
-    condition     = strcontains(output.publish_example, "--aws-sigv4 'aws:amz:us-east-1:execute-api'") && strcontains(output.publish_example, "/messages'") && strcontains(output.publish_example, "x-amz-security-token")
+    condition     = strcontains(output.publish_example, "--aws-sigv4 'aws:amz:us-east-1:execute-api'") && strcontains(output.publish_example, "/messages'") && strcontains(output.publish_example, " $${AWS_SESSION_TOKEN:+-H \"x-amz-security-token: $AWS_SESSION_TOKEN\"}")
     error_message = "The example must work with temporary credentials."
   }
 }
@@ -393,7 +393,7 @@ run "consumer_environment" {
 
   assert {
     condition = aws_lambda_function.consumer.environment[0].variables == tomap({
-      KAFKA_BOOTSTRAP_SERVERS    = aws_msk_cluster.this[0].bootstrap_brokers_sasl_iam
+      KAFKA_BOOTSTRAP_SERVERS    = "b-1.msk.kafka.us-east-1.amazonaws.com:9098,b-2.msk.kafka.us-east-1.amazonaws.com:9098,b-3.msk.kafka.us-east-1.amazonaws.com:9098"
       KAFKA_AUTH                 = "iam"
       DEAD_LETTER                = "kafka:{topic}.dlq"
       REPORT_BATCH_ITEM_FAILURES = "false"

@@ -238,7 +238,7 @@ run "express_leaves_storage_and_replication_to_aws" {
     error_message = "Express brokers take the settings of AWS's list only; reads from the same zone are among them."
   }
   assert {
-    condition     = length(setsubtract(flatten([for topic in aws_msk_topic.this : keys(jsondecode(topic.configs))]), ["retention.ms"])) == 0
+    condition     = length(setsubtract(flatten([for topic in aws_msk_topic.this : keys(jsondecode(topic.configs))]), ["cleanup.policy", "max.message.bytes", "retention.ms"])) == 0
     error_message = "Topics on Express brokers take the settings of AWS's list only."
   }
   assert {
@@ -370,6 +370,24 @@ run "logs_are_kept_and_encrypted" {
     condition     = alltrue([for group in concat(values(aws_cloudwatch_log_group.this), aws_cloudwatch_log_group.prometheus) : group.retention_in_days == 365 && group.kms_key_id == aws_kms_key.this.arn])
     error_message = "Every log group must have a retention and the key."
   }
+  assert {
+    condition     = alltrue([for name in ["api", "brokers"] : startswith(aws_cloudwatch_log_group.this[name].name, "/aws/vendedlogs/")])
+    error_message = "Log delivery adds every other group to a resource policy of the account that is soon full."
+  }
+  assert {
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+    condition = alltrue([for group in concat(values(aws_cloudwatch_log_group.this), aws_cloudwatch_log_group.prometheus) : anytrue([
+      for pattern in flatten([for statement in jsondecode(aws_kms_key.this.policy).Statement : try(statement.Condition.ArnLike["kms:EncryptionContext:aws:logs:arn"], [])]) :
+      can(regex("^${replace(replace(pattern, ".", "\\."), "*", ".*")}$", "arn:aws:logs:us-east-1:123456789012:log-group:${group.name}"))
+    ])])
+    error_message = "CloudWatch Logs must be let to the key for each of these groups."
+  }
+  assert {
+    condition = !anytrue([for pattern in flatten([for statement in jsondecode(aws_kms_key.this.policy).Statement : try(statement.Condition.ArnLike["kms:EncryptionContext:aws:logs:arn"], [])]) :
+      can(regex("^${replace(replace(pattern, ".", "\\."), "*", ".*")}$", "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/somebody-elses"))
+    ])
+    error_message = "Nobody else's log groups may use the key."
+  }
 }
 
 run "an_existing_cluster_is_adopted" {
@@ -406,7 +424,7 @@ run "an_existing_cluster_is_adopted" {
     error_message = "The adopted brokers' security group must let the functions in."
   }
   assert {
-    condition     = aws_lambda_function.producer.environment[0].variables.KAFKA_BOOTSTRAP_SERVERS == data.aws_msk_cluster.existing[0].bootstrap_brokers_sasl_iam
+    condition     = aws_lambda_function.producer.environment[0].variables.KAFKA_BOOTSTRAP_SERVERS == "b-1.adopted.kafka.us-east-1.amazonaws.com:9098,b-2.adopted.kafka.us-east-1.amazonaws.com:9098,b-3.adopted.kafka.us-east-1.amazonaws.com:9098"
     error_message = "The functions must be given the adopted cluster's brokers."
   }
 }

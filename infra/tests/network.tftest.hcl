@@ -95,6 +95,65 @@ run "a_nat_gateway_per_zone" {
   }
 }
 
+run "one_nat_gateway_for_the_bastion_alone" {
+  command = plan
+
+  variables {
+    esm_mode = "provisioned"
+  }
+
+  assert {
+    condition     = length(aws_nat_gateway.this) == 1 && length(aws_route.nat) == 3
+    error_message = "Pollers of their own need no NAT: one gateway serves the bastion."
+  }
+}
+
+run "no_nat_gateway_for_nobody" {
+  command = plan
+
+  variables {
+    esm_mode       = "provisioned"
+    enable_bastion = false
+  }
+
+  assert {
+    condition     = length(aws_nat_gateway.this) == 0 && length(aws_route.nat) == 0 && length(aws_eip.nat) == 0
+    error_message = "Nothing leaves the VPC, so nothing is paid for it."
+  }
+}
+
+run "a_nat_gateway_per_zone_when_asked" {
+  command = plan
+
+  variables {
+    esm_mode           = "provisioned"
+    single_nat_gateway = false
+  }
+
+  assert {
+    condition     = length(aws_nat_gateway.this) == 3
+    error_message = "What is asked for is made."
+  }
+}
+
+run "endpoints_in_china_have_their_own_names" {
+  command = plan
+
+  variables {
+    region            = "cn-northwest-1"
+    use_vpc_endpoints = true
+    metrics_backend   = "none"
+    bastion           = { kafka_ui_image = "123456789012.dkr.ecr.cn-northwest-1.amazonaws.com.cn/kafka-ui:v1.5.0" }
+  }
+
+  assert {
+    condition = { for key, endpoint in aws_vpc_endpoint.interface : key => trimsuffix(endpoint.service_name, "amazonaws.cn-northwest-1.${key}") } == {
+      "ec2messages" = "com.", "ecr.api" = "cn.com.", "ecr.dkr" = "cn.com.", "lambda" = "cn.com.", "logs" = "com.", "ssm" = "com.", "ssmmessages" = "com.", "sts" = "cn.com."
+    } && aws_vpc_endpoint.s3[0].service_name == "com.amazonaws.cn-northwest-1.s3"
+    error_message = "In China some services' endpoints begin with cn.com.amazonaws, others do not."
+  }
+}
+
 run "one_nat_gateway_when_asked" {
   command = plan
 
@@ -121,6 +180,10 @@ run "endpoints_instead_of_nat" {
     error_message = "With endpoints there must be no NAT gateway."
   }
   assert {
+    condition     = alltrue([for key, endpoint in aws_vpc_endpoint.interface : endpoint.service_name == "com.amazonaws.us-east-1.${key}"]) && aws_vpc_endpoint.s3[0].service_name == "com.amazonaws.us-east-1.s3"
+    error_message = "Each endpoint must name its service."
+  }
+  assert {
     condition     = length(setsubtract(["lambda", "sts", "logs", "ssm", "ssmmessages", "ecr.api", "ecr.dkr"], keys(aws_vpc_endpoint.interface))) == 0 && length(aws_vpc_endpoint.s3) == 1
     error_message = "The pollers need Lambda and STS, the bastion Systems Manager, ECR and S3."
   }
@@ -140,6 +203,13 @@ run "traffic_is_recorded" {
   assert {
     condition     = aws_flow_log.this[0].traffic_type == "ALL"
     error_message = "Flow logs must record accepted and refused traffic."
+  }
+  assert {
+    condition = jsonencode([for statement in jsondecode(aws_iam_role_policy.flow_log[0].policy).Statement : [statement.Action, statement.Resource]]) == jsonencode([
+      [["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"], "${aws_cloudwatch_log_group.this["flow_log"].arn}:*"],
+      [["logs:DescribeLogGroups"], "*"],
+    ])
+    error_message = "With less a flow log says Access error, and no line comes."
   }
 }
 
@@ -169,10 +239,10 @@ run "bastion_is_hardened" {
   }
   assert {
     condition     = strcontains(local.bastion_setup, "SERVER_ADDRESS=127.0.0.1") && strcontains(local.bastion_setup, "ghcr.io/kafbat/kafka-ui") && !strcontains(local.bastion_setup, "provectus")
-    error_message = "Kafka-UI is kafbat's, and has no login: it must listen on loopback only."
+    error_message = "Kafka-UI is kafbat's, and must listen on loopback only."
   }
   assert {
-    condition     = strcontains(local.bastion_setup, "/etc/kafka-iam.properties") && strcontains(local.bastion_setup, "sasl.mechanism=AWS_MSK_IAM") && strcontains(local.bastion_setup, aws_msk_cluster.this[0].bootstrap_brokers_sasl_iam)
+    condition     = strcontains(local.bastion_setup, "/etc/kafka-iam.properties") && strcontains(local.bastion_setup, "sasl.mechanism=AWS_MSK_IAM") && strcontains(local.bastion_setup, local.bootstrap.kafka_iam)
     error_message = "The Kafka command line on the bastion must be ready for IAM and know the brokers."
   }
 }

@@ -556,3 +556,13 @@ run "adopted_subnets_in_two_zones" {
 
   expect_failures = [aws_msk_cluster.this[0]]
 }
+
+run "name_that_ec2_refuses" {
+  command = plan
+
+  variables {
+    name = "sg-orders"
+  }
+
+  expect_failures = [var.name]
+}

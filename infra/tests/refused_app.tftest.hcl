@@ -466,7 +466,7 @@ run "failure_destination_of_another_kind" {
 
   variables {
     esm_mode = "provisioned"
-    consumer = { failure_destination = "arn:aws:sns:us-east-1:123456789012:failures" }
+    consumer = { failure_destination = "arn:aws:sqs:us-east-1:123456789012:failures.fifo" }
   }
 
   expect_failures = [var.consumer]

@@ -37,7 +37,7 @@ run "consumer_role_exact_actions" {
   assert {
     condition = jsonencode({ for statement in jsondecode(aws_iam_role_policy.consumer.policy).Statement : statement.Sid => sort(flatten([statement.Action])) if !startswith(flatten([statement.Action])[0], "ec2:") }) == jsonencode({
       MappingFindsTheBrokers = ["kafka:DescribeCluster", "kafka:DescribeClusterV2", "kafka:GetBootstrapBrokers"]
-      Connect                = ["kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"]
+      Connect                = ["kafka-cluster:Connect", "kafka-cluster:DescribeClusterDynamicConfiguration", "kafka-cluster:WriteDataIdempotently"]
       ReadTheConsumedTopics  = ["kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"]
       OwnConsumerGroups      = ["kafka-cluster:AlterGroup", "kafka-cluster:DescribeGroup"]
       WriteTheDeadLetters    = ["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"]
@@ -80,14 +80,14 @@ run "no_action_and_no_resource_for_everything" {
   command = plan
 
   assert {
-    condition = alltrue(flatten([for policy in [aws_iam_role_policy.producer.policy, aws_iam_role_policy.consumer.policy, aws_iam_role_policy.bastion_kafka[0].policy, aws_iam_role_policy.flow_log[0].policy] :
+    condition = alltrue(flatten([for policy in [aws_iam_role_policy.producer.policy, aws_iam_role_policy.consumer.policy, aws_iam_role_policy.bastion_kafka[0].policy, aws_iam_role_policy.bastion_session_manager[0].policy, aws_iam_role_policy.flow_log[0].policy] :
     [for statement in jsondecode(policy).Statement : [for action in flatten([statement.Action]) : !strcontains(action, "*")]]]))
     error_message = "No action may contain a star."
   }
   assert {
     condition = alltrue(flatten([for policy in [aws_iam_role_policy.producer.policy, aws_iam_role_policy.consumer.policy, aws_iam_role_policy.bastion_kafka[0].policy, aws_iam_role_policy.flow_log[0].policy] :
-    [for statement in jsondecode(policy).Statement : alltrue([for action in flatten([statement.Action]) : can(regex("^(ec2:(Create|Delete|Describe)|xray:Put)", action))]) if contains(flatten([statement.Resource]), "*")]]))
-    error_message = "Only network interfaces and traces, which AWS checks without a resource, may say Resource *."
+    [for statement in jsondecode(policy).Statement : alltrue([for action in flatten([statement.Action]) : can(regex("^(ec2:(Create|Delete|Describe)|xray:Put|logs:DescribeLogGroups$)", action))]) if contains(flatten([statement.Resource]), "*")]]))
+    error_message = "Only network interfaces, traces and the list of log groups, which AWS checks without a resource, may say Resource *."
   }
 }
 
@@ -138,7 +138,7 @@ run "other_partitions_get_their_own_names" {
   }
 
   assert {
-    condition     = aws_iam_role_policy_attachment.bastion_session_manager[0].policy_arn == "arn:aws-cn:iam::aws:policy/AmazonSSMManagedInstanceCore"
+    condition     = strcontains(aws_iam_role_policy.bastion_session_manager[0].policy, "arn:aws-cn:ssm:cn-north-1:123456789012:parameter/kafka-ui/")
     error_message = "ARNs must be in the account's partition."
   }
   assert {

@@ -16,14 +16,10 @@ mock_data "aws_ssm_parameter" {
   defaults = { insecure_value = "ami-0123456789abcdef0" }
 }
 
-mock_data "aws_vpc_endpoint_service" {
-  defaults = { service_name = "com.amazonaws.us-east-1.service" }
-}
-
 mock_data "aws_msk_cluster" {
   defaults = {
     arn                        = "arn:aws:kafka:us-east-1:123456789012:cluster/adopted/11111111-2222-3333-4444-555555555555-6"
-    bootstrap_brokers_sasl_iam = "b-1.adopted.kafka.us-east-1.amazonaws.com:9098,b-2.adopted.kafka.us-east-1.amazonaws.com:9098"
+    bootstrap_brokers_sasl_iam = "b-2.adopted.kafka.us-east-1.amazonaws.com:9098,b-1.adopted.kafka.us-east-1.amazonaws.com:9098"
     bootstrap_brokers_tls      = ""
     number_of_broker_nodes     = 3
     broker_node_group_info     = [{ instance_type = "kafka.m5.large" }]
@@ -33,7 +29,7 @@ mock_data "aws_msk_cluster" {
 mock_resource "aws_msk_cluster" {
   defaults = {
     arn                        = "arn:aws:kafka:us-east-1:123456789012:cluster/msk-ha-cluster/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee-1"
-    bootstrap_brokers_sasl_iam = "b-1.msk.kafka.us-east-1.amazonaws.com:9098,b-2.msk.kafka.us-east-1.amazonaws.com:9098,b-3.msk.kafka.us-east-1.amazonaws.com:9098"
+    bootstrap_brokers_sasl_iam = "b-3.msk.kafka.us-east-1.amazonaws.com:9098,b-1.msk.kafka.us-east-1.amazonaws.com:9098,b-2.msk.kafka.us-east-1.amazonaws.com:9098"
     bootstrap_brokers_tls      = ""
   }
 }

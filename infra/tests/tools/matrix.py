@@ -66,6 +66,14 @@ CHOICES = {
         "consumer": '{ failure_destination = "arn:aws:sqs:us-east-1:123456789012:failures" }',
         "esm_mode": '"provisioned"',
     },
+    "failures_to_a_topic": {
+        "consumer": '{ failure_destination = "arn:aws:sns:us-east-1:123456789012:failures", failure_destination_kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/failures" }',
+        "esm_mode": '"provisioned"',
+    },
+    "failures_to_a_bucket": {
+        "consumer": '{ failure_destination = "arn:aws:s3:::failures", failure_destination_kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/failures" }',
+        "esm_mode": '"provisioned"',
+    },
     "ordering_key": {"consumer": '{ ordering = "key", concurrency = 64 }'},
     "ordering_none": {"consumer": '{ ordering = "none" }'},
     "compatibility_confluent": {"producer": '{ compatibility = "confluent" }'},
@@ -179,7 +187,7 @@ ASSERTS_OF_EXAMPLES = """
   }
   assert {
     condition = output.characters.example_production == {
-      instance_type = "kafka.m7g.xlarge", nat_gateways = 3, pollers = 2, prometheus = 1, authorization = "AWS_IAM", log_retention_days = 400, boundary = true, paged = true
+      instance_type = "kafka.m7g.xlarge", nat_gateways = 1, pollers = 2, prometheus = 1, authorization = "AWS_IAM", log_retention_days = 400, boundary = true, paged = true
     }
     error_message = "examples/production.tfvars must be the strict set: ${jsonencode(output.characters.example_production)}."
   }

@@ -129,8 +129,51 @@ def rules(plan):
     for action in ("AlterCluster", "AlterClusterDynamicConfiguration"):
         if plan.policies.get("bastion") and not may(plan, "bastion", f"kafka-cluster:{action}", plan.cluster):
             yield f"the bastion cannot {action}: partitions cannot be moved from there"
+    yield from failure_rules(plan)
+    yield from parameter_rules(plan)
     yield from other_cluster_rules(plan)
     yield from everywhere_rules(plan)
+
+
+# What delivers a failed batch to each service, and on what: https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure.html
+DELIVERIES = {"sqs": [("sqs:SendMessage", "")], "sns": [("sns:Publish", "")], "s3": [("s3:ListBucket", ""), ("s3:PutObject", "/a-document")]}
+
+
+def failure_rules(plan):
+    """The mapping delivers failed batches to the destination that is set, with its key, and to none other."""
+    destination, key = plan.rendered["failures"], plan.rendered["failures_key"]
+    service = destination.split(":")[2] if destination.startswith("arn:") else None
+    for name, requests in DELIVERIES.items():
+        other = "arn:aws:s3:::somebody-elses" if name == "s3" else f"arn:aws:{name}:us-east-1:123456789012:somebody-elses"
+        for action, suffix in requests:
+            if name == service and not may(plan, "consumer", action, destination + suffix):
+                yield f"failed batches cannot be delivered: no {action} on {destination}"
+            if may(plan, "consumer", action, other + suffix):
+                yield f"the consumer can {action} elsewhere"
+    for action in ["kms:GenerateDataKey"] + (["kms:Decrypt"] if service in ("sqs", "sns") else []):
+        if key and not may(plan, "consumer", action, key, {"kms:ViaService": f"{service}.{plan.rendered['region']}.amazonaws.com"}):
+            yield f"failed batches cannot be encrypted: no {action}"
+        if may(plan, "consumer", action, key or plan.rendered["key_arn"]):
+            yield f"the consumer's code can {action} by itself"
+
+
+def parameter_rules(plan):
+    """Whoever opens a session on the bastion holds its role: it must not read the account's parameters."""
+    if not plan.policies.get("bastion"):
+        return
+    prefix = f"arn:aws:ssm:{plan.rendered['region']}:123456789012:parameter"
+    for action in ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "ssm:PutParameter"):
+        if may(plan, "bastion", action, f"{prefix}/somebody-elses"):
+            yield f"the bastion can {action} on every parameter of the account"
+    for action in ("ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:OpenDataChannel"):
+        if not may(plan, "bastion", action, "*"):
+            yield f"no session can be opened on the bastion: no {action}"
+    name = plan.rendered["producer_environment"]["METRICS_NAMESPACE"]
+    own = f"{prefix}/kafka-ui/{name}/password"
+    if not may(plan, "bastion", "ssm:PutParameter", own) or not may(plan, "bastion", "kms:Encrypt", plan.rendered["key_arn"], {"kms:EncryptionContext:PARAMETER_ARN": own}):
+        yield "the bastion cannot keep Kafka-UI's password"
+    if may(plan, "bastion", "kms:Encrypt", plan.rendered["key_arn"]) or may(plan, "bastion", "kms:Decrypt", plan.rendered["key_arn"]):
+        yield "the bastion can use the key for more than Kafka-UI's password"
 
 
 def other_cluster_rules(plan):

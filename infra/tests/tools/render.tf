@@ -8,6 +8,11 @@ output "rendered" {
     consumed_topics = sort(keys(local.consumed_topics))
     dead_letters    = sort(distinct(values(local.dead_letter_topics)))
     consumer_groups = sort(distinct(values(local.consumer_groups)))
+    failures        = local.failure_destination
+    failures_key    = var.consumer.failure_destination_kms_key_arn
+    key_arn         = aws_kms_key.this.arn
+    publish_example = local.publish_example
+    authorization   = var.api.authorization
 
     routes               = sort(keys(aws_apigatewayv2_route.this))
     producer_environment = aws_lambda_function.producer.environment[0].variables
@@ -47,7 +52,7 @@ output "rendered" {
     policies = { for role, policies in {
       producer = [aws_iam_role_policy.producer.policy]
       consumer = [aws_iam_role_policy.consumer.policy]
-      bastion  = concat(aws_iam_role_policy.bastion_kafka[*].policy, aws_iam_role_policy.bastion_metrics[*].policy, aws_iam_role_policy.bastion_images[*].policy)
+      bastion  = concat(aws_iam_role_policy.bastion_kafka[*].policy, aws_iam_role_policy.bastion_metrics[*].policy, aws_iam_role_policy.bastion_images[*].policy, aws_iam_role_policy.bastion_session_manager[*].policy)
       flow_log = aws_iam_role_policy.flow_log[*].policy
       grafana  = aws_iam_role_policy.grafana[*].policy
     } : role => [for policy in policies : jsondecode(policy)] }

@@ -104,6 +104,24 @@ def partitions(folder):
                 yield f"{path.name}:{number}: an ARN with a fixed partition; use local.partition"
 
 
+def bootstrap_servers(folder):
+    """MSK names other brokers each time it is asked, so its answer is read in one place, which keeps the domain alone."""
+    for path in sorted(folder.glob("*.tf")):
+        for number, line in enumerate(without_comments(path.read_text(encoding="utf-8")).splitlines(), 1):
+            if re.search(r"\.bootstrap_brokers_", line) and not (path.name == "locals.tf" and line.strip().startswith("bootstrap_answer ")):
+                yield f"{path.name}:{number}: bootstrap_brokers_... names other brokers each time; use local.bootstrap"
+
+
+def log_groups_of_the_guides(infra):
+    """A log group that a guide tells to read is one that is made."""
+    text = "".join((infra / file).read_text(encoding="utf-8") for file in ("encryption.tf", "monitoring.tf"))
+    made = {name.replace("${local.name}", "NAME") for name in re.findall(r'"(/aws/[^"]+)"', text)}
+    for path in sorted((infra.parent / "docs").glob("*.md")):
+        for name in re.findall(r"/aws/(?:msk|apigateway|vpc|lambda|vendedlogs)/[A-Za-z0-9_/$\{\}-]*", path.read_text(encoding="utf-8")):
+            if "NAME" in name and re.sub(r"\$\{?NAME\}?", "NAME", name) not in made:
+                yield f"{path.name}: no log group is called {name}"
+
+
 def stacks(infra):
     """This stack, and the one that fills Grafana."""
     return [infra, infra / "grafana"]
@@ -114,7 +132,7 @@ def problems(infra):
     for stack in stacks(infra):
         for check in (tests_mock, inputs, partitions):
             yield from check(stack)
-    for check in (tests_elsewhere, mocks_cover_every_type, protected):
+    for check in (tests_elsewhere, mocks_cover_every_type, protected, bootstrap_servers, log_groups_of_the_guides):
         yield from check(infra)
 
 

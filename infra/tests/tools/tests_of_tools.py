@@ -15,7 +15,7 @@ import mutations
 import policies
 import rendered
 import static
-from tests_of_bastion import TestsOfBastion  # noqa: F401 (unittest.main finds it here)
+from tests_of_bastion import TestsOfBastion, TestsOfKafkaUi  # noqa: F401 (unittest.main finds them here)
 
 INFRA = pathlib.Path(__file__).resolve().parents[2]
 MOCKED = """mock_provider "aws" {

@@ -8,14 +8,14 @@ use super::machine::{Machine, ProgramAnswer};
 use super::report::Line;
 use super::settings::{Settings, whole_number};
 
-/// Availability zones. Each has a private subnet and, without `single_nat_gateway`, a NAT gateway.
+/// Availability zones. Each has a private subnet, and a NAT gateway where on-demand pollers leave.
 const ZONES: u64 = 3;
 /// Executions that Lambda keeps for functions that reserve none.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html>
 const UNRESERVED: u64 = 100;
 /// The member of the answer to `aws lambda get-account-settings`.
 const FREE_EXECUTIONS: &str = "AccountLimit.UnreservedConcurrentExecutions";
-/// Partitions of a topic by default, as in `infra/variables.tf`.
+/// Partitions of a topic by default, as in `infra/variables-cluster.tf`.
 pub(super) const PARTITIONS: u64 = 6;
 
 /// The most executions that producer and consumer reserve. They follow from MSK's connection limits; `infra/locals.tf` has
@@ -49,11 +49,21 @@ pub(super) fn lines(settings: &Settings, free: Option<u64>) -> Vec<Line> {
         lines.push(line.with("aws ec2 describe-vpcs --query 'length(Vpcs)'"));
     }
     if own_network && !settings.flag("use_vpc_endpoints") {
-        let gateways = if settings.flag("single_nat_gateway") { 1 } else { ZONES };
+        let gateways = gateways(settings);
         let line = Line::look("addresses", format!("Elastic IPs: {gateways} more for NAT; a region has 5 at first"));
         lines.push(line.with("aws ec2 describe-addresses --query 'length(Addresses)'"));
     }
     lines
+}
+
+/// NAT gateways, as `infra/bastion.tf` derives them: on-demand pollers leave from every zone, the bastion from one.
+fn gateways(settings: &Settings) -> u64 {
+    match settings.value("single_nat_gateway").and_then(Value::as_bool) {
+        Some(true) => 1,
+        Some(false) => ZONES,
+        None if settings.text("esm_mode") == "on_demand" && consumed_partitions(settings) > 0 => ZONES,
+        None => u64::from(settings.flag("enable_bastion") && !settings.flag("bastion_public")),
+    }
 }
 
 fn concurrency(settings: &Settings, free: Option<u64>) -> Line {

@@ -39,7 +39,7 @@ impl Place {
 
     fn empty() -> Self {
         let place = Self { folder: TempDir::new().unwrap(), environment: Vec::new() };
-        for file in ["variables.tf", "variables-app.tf", "versions.tf"] {
+        for file in ["variables.tf", "variables-cluster.tf", "variables-app.tf", "versions.tf"] {
             let text = fs::read_to_string(workspace::root().join("infra").join(file)).unwrap();
             place.write(&format!("infra/{file}"), &text);
         }
@@ -337,6 +337,9 @@ fn quotas_follow_from_the_settings() {
     assert_says(&report, "Lambda: 20 + 18 reserved");
     assert_says(&report, "look addresses Elastic IPs: 1 more");
 
+    place.write("infra/terraform.tfvars", format!("{GOOD}esm_mode = \"provisioned\""));
+    assert_says(&place.report(), "look addresses 1 Elastic IP more");
+
     place.write(
         "infra/terraform.tfvars",
         format!("{GOOD}broker_instance_type = \"kafka.t3.small\"\nuse_vpc_endpoints = true"),
@@ -380,7 +383,7 @@ fn the_figures_are_those_of_the_configuration() {
     let sentence = format!("{producer} and {consumer} (t3.small: {small} and {smallest})");
     assert!(text("locals.tf").contains(&sentence), "infra/locals.tf does not say {sentence:?}");
     let default = format!("partitions = optional(number, {})", quotas::PARTITIONS);
-    assert!(text("variables.tf").contains(&default), "infra/variables.tf does not say {default:?}");
+    assert!(text("variables-cluster.tf").contains(&default), "infra/variables-cluster.tf does not say {default:?}");
 }
 
 /// `docs/02_TERRAFORM_DEPLOY.md` shows what a newcomer sees first.

@@ -54,6 +54,7 @@ pub(super) fn run() -> Result<()> {
 
     let data = workspace::root().join("infra/tests/data");
     process::run(&mut tool(&infra, "rendered.py", &[&outputs, &data.join("functions.json")]))?;
+    process::run(&mut tool(&infra, "signed_calls.py", &[&outputs, &copy.path().join("docs")]))?;
     process::run(&mut tool(&infra, "policies.py", &[&outputs, &data.join("who-may-do-what.md")]))
 }
 

@@ -35,7 +35,7 @@ fn the_profiles_of_the_cost_table_are_those_deployed() {
 #[test]
 fn the_assumed_sizes_are_the_defaults_of_the_configuration() {
     let prices: Value = serde_json::from_str(&read("docs/tools/prices.json")).expect("docs/tools/prices.json is JSON");
-    let types = read("infra/variables.tf") + &read("infra/variables-app.tf");
+    let types = read("infra/variables.tf") + &read("infra/variables-cluster.tf") + &read("infra/variables-app.tf");
     let members =
         [("size_gib", "storage_gib"), ("volume_gib", "bastion_volume_gib"), ("instance_type", "bastion_instance_type")];
     for (member, assumption) in members {
