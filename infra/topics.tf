@@ -31,8 +31,7 @@ locals {
   # (up to four times), and metadata; twice the record holds that while headers are a quarter of it or less.
   # https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure-destination.html
   dead_letter_bytes = { for source, bytes in local.max_message_bytes : source =>
-    local.is_express && bytes == local.default_max_message_bytes ? bytes :
-    max(1048588, local.failure_destination == "dead_letter_topic" ? 2 * bytes + 65536 : bytes + 16384)
+    local.is_express && bytes == local.default_max_message_bytes ? bytes : max(1048588, local.failure_destination == "dead_letter_topic" ? 2 * bytes + 65536 : bytes + 16384)
   }
   # Name of a dead-letter topic -> what the largest of its sources needs.
   dead_letter_topic_bytes = { for name in distinct(values(local.kept_dead_letter_topics)) : name =>
@@ -63,7 +62,7 @@ resource "aws_msk_topic" "this" {
     prevent_destroy = true # its records go with it
 
     precondition {
-      condition     = !contains(keys(local.dead_letter_settings), each.key) || !strcontains(lower(each.value[0].config["cleanup.policy"]), "compact")
+      condition     = !contains(keys(local.dead_letter_settings), each.key) || !strcontains(lower(try(each.value[0].config["cleanup.policy"], "delete")), "compact")
       error_message = "${each.key} holds dead letters and must not be compacted: letters without a key would be refused, and later ones overwrite earlier ones. Remove cleanup.policy from its config in topics."
     }
 
