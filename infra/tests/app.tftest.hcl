@@ -379,7 +379,7 @@ run "failures_to_a_queue" {
     error_message = "The mapping must report to the queue given."
   }
   assert {
-    condition     = [for statement in jsondecode(aws_iam_role_policy.consumer.policy).Statement : statement.Resource if statement.Sid == "MappingReportsFailures"] == ["arn:aws:sqs:us-east-1:123456789012:failures"]
+    condition     = flatten([for statement in jsondecode(aws_iam_role_policy.consumer.policy).Statement : statement.Resource if statement.Sid == "MappingReportsFailures"]) == ["arn:aws:sqs:us-east-1:123456789012:failures"]
     error_message = "The role must allow that one queue."
   }
 }
