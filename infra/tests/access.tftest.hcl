@@ -69,7 +69,6 @@ run "tls_clients_need_acls" {
   variables {
     broker_type           = "express"
     client_authentication = { certificate_authority_arns = ["arn:aws:acm-pca:us-east-1:123456789012:certificate-authority/00000000-1111-2222-3333-444444444444"] }
-    server_properties     = { "allow.everyone.if.no.acl.found" = "false" }
   }
 
   assert {
