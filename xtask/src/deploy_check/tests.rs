@@ -338,7 +338,7 @@ fn quotas_follow_from_the_settings() {
     assert_says(&report, "look addresses Elastic IPs: 1 more");
 
     place.write("infra/terraform.tfvars", format!("{GOOD}esm_mode = \"provisioned\""));
-    assert_says(&place.report(), "look addresses 1 Elastic IP more");
+    assert_says(&place.report(), "look addresses Elastic IPs: 1 more");
 
     place.write(
         "infra/terraform.tfvars",
