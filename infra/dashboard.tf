@@ -116,7 +116,7 @@ locals {
   dashboard_widgets = concat(
     [{
       type       = "alarm", x = 0, y = 0, width = 24, height = local.dashboard_top
-      properties = { title = "Is anything wrong?", alarms = concat([aws_cloudwatch_composite_alarm.cluster_unhealthy.arn, aws_cloudwatch_composite_alarm.messages_at_risk.arn], [for key in ["api-5xx", "producer-errors", "consumer-errors", "consumer-dead-letters"] : aws_cloudwatch_metric_alarm.this[key].arn]) }
+      properties = { title = "Is anything wrong?", alarms = concat([for alarm in aws_cloudwatch_composite_alarm.this : alarm.arn], [for key in ["api-5xx", "producer-errors", "consumer-errors", "consumer-dead-letters"] : aws_cloudwatch_metric_alarm.this[key].arn]) }
     }],
     flatten([for index, column in local.dashboard_columns : [for row, graph in column.graphs : {
       type = "metric", x = local.dashboard_left[index], y = local.dashboard_top + local.dashboard_row * row, width = column.width, height = local.dashboard_row

@@ -13,6 +13,17 @@ resource "aws_grafana_role_association" "this" {
   group_ids    = each.value.groups
 }
 
+# Identity Center needs no more than the ids above; an identity provider must be named, and say what people may do.
+resource "aws_grafana_workspace_saml_configuration" "this" {
+  count = var.enable_managed_grafana && var.grafana.saml != null ? 1 : 0
+
+  workspace_id       = aws_grafana_workspace.this[0].id
+  idp_metadata_url   = var.grafana.saml.idp_metadata_url
+  role_assertion     = var.grafana.saml.role_assertion
+  admin_role_values  = var.grafana.saml.admin_role_values
+  editor_role_values = var.grafana.saml.editor_role_values
+}
+
 resource "aws_grafana_workspace_service_account" "terraform" {
   count = var.enable_managed_grafana ? 1 : 0
 

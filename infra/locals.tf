@@ -151,6 +151,8 @@ locals {
 
   # https://docs.aws.amazon.com/general/latest/gr/prometheus-service.html has every other region with MSK.
   regions_without_prometheus = ["ap-southeast-6", "cn-north-1", "cn-northwest-1"]
+  # Read on 2026-11-28 from https://docs.aws.amazon.com/general/latest/gr/grafana-service.html; few have it, so these are named.
+  regions_with_grafana = ["ap-northeast-1", "ap-northeast-2", "ap-southeast-1", "ap-southeast-2", "eu-central-1", "eu-west-1", "eu-west-2", "us-east-1", "us-east-2", "us-west-2"]
   # https://docs.aws.amazon.com/msk/latest/developerguide/msk-autoexpand.html
   regions_without_storage_autoscaling = ["af-south-1", "ap-northeast-3", "ap-southeast-5"]
 

@@ -136,15 +136,24 @@ resource "aws_iam_role_policy" "bastion_metrics" {
 locals {
   # ${...} in rules/*.yaml.
   rule_limits = {
-    time_lag_seconds     = var.consumer_lag_limits.time_lag_seconds
-    partition_offset_lag = var.consumer_lag_limits.partition_offset_lag
-    cpu_ratio            = var.alarm_limits.cpu_percent / 100
-    disk_ratio           = var.alarm_limits.disk_percent / 100
-    runbook_url          = var.runbook_url
+    time_lag_seconds = var.consumer_lag_limits.time_lag_seconds
+    cpu_ratio        = var.alarm_limits.cpu_percent / 100
+    disk_ratio       = var.alarm_limits.disk_percent / 100
+    own_groups       = join("|", [for group in sort(distinct(values(local.consumer_groups))) : replace(group, ".", "[.]")])
+    runbook_url      = var.runbook_url
   }
 
-  # Express brokers lack the metrics of standard-brokers.yaml.
-  rule_files = [for file in sort(fileset("${path.module}/rules", "*.yaml")) : file if !(local.is_express && file == "standard-brokers.yaml")]
+  # Express brokers lack the metrics of standard-brokers.yaml, and standard ones have better than express-brokers.yaml.
+  rule_files = [for file in sort(fileset("${path.module}/rules", "*.yaml")) : file if file != (local.is_express ? "standard-brokers.yaml" : "express-brokers.yaml")]
+
+  # One for each topic that an alert of that severity goes to. Prometheus may be told nothing but the topic's own region.
+  alert_targets = { for severity in ["ticket", "page"] : severity => [for arn in local.alarm_targets[severity] : {
+    topic_arn     = arn
+    sigv4         = { region = split(":", arn)[3] }
+    send_resolved = true
+    subject       = "{{ .Status }}: {{ .CommonLabels.alertname }} ({{ .CommonLabels.severity }})"
+    message       = "{{ range .Alerts }}[{{ .Labels.severity }}] {{ .Annotations.summary }} Runbook: {{ .Annotations.runbook }}\n{{ end }}"
+  }] }
 }
 
 resource "aws_prometheus_rule_group_namespace" "this" {
@@ -155,7 +164,7 @@ resource "aws_prometheus_rule_group_namespace" "this" {
   data         = templatefile("${path.module}/rules/${each.key}.yaml", local.rule_limits)
 }
 
-# Alerts of one cluster arrive together, and again every four hours while they last.
+# Alerts of one cluster arrive together, and again every four hours while they last; a page reaches every paging topic.
 resource "aws_prometheus_alert_manager_definition" "this" {
   count = local.has_prometheus ? 1 : 0
 
@@ -163,32 +172,33 @@ resource "aws_prometheus_alert_manager_definition" "this" {
   definition = yamlencode({
     alertmanager_config = yamlencode({
       route = {
-        receiver        = "alarms"
+        receiver        = "ticket"
         group_by        = ["alertname", "cluster"]
         group_wait      = "30s"
         group_interval  = "5m"
         repeat_interval = "4h"
+        routes          = [{ matchers = ["severity = page"], receiver = "page" }]
       }
-      receivers = [{
-        name = "alarms"
-        sns_configs = [{
-          topic_arn     = aws_sns_topic.alarms.arn
-          sigv4         = { region = var.region }
-          send_resolved = true
-          subject       = "{{ .Status }}: {{ .CommonLabels.alertname }} ({{ .CommonLabels.severity }})"
-          message       = "{{ range .Alerts }}[{{ .Labels.severity }}] {{ .Annotations.summary }} Runbook: {{ .Annotations.runbook }}\n{{ end }}"
-        }]
-      }]
-      # The cause is told once: what follows from it stays quiet.
+      receivers = [for severity, targets in local.alert_targets : { name = severity, sns_configs = targets }]
+      # The cause is told once: what follows from it stays quiet. No time intervals: MSK's maintenance keeps no calendar, so
+      # the rules themselves know a restart (rules/standard-brokers.yaml).
       inhibit_rules = [{
-        source_matchers = ["alertname = MskUnderMinIsrPartitions"]
-        target_matchers = ["alertname = MskUnderReplicatedPartitions"]
+        source_matchers = ["alertname =~ MskBrokersUnreachable|MskBrokerUnreachable"]
+        target_matchers = ["alertname =~ MskUnderReplicatedPartitions|MskBrokerCpuHigh|MskProduceRequestsFail"]
         equal           = ["cluster"]
       }]
     })
   })
 
   depends_on = [aws_sns_topic_policy.alarms]
+
+  lifecycle {
+    precondition {
+      # https://docs.aws.amazon.com/prometheus/latest/userguide/AMP-alert-manager.html
+      condition     = alltrue([for arn in var.paging_topic_arns : split(":", arn)[4] == local.account_id])
+      error_message = "paging_topic_arns: Prometheus alerts reach topics of this account (${local.account_id}) only. Make a topic here and subscribe the on-call tool to it, or set metrics_backend = \"none\"."
+    }
+  }
 }
 
 # ----------------------------------------------------------------------------

@@ -149,10 +149,15 @@ variable "metrics_backend" {
 }
 
 variable "enable_managed_grafana" {
-  description = "An Amazon Managed Grafana workspace. Off by default: signing in needs IAM Identity Center or SAML, which this configuration cannot create."
+  description = "An Amazon Managed Grafana workspace. Off by default: signing in needs IAM Identity Center or a SAML identity provider, which this configuration cannot create."
   type        = bool
   default     = false
   nullable    = false
+
+  validation {
+    condition     = !var.enable_managed_grafana || contains(local.regions_with_grafana, var.region)
+    error_message = "enable_managed_grafana: ${var.region} has no Amazon Managed Grafana. Set it to false: CloudWatch's dashboard needs none, and the stack in grafana/ fills any other Grafana too (docs/03_MONITORING.md). Regions that have it: ${join(", ", local.regions_with_grafana)}."
+  }
 }
 
 variable "scrape_interval_seconds" {
@@ -192,9 +197,15 @@ variable "bastion_prometheus_image" {
 }
 
 variable "grafana" {
-  description = "The Grafana workspace. authentication_providers: AWS_SSO (IAM Identity Center) or SAML. Ids of Identity Center users and groups that may sign in. token_seconds: life of the token for the stack in grafana/."
+  description = "The Grafana workspace. authentication_providers: AWS_SSO (IAM Identity Center) or SAML. Ids of Identity Center users and groups that may sign in. saml: the identity provider's metadata URL, the assertion that holds a person's role, and the values that make an editor or an administrator. token_seconds: life of the token for the stack in grafana/."
   type = object({
-    version                  = optional(string, "12.4")
+    version = optional(string, "12.4")
+    saml = optional(object({
+      idp_metadata_url   = string
+      role_assertion     = optional(string, "role")
+      admin_role_values  = list(string)
+      editor_role_values = optional(list(string), [])
+    }))
     authentication_providers = optional(list(string), ["AWS_SSO"])
     admin_user_ids           = optional(list(string), [])
     admin_group_ids          = optional(list(string), [])
@@ -206,13 +217,30 @@ variable "grafana" {
   nullable = false
 
   validation {
-    condition     = contains(["9.4", "10.4", "12.4"], var.grafana.version)
-    error_message = "grafana.version must be 9.4, 10.4 or 12.4."
+    # The plug-in that signs Prometheus queries is there from 12 on; the source of before does not sign in 12 any more.
+    # https://docs.aws.amazon.com/grafana/latest/userguide/prometheus-manually-adding.html
+    condition     = can(regex("^1[23]\\.[0-9]+$", var.grafana.version))
+    error_message = "grafana.version must be 12 or 13 with its minor version, such as 12.4 (aws grafana list-versions tells them): older ones lack the data source of Amazon Managed Service for Prometheus, so no Prometheus panel has data."
   }
 
   validation {
     condition     = length(var.grafana.authentication_providers) > 0 && alltrue([for provider in var.grafana.authentication_providers : contains(["AWS_SSO", "SAML"], provider)])
     error_message = "grafana.authentication_providers takes AWS_SSO and SAML, at least one of them."
+  }
+
+  validation {
+    condition     = contains(var.grafana.authentication_providers, "SAML") == (var.grafana.saml != null)
+    error_message = "grafana.saml and SAML in grafana.authentication_providers belong together: without saml nobody can sign in, and without SAML nothing reads it."
+  }
+
+  validation {
+    condition     = var.grafana.saml == null || try(can(regex("^https://", var.grafana.saml.idp_metadata_url)) && length(var.grafana.saml.admin_role_values) > 0, false)
+    error_message = "grafana.saml: idp_metadata_url must start with https://, and admin_role_values must name at least one value, or the workspace has no administrator."
+  }
+
+  validation {
+    condition     = contains(var.grafana.authentication_providers, "AWS_SSO") || length(concat(var.grafana.admin_user_ids, var.grafana.admin_group_ids, var.grafana.viewer_user_ids, var.grafana.viewer_group_ids)) == 0
+    error_message = "grafana: the ids of users and groups are those of IAM Identity Center: add AWS_SSO to authentication_providers, or give people their role through saml.admin_role_values and saml.editor_role_values."
   }
 
   validation {
@@ -234,7 +262,7 @@ variable "alarm_emails" {
 }
 
 variable "paging_topic_arns" {
-  description = "SNS topics that wake someone (those of an on-call tool). Alarms of severity page go there too."
+  description = "SNS topics that wake someone (those of an on-call tool), in this region. Alarms, Prometheus alerts and events of severity page go there too, if the topics' policies let cloudwatch, aps and events.amazonaws.com publish (docs/03_MONITORING.md has the statement)."
   type        = list(string)
   default     = []
   nullable    = false
@@ -243,6 +271,11 @@ variable "paging_topic_arns" {
     # CloudWatch takes five actions for each state, and one is the alarm topic itself.
     condition     = length(var.paging_topic_arns) <= 4 && alltrue([for arn in var.paging_topic_arns : can(regex("^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$", arn))])
     error_message = "paging_topic_arns must be at most four ARNs of SNS topics (arn:aws:sns:us-east-1:123456789012:name)."
+  }
+
+  validation {
+    condition     = alltrue([for arn in var.paging_topic_arns : try(split(":", arn)[3], "") == var.region])
+    error_message = "paging_topic_arns must be topics in ${var.region}: CloudWatch and EventBridge reach no other region's. Make one here and subscribe the on-call tool to it."
   }
 }
 
@@ -259,11 +292,9 @@ variable "runbook_url" {
 }
 
 variable "consumer_lag_limits" {
-  description = "How far consumers may be behind before an alarm: seconds to catch up, records on one partition, records in all. The Prometheus rules and the CloudWatch alarms use the same figures."
+  description = "How many seconds consumers may be behind before an alarm. The Prometheus rules and the CloudWatch alarms use the same figure."
   type = object({
-    time_lag_seconds     = optional(number, 300)
-    partition_offset_lag = optional(number, 10000)
-    total_offset_lag     = optional(number, 50000)
+    time_lag_seconds = optional(number, 300)
   })
   default  = {}
   nullable = false
@@ -275,7 +306,7 @@ variable "consumer_lag_limits" {
 }
 
 variable "alarm_limits" {
-  description = "Limits of the other alarms that depend on the traffic: percentages, and the latency that 1 % of callers may exceed."
+  description = "Limits of the other alarms: percentages, the latency that 1 % of callers may exceed, the account's quota of concurrent Lambda executions, and for how many minutes nobody may call the API before a ticket (null: for ever). disk_percent opens a ticket; half-way from there to 100 is a page."
   type = object({
     cpu_percent        = optional(number, 60)
     disk_percent       = optional(number, 85)
@@ -283,12 +314,20 @@ variable "alarm_limits" {
     api_5xx_percent    = optional(number, 1)
     api_4xx_percent    = optional(number, 25)
     api_p99_latency_ms = optional(number, 5000)
+
+    lambda_account_concurrency = optional(number, 1000)
+    no_requests_minutes        = optional(number)
   })
   default  = {}
   nullable = false
 
   validation {
-    condition     = alltrue([for name, limit in var.alarm_limits : limit > 0 && (!endswith(name, "_percent") || limit < 100)])
+    condition     = alltrue([for name, limit in var.alarm_limits : limit == null ? true : limit > 0 && (!endswith(name, "_percent") || limit < 100)])
     error_message = "alarm_limits must be above 0, and percentages below 100: at 100 the alarm could never go off."
+  }
+
+  validation {
+    condition     = try(var.alarm_limits.no_requests_minutes <= 1440 && floor(var.alarm_limits.no_requests_minutes) == var.alarm_limits.no_requests_minutes, var.alarm_limits.no_requests_minutes == null)
+    error_message = "alarm_limits.no_requests_minutes must be a whole number up to 1440: CloudWatch looks back a day."
   }
 }

@@ -6,7 +6,7 @@ Usage: cost.py [--write | --count]
 Without an option it compares: it fails when the tables in COST.md are not those that the prices give.
 --write   writes them anew
 --count   reads `terraform show -json PLAN` from standard input and prints the alarms and what they are billed as,
-          the two figures that prices.json holds for each profile
+          the figures that prices.json holds for each profile
 """
 
 import json
@@ -89,7 +89,7 @@ def brokers(book, settings):
 def monitoring(book, settings, profile):
     """Alarms, metrics, dashboards, Prometheus, Grafana."""
     count = settings["broker_count"]
-    alarms = book.usd("alarm", profile["alarm_metrics"]) + book.usd("composite_alarm", 2) + book.usd("dashboard")
+    alarms = book.usd("alarm", profile["alarm_metrics"]) + book.usd("composite_alarm", profile["composite_alarms"]) + book.usd("dashboard")
     yield "alarms, dashboard", alarms, ["alarm", "composite_alarm", "dashboard"]
     yield "broker metrics (PER_BROKER)", book.usd("metric", count * paid_kafka_metrics(settings)), ["metric"]
     api = 6 * ROUTES
@@ -189,9 +189,11 @@ def filled(text, marker, lines):
 def count():
     """Alarms in a plan, and the metrics that they are billed by; a band counts as three."""
     plan = json.load(sys.stdin)
-    alarms = [it["values"] for it in plan["planned_values"]["root_module"]["resources"] if it["type"] == "aws_cloudwatch_metric_alarm"]
+    resources = plan["planned_values"]["root_module"]["resources"]
+    alarms = [it["values"] for it in resources if it["type"] == "aws_cloudwatch_metric_alarm"]
+    composites = sum(1 for it in resources if it["type"] == "aws_cloudwatch_composite_alarm")
     billed = sum(3 if it.get("threshold_metric_id") else max(1, sum(1 for query in it.get("metric_query") or [] if query.get("metric"))) for it in alarms)
-    print(f'"alarms": {len(alarms)}, "alarm_metrics": {billed}')
+    print(f'"alarms": {len(alarms)}, "alarm_metrics": {billed}, "composite_alarms": {composites}')
 
 
 def main():

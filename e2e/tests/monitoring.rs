@@ -23,7 +23,7 @@ use msk_test_kit::Process;
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// What lags when brokers die or nobody reads.
-const LAG: [&str; 3] = ["MskConsumerLagTime", "MskConsumerLagOffsets", "MskConsumerStalled"];
+const LAG: [&str; 2] = ["MskConsumerLagTime", "MskConsumerStalled"];
 
 /// The test bed's brokers share two cores with everything else: this alert may be on at any time.
 const ALWAYS_ALLOWED: &str = "MskBrokerCpuHigh";
@@ -199,31 +199,67 @@ impl Watch {
 
     async fn controller_stops(&mut self, stack: &Stack) {
         stack.cluster().pause_controller().unwrap();
-        self.fires(stack, "the controller is stopped", &["MskNoActiveController"], &LAG).await;
+        // CloudWatch pages for it: no node says that it is the controller.
+        self.shows(
+            stack,
+            "the controller is stopped",
+            "absent(kafka_controller_KafkaController_Value{name=\"ActiveControllerCount\"} == 1)",
+        )
+        .await;
         stack.cluster().resume_controller().unwrap();
         // It has heard nothing of the brokers for so long that it takes them for dead, until each has called again.
         stack.cluster().admin().wait_settled(TOPIC, 3, LIMIT).await.unwrap();
         self.clears(stack, "the controller runs again").await;
     }
 
-    /// One broker, then two, then all: copies missing, writes refused, nobody there.
+    /// One broker, then two, then all: a broker missing, copies missing, writes refused, nobody there.
     async fn brokers_die(&mut self, stack: &Stack) {
-        let one = ["MskBrokerUnreachable", "MskUnderReplicatedPartitions"];
+        let admin = stack.cluster().admin();
+        admin.throttle_follower(3, Some(1)).await.unwrap();
         stack.cluster().kill(3).unwrap();
-        self.fires(stack, "one broker is killed", &one, &LAG).await;
-        let two = ["MskBrokerUnreachable", "MskUnderMinIsrPartitions", "MskProduceRequestsFail"];
-        let follows = [LAG.as_slice(), one.as_slice()].concat();
+        // Copies are missing before the scrape that finds the broker gone.
+        let copies = "MskUnderReplicatedPartitions";
+        let follows = [LAG.as_slice(), &[copies]].concat();
+        self.fires(stack, "one broker is killed", &["MskBrokerUnreachable"], &follows).await;
+        stack.cluster().restart(3).unwrap();
+        let follows = [LAG.as_slice(), &["MskBrokerUnreachable", "MskProduceRequestsFail"]].concat();
+        self.fires(stack, "it is back, and hardly copies what it missed", &[copies], &follows).await;
+        admin.throttle_follower(3, None).await.unwrap();
+        admin.wait_in_sync(TOPIC, 3, LIMIT).await.unwrap();
+        self.clears(stack, "it copies what it can").await;
+
+        stack.cluster().kill(3).unwrap();
         stack.cluster().kill(2).unwrap();
+        let two = ["MskBrokerUnreachable", "MskBrokersUnreachable", "MskProduceRequestsFail"];
+        let follows = [LAG.as_slice(), &[copies]].concat();
         self.fires(stack, "two brokers are killed", &two, &follows).await;
-        let follows = [follows.as_slice(), two.as_slice()].concat();
+        // CloudWatch pages for these.
+        let refused = "sum(kafka_server_ReplicaManager_Value{name=\"UnderMinIsrPartitionCount\"}) > 0";
+        self.shows(stack, "partitions refuse writes", refused).await;
         stack.cluster().kill(1).unwrap();
-        self.fires(stack, "all brokers are killed", &["MskOfflinePartitions"], &follows).await;
+        let leaderless = "max(kafka_controller_KafkaController_Value{name=\"OfflinePartitionsCount\"}) > 0";
+        self.shows(stack, "no broker is left", leaderless).await;
         for id in [1, 2, 3] {
             stack.cluster().restart(id).unwrap();
         }
         stack.cluster().wait_ready(LIMIT).await.unwrap();
         stack.cluster().admin().wait_in_sync(TOPIC, 3, LIMIT).await.unwrap();
         self.clears(stack, "all brokers are back").await;
+    }
+
+    /// Waits until a condition that no alert here is on has data.
+    async fn shows(&self, stack: &Stack, fault: &str, condition: &str) {
+        let began = Instant::now();
+        wait_until(fault, LIMIT, || async {
+            match stack.prometheus().count(condition).await {
+                Ok(0) => Err(format!("{condition} is not true")),
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await
+        .unwrap();
+        self.say(&format!("{fault}: {condition} ({:.1} s)", began.elapsed().as_secs_f64()));
     }
 
     /// Waits until all of `expected` fire, and checks that nothing but them and `allowed` does.

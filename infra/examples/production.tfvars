@@ -1,4 +1,6 @@
-# The strict set, for production. Replace the account id 123456789012, the addresses and the runbook's URL.
+# The strict set, for production. Replace the account id 123456789012, the addresses and the runbook's URL. What these
+# lines name must exist before: the boundary policy (each role is refused without it) and the paging topic, whose policy
+# docs/03_MONITORING.md shows.
 #
 #   terraform apply -var-file=examples/production.tfvars
 
@@ -46,11 +48,11 @@ api = { authorization = "AWS_IAM", throttling_rate_limit = 1000, throttling_burs
 bastion = { instance_type = "t4g.small" }
 
 metrics_backend        = "amp"
-enable_managed_grafana = true
+enable_managed_grafana = false # true once people can sign in: IAM Identity Center and grafana.admin_group_ids, or grafana.saml
 log_retention_days     = 400
 
 alarm_emails      = ["messaging-oncall@example.com"]
 paging_topic_arns = ["arn:aws:sns:us-east-1:123456789012:messaging-pager"]
 runbook_url       = "https://github.com/example/msk-ha-cluster/blob/main/docs/RUNBOOKS.md"
 
-consumer_lag_limits = { time_lag_seconds = 120, partition_offset_lag = 5000, total_offset_lag = 25000 }
+consumer_lag_limits = { time_lag_seconds = 120 }

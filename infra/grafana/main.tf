@@ -19,7 +19,15 @@ provider "grafana" {
 }
 
 locals {
-  dashboards = { for file in fileset("${path.module}/../dashboards", "*.json") : trimsuffix(file, ".json") => jsondecode(file("${path.module}/../dashboards/${file}")) }
+  # Grafana's own source signs no queries any more (Amazon Managed Grafana from 12 on, deprecated elsewhere); AWS's plug-in
+  # does, and takes the same queries. A source of another type is another source to Grafana, to each panel and variable too.
+  # https://docs.aws.amazon.com/grafana/latest/userguide/prometheus-manually-adding.html
+  # https://grafana.com/docs/plugins/grafana-amazonprometheus-datasource/latest/configure/
+  prometheus_type = var.sigv4 ? "grafana-amazonprometheus-datasource" : "prometheus"
+  dashboards = { for file in fileset("${path.module}/../dashboards", "*.json") : trimsuffix(file, ".json") => jsondecode(
+    # "type" of a panel's or a variable's source, "query" of the variable that offers the sources; jsonencode leaves no blanks.
+    replace(jsonencode(jsondecode(file("${path.module}/../dashboards/${file}"))), "/\"(type|query)\":\"prometheus\"/", "\"$1\":\"${local.prometheus_type}\"")
+  ) }
 
   # What a dashboard shows first; the dashboards themselves name no installation.
   preset = merge(
@@ -44,7 +52,7 @@ resource "grafana_data_source" "prometheus" {
 
   name       = "${var.name} Prometheus"
   uid        = "${var.name}-prometheus"
-  type       = "prometheus"
+  type       = local.prometheus_type
   url        = var.prometheus_endpoint
   is_default = true
 

@@ -38,14 +38,14 @@ variable "prometheus_endpoint" {
 }
 
 variable "api_id" {
-  description = "Id of the HTTP API, the first part of output api_endpoint's host name."
+  description = "Id of the HTTP API: output api_id of the main stack."
   type        = string
   default     = ""
   nullable    = false
 }
 
 variable "sigv4" {
-  description = "Sign queries with the workspace's role, as Amazon Managed Service for Prometheus wants."
+  description = "Sign queries with the workspace's role, as Amazon Managed Service for Prometheus wants. Needs AWS's data source plug-in, which Amazon Managed Grafana has from version 12 on; false takes Grafana's own source."
   type        = bool
   default     = true
   nullable    = false

@@ -103,6 +103,31 @@ run "every_alert_and_alarm_has_its_runbook" {
     condition     = length(output.unlinked_runbooks) == 0
     error_message = "docs/RUNBOOKS.md has a section that no alarm or alert links: ${join(", ", output.unlinked_runbooks)}."
   }
+  assert {
+    condition     = length(output.sections_without_command) == 0
+    error_message = "Each section of docs/RUNBOOKS.md needs a command to look: ${join(", ", output.sections_without_command)}."
+  }
+  assert {
+    condition     = length(output.twins_that_do_not_exist) == 0
+    error_message = "Alarms leave their condition to alerts that are not in rules/: ${join(", ", output.twins_that_do_not_exist)}."
+  }
+}
+
+run "severities_are_those_of_the_runbooks" {
+  command = plan
+
+  module {
+    source = "./tests/checks"
+  }
+
+  assert {
+    condition     = length(output.severities_that_disagree) == 0
+    error_message = "Alarms and docs/RUNBOOKS.md disagree on whether someone is woken: ${join(", ", output.severities_that_disagree)}."
+  }
+  assert {
+    condition     = output.how_many_are_told.page >= 10 && output.how_many_are_told.ticket >= 40
+    error_message = "The comparison must see the alarms: ${jsonencode(output.how_many_are_told)}."
+  }
 }
 
 run "cloudwatch_dashboard_on_one_screen" {

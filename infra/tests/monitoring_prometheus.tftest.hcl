@@ -97,7 +97,7 @@ run "rules_and_alerts" {
   command = plan
 
   variables {
-    consumer_lag_limits = { time_lag_seconds = 77, partition_offset_lag = 4242 }
+    consumer_lag_limits = { time_lag_seconds = 77 }
     alarm_limits        = { cpu_percent = 51, disk_percent = 72 }
     runbook_url         = "https://example.com/runbooks"
   }
@@ -107,8 +107,12 @@ run "rules_and_alerts" {
     error_message = "Every file in rules/ must be loaded."
   }
   assert {
-    condition     = strcontains(aws_prometheus_rule_group_namespace.this["lag"].data, "> 77\n") && strcontains(aws_prometheus_rule_group_namespace.this["lag"].data, "> 4242\n") && aws_cloudwatch_metric_alarm.this["consumer-lag-time-orders"].threshold == 77
+    condition     = strcontains(aws_prometheus_rule_group_namespace.this["lag"].data, "> 77\n") && local.every_alarm_row["consumer-lag-time-orders"].threshold == 77
     error_message = "Rules and CloudWatch alarms must use the same limits."
+  }
+  assert {
+    condition     = strcontains(aws_prometheus_rule_group_namespace.this["lag"].data, "groupId!~\"msk-ha-cluster-orders\"")
+    error_message = "Our own group's standstill is CloudWatch's to tell: it pages."
   }
   assert {
     condition     = strcontains(aws_prometheus_rule_group_namespace.this["cluster"].data, "ratio5m > 0.51\n") && strcontains(aws_prometheus_rule_group_namespace.this["standard-brokers"].data, ":ratio > 0.72\n")
@@ -119,8 +123,31 @@ run "rules_and_alerts" {
     error_message = "Each alert must link the runbook where people read it."
   }
   assert {
-    condition     = yamldecode(yamldecode(aws_prometheus_alert_manager_definition.this[0].definition).alertmanager_config).receivers[0].sns_configs[0].topic_arn == aws_sns_topic.alarms.arn && yamldecode(yamldecode(aws_prometheus_alert_manager_definition.this[0].definition).alertmanager_config).route.receiver == "alarms"
+    condition     = [for config in [for receiver in yamldecode(yamldecode(aws_prometheus_alert_manager_definition.this[0].definition).alertmanager_config).receivers : receiver if receiver.name == yamldecode(yamldecode(aws_prometheus_alert_manager_definition.this[0].definition).alertmanager_config).route.receiver][0].sns_configs : config.topic_arn] == [aws_sns_topic.alarms.arn]
     error_message = "Alerts must reach the alarm topic."
+  }
+}
+
+run "every_page_alert_reaches_every_paging_topic" {
+  command = plan
+
+  variables {
+    broker_type       = "express"
+    paging_topic_arns = ["arn:aws:sns:us-east-1:123456789012:on-call", "arn:aws:sns:us-east-1:123456789012:second"]
+  }
+
+  # As Alertmanager does it: the first route whose matchers all fit, else the root's receiver.
+  assert {
+    condition = alltrue(flatten([for config in [yamldecode(yamldecode(aws_prometheus_alert_manager_definition.this[0].definition).alertmanager_config)] : [
+      for rule in flatten([for rules in aws_prometheus_rule_group_namespace.this : [for group in yamldecode(rules.data).groups : [for rule in group.rules : rule if can(rule.alert)]]]) :
+      toset(flatten([for receiver in config.receivers : receiver.sns_configs[*].topic_arn if receiver.name == concat([for route in config.route.routes : route.receiver if alltrue([for matcher in route.matchers : matcher == "severity = ${rule.labels.severity}"])], [config.route.receiver])[0]])) ==
+      toset(rule.labels.severity == "page" ? ["arn:aws:sns:us-east-1:123456789012:on-call", "arn:aws:sns:us-east-1:123456789012:second", aws_sns_topic.alarms.arn] : [aws_sns_topic.alarms.arn])
+    ]]))
+    error_message = "Alerts labelled page must reach every paging topic, and tickets none."
+  }
+  assert {
+    condition     = contains(flatten([for rules in aws_prometheus_rule_group_namespace.this : [for group in yamldecode(rules.data).groups : [for rule in group.rules : rule.labels.severity if can(rule.alert)]]]), "page")
+    error_message = "Express brokers have an alert that pages."
   }
 }
 
@@ -132,7 +159,7 @@ run "express_brokers_get_the_rules_that_fit" {
   }
 
   assert {
-    condition     = toset(keys(aws_prometheus_rule_group_namespace.this)) == toset(["cluster", "lag", "recording"])
+    condition     = toset(keys(aws_prometheus_rule_group_namespace.this)) == toset(["cluster", "express-brokers", "lag", "recording"])
     error_message = "Express brokers have no under-replicated partitions to report."
   }
 }
@@ -169,5 +196,74 @@ run "managed_grafana_reads_and_nothing_else" {
   assert {
     condition     = aws_grafana_workspace_service_account_token.terraform[0].seconds_to_live <= 2592000 && aws_grafana_workspace.this[0].permission_type == "CUSTOMER_MANAGED"
     error_message = "A token lives 30 days at most."
+  }
+}
+
+run "managed_grafana_with_an_identity_provider" {
+  command = plan
+
+  variables {
+    enable_managed_grafana = true
+    grafana                = { version = "13.0", authentication_providers = ["SAML"], saml = { idp_metadata_url = "https://idp.example.com/metadata", admin_role_values = ["kafka-admins"] } }
+  }
+
+  assert {
+    condition     = aws_grafana_workspace_saml_configuration.this[0].admin_role_values == tolist(["kafka-admins"]) && aws_grafana_workspace_saml_configuration.this[0].idp_metadata_url == "https://idp.example.com/metadata"
+    error_message = "With SAML the workspace must know the identity provider and its administrators, or nobody gets in."
+  }
+}
+
+run "refuses_grafana_that_nobody_can_sign_in_to" {
+  command = plan
+
+  variables {
+    grafana = { authentication_providers = ["SAML"] }
+  }
+
+  expect_failures = [var.grafana]
+}
+
+run "refuses_identity_center_ids_without_identity_center" {
+  command = plan
+
+  variables {
+    grafana = { authentication_providers = ["SAML"], saml = { idp_metadata_url = "https://idp.example.com/metadata", admin_role_values = ["a"] }, admin_group_ids = ["g-1"] }
+  }
+
+  expect_failures = [var.grafana]
+}
+
+run "refuses_grafana_whose_prometheus_source_does_not_sign" {
+  command = plan
+
+  variables {
+    grafana = { version = "10.4" }
+  }
+
+  expect_failures = [var.grafana]
+}
+
+run "refuses_grafana_in_regions_without_it" {
+  command = plan
+
+  variables {
+    region                 = "eu-north-1"
+    enable_managed_grafana = true
+  }
+
+  expect_failures = [var.enable_managed_grafana]
+}
+
+run "takes_grafana_in_regions_with_it" {
+  command = plan
+
+  variables {
+    region                 = "eu-west-2"
+    enable_managed_grafana = true
+  }
+
+  assert {
+    condition     = length(aws_grafana_workspace.this) == 1
+    error_message = "London has Amazon Managed Grafana."
   }
 }

@@ -542,5 +542,5 @@ run "topics_too_long_for_a_composite_alarm" {
     consumer = { consumer_group = "{topic}" }
   }
 
-  expect_failures = [aws_cloudwatch_composite_alarm.messages_at_risk]
+  expect_failures = [aws_cloudwatch_composite_alarm.this]
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
@@ -136,6 +136,31 @@ impl Admin {
             }
         }
         self.wait_in_sync(topic, 3, Duration::from_secs(30)).await
+    }
+
+    /// Lets a broker copy no more than `bytes_per_second` of what it has missed; `None` lets it copy all it can. Only
+    /// topics with `follower.replication.throttled.replicas` are held back, and only until the broker is in sync.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kafka`].
+    pub async fn throttle_follower(&self, id: BrokerId, bytes_per_second: Option<u32>) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> =
+            self.config.create().map_err(kafka_error("creating the test bed's admin client"))?;
+        let rate = bytes_per_second.map(|rate| rate.to_string());
+        let mut config = AlterConfig::new(ResourceSpecifier::Broker(id.into()));
+        if let Some(rate) = &rate {
+            config = config.set("follower.replication.throttled.rate", rate);
+        }
+        let what = format!("throttling broker {id}");
+        let options = AdminOptions::new().request_timeout(Some(CREATION_TIMEOUT));
+        let results = admin.alter_configs([&config], &options).await.map_err(kafka_error(&what))?;
+        for result in results {
+            if let Err((_, code)) = result {
+                return Err(Error::Kafka { what, source: rdkafka::error::KafkaError::AdminOp(code) });
+            }
+        }
+        Ok(())
     }
 
     /// Waits until every partition of `topic` has a leader and at least `replicas` replicas in sync.

@@ -23,21 +23,23 @@ pub enum Pace {
 /// What Terraform fills in (`rule_limits` in infra/monitoring.tf): by default, and at [`Pace::Fast`].
 const LIMITS: [(&str, [&str; 2]); 5] = [
     ("${time_lag_seconds}", ["300", "8"]),
-    ("${partition_offset_lag}", ["10000", "40"]),
+    ("${own_groups}", ["own-orders", "own-orders"]),
     ("${cpu_ratio}", ["0.6", "0.6"]),
     ("${disk_ratio}", ["0.85", "0.85"]),
     ("${runbook_url}", ["docs/RUNBOOKS.md", "docs/RUNBOOKS.md"]),
 ];
 
 /// What [`Pace::Fast`] replaces. A range must hold four scrapes.
-const FASTER: [(&str, &str); 7] = [
+const FASTER: [(&str, &str); 9] = [
     ("interval: 60s", "interval: 1s"),
+    ("for: 20m", "for: 4s"),
     ("for: 15m", "for: 4s"),
     ("for: 10m", "for: 4s"),
     ("for: 5m", "for: 4s"),
     ("for: 1m", "for: 2s"),
     ("[5m]", "[20s]"),
     ("[10m]", "[30s]"),
+    ("[20m]", "[20s]"),
 ];
 
 /// Writes the rule files into `folder` and returns their paths, by name.
@@ -130,8 +132,9 @@ fn fill_in(query: &str) -> String {
 }
 
 /// The parts of an alert's condition that must have data for it to ever be true: both sides of its comparison, without
-/// numbers.
+/// numbers. What excuses a condition (`unless`) has no data while all is well.
 pub fn sides(condition: &str) -> Vec<String> {
+    let condition = condition.split(" unless ").next().unwrap_or(condition);
     let at = [" > ", " < ", " == "].iter().filter_map(|sign| Some((top_level(condition, sign)?, sign.len()))).min();
     let Some((start, length)) = at else { return vec![condition.to_owned()] };
     let right = condition[start + length..].trim();
@@ -173,6 +176,7 @@ mod tests {
         assert_eq!(sides("up == 0"), ["up"]);
         assert_eq!(sides("delta(l[30s]) > on (a) group_left () 0.9 * sum(w)"), ["delta(l[30s])", "0.9 * sum(w)"]);
         assert_eq!(sides("absent(up)"), ["absent(up)"]);
+        assert_eq!(sides("sum(a) > 0 unless on (c) min(up) == 0"), ["sum(a)"]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Stack {
         let (jmx, rest) = ports.as_slice().split_at(BROKERS.len());
         let (controller, node, lag, prometheus) = (rest[0], rest[1], rest[2], rest[3]);
         let cluster = start_cluster(jmx, controller).await?;
-        cluster.admin().create_topic(TOPIC, PARTITIONS, &[]).await?;
+        cluster.admin().create_topic(TOPIC, PARTITIONS, &[("follower.replication.throttled.replicas", "*")]).await?;
         let settings = client::settings(&cluster, Listener::Plaintext);
         let writer = traffic::write(&settings, TOPIC)?;
         let reader = traffic::read(&settings, GROUP, TOPIC)?;

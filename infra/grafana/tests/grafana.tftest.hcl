@@ -35,9 +35,42 @@ run "every_dashboard_file_is_shown" {
     condition     = alltrue([for dashboard in grafana_dashboard.this : dashboard.folder == "msk-ha-cluster"])
     error_message = "They belong into one folder."
   }
+}
+
+run "panels_stay_as_they_are_in_grafana_of_ones_own" {
+  command = plan
+
+  variables {
+    sigv4 = false
+  }
+
   assert {
-    condition     = jsonencode(jsondecode(grafana_dashboard.this["lag"].config_json).panels) == jsonencode(jsondecode(file("../dashboards/lag.json")).panels)
-    error_message = "Presetting the variables must not touch the panels."
+    condition     = grafana_data_source.prometheus[0].type == "prometheus" && alltrue([for name, dashboard in grafana_dashboard.this : jsonencode(jsondecode(dashboard.config_json).panels) == jsonencode(jsondecode(file("../dashboards/${name}.json")).panels)])
+    error_message = "Presetting the variables must not touch the panels, and Grafana's own source serves a Prometheus that takes unsigned queries."
+  }
+}
+
+run "signed_queries_go_through_the_plug_in_that_signs" {
+  command = plan
+
+  assert {
+    condition     = grafana_data_source.prometheus[0].type == "grafana-amazonprometheus-datasource"
+    error_message = "Grafana's own Prometheus source signs no queries from Amazon Managed Grafana 12 on: AWS answers 403."
+  }
+  # Whatever names a source names one of that type: panels, targets, variables, and the list that offers the sources.
+  assert {
+    condition     = alltrue([for dashboard in grafana_dashboard.this : length(regexall("\"(type|query)\":\"prometheus\"", dashboard.config_json)) == 0])
+    error_message = "A panel or a variable still asks for a source of type prometheus: it would be empty."
+  }
+  assert {
+    condition = alltrue([for name, dashboard in grafana_dashboard.this :
+      length(regexall("\"type\":\"grafana-amazonprometheus-datasource\"", dashboard.config_json)) == length(regexall("\"type\":\"prometheus\"", jsonencode(jsondecode(file("../dashboards/${name}.json"))))) &&
+    [for variable in jsondecode(dashboard.config_json).templating.list : variable.query if variable.name == "prometheus"] == ["grafana-amazonprometheus-datasource"]])
+    error_message = "Each source of type prometheus must become the other, and the dashboard's variable must offer those."
+  }
+  assert {
+    condition     = replace(jsonencode(jsondecode(grafana_dashboard.this["lag"].config_json).panels), "grafana-amazonprometheus-datasource", "prometheus") == jsonencode(jsondecode(file("../dashboards/lag.json")).panels)
+    error_message = "Nothing else of the panels may change."
   }
 }
 

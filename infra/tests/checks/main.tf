@@ -30,11 +30,17 @@ locals {
   # --- Runbooks: GitHub makes an anchor of a heading in lower case, with hyphens for blanks ---
   runbook_lines = split("\n", file("${local.root}/../docs/RUNBOOKS.md"))
   sections      = [for line in local.runbook_lines : replace(replace(lower(trimprefix(line, "## ")), "/[^a-z0-9 -]/", ""), " ", "-") if startswith(line, "## ")]
-  linked = distinct(concat(
-    flatten(regexall("runbook\\s*=\\s*\"([a-z0-9-]+)\"", file("${local.root}/alarms_table.tf"))),
-    flatten(regexall("runbook_url}#([a-z0-9-]+)", file("${local.root}/alarms.tf"))),
-    flatten([for alert in local.alerts : regexall("#([a-z0-9-]+)$", alert.annotations.runbook)]),
-  ))
+  alarm_text    = join("\n", [for file in sort(fileset(local.root, "alarms*.tf")) : file("${local.root}/${file}")])
+  # Severity and section of everything that tells people: rows of the table, composite alarms, events, Prometheus alerts.
+  told = concat(
+    [for pair in regexall("severity\\s*=\\s*\"(page|ticket)\"[^\n]*?runbook\\s*=\\s*\"([a-z0-9-]+)\"", local.alarm_text) : { severity = pair[0], section = pair[1] }],
+    [for alert in local.alerts : { severity = alert.labels.severity, section = try(regex("#([a-z0-9-]+)$", alert.annotations.runbook)[0], "") }],
+  )
+  linked = distinct(concat(local.told[*].section, flatten(regexall("runbook\\s*=\\s*\"([a-z0-9-]+)\"", local.alarm_text))))
+  # Each section's text, by its anchor.
+  section_text = { for text in slice(split("\n## ", join("\n", local.runbook_lines)), 1, length(local.sections) + 1) : replace(replace(lower(split("\n", text)[0]), "/[^a-z0-9 -]/", ""), " ", "-") => text }
+  wakes        = { for section, text in local.section_text : section => try(regex("\\*\\*Wake someone\\.\\*\\* (At once|No)[.:,]", text)[0], "nothing") }
+  twins        = flatten(regexall("twin\\s*=\\s*\"([A-Za-z]+)\"", local.alarm_text))
 }
 
 output "dashboard_uids" {
@@ -101,4 +107,22 @@ output "missing_runbooks" {
 
 output "unlinked_runbooks" {
   value = [for section in local.sections : section if !contains(concat(local.linked, ["how-to-use-this-page"]), section)]
+}
+
+output "severities_that_disagree" {
+  description = "Whoever is woken must find that it was meant, and nobody may be told to sleep on what is lost meanwhile."
+  value       = distinct([for it in local.told : "${it.severity}: ${it.section}" if lookup(local.wakes, it.section, "nothing") != (it.severity == "page" ? "At once" : "No")])
+}
+
+output "how_many_are_told" {
+  value = { for severity in ["page", "ticket"] : severity => length([for it in local.told : it if it.severity == severity]) }
+}
+
+output "sections_without_command" {
+  value = [for section, text in local.section_text : section if !strcontains(text, "```sh\n")]
+}
+
+output "twins_that_do_not_exist" {
+  description = "A row that leaves its condition to an alert must name one, or nobody tells it."
+  value       = setsubtract(local.twins, local.alerts[*].alert)
 }

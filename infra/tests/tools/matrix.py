@@ -96,11 +96,11 @@ CHOICES = {
         "paging_topic_arns": '["arn:aws:sns:us-east-1:123456789012:pager"]',
         "runbook_url": '"https://example.com/runbooks"',
         "consumer_lag_limits": "{ time_lag_seconds = 60 }",
-        "alarm_limits": "{ cpu_percent = 70 }",
+        "alarm_limits": "{ cpu_percent = 70, no_requests_minutes = 60 }",
     },
     "controllers_scraped": {"kraft_controller_endpoints": '["c-10001.msk.kafka.us-east-1.amazonaws.com"]', "scrape_interval_seconds": "30"},
     "prometheus_image": {"metrics_backend": '"bastion"', "bastion_prometheus_image": '"123456789012.dkr.ecr.us-east-1.amazonaws.com/prometheus:v3"', "bastion": '{ instance_type = "t3.small" }'},
-    "grafana_for_a_group": {"enable_managed_grafana": "true", "grafana": '{ authentication_providers = ["SAML"], admin_group_ids = ["g-1"] }'},
+    "grafana_for_a_group": {"enable_managed_grafana": "true", "grafana": '{ authentication_providers = ["AWS_SSO", "SAML"], admin_group_ids = ["g-1"], saml = { idp_metadata_url = "https://idp.example.com/metadata", admin_role_values = ["a"] } }'},
     "finest_metrics": {"enhanced_monitoring": '"PER_TOPIC_PER_PARTITION"'},
     "custom_domain": {
         "api": '{ domain = { name = "publish.example.com", certificate_arn = '

@@ -57,9 +57,14 @@ def mutated(infra, row):
     return text.replace(row["from"], row["to"])
 
 
+def stack_of(infra, file):
+    """The folder whose tests hold a file: this stack, or the one that fills Grafana."""
+    return infra / "grafana" if (infra / "grafana/tests" / f"{file}.tftest.hcl").exists() else infra
+
+
 def test_text(infra, file, names):
     """A test file with only the runs named."""
-    text = (infra / "tests" / f"{file}.tftest.hcl").read_text(encoding="utf-8")
+    text = (stack_of(infra, file) / "tests" / f"{file}.tftest.hcl").read_text(encoding="utf-8")
     runs = {match.group(1): match.group(0) for match in RUN.finditer(text)}
     if unknown := [name for name in names if name not in runs]:
         raise SystemExit(f"tests/{file}.tftest.hcl has no run {', '.join(unknown)}")
@@ -78,11 +83,12 @@ def terraform(infra, *arguments):
 def run_tests(infra, file, names):
     """Runs some runs of a test file; returns the output and each run's result."""
     # Under its own name: `terraform init` has installed the modules of its runs under it.
-    path = infra / "tests" / f"{file}.tftest.hcl"
+    stack = stack_of(infra, file)
+    path = stack / "tests" / f"{file}.tftest.hcl"
     whole = path.read_text(encoding="utf-8")
     path.write_text(test_text(infra, file, names), encoding="utf-8")
     try:
-        output, _ = terraform(infra, "test", f"-filter=tests/{path.name}")
+        output, _ = terraform(stack, "test", f"-filter=tests/{path.name}")
     finally:
         path.write_text(whole, encoding="utf-8")
     return output, dict(re.findall(r'^  run "([^"]+)"\.\.\. (\w+)', output, re.M))
@@ -132,9 +138,10 @@ class Workers:
         for number in range(AT_ONCE):
             folder = pathlib.Path(scratch) / str(number)
             shutil.copytree(source, folder, ignore=shutil.ignore_patterns(".terraform*", "target"))
-            output, code = terraform(folder / "infra", "init", "-backend=false", "-input=false")
-            if code != 0:
-                raise SystemExit(output)
+            for stack in (folder / "infra", folder / "infra/grafana"):
+                output, code = terraform(stack, "init", "-backend=false", "-input=false")
+                if code != 0:
+                    raise SystemExit(output)
             self.folders.put(folder / "infra")
 
     def each(self, function, jobs):
