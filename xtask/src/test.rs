@@ -1,6 +1,6 @@
 //! `cargo xtask test`: runs stages and says how each ended.
 
-mod beside;
+mod outcome;
 mod summary;
 
 use std::process::ExitCode;
@@ -9,8 +9,8 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::stages::{STAGES, Stage};
-use crate::{tools, workspace};
-use beside::Beside;
+use crate::tools;
+use outcome::run_one;
 use summary::{Report, show};
 
 /// Options of `cargo xtask test`.
@@ -22,17 +22,6 @@ pub(crate) struct Options {
     /// Print the stages and end.
     #[arg(long)]
     list: bool,
-    /// Run one stage beside another: at the lowest priority, and without the table.
-    #[arg(long, hide = true)]
-    beside: bool,
-}
-
-/// How a stage ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Outcome {
-    Passed,
-    Failed(String),
-    Skipped(String),
 }
 
 /// Runs the stages. The last line on standard output is `N passed, N failed, N skipped`.
@@ -42,48 +31,20 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let stages = select(&options.stages)?;
-    if options.beside {
-        return Ok(beside::run_here(&stages));
-    }
     let started = Instant::now();
     if options.stages.is_empty() {
         // They are needed in a later stage, and wait for the network while the first ones compile.
         std::thread::spawn(tools::fetch_all);
     }
-    let (later, now): (Vec<&'static Stage>, Vec<&'static Stage>) =
-        stages.iter().copied().partition(|stage| runs_beside(stage, &stages));
     let mut reports = Vec::with_capacity(stages.len());
-    for stage in now {
-        let companions = later.iter().filter(|it| it.beside == Some(stage.name));
-        let companions: Vec<_> =
-            companions.map(|it| announce(it, reports.len(), &stages, started, || Beside::start(it))).collect();
-        let (outcome, elapsed) =
-            announce(stage, reports.len() + companions.len(), &stages, started, || timed(|| run_one(stage)));
-        reports.push(Report::new(stage, outcome, elapsed).told());
-        for companion in companions {
-            let (stage, outcome, elapsed) = companion.wait();
-            reports.push(Report::new(stage, outcome, elapsed).told());
-        }
+    for (index, stage) in stages.iter().enumerate() {
+        let so_far = show(started.elapsed());
+        println!("\n==> [{}/{}] {}: {} ({so_far} so far)", index + 1, stages.len(), stage.name, stage.does);
+        let stage_started = Instant::now();
+        let outcome = run_one(stage);
+        reports.push(Report::new(stage, outcome, stage_started.elapsed()).told());
     }
     Ok(summary::print(&reports, started.elapsed()))
-}
-
-/// Whether the stage that it runs beside is to run too.
-fn runs_beside(stage: &Stage, stages: &[&Stage]) -> bool {
-    stage.beside.is_some_and(|other| stages.iter().any(|stage| stage.name == other))
-}
-
-/// Says what starts, and starts it.
-fn announce<T>(stage: &Stage, before: usize, stages: &[&Stage], started: Instant, start: impl FnOnce() -> T) -> T {
-    let so_far = show(started.elapsed());
-    println!("\n==> [{}/{}] {}: {} ({so_far} so far)", before + 1, stages.len(), stage.name, stage.does);
-    start()
-}
-
-fn timed<T>(work: impl FnOnce() -> T) -> (T, std::time::Duration) {
-    let started = Instant::now();
-    let result = work();
-    (result, started.elapsed())
 }
 
 /// The stages named, in the order of the table, or all that are not on demand.
@@ -97,18 +58,6 @@ fn select(names: &[String]) -> Result<Vec<&'static Stage>> {
         names => names.iter().any(|name| name == stage.name),
     };
     Ok(STAGES.iter().filter(wanted).collect())
-}
-
-fn run_one(stage: &Stage) -> Outcome {
-    for need in stage.needs {
-        if let Some(reason) = need.complaint() {
-            return if workspace::in_ci() { Outcome::Failed(reason) } else { Outcome::Skipped(reason) };
-        }
-    }
-    match (stage.run)() {
-        Ok(()) => Outcome::Passed,
-        Err(error) => Outcome::Failed(format!("{error:#}")),
-    }
 }
 
 fn stage_list() -> String {
@@ -144,26 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_runs_beside_another_only_when_that_one_runs() {
-        let infra = |names: &[&str]| {
-            let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-            let stages = select(&names).unwrap();
-            stages.iter().find(|stage| stage.name == "infra").map(|stage| runs_beside(stage, &stages))
-        };
-        assert_eq!(
-            (infra(&[]), infra(&["infra", "ha"]), infra(&["infra", "unit"])),
-            (Some(true), Some(true), Some(false))
-        );
-        let known = |stage: &Stage| {
-            stage.beside.is_none_or(|name| STAGES.iter().any(|it| it.name == name && it.beside.is_none()))
-        };
-        assert!(STAGES.iter().all(known), "a stage runs beside one that is not in the table, or does so itself");
-    }
-
-    #[test]
-    fn the_budgets_of_a_whole_run_are_40_minutes() {
-        let stages = select(&[]).unwrap();
-        let seconds: u64 = stages.iter().filter(|stage| !runs_beside(stage, &stages)).map(|stage| stage.budget).sum();
-        assert!(seconds <= 40 * 60, "{seconds} s");
+    fn the_budgets_of_a_whole_run_are_55_minutes() {
+        let seconds: u64 = select(&[]).unwrap().iter().map(|stage| stage.budget).sum();
+        assert!(seconds <= 55 * 60, "{seconds} s");
     }
 }

@@ -28,11 +28,10 @@ pub(crate) struct Stage {
     pub(crate) needs: &'static [Need],
     /// Runs only when it is named.
     pub(crate) on_demand: bool,
-    /// Seconds on two quiet cores in a new clone, all that it compiles and fetches included, and some more. Over them is a
-    /// warning; twice as many are a failure in CI. Those of all that run by default are 40 minutes together.
+    /// Seconds: about one and a half times what it takes on two quiet cores in a new clone, with all that it compiles and
+    /// fetches. Over them is a warning; twice as many are a failure in CI. Those of all that run by default are 55 minutes
+    /// together.
     pub(crate) budget: u64,
-    /// The stage during which it runs, when both are to run: that one mostly waits.
-    pub(crate) beside: Option<&'static str>,
     /// Does the work. Its output is the user's; an error is the stage's failure.
     pub(crate) run: fn() -> Result<()>,
 }
@@ -44,8 +43,7 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "formatting (cargo fmt --check)",
         needs: &[],
         on_demand: false,
-        budget: 10,
-        beside: None,
+        budget: 20,
         run: basic::fmt,
     },
     Stage {
@@ -53,8 +51,7 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "clippy over every target, warnings are errors in CI",
         needs: &[needs::NATIVE_BUILD],
         on_demand: false,
-        budget: 360,
-        beside: None,
+        budget: 450,
         run: basic::lint,
     },
     Stage {
@@ -62,8 +59,7 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "unit and integration tests of every crate but e2e, and the tidy rules",
         needs: &[needs::NATIVE_BUILD, needs::GIT, needs::PYTHON_VENV],
         on_demand: false,
-        budget: 480,
-        beside: None,
+        budget: 660,
         run: basic::unit,
     },
     Stage {
@@ -71,8 +67,7 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "the packaged functions, end to end through cargo lambda watch and the embedded brokers",
         needs: &[needs::NATIVE_BUILD, needs::CURL, needs::PYTHON_VENV],
         on_demand: false,
-        budget: 420,
-        beside: None,
+        budget: 480,
         run: end_to_end::run,
     },
     Stage {
@@ -80,8 +75,7 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "the rig's own tests: real brokers, proxy, token verifier, history checker; then `up --kafka real`",
         needs: &[needs::NATIVE_BUILD, needs::CURL, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
         on_demand: false,
-        budget: 200,
-        beside: None,
+        budget: 270,
         run: basic::rig,
     },
     Stage {
@@ -89,8 +83,7 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "the functions on real Kafka while brokers die, networks fail and functions freeze",
         needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
         on_demand: false,
-        budget: 660,
-        beside: None,
+        budget: 720,
         run: ha::fast,
     },
     Stage {
@@ -98,8 +91,7 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "with a promise broken, the scenario that tests it fails",
         needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
         on_demand: false,
-        budget: 130,
-        beside: None,
+        budget: 180,
         run: ha::sabotage,
     },
     Stage {
@@ -107,8 +99,7 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "Terraform: format, validation, tests with mocked providers, every toggle planned, policies, checkov",
         needs: &[needs::TERRAFORM, needs::PYTHON_VENV],
         on_demand: false,
-        budget: 400,
-        beside: Some("ha"),
+        budget: 420,
         run: infra::run,
     },
     Stage {
@@ -117,7 +108,6 @@ pub(crate) const STAGES: &[Stage] = &[
         needs: &[needs::TERRAFORM, needs::PYTHON_VENV],
         on_demand: true,
         budget: 600,
-        beside: None,
         run: infra::mutations,
     },
     Stage {
@@ -125,8 +115,7 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "every aws command of the documentation, against AWS's own service models; AWS is not called",
         needs: &[needs::PYTHON_VENV],
         on_demand: false,
-        budget: 30,
-        beside: None,
+        budget: 50,
         run: guides::run,
     },
     Stage {
@@ -134,8 +123,7 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "licences, bans and sources of every dependency (cargo deny)",
         needs: &[needs::PYTHON_VENV],
         on_demand: false,
-        budget: 30,
-        beside: None,
+        budget: 50,
         run: basic::deny,
     },
     Stage {
@@ -144,7 +132,6 @@ pub(crate) const STAGES: &[Stage] = &[
         needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::QEMU],
         on_demand: true,
         budget: 1200,
-        beside: None,
         run: arm64::run,
     },
     Stage {
@@ -153,7 +140,6 @@ pub(crate) const STAGES: &[Stage] = &[
         needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN, needs::PROMETHEUS],
         on_demand: true,
         budget: 600,
-        beside: None,
         run: monitoring::run,
     },
 ];

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::stages::Stage;
 use crate::workspace;
 
@@ -100,22 +100,22 @@ mod tests {
 
     #[test]
     fn a_stage_over_its_budget_is_a_warning_and_over_twice_a_failure_in_ci() {
-        assert_eq!(after(0.9, true).row(), "fmt              passed         9      10");
+        assert_eq!(after(0.9, true).row(), "fmt              passed        18      20");
         assert_eq!(
             after(1.5, true).row(),
-            "fmt              passed        15      10  warning: over its budget of 10 s"
+            "fmt              passed        30      20  warning: over its budget of 20 s"
         );
         assert_eq!(after(2.0, true).outcome, Outcome::Passed);
-        assert_eq!(after(2.1, true).row(), "fmt              FAILED        21      10  over twice its budget of 10 s");
+        assert_eq!(after(2.1, true).row(), "fmt              FAILED        42      20  over twice its budget of 20 s");
         let elsewhere = after(2.1, false).row();
-        assert_eq!(elsewhere, "fmt              passed        21      10  warning: over twice its budget of 10 s");
+        assert_eq!(elsewhere, "fmt              passed        42      20  warning: over twice its budget of 20 s");
     }
 
     #[test]
     fn a_failure_keeps_its_reason_beside_the_warning() {
         let failed = Outcome::Failed("2 tests failed".to_owned());
-        let row = Report::judge(&STAGES[0], failed, Duration::from_secs(30), true).row();
-        assert!(row.ends_with("2 tests failed; warning: over twice its budget of 10 s"), "{row}");
+        let row = Report::judge(&STAGES[0], failed, Duration::from_secs(60), true).row();
+        assert!(row.ends_with("2 tests failed; warning: over twice its budget of 20 s"), "{row}");
     }
 
     #[test]

@@ -1,0 +1,25 @@
+//! One stage, and how it ended.
+
+use crate::stages::Stage;
+use crate::workspace;
+
+/// How a stage ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Passed,
+    Failed(String),
+    Skipped(String),
+}
+
+/// Runs the stage where the machine has what it needs. A missing prerequisite fails it in CI and skips it elsewhere.
+pub(super) fn run_one(stage: &Stage) -> Outcome {
+    for need in stage.needs {
+        if let Some(reason) = need.complaint() {
+            return if workspace::in_ci() { Outcome::Failed(reason) } else { Outcome::Skipped(reason) };
+        }
+    }
+    match (stage.run)() {
+        Ok(()) => Outcome::Passed,
+        Err(error) => Outcome::Failed(format!("{error:#}")),
+    }
+}
