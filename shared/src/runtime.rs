@@ -46,7 +46,7 @@ pub enum RuntimeError {
 }
 
 /// An invocation as received.
-struct Invocation {
+struct NextInvocation {
     payload: Bytes,
     context: Context,
     id: Option<HeaderValue>,
@@ -66,7 +66,7 @@ where
     let address = address.filter(|address| address.authority().is_some()).ok_or(RuntimeError::Address)?;
     let client = PooledClient::builder().with_endpoint(address).build();
     loop {
-        let Some(Invocation { payload, context, id }) = next(&client).await? else { continue };
+        let Some(NextInvocation { payload, context, id }) = next(&client).await? else { continue };
         let request_id = context.request_id.clone();
         let handled = AssertUnwindSafe(async { handle(payload, context).await }).catch_unwind().await;
         let (kind, body) = match handled {
@@ -88,7 +88,7 @@ fn failure(error_type: &str, error_message: &str) -> Vec<u8> {
 
 /// Waits for the next invocation, however long that takes: Lambda freezes the process meanwhile. `None` when there is none
 /// yet, as `cargo lambda watch` says from time to time.
-async fn next(client: &PooledClient) -> Result<Option<Invocation>, RuntimeError> {
+async fn next(client: &PooledClient) -> Result<Option<NextInvocation>, RuntimeError> {
     let request = build_request().method(Method::GET).uri("/2018-06-01/runtime/invocation/next");
     let request = request.body(Body::empty()).map_err(|error| RuntimeError::Api(error.into()))?;
     let (parts, body) = client.call(request).await.map_err(RuntimeError::Api)?.into_parts();
@@ -99,7 +99,7 @@ async fn next(client: &PooledClient) -> Result<Option<Invocation>, RuntimeError>
     }
     let payload = body.collect().await.map_err(|error| RuntimeError::Api(error.into()))?.to_bytes();
     let context = context(&parts.headers)?;
-    Ok(Some(Invocation { payload, context, id: parts.headers.get(INVOCATION_ID).cloned() }))
+    Ok(Some(NextInvocation { payload, context, id: parts.headers.get(INVOCATION_ID).cloned() }))
 }
 
 fn context(headers: &HeaderMap) -> Result<Context, RuntimeError> {

@@ -8,27 +8,35 @@ use msk_shared::kafka::KafkaSettings;
 use msk_shared::limits::Bounded;
 use msk_shared::telemetry::{LogLevel, MetricsNamespace};
 
-use crate::dead_letter::TopicPattern;
-use crate::idempotency::KeySource;
-use crate::lanes::Ordering;
+use crate::dead_letters::TopicPattern;
 
 /// Lanes processed at once.
 pub type Concurrency = Bounded<1, 1000>;
+
+/// Which records keep their order (`ORDERING`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ordering {
+    /// All of a partition.
+    #[default]
+    Partition,
+    /// Those of a partition with the same key; a record without key has no order.
+    Key,
+    /// None.
+    Unordered,
+}
 
 /// How a batch is processed.
 #[derive(Debug, Clone)]
 pub struct BatchSettings {
     /// Whether the mapping has `ReportBatchItemFailures` (`REPORT_BATCH_ITEM_FAILURES`). Without it AWS takes every answer for success,
     /// so a failure must fail the invocation.
-    pub partial_batch: bool,
+    pub report_batch_item_failures: bool,
     /// Which records keep their order (`ORDERING`).
     pub ordering: Ordering,
     /// Lanes processed at once (`CONCURRENCY`).
     pub concurrency: Concurrency,
     /// With less time left no record is started; three times the batch's slowest record when that is more.
-    pub deadline_guard: Duration,
-    /// What makes two records the same, best first.
-    pub idempotency_keys: &'static [KeySource],
+    pub min_time_to_start: Duration,
     /// CloudWatch namespace (`METRICS_NAMESPACE`).
     pub metrics_namespace: MetricsNamespace,
 }
@@ -36,11 +44,10 @@ pub struct BatchSettings {
 impl Default for BatchSettings {
     fn default() -> Self {
         Self {
-            partial_batch: false,
+            report_batch_item_failures: false,
             ordering: Ordering::default(),
             concurrency: Concurrency::literal::<16>(),
-            deadline_guard: Duration::from_secs(2),
-            idempotency_keys: KeySource::ALL,
+            min_time_to_start: Duration::from_secs(2),
             metrics_namespace: MetricsNamespace::default(),
         }
     }
@@ -61,7 +68,7 @@ pub struct DeadLetterSettings {
 pub struct Config {
     /// How a batch is processed.
     pub batch: BatchSettings,
-    /// The dead letter, if there is one.
+    /// Where dead letters go, if anywhere.
     pub dead_letter: Option<DeadLetterSettings>,
     /// `LOG_LEVEL`
     pub log_level: LogLevel,
@@ -82,7 +89,9 @@ impl Config {
         let flags = [("true", true), ("false", false)];
         let orders = [("partition", Ordering::Partition), ("key", Ordering::Key), ("none", Ordering::Unordered)];
         let batch = BatchSettings {
-            partial_batch: env.choice("REPORT_BATCH_ITEM_FAILURES", &flags).unwrap_or(defaults.partial_batch),
+            report_batch_item_failures: env
+                .choice("REPORT_BATCH_ITEM_FAILURES", &flags)
+                .unwrap_or(defaults.report_batch_item_failures),
             ordering: env.choice("ORDERING", &orders).unwrap_or(defaults.ordering),
             concurrency: env.parsed("CONCURRENCY").unwrap_or(defaults.concurrency),
             metrics_namespace: env.parsed("METRICS_NAMESPACE").unwrap_or_default(),
@@ -107,7 +116,7 @@ fn dead_letter(env: &mut EnvReader) -> Option<DeadLetterSettings> {
     reach(env, topic)
 }
 
-/// Reads `KAFKA_*` also when the topic is wrong: every problem is told at once.
+/// Reads `KAFKA_*` also when the topic is wrong: every problem is reported at once.
 #[cfg(feature = "dead-letter-kafka")]
 fn reach(env: &mut EnvReader, topic: Option<TopicPattern>) -> Option<DeadLetterSettings> {
     let kafka = KafkaSettings::from_env(env);
@@ -134,10 +143,10 @@ mod tests {
     #[test]
     fn the_defaults_are_the_contracts_and_nothing_is_required() {
         let config = read(&[]).unwrap();
-        assert!(!config.batch.partial_batch);
+        assert!(!config.batch.report_batch_item_failures);
         assert_eq!(config.batch.ordering, Ordering::Partition);
         assert_eq!(config.batch.concurrency.get(), 16);
-        assert_eq!(config.batch.deadline_guard, Duration::from_secs(2));
+        assert_eq!(config.batch.min_time_to_start, Duration::from_secs(2));
         assert_eq!(config.batch.metrics_namespace.as_str(), "msk-ha-cluster");
         assert_eq!(config.log_level, LogLevel::Info);
         assert!(config.dead_letter.is_none());
@@ -153,7 +162,7 @@ mod tests {
             ("LOG_LEVEL", "debug"),
         ])
         .unwrap();
-        assert!(config.batch.partial_batch);
+        assert!(config.batch.report_batch_item_failures);
         assert_eq!(config.batch.ordering, Ordering::Key);
         assert_eq!(config.batch.concurrency.get(), 3);
         assert_eq!(config.batch.metrics_namespace.as_str(), "shop");

@@ -35,6 +35,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use msk_shared::event::{DecodeError, Message, Record};
+use msk_shared::telemetry::log_record;
 
 /// Handles one record. Records of one lane come one after the other, in order; lanes run at the same time.
 ///
@@ -54,13 +55,13 @@ impl<H: RecordHandler> RecordHandler for Arc<H> {
 /// How handling a record went.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Done.
+    /// The effect happened.
     Done,
     /// Nothing to do, and that is right.
     Skip(Reason),
     /// Failed now, may succeed later: reported to the event source mapping with the later records of its lane.
     Retry(Error),
-    /// Will never succeed: to the dead letter.
+    /// Will never succeed: becomes a dead letter.
     Poison(Error),
 }
 
@@ -92,17 +93,10 @@ impl RecordHandler for DefaultHandler {
         };
         let kind = match &message {
             Message::Tombstone => "tombstone",
-            Message::CloudEvent(event) => shown(&event.kind),
+            Message::CloudEvent(event) => &event.kind,
             Message::Json(_) => "json",
         };
-        tracing::info!(
-            topic = record.topic(),
-            partition = record.partition(),
-            offset = record.offset(),
-            "type" = kind,
-            bytes,
-            "record"
-        );
+        log_record(record, kind, bytes);
         match message {
             Message::Tombstone => Outcome::Skip("tombstone".into()),
             Message::CloudEvent(_) | Message::Json(_) => Outcome::Done,
@@ -112,16 +106,6 @@ impl RecordHandler for DefaultHandler {
 
 fn decode(record: &Record) -> Result<(Message, usize), DecodeError> {
     let value = record.value()?;
-    let message = Message::of(record, value.as_deref())?;
+    let message = Message::from_value(record, value.as_deref())?;
     Ok((message, value.map_or(0, |value| value.len())))
-}
-
-/// A CloudEvents type, as far as a log line should show one.
-fn shown(kind: &str) -> &str {
-    /// Types are names such as `com.example.order.created`.
-    const LONGEST: usize = 128;
-    match kind.char_indices().nth(LONGEST) {
-        Some((end, _)) => &kind[..end],
-        None => kind,
-    }
 }

@@ -7,28 +7,30 @@
 //! |---|---|
 //! | [`config`] | reads the environment, reports every problem together |
 //! | [`runtime`] | takes an invocation from Lambda and answers it |
-//! | [`batch`] | parses the event, runs its lanes, makes the batch response or the invocation error |
-//! | [`lanes`] | splits a batch into lanes: by partition, by key, or one per record |
-//! | `attempt` | one record: claim, handler, panic isolation, dead letter, completion |
+//! | [`batch`] | parses the event, has its lanes run, makes the batch response or the invocation error |
+//! | [`lanes`] | splits a batch into lanes, by partition, by key, or one per record, and runs them |
+//! | `processing` | one record: claim, handler, panic isolation, dead letter, completion |
+//! | `failure_counts` | how often a record has failed |
 //! | [`handler`] | what the record means: the one file to edit |
 //! | [`idempotency`] | which records are done already |
-//! | [`dead_letter`] | where records go that will never succeed |
+//! | [`dead_letters`] | where records go that will never succeed |
 //! | `metrics` | one line of CloudWatch metrics per batch |
 //!
 //! What is promised: a record is handled at least once, in its lane's order; a failed record and every later one of its lane are
 //! reported to the event source mapping, so none is lost whichever way AWS retries.
 
-mod attempt;
 pub mod batch;
 pub mod config;
-pub mod dead_letter;
+pub mod dead_letters;
+mod failure_counts;
 pub mod handler;
 pub mod idempotency;
 pub mod lanes;
 mod metrics;
+mod processing;
 pub mod runtime;
 
-pub use batch::{BatchProcessor, Invocation, InvocationError};
+pub use batch::{BatchProcessor, InvocationContext, InvocationError};
 pub use config::{BatchSettings, Config};
 pub use handler::{DefaultHandler, Outcome, RecordHandler};
 pub use runtime::{run, run_with};

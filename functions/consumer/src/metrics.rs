@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use msk_shared::event::MskEvent;
 use msk_shared::telemetry::{EmfLine, MetricsNamespace, Unit};
 
-use crate::attempt::Settled;
+use crate::processing::Disposition;
 
 /// What became of a batch's records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,15 +21,15 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn of(settled: &[Settled]) -> Self {
-        let mut tally = Self { received: settled.len(), ..Self::default() };
-        for one in settled {
+    pub(crate) fn new(dispositions: &[Disposition]) -> Self {
+        let mut tally = Self { received: dispositions.len(), ..Self::default() };
+        for one in dispositions {
             match one {
-                Settled::Done => tally.done += 1,
-                Settled::Skipped => tally.skipped += 1,
-                Settled::Duplicate => tally.duplicates += 1,
-                Settled::Failed | Settled::Unprocessed => tally.retried += 1,
-                Settled::Poison { kept, undecodable } => {
+                Disposition::Done => tally.done += 1,
+                Disposition::Skipped => tally.skipped += 1,
+                Disposition::Duplicate => tally.duplicates += 1,
+                Disposition::Failed | Disposition::Unprocessed => tally.retried += 1,
+                Disposition::Poison { kept, undecodable } => {
                     tally.poisoned += 1;
                     tally.decode_errors += usize::from(*undecodable);
                     tally.dead_lettered += usize::from(*kept);
@@ -67,7 +67,7 @@ pub(crate) fn line(
         Unit::Milliseconds,
         round_ms(took.as_secs_f64() * 1000.0),
     );
-    let ages = Ages::of(event, now_ms());
+    let ages = Ages::new(event, now_ms());
     ages.0.last().into_iter().fold(line, |line, oldest| {
         line.metric("RecordAgeP50Ms", Unit::Milliseconds, ages.percentile(50) as f64)
             .metric("RecordAgeP99Ms", Unit::Milliseconds, ages.percentile(99) as f64)
@@ -79,7 +79,7 @@ pub(crate) fn line(
 struct Ages(Vec<i64>);
 
 impl Ages {
-    fn of(event: &MskEvent, now_ms: i64) -> Self {
+    fn new(event: &MskEvent, now_ms: i64) -> Self {
         let mut ages: Vec<i64> =
             event.records().filter_map(|record| Some(now_ms.saturating_sub(record.timestamp_ms()?).max(0))).collect();
         ages.sort_unstable();
@@ -110,17 +110,17 @@ mod tests {
     #[test]
     fn the_line_has_every_name_that_alarms_watch() {
         let settled = [
-            Settled::Done,
-            Settled::Skipped,
-            Settled::Duplicate,
-            Settled::Failed,
-            Settled::Unprocessed,
-            Settled::Poison { kept: true, undecodable: true },
-            Settled::Poison { kept: false, undecodable: false },
+            Disposition::Done,
+            Disposition::Skipped,
+            Disposition::Duplicate,
+            Disposition::Failed,
+            Disposition::Unprocessed,
+            Disposition::Poison { kept: true, undecodable: true },
+            Disposition::Poison { kept: false, undecodable: false },
         ];
-        let event = MskEvent::of((0..7).map(|n| Record::new("t", 0, n).with_timestamp(n, TimestampType::CreateTime)));
+        let event = MskEvent::new((0..7).map(|n| Record::new("t", 0, n).with_timestamp(n, TimestampType::CreateTime)));
         let line =
-            line(&MetricsNamespace::default(), "r-1", &event, Tally::of(&settled), 1234, Duration::from_micros(1500))
+            line(&MetricsNamespace::default(), "r-1", &event, Tally::new(&settled), 1234, Duration::from_micros(1500))
                 .to_json();
         for (name, value) in [
             ("RecordsReceived", 7.0),
@@ -147,12 +147,12 @@ mod tests {
     #[test]
     fn ages_are_nearest_ranks_and_never_negative() {
         let record = |n: i64| Record::new("t", 0, n).with_timestamp(1000 - n, TimestampType::CreateTime);
-        let ages = Ages::of(&MskEvent::of((-1..=99).map(record)), 1000);
+        let ages = Ages::new(&MskEvent::new((-1..=99).map(record)), 1000);
         assert_eq!((ages.percentile(50), ages.percentile(99), ages.0[0]), (49, 98, 0));
         let none = line(
             &MetricsNamespace::default(),
             "r",
-            &MskEvent::of([Record::new("t", 0, 0)]),
+            &MskEvent::new([Record::new("t", 0, 0)]),
             Tally::default(),
             0,
             Duration::ZERO,

@@ -5,9 +5,9 @@ use msk_shared::env::{EnvError, EnvReader};
 use msk_shared::runtime::RuntimeError;
 use msk_shared::telemetry::init_logs;
 
-use crate::batch::{BatchProcessor, Invocation};
+use crate::batch::{BatchProcessor, InvocationContext};
 use crate::config::{Config, DeadLetterSettings};
-use crate::dead_letter::DeadLetter;
+use crate::dead_letters::DeadLetterSink;
 use crate::handler::RecordHandler;
 use crate::idempotency::{IdempotencyStore, MemoryStore};
 
@@ -50,26 +50,26 @@ pub async fn run_with(handler: impl RecordHandler, store: impl IdempotencyStore)
         return Err(RunError::NotOnLambda);
     }
     tracing::info!(
-        partial_batch = config.batch.partial_batch,
+        report_batch_item_failures = config.batch.report_batch_item_failures,
         ordering = ?config.batch.ordering,
         concurrency = config.batch.concurrency.get(),
         dead_letter = config.dead_letter.is_some(),
         "consumer starts"
     );
-    let dead_letter = connect(config.dead_letter).await?;
-    serve(BatchProcessor::new(handler, dead_letter, store, config.batch)).await
+    let dead_letters = connect(config.dead_letter).await?;
+    serve(BatchProcessor::new(handler, dead_letters, store, config.batch)).await
 }
 
 /// Answers invocations with `processor` until Lambda ends the process.
 ///
 /// # Errors
 /// [`RunError::Runtime`]
-pub async fn serve<H: RecordHandler, D: DeadLetter, S: IdempotencyStore>(
+pub async fn serve<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore>(
     processor: BatchProcessor<H, D, S>,
 ) -> Result<(), RunError> {
     let processor = &processor;
     let function = move |payload, context: Context| async move {
-        let invocation = Invocation::new(&context.request_id, context.deadline());
+        let invocation = InvocationContext::new(&context.request_id, context.deadline());
         let processed = processor.process(payload, &invocation).await;
         if let Some(metrics) = processed.metrics {
             metrics.emit();
@@ -80,12 +80,12 @@ pub async fn serve<H: RecordHandler, D: DeadLetter, S: IdempotencyStore>(
 }
 
 #[cfg(feature = "dead-letter-kafka")]
-async fn connect(settings: Option<DeadLetterSettings>) -> Result<Option<impl DeadLetter>, RunError> {
+async fn connect(settings: Option<DeadLetterSettings>) -> Result<Option<impl DeadLetterSink>, RunError> {
     use std::time::Duration;
 
     use msk_shared::kafka::{KafkaPublisher, PublisherSettings};
 
-    use crate::dead_letter::KafkaDeadLetter;
+    use crate::dead_letters::KafkaSink;
 
     /// Lambda's init phase ends after 10 s; a cluster that is down must not use it up.
     const WARM_UP: Duration = Duration::from_secs(3);
@@ -95,11 +95,11 @@ async fn connect(settings: Option<DeadLetterSettings>) -> Result<Option<impl Dea
     let publisher =
         KafkaPublisher::start(PublisherSettings { topics, ..PublisherSettings::new(kafka, "msk-consumer") })?;
     publisher.warm_up(WARM_UP).await.log("the dead letter's cluster");
-    Ok(Some(KafkaDeadLetter::new(publisher, topic)))
+    Ok(Some(KafkaSink::new(publisher, topic)))
 }
 
 /// Such a build's configuration refuses a Kafka dead letter, so there is none.
 #[cfg(not(feature = "dead-letter-kafka"))]
-async fn connect(_none: Option<DeadLetterSettings>) -> Result<Option<crate::dead_letter::NoDeadLetter>, RunError> {
+async fn connect(_none: Option<DeadLetterSettings>) -> Result<Option<crate::dead_letters::NoSink>, RunError> {
     Ok(None)
 }

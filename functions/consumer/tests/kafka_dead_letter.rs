@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use msk_consumer::batch::Processed;
-use msk_consumer::dead_letter::KafkaDeadLetter;
+use msk_consumer::dead_letters::KafkaSink;
 use msk_consumer::idempotency::MemoryStore;
-use msk_consumer::{BatchProcessor, BatchSettings, DefaultHandler, Invocation};
+use msk_consumer::{BatchProcessor, BatchSettings, DefaultHandler, InvocationContext};
 use msk_shared::deadline::Deadline;
 use msk_shared::kafka::{KafkaPublisher, KafkaSettings, PublisherSettings};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -18,7 +18,7 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
-type Processor = BatchProcessor<DefaultHandler, KafkaDeadLetter<KafkaPublisher>, MemoryStore>;
+type Processor = BatchProcessor<DefaultHandler, KafkaSink<KafkaPublisher>, MemoryStore>;
 
 /// Three embedded brokers with the dead-letter topic.
 fn cluster() -> Cluster {
@@ -30,13 +30,13 @@ fn cluster() -> Cluster {
 fn processor(cluster: &Cluster, pattern: &str) -> Processor {
     let kafka = KafkaSettings::plain(cluster.bootstrap_servers());
     let publisher = KafkaPublisher::start(PublisherSettings::new(kafka, "test")).unwrap();
-    let dead_letter = KafkaDeadLetter::new(publisher, pattern.parse().unwrap());
-    let settings = BatchSettings { partial_batch: true, ..BatchSettings::default() };
+    let dead_letter = KafkaSink::new(publisher, pattern.parse().unwrap());
+    let settings = BatchSettings { report_batch_item_failures: true, ..BatchSettings::default() };
     BatchProcessor::new(DefaultHandler, dead_letter, MemoryStore::default(), settings)
 }
 
 async fn process(processor: &Processor, event: &str, time: Duration) -> Processed {
-    let invocation = Invocation { request_id: "test".into(), deadline: Some(Deadline::after(time)) };
+    let invocation = InvocationContext { request_id: "test".into(), deadline: Some(Deadline::after(time)) };
     processor.process(event.to_owned(), &invocation).await
 }
 
@@ -44,13 +44,13 @@ fn reported(processed: &Processed) -> Vec<String> {
     processed.answer.as_ref().unwrap().failed().map(ToString::to_string).collect()
 }
 
-struct Letter {
+struct ReadBack {
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
     headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
-impl Letter {
+impl ReadBack {
     fn texts(&self) -> BTreeMap<&str, String> {
         let text = |value: &Option<Vec<u8>>| String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned();
         self.headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect()
@@ -58,7 +58,7 @@ impl Letter {
 }
 
 /// Reads `count` letters, and looks a little longer for one too many.
-fn letters(cluster: &Cluster, topic: &str, count: usize) -> Vec<Letter> {
+fn letters(cluster: &Cluster, topic: &str, count: usize) -> Vec<ReadBack> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", cluster.bootstrap_servers())
         .set("group.id", "reader")
@@ -77,11 +77,11 @@ fn letters(cluster: &Cluster, topic: &str, count: usize) -> Vec<Letter> {
     letters
 }
 
-fn letter(message: &impl Message) -> Letter {
+fn letter(message: &impl Message) -> ReadBack {
     let headers = message.headers().map_or(Vec::new(), |headers| {
         headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
     });
-    Letter { key: message.key().map(<[u8]>::to_vec), value: message.payload().map(<[u8]>::to_vec), headers }
+    ReadBack { key: message.key().map(<[u8]>::to_vec), value: message.payload().map(<[u8]>::to_vec), headers }
 }
 
 /// A good record, then four kinds of poison.

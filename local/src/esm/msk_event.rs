@@ -56,7 +56,7 @@ impl Envelope {
             event_source: Some(MSK_EVENT_SOURCE.to_owned()),
             event_source_arn: Some(self.event_source_arn.clone()),
             bootstrap_servers: Some(self.bootstrap_servers.clone()),
-            ..MskEvent::of(records.into_iter().map(|polled| polled.record.clone()))
+            ..MskEvent::new(records.into_iter().map(|polled| polled.record.clone()))
         }
     }
 }

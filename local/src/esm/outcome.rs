@@ -135,7 +135,7 @@ mod tests {
 
     /// Offsets 5, 6, 9 of `a-b-0` and 5 of `a-b-1`.
     fn event() -> MskEvent {
-        MskEvent::of([(0, 5), (0, 6), (0, 9), (1, 5)].map(|(partition, offset)| Record::new("a-b", partition, offset)))
+        MskEvent::new([(0, 5), (0, 6), (0, 9), (1, 5)].map(|(partition, offset)| Record::new("a-b", partition, offset)))
     }
 
     fn answered(body: &str, policy: &FailurePolicy) -> NextStep {
@@ -242,7 +242,7 @@ mod tests {
         let failed = Observation::FunctionError("E: m".to_owned());
         assert!(matches!(decide(&event(), failed.clone(), 0, &policy), NextStep::Split { at: 2, .. }));
         assert!(matches!(answered(&naming(&[("a-b-0", 5)]), &policy), NextStep::GiveUp { .. }));
-        let single = MskEvent::of([Record::new("a-b", 0, 5)]);
+        let single = MskEvent::new([Record::new("a-b", 0, 5)]);
         assert!(matches!(decide(&single, failed, 0, &policy), NextStep::GiveUp { .. }));
     }
 }

@@ -3,8 +3,10 @@
 use aws_lambda_events::kafka::{KafkaEvent, KafkaRecord};
 use bytes::Bytes;
 
-use super::record::Field;
-use super::{Header, MskEvent, PartitionRecords, Record, RecordFault, TimestampType, parse};
+use super::encoding::decode_base64;
+use super::msk_event::{MskEvent, PartitionRecords};
+use super::record::{BrokenRecord, Field, Record, TimestampType};
+use crate::header::Header;
 
 /// The groups come sorted by name: that type has lost their order, and schema metadata.
 impl From<KafkaEvent> for MskEvent {
@@ -27,15 +29,8 @@ impl From<KafkaEvent> for MskEvent {
     }
 }
 
-fn from_record(group: &str, record: KafkaRecord) -> Record {
-    let topic = record.topic.or_else(|| group.rsplit_once('-').map(|(topic, _)| topic.to_owned())).unwrap_or_default();
-    let partition = i32::try_from(record.partition).unwrap_or(-1);
-    let fault = match (topic.is_empty(), partition < 0, record.offset < 0) {
-        (true, ..) => Some(RecordFault::Topic),
-        (_, true, _) => Some(RecordFault::Partition),
-        (_, _, true) => Some(RecordFault::Offset),
-        _ => None,
-    };
+fn from_record(group: &str, record: KafkaRecord) -> Result<Record, BrokenRecord> {
+    let topic = record.topic.or_else(|| group.rsplit_once('-').map(|(topic, _)| topic.to_owned()));
     let headers = record.headers.into_iter().flatten().map(|(name, bytes)| Header {
         name,
         value: Some(bytes.into_iter().map(i8::cast_unsigned).collect::<Vec<u8>>().into()),
@@ -44,19 +39,17 @@ fn from_record(group: &str, record: KafkaRecord) -> Record {
         Some("LOG_APPEND_TIME") => TimestampType::LogAppendTime,
         _ => TimestampType::CreateTime,
     };
-    let mut converted = Record::new(topic, partition, record.offset.max(-1))
-        .with_timestamp(record.timestamp.timestamp_millis(), kind)
-        .with_headers(headers);
+    let mut converted =
+        Record::empty(()).with_timestamp(record.timestamp.timestamp_millis(), kind).with_headers(headers);
     converted.key = field(record.key);
     converted.value = field(record.value);
-    converted.fault = fault;
-    converted
+    converted.named(topic.map(Into::into), i32::try_from(record.partition).ok(), Some(record.offset))
 }
 
 fn field(text: Option<String>) -> Field {
     match text {
         None => Field::Null,
-        Some(text) => parse::base64(text.as_bytes()).map_or_else(
+        Some(text) => decode_base64(text.as_bytes()).map_or_else(
             |_| {
                 // A field holds the inside of a JSON string.
                 let json = Bytes::from(serde_json::Value::from(text).to_string());

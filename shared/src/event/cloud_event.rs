@@ -38,8 +38,6 @@ pub struct CloudEvent {
 
 /// The media type of a structured event, with or without parameters.
 pub(super) const STRUCTURED: &str = "application/cloudevents+json";
-/// The media type of a batch, which the Kafka binding does not have.
-pub(super) const BATCH: &str = "application/cloudevents-batch";
 /// The versions of the specification that are read.
 const VERSION: &str = "1.0";
 
@@ -47,7 +45,7 @@ impl Record {
     /// The value as a CloudEvent: binary when the record has `ce_` headers, else structured.
     ///
     /// # Errors
-    /// [`DecodeError`] also for a tombstone and for JSON that is no CloudEvent.
+    /// [`DecodeError`] also for a tombstone and for JSON that is not a CloudEvent.
     pub fn cloud_event(&self) -> Result<CloudEvent, DecodeError> {
         self.headers().map_err(Clone::clone)?;
         let value = self.value()?;

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-use super::record::{FieldError, Record};
+use super::encoding::FieldError;
+use super::record::Record;
 
 /// Why a value cannot be decoded as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,17 +1,42 @@
-//! How an event writes bytes: base64 for keys and values, lists of numbers for headers.
+//! How an event encodes keys, values and headers, both ways: base64 with padding, header bytes as signed numbers (Java's
+//! `byte`).
 
 use std::fmt;
+use std::io::Write;
 use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig, Simd};
+use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::header::Header;
 
+/// Why a key, a value or the headers cannot be read. Never holds their content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FieldError {
+    /// The text is not base64.
+    #[error("the {field} is not base64: {reason}")]
+    Base64 {
+        /// `key` or `value`.
+        field: &'static str,
+        /// What is wrong, with its position.
+        reason: String,
+    },
+    /// Not text.
+    #[error("the {field} must be base64 text or null, and is other JSON")]
+    NotText {
+        /// `key` or `value`.
+        field: &'static str,
+    },
+    /// The headers are not a list of `{name: [bytes]}`.
+    #[error("the headers must be a list of {{\"name\": [bytes from -128 to 255]}}: {0}")]
+    Headers(String),
+}
+
 /// Decodes what stands between the quotes of a JSON string.
-pub(super) fn base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
+pub(super) fn decode_base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
     static ENGINE: LazyLock<Simd> = LazyLock::new(|| {
         Simd::standard(GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent))
     });
@@ -22,6 +47,16 @@ pub(super) fn base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
             None => Err(error),
         }
     })
+}
+
+/// The error's position, without the byte found there, which is content.
+pub(super) fn base64_problem(error: base64::DecodeError) -> String {
+    match error {
+        base64::DecodeError::InvalidByte(at, _) => format!("character {} is not of its alphabet", at + 1),
+        base64::DecodeError::InvalidLength(length) => format!("{length} characters are no whole bytes"),
+        base64::DecodeError::InvalidLastSymbol { .. } => "its last character has bits left over".into(),
+        base64::DecodeError::InvalidPadding => "its padding is wrong".into(),
+    }
 }
 
 fn unescaped(text: &[u8]) -> Option<String> {
@@ -35,10 +70,24 @@ fn unescaped(text: &[u8]) -> Option<String> {
     serde_json::from_slice(&json).ok()
 }
 
-/// Reads the JSON text of a record's headers; the error is the position of the character that is wrong, since serde's own
-/// message may quote the text.
-pub(super) fn headers(json: &[u8]) -> Result<Vec<Header>, usize> {
-    serde_json::from_slice::<HeaderList>(json).map(|list| list.0).map_err(|error| error.column())
+/// Appends a JSON string of base64.
+pub(super) fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    let start = out.len();
+    // Four characters for every three bytes begun.
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    if let Ok(written) = BASE64_STANDARD.encode_slice(bytes, &mut out[start..]) {
+        out.truncate(start + written);
+    }
+    out.push(b'"');
+}
+
+/// Reads the JSON text of a record's headers.
+pub(super) fn decode_headers(json: &[u8]) -> Result<Vec<Header>, FieldError> {
+    serde_json::from_slice::<HeaderList>(json)
+        .map(|list| list.0)
+        // serde_json's own message may quote the text.
+        .map_err(|error| FieldError::Headers(format!("wrong at character {}", error.column())))
 }
 
 /// A list of objects, or one object.
@@ -95,5 +144,41 @@ impl<'de> Deserialize<'de> for HeaderByte {
             .or_else(|_| i8::try_from(number).map(i8::cast_unsigned))
             .map(Self)
             .map_err(|_| serde::de::Error::custom("not a byte"))
+    }
+}
+
+pub(super) fn write_headers(out: &mut Vec<u8>, headers: &[Header]) {
+    out.push(b'[');
+    for (index, header) in headers.iter().enumerate() {
+        separate(out, index);
+        out.push(b'{');
+        string(out, &header.name);
+        out.push(b':');
+        match &header.value {
+            None => out.extend_from_slice(b"null"),
+            Some(bytes) => signed_bytes(out, bytes),
+        }
+        out.push(b'}');
+    }
+    out.push(b']');
+}
+
+fn signed_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'[');
+    for (index, byte) in bytes.iter().enumerate() {
+        separate(out, index);
+        let _ = write!(out, "{}", byte.cast_signed());
+    }
+    out.push(b']');
+}
+
+pub(super) fn string(out: &mut Vec<u8>, text: &str) {
+    // A string always serialises, and writing into a `Vec` cannot fail.
+    let _ = serde_json::to_writer(out, text);
+}
+
+pub(super) fn separate(out: &mut Vec<u8>, index: usize) {
+    if index > 0 {
+        out.push(b',');
     }
 }

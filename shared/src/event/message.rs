@@ -1,12 +1,13 @@
-//! A value in whichever of the known forms it has.
+//! A value in whichever form it has.
 
 use serde_json::Value;
 
-use super::cloud_event::{
-    BATCH, CloudEvent, STRUCTURED, binary, content_type, is_binary, looks_structured, structured,
-};
+use super::cloud_event::{CloudEvent, STRUCTURED, binary, content_type, is_binary, looks_structured, structured};
 use super::decode::{DecodeError, json};
 use super::record::Record;
+
+/// The media type of a batch, which the Kafka binding does not have.
+const BATCH: &str = "application/cloudevents-batch";
 
 /// A value in one of the forms that the consumer knows by itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,9 +24,9 @@ impl Record {
     /// The value in whichever form it has: a tombstone, a CloudEvent, or other JSON.
     ///
     /// # Errors
-    /// [`DecodeError`] when it is none of them, or claims to be a CloudEvent and is not a valid one.
+    /// [`DecodeError`] when it has no such form, or claims to be a CloudEvent and is not a valid one.
     pub fn message(&self) -> Result<Message, DecodeError> {
-        Message::of(self, self.value()?.as_deref())
+        Message::from_value(self, self.value()?.as_deref())
     }
 }
 
@@ -34,13 +35,13 @@ impl Message {
     ///
     /// # Errors
     /// As [`Record::message`].
-    pub fn of(record: &Record, value: Option<&[u8]>) -> Result<Self, DecodeError> {
+    pub fn from_value(record: &Record, value: Option<&[u8]>) -> Result<Self, DecodeError> {
         record.headers().map_err(Clone::clone)?;
         value.map_or(Ok(Self::Tombstone), |value| recognise(record, value))
     }
 }
 
-/// The form of a value.
+/// Recognises the form of a value.
 fn recognise(record: &Record, value: &[u8]) -> Result<Message, DecodeError> {
     if is_binary(record) {
         return binary(record, Some(value)).map(Message::CloudEvent);

@@ -6,7 +6,7 @@
 //! | look at a record | [`Record`]: `value()`, `key()`, `header()`, `is_tombstone()`, `id()` |
 //! | decode its value | [`Record::json`], [`Record::text`], [`Record::message`], [`ConfluentPrefix`] |
 //! | answer | [`BatchResponse::reporting`] |
-//! | write an event as AWS does | [`Record::new`], [`MskEvent::of`], [`MskEvent::to_json`] |
+//! | write an event as AWS does | [`Record::new`], [`MskEvent::new`], [`MskEvent::to_json`] |
 //! | judge a function's answer as AWS does | [`judge`] |
 //!
 //! The text of the event is never copied: records hold slices of it and decode their base64 when asked.
@@ -17,21 +17,22 @@ mod aws_lambda_events;
 mod cloud_event;
 mod decode;
 mod encoding;
-mod judge;
 mod message;
 mod msk_event;
 mod parse;
 mod record;
 mod response;
+mod verdict;
 mod write;
 
 pub use crate::header::Header;
 pub use cloud_event::{CloudEvent, CloudEventMode};
 pub use decode::{ConfluentPrefix, DecodeError};
-pub use judge::{Mistake, Verdict, judge};
+pub use encoding::FieldError;
 pub use message::Message;
 pub use msk_event::{MSK_EVENT_SOURCE, MskEvent, PartitionRecords, SELF_MANAGED_EVENT_SOURCE};
 pub use parse::EventError;
-pub use record::{FieldError, Record, RecordFault, RecordId, SchemaMetadata, TimestampType};
+pub use record::{BrokenId, BrokenRecord, Record, RecordFault, RecordId, SchemaMetadata, TimestampType};
 pub use response::{BatchResponse, Unreportable};
+pub use verdict::{Mistake, Verdict, judge};
 pub use write::TombstoneStyle;

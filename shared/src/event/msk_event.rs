@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::record::Record;
+use super::record::{BrokenRecord, Record};
 
 /// The `eventSource` of a mapping on an MSK cluster.
 pub const MSK_EVENT_SOURCE: &str = "aws:kafka";
@@ -28,12 +28,12 @@ pub struct PartitionRecords {
     /// The group's name in the event, `<topic>-<partition>`. A topic may contain `-`: ask the records for theirs.
     pub name: String,
     /// The records, in the event's order.
-    pub records: Vec<Record>,
+    pub records: Vec<Result<Record, BrokenRecord>>,
 }
 
 impl MskEvent {
     /// An event of the given records, grouped by partition; groups come in the order of their first record.
-    pub fn of(records: impl IntoIterator<Item = Record>) -> Self {
+    pub fn new(records: impl IntoIterator<Item = Record>) -> Self {
         let mut event = Self { event_source: Some(MSK_EVENT_SOURCE.into()), ..Self::default() };
         let mut groups: HashMap<String, usize> = HashMap::new();
         for record in records {
@@ -42,17 +42,22 @@ impl MskEvent {
                 event.partitions.push(PartitionRecords { name: name.clone(), records: Vec::new() });
                 event.partitions.len() - 1
             });
-            event.partitions[index].records.push(record);
+            event.partitions[index].records.push(Ok(record));
         }
         event
     }
 
-    /// All records, group by group. A record's position here is its index in [`BatchResponse::reporting`].
-    pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.partitions.iter().flat_map(|group| &group.records)
+    /// All elements, group by group. Their positions are those of [`BatchResponse::reporting`](super::BatchResponse::reporting).
+    pub fn entries(&self) -> impl Iterator<Item = Result<&Record, &BrokenRecord>> {
+        self.partitions.iter().flat_map(|group| &group.records).map(Result::as_ref)
     }
 
-    /// Number of records.
+    /// The records that have a name, group by group: all but the broken ones.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.entries().filter_map(Result::ok)
+    }
+
+    /// Number of records, the broken ones included.
     pub fn len(&self) -> usize {
         self.partitions.iter().map(|group| group.records.len()).sum()
     }

@@ -6,16 +6,14 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::encoding;
+use super::encoding::{FieldError, base64_problem, decode_base64, decode_headers};
 use crate::header::Header;
 
 /// A record as the mapping delivers it. Key, value and headers are decoded when asked for, so a fault in one of them
-/// is that record's and no other's.
+/// is that record's and no other's. A [`BrokenRecord`] differs in its coordinates only.
 #[derive(Clone)]
-pub struct Record {
-    pub(super) topic: Arc<str>,
-    pub(super) partition: i32,
-    pub(super) offset: i64,
+pub struct Record<C = RecordId> {
+    pub(super) id: C,
     pub(super) timestamp: Option<i64>,
     pub(super) timestamp_type: TimestampType,
     pub(super) key: Field,
@@ -23,8 +21,10 @@ pub struct Record {
     pub(super) headers: Headers,
     pub(super) key_schema: Option<Box<SchemaMetadata>>,
     pub(super) value_schema: Option<Box<SchemaMetadata>>,
-    pub(super) fault: Option<RecordFault>,
 }
+
+/// A record that cannot be named in a batch response. Never seen from AWS; the rest of the event is unaffected.
+pub type BrokenRecord = Record<BrokenId>;
 
 /// What a key or value is in the event.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -72,60 +72,115 @@ pub struct SchemaMetadata {
 /// The name of a record in logs and in the batch response, displayed as `topic-partition@offset`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId {
-    /// Topic.
+    /// A topic may contain `-` and digits.
     pub topic: Arc<str>,
-    /// Partition.
+    /// 0 or more.
     pub partition: i32,
-    /// Offset within the partition.
+    /// 0 or more, within the partition.
     pub offset: i64,
 }
 
-/// Why a record cannot be named in a batch response. Never seen from AWS; the rest of the event is unaffected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RecordFault {
-    /// The record is no JSON object.
-    #[error("the record is not a JSON object")]
-    NotAnObject,
-    /// No topic in the record nor in its group's name.
-    #[error("the record has no topic")]
-    Topic,
-    /// No partition in the record nor in its group's name.
-    #[error("the record has no valid partition")]
-    Partition,
-    /// No offset.
-    #[error("the record has no valid offset")]
-    Offset,
+/// What there is of a record's coordinates, displayed as [`RecordId`] with `?` for what is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokenId {
+    /// The record's topic, else its group's.
+    pub topic: Option<Arc<str>>,
+    /// The record's partition, else its group's.
+    pub partition: Option<i32>,
+    /// Offset within the partition.
+    pub offset: Option<i64>,
+    /// What keeps the record from being named.
+    pub fault: RecordFault,
 }
 
-/// Why a key, a value or the headers cannot be read. Never holds their content.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FieldError {
-    /// The text is not base64.
-    #[error("the {field} is not base64: {reason}")]
-    Base64 {
-        /// `key` or `value`.
-        field: &'static str,
-        /// What is wrong, with its position.
-        reason: String,
-    },
-    /// Not text.
-    #[error("the {field} must be base64 text or null, and is other JSON")]
-    NotText {
-        /// `key` or `value`.
-        field: &'static str,
-    },
-    /// The headers are not a list of `{name: [bytes]}`.
-    #[error("the headers must be a list of {{\"name\": [bytes from -128 to 255]}}: {0}")]
-    Headers(String),
+/// Why a record cannot be named in a batch response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RecordFault {
+    /// It is another JSON value.
+    #[error("the record is not a JSON object")]
+    NotAnObject,
+    /// Neither the record nor its group's name has one.
+    #[error("the record has no topic")]
+    Topic,
+    /// Neither the record nor its group's name has one that is 0 or more.
+    #[error("the record has no valid partition")]
+    Partition,
+    /// It is missing, or less than 0.
+    #[error("the record has no valid offset")]
+    Offset,
 }
 
 impl Record {
     /// A record without key, value, headers and timestamp; the `with_` methods add them.
     pub fn new(topic: impl Into<Arc<str>>, partition: i32, offset: i64) -> Self {
+        Self::empty(RecordId { topic: topic.into(), partition, offset })
+    }
+
+    /// From the record, else from its group's name.
+    pub fn topic(&self) -> &str {
+        &self.id.topic
+    }
+
+    /// 0 or more.
+    pub fn partition(&self) -> i32 {
+        self.id.partition
+    }
+
+    /// 0 or more, within the partition.
+    pub fn offset(&self) -> i64 {
+        self.id.offset
+    }
+
+    /// The record's name.
+    pub fn id(&self) -> RecordId {
+        self.id.clone()
+    }
+
+    /// Whether the record deletes its key: its value is null or absent. An empty value is not a tombstone.
+    pub fn is_tombstone(&self) -> bool {
+        matches!(self.value, Field::Null)
+    }
+}
+
+impl BrokenRecord {
+    /// What there is of its coordinates, and what is wrong with them.
+    pub fn id(&self) -> &BrokenId {
+        &self.id
+    }
+}
+
+impl Record<()> {
+    /// Gives a record its name, if its coordinates make one.
+    pub(super) fn named(
+        self,
+        topic: Option<Arc<str>>,
+        partition: Option<i32>,
+        offset: Option<i64>,
+    ) -> Result<Record, BrokenRecord> {
+        let topic = topic.filter(|topic| !topic.is_empty());
+        let partition = partition.filter(|partition| *partition >= 0);
+        let offset = offset.filter(|offset| *offset >= 0);
+        let (topic, fault) = match (topic, partition, offset) {
+            (Some(topic), Some(partition), Some(offset)) => {
+                return Ok(self.with_id(RecordId { topic, partition, offset }));
+            }
+            (None, ..) => (None, RecordFault::Topic),
+            (topic, None, _) => (topic, RecordFault::Partition),
+            (topic, _, None) => (topic, RecordFault::Offset),
+        };
+        Err(self.with_id(BrokenId { topic, partition, offset, fault }))
+    }
+
+    fn with_id<C>(self, id: C) -> Record<C> {
+        let Self { id: (), timestamp, timestamp_type, key, value, headers, key_schema, value_schema } = self;
+        Record { id, timestamp, timestamp_type, key, value, headers, key_schema, value_schema }
+    }
+}
+
+impl<C> Record<C> {
+    pub(super) fn empty(id: C) -> Self {
         Self {
-            topic: topic.into(),
-            partition,
-            offset,
+            id,
             timestamp: None,
             timestamp_type: TimestampType::NoTimestamp,
             key: Field::Null,
@@ -133,7 +188,6 @@ impl Record {
             headers: Headers::default(),
             key_schema: None,
             value_schema: None,
-            fault: None,
         }
     }
 
@@ -175,21 +229,6 @@ impl Record {
         self
     }
 
-    /// Topic.
-    pub fn topic(&self) -> &str {
-        &self.topic
-    }
-
-    /// Partition.
-    pub fn partition(&self) -> i32 {
-        self.partition
-    }
-
-    /// Offset within the partition; -1 when [`Record::fault`] says that there is none.
-    pub fn offset(&self) -> i64 {
-        self.offset
-    }
-
     /// Milliseconds since the epoch; `None` when Kafka has none (-1) or the event leaves it out.
     pub fn timestamp_ms(&self) -> Option<i64> {
         self.timestamp
@@ -198,16 +237,6 @@ impl Record {
     /// What the timestamp means.
     pub fn timestamp_type(&self) -> TimestampType {
         self.timestamp_type
-    }
-
-    /// The record's name.
-    pub fn id(&self) -> RecordId {
-        RecordId { topic: Arc::clone(&self.topic), partition: self.partition, offset: self.offset }
-    }
-
-    /// What keeps this record from being named in a batch response, if anything.
-    pub fn fault(&self) -> Option<RecordFault> {
-        self.fault
     }
 
     /// The key's bytes, decoded now; `None` is no key.
@@ -242,11 +271,6 @@ impl Record {
         (!self.headers.text.is_empty()).then_some(&*self.headers.text)
     }
 
-    /// Whether the record deletes its key: its value is null or absent. An empty value is no tombstone.
-    pub fn is_tombstone(&self) -> bool {
-        matches!(self.value, Field::Null) && self.fault.is_none()
-    }
-
     /// All headers in order.
     ///
     /// # Errors
@@ -255,11 +279,7 @@ impl Record {
         if self.headers.text.is_empty() && self.headers.parsed.get().is_none() {
             return Ok(&[]);
         }
-        let parse = || {
-            encoding::headers(&self.headers.text)
-                .map_err(|position| FieldError::Headers(format!("wrong at character {position}")))
-        };
-        self.headers.parsed.get_or_init(parse).as_deref()
+        self.headers.parsed.get_or_init(|| decode_headers(&self.headers.text)).as_deref()
     }
 
     /// The value of the last header of that name (Kafka's `Headers.lastHeader`); `None` when there is none,
@@ -289,16 +309,9 @@ impl Field {
         match self {
             Self::Null => Ok(None),
             Self::Raw(bytes) => Ok(Some(Cow::Borrowed(bytes))),
-            Self::Base64(text) => encoding::base64(text).map(|bytes| Some(Cow::Owned(bytes))).map_err(|error| {
-                // The error names a position and the byte found there; the byte is content, so only its position is kept.
-                let reason = match error {
-                    base64::DecodeError::InvalidByte(at, _) => format!("character {} is not of its alphabet", at + 1),
-                    base64::DecodeError::InvalidLength(length) => format!("{length} characters are no whole bytes"),
-                    base64::DecodeError::InvalidLastSymbol { .. } => "its last character has bits left over".into(),
-                    base64::DecodeError::InvalidPadding => "its padding is wrong".into(),
-                };
-                FieldError::Base64 { field, reason }
-            }),
+            Self::Base64(text) => decode_base64(text)
+                .map(|bytes| Some(Cow::Owned(bytes)))
+                .map_err(|error| FieldError::Base64 { field, reason: base64_problem(error) }),
             Self::Odd(_) => Err(FieldError::NotText { field }),
         }
     }
@@ -335,20 +348,28 @@ impl TimestampType {
     }
 }
 
-/// Coordinates only: a record's content must not reach a log through `{:?}`.
-impl fmt::Debug for Record {
+impl fmt::Display for BrokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Record({})", self.id())
+        let known = |number: Option<String>| number.unwrap_or_else(|| "?".into());
+        let (partition, offset) = (self.partition.map(|n| n.to_string()), self.offset.map(|n| n.to_string()));
+        write!(f, "{}-{}@{}", self.topic.as_deref().unwrap_or("?"), known(partition), known(offset))
+    }
+}
+
+/// Coordinates only: a record's content must not reach a log through `{:?}`.
+impl<C: fmt::Display> fmt::Debug for Record<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Record({})", self.id)
     }
 }
 
 /// Equal when Kafka would say so: coordinates, timestamp, and decoded key, value and headers.
-impl PartialEq for Record {
+impl<C: PartialEq> PartialEq for Record<C> {
     fn eq(&self, other: &Self) -> bool {
         let same_field =
             |a: &Field, b: &Field| a == b || matches!((a.decode(""), b.decode("")), (Ok(a), Ok(b)) if a == b);
-        self.id() == other.id()
-            && (self.timestamp, self.timestamp_type, self.fault) == (other.timestamp, other.timestamp_type, other.fault)
+        self.id == other.id
+            && (self.timestamp, self.timestamp_type) == (other.timestamp, other.timestamp_type)
             && same_field(&self.key, &other.key)
             && same_field(&self.value, &other.value)
             && self.headers() == other.headers()

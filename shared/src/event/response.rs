@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{MskEvent, Record, RecordFault, RecordId};
+use super::msk_event::MskEvent;
+use super::record::{BrokenRecord, Record, RecordFault, RecordId};
 
 /// `{"batchItemFailures":[{"itemIdentifier":{"partition":"<topic>-<n>","offset":<int>}}]}`.
 ///
@@ -32,7 +33,7 @@ struct Item {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("record {position} of the event failed and cannot be reported alone: {fault}")]
 pub struct Unreportable {
-    /// Position in [`MskEvent::records`], counted from 1.
+    /// Position in [`MskEvent::entries`], counted from 1.
     pub position: usize,
     /// What it lacks.
     pub fault: RecordFault,
@@ -44,24 +45,18 @@ impl BatchResponse {
         Self::default()
     }
 
-    /// Reports the records of `event` for which `is_failed` says so, given each record's position in
-    /// [`MskEvent::records`] (from 0) and the record.
+    /// Reports the records of `event` for which `is_failed` says so, given each one's position in [`MskEvent::entries`]
+    /// (from 0) and the record.
     ///
     /// # Errors
-    /// [`Unreportable`] for a failed record without coordinates.
+    /// [`Unreportable`] for a failed record without a name.
     pub fn reporting(
         event: &MskEvent,
-        mut is_failed: impl FnMut(usize, &Record) -> bool,
+        mut is_failed: impl FnMut(usize, Result<&Record, &BrokenRecord>) -> bool,
     ) -> Result<Self, Unreportable> {
         let mut failures = Vec::new();
-        for (index, record) in event.records().enumerate() {
-            if !is_failed(index, record) {
-                continue;
-            }
-            if let Some(fault) = record.fault() {
-                return Err(Unreportable { position: index + 1, fault });
-            }
-            let id = record.id();
+        for (index, record) in event.entries().enumerate().filter(|(index, record)| is_failed(*index, *record)) {
+            let id = record.map_err(|broken| Unreportable { position: index + 1, fault: broken.id().fault })?.id();
             failures.push(Failure { item: Item { partition: id.partition_name(), offset: id.offset, id } });
         }
         Ok(Self { failures })

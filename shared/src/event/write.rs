@@ -1,13 +1,10 @@
-//! Writes an event as AWS does: base64 with padding, header bytes as signed numbers (Java's `byte`).
+//! Writes an event as AWS does.
 
 use std::io::Write;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use bytes::Bytes;
-
-use super::record::Field;
-use super::{Header, MskEvent, Record, SchemaMetadata};
+use super::encoding::{separate, string, write_base64, write_headers};
+use super::msk_event::MskEvent;
+use super::record::{BrokenId, Field, Record, SchemaMetadata};
 
 /// How a null key or value is written. AWS does not document which of both it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,7 +40,14 @@ impl MskEvent {
             out.extend_from_slice(b":[");
             for (index, record) in group.records.iter().enumerate() {
                 separate(&mut out, index);
-                record.write_json(&mut out, style);
+                match record {
+                    Ok(record) => record.write_json(&mut out, style),
+                    Err(broken) => {
+                        let BrokenId { topic, partition, offset, .. } = broken.id();
+                        let coordinates = (topic.as_deref(), *partition, *offset);
+                        broken.write(&mut out, coordinates, style);
+                    }
+                }
             }
             out.push(b']');
         }
@@ -56,14 +60,26 @@ impl Record {
     /// Appends the record's JSON text, as it stands in an event's group. Its length is what the record adds to the
     /// event's payload, but for a comma.
     pub fn write_json(&self, out: &mut Vec<u8>, style: TombstoneStyle) {
+        let coordinates = (Some(self.topic()), Some(self.partition()), Some(self.offset()));
+        self.write(out, coordinates, style);
+    }
+}
+
+impl<C> Record<C> {
+    fn write(
+        &self,
+        out: &mut Vec<u8>,
+        (topic, partition, offset): (Option<&str>, Option<i32>, Option<i64>),
+        style: TombstoneStyle,
+    ) {
         out.extend_from_slice(b"{\"topic\":");
-        string(out, &self.topic);
+        string(out, topic.unwrap_or_default());
         // Writing into a `Vec` cannot fail.
         let _ = write!(
             out,
             ",\"partition\":{},\"offset\":{},\"timestamp\":{},\"timestampType\":\"{}\"",
-            self.partition,
-            self.offset,
+            partition.unwrap_or(-1),
+            offset.unwrap_or(-1),
             self.timestamp.unwrap_or(-1),
             self.timestamp_type.name()
         );
@@ -89,7 +105,7 @@ fn field(out: &mut Vec<u8>, name: &str, field: &Field, style: TombstoneStyle) {
     out.push(b':');
     match field {
         Field::Null => out.extend_from_slice(b"null"),
-        Field::Raw(bytes) => base64(out, bytes),
+        Field::Raw(bytes) => write_base64(out, bytes),
         // As received, so that what cannot be decoded survives a round trip.
         Field::Base64(text) => {
             out.push(b'"');
@@ -98,31 +114,6 @@ fn field(out: &mut Vec<u8>, name: &str, field: &Field, style: TombstoneStyle) {
         }
         Field::Odd(json) => out.extend_from_slice(json),
     }
-}
-
-fn write_headers(out: &mut Vec<u8>, headers: &[Header]) {
-    out.push(b'[');
-    for (index, header) in headers.iter().enumerate() {
-        separate(out, index);
-        out.push(b'{');
-        string(out, &header.name);
-        out.push(b':');
-        match &header.value {
-            None => out.extend_from_slice(b"null"),
-            Some(bytes) => signed_bytes(out, bytes),
-        }
-        out.push(b'}');
-    }
-    out.push(b']');
-}
-
-fn signed_bytes(out: &mut Vec<u8>, bytes: &Bytes) {
-    out.push(b'[');
-    for (index, byte) in bytes.iter().enumerate() {
-        separate(out, index);
-        let _ = write!(out, "{}", byte.cast_signed());
-    }
-    out.push(b']');
 }
 
 fn schema(out: &mut Vec<u8>, name: &str, metadata: Option<&SchemaMetadata>) {
@@ -134,27 +125,5 @@ fn schema(out: &mut Vec<u8>, name: &str, metadata: Option<&SchemaMetadata>) {
         out.extend_from_slice(b",\"schemaId\":");
         string(out, &metadata.schema_id);
         out.push(b'}');
-    }
-}
-
-fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(b'"');
-    let start = out.len();
-    // Four characters for every three bytes begun.
-    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-    if let Ok(written) = BASE64_STANDARD.encode_slice(bytes, &mut out[start..]) {
-        out.truncate(start + written);
-    }
-    out.push(b'"');
-}
-
-fn string(out: &mut Vec<u8>, text: &str) {
-    // A string always serialises, and writing into a `Vec` cannot fail.
-    let _ = serde_json::to_writer(out, text);
-}
-
-fn separate(out: &mut Vec<u8>, index: usize) {
-    if index > 0 {
-        out.push(b',');
     }
 }

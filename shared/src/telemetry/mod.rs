@@ -2,6 +2,8 @@
 
 mod emf;
 mod logs;
+mod record_log;
 
 pub use emf::{EmfLine, InvalidNamespace, MetricsNamespace, Unit};
 pub use logs::{LogLevel, init_logs};
+pub use record_log::{log_record, record_span};

@@ -5,7 +5,7 @@ use msk_shared::event::{BatchResponse, Mistake, MskEvent, Record, RecordFault, V
 use crate::event_of;
 
 fn batch() -> MskEvent {
-    MskEvent::of(
+    MskEvent::new(
         [("orders", 0, 5), ("orders", 0, 6), ("orders", 1, 5), ("a-b", 0, 9)].map(|(t, p, o)| Record::new(t, p, o)),
     )
 }
@@ -91,7 +91,9 @@ fn a_malformed_answer_retries_all_and_the_message_names_the_mistake() {
 #[test]
 fn our_own_response_has_aws_s_shape_and_is_judged_as_it_was_meant() {
     let event = batch();
-    let response = BatchResponse::reporting(&event, |index, record| index == 1 || record.topic() == "a-b").unwrap();
+    let response =
+        BatchResponse::reporting(&event, |index, record| index == 1 || record.is_ok_and(|it| it.topic() == "a-b"))
+            .unwrap();
     let json = serde_json::to_string(&response).unwrap();
     assert_eq!(
         json,

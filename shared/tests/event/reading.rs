@@ -1,6 +1,6 @@
 //! What the event model accepts, and what it refuses.
 
-use msk_shared::event::{EventError, FieldError, Header, MskEvent, RecordFault, TimestampType};
+use msk_shared::event::{EventError, FieldError, Header, MskEvent, Record, RecordFault, TimestampType};
 
 use crate::{event_of, parse, record_with};
 
@@ -104,7 +104,7 @@ fn numbers_may_come_as_text_or_with_a_fraction_of_zero() {
     let event = event_of(&[r#"{"topic":"t","partition":"3","offset":"15","timestamp":1.545e12}"#]);
     let record = event.records().next().unwrap();
     assert_eq!((record.partition(), record.offset(), record.timestamp_ms()), (3, 15, Some(1_545_000_000_000)));
-    assert_eq!(record.fault(), None);
+    assert_eq!(event.entries().filter(Result::is_err).count(), 0);
 }
 
 #[test]
@@ -127,22 +127,24 @@ fn a_record_that_cannot_be_named_has_a_fault_and_spares_the_others() {
         r#"{"topic":"t","partition":0,"offset":{"a":[]}}"#,
         r#"{"topic":"t","partition":0,"offset":2}"#,
     ]);
-    let faults: Vec<_> = event.records().map(|record| record.fault()).collect();
-    let kept: Vec<_> = event.records().map(|record| record.value_as_received()).collect();
+    let faults =
+        |event: &MskEvent| event.entries().map(|record| record.err().map(|it| it.id().fault)).collect::<Vec<_>>();
+    let kept: Vec<_> =
+        event.entries().map(|it| it.map_or_else(Record::value_as_received, Record::value_as_received)).collect();
     let json: [&[u8]; 4] = [b"17", b"null", br#""text""#, b"[{}]"];
     assert_eq!(kept[1..5], json.map(Some), "what is no object keeps its content");
     let odd = ["-1.5", "true", "[]", r#"["a", {"b":[1]} ,null]"#, r#""\u0000\"""#];
-    for (record, json) in event_of(&odd).records().zip(odd) {
+    for (record, json) in event_of(&odd).entries().zip(odd) {
+        let record = record.unwrap_err();
         let kept: serde_json::Value = serde_json::from_slice(record.value_as_received().unwrap()).unwrap();
         assert_eq!(kept, serde_json::from_str::<serde_json::Value>(json).unwrap());
-        assert!(record.value().is_err() && !record.is_tombstone(), "{json}");
+        assert!(record.value().is_err(), "{json}");
     }
     let (no_object, no_offset) = (Some(RecordFault::NotAnObject), Some(RecordFault::Offset));
     let expected = [None, no_object, no_object, no_object, no_object, no_offset, no_offset, no_offset, None];
-    assert_eq!(faults, expected);
+    assert_eq!(faults(&event), expected);
     let nameless = parse(r#"{"records":{"group":[{"offset":1},{"topic":"t","offset":1}]}}"#);
-    let faults: Vec<_> = nameless.records().map(|record| record.fault()).collect();
-    assert_eq!(faults, [Some(RecordFault::Topic), Some(RecordFault::Partition)]);
+    assert_eq!(faults(&nameless), [Some(RecordFault::Topic), Some(RecordFault::Partition)]);
 }
 
 #[test]
@@ -212,10 +214,11 @@ fn deep_nesting_neither_overflows_nor_harms_the_other_records() {
         &deep,
         r#"{"topic":"t","partition":0,"offset":2,"value":"e30="}"#,
     ]);
-    let records: Vec<_> = event.records().collect();
-    assert!(records[0].value().is_err() && records[0].headers().is_err());
-    assert_eq!(records[1].fault(), Some(RecordFault::NotAnObject));
-    assert_eq!(records[2].text().unwrap(), "{}");
+    let records: Vec<_> = event.entries().collect();
+    let first = records[0].unwrap();
+    assert!(first.value().is_err() && first.headers().is_err());
+    assert_eq!(records[1].unwrap_err().id().fault, RecordFault::NotAnObject);
+    assert_eq!(records[2].unwrap().text().unwrap(), "{}");
     assert!(refused(&deep).to_string().contains("not a JSON object"));
 }
 

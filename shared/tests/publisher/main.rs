@@ -93,8 +93,8 @@ fn read(cluster: &Cluster, partition: i32, count: usize) -> Vec<rdkafka::message
 async fn what_is_written_is_read_back_byte_by_byte() {
     let cluster = cluster();
     let publisher = publisher(&cluster, 22_000);
-    type Part<'a> = Option<&'a [u8]>;
-    let cases: Vec<(Part<'_>, Part<'_>)> = vec![
+    type FieldBytes<'a> = Option<&'a [u8]>;
+    let cases: Vec<(FieldBytes<'_>, FieldBytes<'_>)> = vec![
         (None, None),
         (None, Some(b"")),
         (Some(b""), None),

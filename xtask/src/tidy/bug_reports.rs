@@ -5,12 +5,12 @@ use super::{assert_none, files, read};
 /// The files in the page's order, each with what decides there.
 const DECIDED_BY: [(&str, &str, &str); 10] = [
     ("functions/producer", "problem.rs", "limit_bytes"),
-    ("functions/consumer", "letter.rs", "fn headers"),
+    ("functions/consumer", "dead_letter.rs", "fn headers"),
     ("local", "commit.rs", "finished"),
     ("shared", "token.rs", "fn is_fresh"),
     ("shared", "cloud_event.rs", "fn content_type"),
     ("xtask", "port.rs", "AddrInUse"),
-    ("functions/consumer", "handler.rs", "tracing::info!"),
+    ("shared", "record_log.rs", "tracing::info!"),
     ("infra", "alarms_table.tf", "consumer-lag-time"),
     ("functions/consumer", "lanes.rs", "Ordering::Partition"),
     ("shared", "record_delivery.rs", "const UNREPORTED"),

@@ -5,44 +5,25 @@ use std::fmt;
 use msk_shared::event::Record;
 use serde::Deserialize;
 
-/// Where a record's key comes from. The first of a list that the record has is taken; [`KeySource::ALL`] is the default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeySource {
-    /// The header `idempotency-key`: the producer's API writes it for requests with that HTTP header.
-    Header,
-    /// `source` and `id` of a CloudEvent.
-    CloudEvent,
-    /// Topic, partition and offset: finds redeliveries of one record, not a message that was written twice. Every record has them.
-    Coordinates,
-}
-
-impl KeySource {
-    /// All, best first.
-    pub const ALL: &'static [Self] = &[Self::Header, Self::CloudEvent, Self::Coordinates];
-}
-
 /// The identity of a record's effect, within its topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// The record's key: from the first of `sources` that it has, else from its coordinates.
-    pub fn of(record: &Record, sources: &[KeySource]) -> Self {
+    /// The record's key, from the first of these that it has: the header `idempotency-key`, which the producer's API writes for
+    /// requests with that HTTP header; `source` and `id` of a CloudEvent; topic, partition and offset, which find
+    /// redeliveries of one record, not a message that was written twice.
+    pub fn for_record(record: &Record) -> Self {
         let topic = record.topic();
-        let text = sources.iter().find_map(|source| match source {
-            KeySource::Header => {
-                let key = record.header_text("idempotency-key").filter(|key| !key.is_empty())?;
-                Some(format!("key:{topic}:{key}"))
-            }
-            KeySource::CloudEvent => {
-                let (source, id) = cloud_event_identity(record)?;
-                // A length keeps `a` + `bc` apart from `ab` + `c`.
-                Some(format!("ce:{topic}:{}:{source}:{id}", source.len()))
-            }
-            KeySource::Coordinates => None,
-        });
-        // The timestamp tells a topic made anew from the one before it, whose offsets it repeats.
-        Self(text.unwrap_or_else(|| format!("at:{}:{}", record.id(), record.timestamp_ms().unwrap_or(-1))))
+        if let Some(key) = record.header_text("idempotency-key").filter(|key| !key.is_empty()) {
+            return Self(format!("key:{topic}:{key}"));
+        }
+        if let Some((source, id)) = cloud_event_identity(record) {
+            // A length keeps `a` + `bc` apart from `ab` + `c`.
+            return Self(format!("ce:{topic}:{}:{source}:{id}", source.len()));
+        }
+        // The timestamp distinguishes a topic made anew from the one before it, whose offsets it repeats.
+        Self(format!("at:{}:{}", record.id(), record.timestamp_ms().unwrap_or(-1)))
     }
 
     /// The key as text.
@@ -86,28 +67,27 @@ mod tests {
         Record::new("orders", 1, 7).with_headers(headers).with_value(Some(value.as_bytes().to_vec()))
     }
 
-    fn key(record: &Record, sources: &[KeySource]) -> String {
-        IdempotencyKey::of(record, sources).to_string()
+    fn key(record: &Record) -> String {
+        IdempotencyKey::for_record(record).to_string()
     }
 
     #[test]
     fn the_header_wins_over_the_cloud_event_and_that_over_the_coordinates() {
         let all = record(&[("ce_source", "/s"), ("ce_id", "9"), ("idempotency-key", "k/0")], "{}");
-        assert_eq!(key(&all, KeySource::ALL), "key:orders:k/0");
-        assert_eq!(key(&all, &[KeySource::CloudEvent]), "ce:orders:2:/s:9");
-        assert_eq!(key(&all, &[KeySource::Coordinates, KeySource::Header]), "key:orders:k/0");
-        assert_eq!(key(&all, &[]), "at:orders-1@7:-1");
-        assert_eq!(key(&record(&[("idempotency-key", "")], ""), KeySource::ALL), "at:orders-1@7:-1");
+        assert_eq!(key(&all), "key:orders:k/0");
+        assert_eq!(key(&record(&[("ce_source", "/s"), ("ce_id", "9")], "{}")), "ce:orders:2:/s:9");
+        assert_eq!(key(&record(&[], "{}")), "at:orders-1@7:-1");
+        assert_eq!(key(&record(&[("idempotency-key", "")], "")), "at:orders-1@7:-1");
     }
 
     #[test]
     fn a_structured_event_is_known_by_its_content_type() {
         let event = r#"{"specversion":"1.0","source":"/s","id":"9","type":"t"}"#;
         let typed = record(&[("content-type", "application/cloudevents+json; charset=UTF-8")], event);
-        assert_eq!(key(&typed, KeySource::ALL), "ce:orders:2:/s:9");
-        assert_eq!(key(&record(&[], event), KeySource::ALL), "at:orders-1@7:-1");
+        assert_eq!(key(&typed), "ce:orders:2:/s:9");
+        assert_eq!(key(&record(&[], event)), "at:orders-1@7:-1");
         let broken = record(&[("content-type", "application/cloudevents+json")], "{");
-        assert_eq!(key(&broken, KeySource::ALL), "at:orders-1@7:-1");
+        assert_eq!(key(&broken), "at:orders-1@7:-1");
     }
 
     #[test]
@@ -115,6 +95,6 @@ mod tests {
         use msk_shared::event::TimestampType::CreateTime;
         let old = Record::new("orders", 0, 0).with_timestamp(1_000, CreateTime);
         let new = Record::new("orders", 0, 0).with_timestamp(2_000, CreateTime);
-        assert_ne!(key(&old, KeySource::ALL), key(&new, KeySource::ALL));
+        assert_ne!(key(&old), key(&new));
     }
 }

@@ -117,13 +117,12 @@ impl IdempotencyStore for MemoryStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::idempotency::KeySource;
     use msk_shared::event::Record;
 
     const LEASE: Duration = Duration::from_secs(60);
 
     fn key(offset: i64) -> IdempotencyKey {
-        IdempotencyKey::of(&Record::new("t", 0, offset), KeySource::ALL)
+        IdempotencyKey::for_record(&Record::new("t", 0, offset))
     }
 
     #[tokio::test]

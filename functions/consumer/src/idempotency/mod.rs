@@ -6,7 +6,7 @@ mod memory;
 use std::future::Future;
 use std::time::Duration;
 
-pub use key::{IdempotencyKey, KeySource};
+pub use key::IdempotencyKey;
 pub use memory::MemoryStore;
 
 /// Remembers which records are done, and which are being handled.

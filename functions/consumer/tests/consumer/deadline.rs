@@ -18,7 +18,7 @@ fn slow(count: i64, time: Duration) -> Scripted {
 }
 
 fn guarded(guard: Duration) -> BatchSettings {
-    BatchSettings { deadline_guard: guard, ..settings(Ordering::Partition, 16) }
+    BatchSettings { min_time_to_start: guard, ..settings(Ordering::Partition, 16) }
 }
 
 #[tokio::test]

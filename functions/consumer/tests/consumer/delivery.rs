@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use msk_consumer::lanes::Ordering;
-use msk_consumer::{BatchProcessor, BatchSettings, Invocation};
+use msk_consumer::{BatchProcessor, BatchSettings, InvocationContext};
 use msk_shared::deadline::Deadline;
 use msk_shared::event::{Header, MskEvent, Record, TombstoneStyle, Verdict, judge};
 use rand::rngs::StdRng;
@@ -72,7 +72,7 @@ impl Topic {
     }
 
     fn event(&self, parts: &[(usize, std::ops::Range<usize>)]) -> MskEvent {
-        MskEvent::of(
+        MskEvent::new(
             parts.iter().flat_map(|(partition, range)| self.records[*partition][range.clone()].iter().cloned()),
         )
     }
@@ -108,7 +108,7 @@ async fn deliver(
             story.deliveries += 1;
             letters.set_down(rng.random_bool(0.1));
             let crash = rng.random_bool(0.03).then(|| Duration::from_micros(rng.random_range(0..3_000)));
-            let invocation = Invocation {
+            let invocation = InvocationContext {
                 request_id: "r".into(),
                 deadline: crash.map(|_| Deadline::after(Duration::from_millis(200))),
             };
@@ -140,7 +140,7 @@ async fn deliver(
                     // The named ones only, as documented; sometimes all of them again.
                     if rng.random_bool(0.5) {
                         let named: BTreeSet<_> = ids.into_iter().collect();
-                        event = MskEvent::of(event.records().filter(|record| named.contains(&record.id())).cloned());
+                        event = MskEvent::new(event.records().filter(|record| named.contains(&record.id())).cloned());
                     }
                 }
             }
@@ -180,7 +180,7 @@ fn check(topic: &Topic, handler: &Scripted, letters: &Letters, ordering: Orderin
     }
 }
 
-async fn scenario(ordering: Ordering, partial_batch: bool, count: usize, seed: u64) {
+async fn scenario(ordering: Ordering, report_batch_item_failures: bool, count: usize, seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut topic = Topic::filled(count, &mut rng);
     let (handler, letters) = (Arc::new(Scripted::default()), Arc::new(Letters::default()));
@@ -195,14 +195,16 @@ async fn scenario(ordering: Ordering, partial_batch: bool, count: usize, seed: u
         handler.plan(&record.id().to_string(), acts);
     }
     let settings = BatchSettings {
-        partial_batch,
-        deadline_guard: Duration::from_millis(1),
+        report_batch_item_failures,
+        min_time_to_start: Duration::from_millis(1),
         ..settings(ordering, 1 + (seed % 8) as usize)
     };
     let started = Instant::now();
     let story = deliver(&mut topic, Arc::clone(&handler), Arc::clone(&letters), &settings, &mut rng).await;
     let took = started.elapsed();
-    eprintln!("{ordering:?}, partial batches {partial_batch}, seed {seed}: {count} messages, {story:?}, {took:.1?}");
+    eprintln!(
+        "{ordering:?}, partial batches {report_batch_item_failures}, seed {seed}: {count} messages, {story:?}, {took:.1?}"
+    );
     assert!(story.failures > 0 && story.deliveries > 10, "{story:?}");
     check(&topic, &handler, &letters, ordering);
 }

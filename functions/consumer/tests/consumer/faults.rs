@@ -9,17 +9,17 @@ async fn a_dead_letter_that_is_down_delays_the_poison_and_loses_nothing() {
     let handler = Scripted::new(&[("t-0@1", &[Act::Poison]), ("t-1@0", &[Act::Panic])]);
     let processor = processor(handler, settings(Ordering::Partition, 16));
     let whole = body(partition(0, 3).chain(partition(1, 2)));
-    processor.dead_letter().set_down(true);
+    processor.dead_letters().set_down(true);
     for _ in 0..2 {
         let processed = processor.process(whole.clone(), &unbounded()).await;
         assert_eq!(reported(&processed), ["t-0@1", "t-0@2", "t-1@0", "t-1@1"]);
         assert_eq!((metric(&processed, "RecordsPoisoned"), metric(&processed, "DeadLettered")), (2.0, 0.0));
     }
-    processor.dead_letter().set_down(false);
+    processor.dead_letters().set_down(false);
     assert!(reported(&processor.process(whole.clone(), &unbounded()).await).is_empty());
     assert!(reported(&processor.process(whole, &unbounded()).await).is_empty());
 
-    let letters = processor.dead_letter().kept();
+    let letters = processor.dead_letters().kept();
     let mut ids: Vec<_> = letters.iter().map(|letter| (letter.id.as_str(), letter.attempts)).collect();
     ids.sort_unstable();
     assert_eq!(ids, [("t-0@1", 3), ("t-1@0", 3)], "once each, with its failed attempts");

@@ -10,7 +10,7 @@ use crate::support::{Act, Scripted, body, metric, partition, processor, record, 
 
 fn event() -> MskEvent {
     let keyless = |offset| Record::new("t", 0, offset);
-    MskEvent::of([record(0, 0, "a"), record(0, 1, "b"), record(1, 0, "a"), record(0, 2, "a"), keyless(3), keyless(4)])
+    MskEvent::new([record(0, 0, "a"), record(0, 1, "b"), record(1, 0, "a"), record(0, 2, "a"), keyless(3), keyless(4)])
 }
 
 #[test]
@@ -69,7 +69,8 @@ async fn what_was_reported_is_done_when_it_comes_again_and_the_rest_is_not_repea
 
 #[tokio::test]
 async fn without_partial_batches_a_failure_fails_the_invocation_and_the_done_ones_are_remembered() {
-    let settings = msk_consumer::BatchSettings { partial_batch: false, ..settings(Ordering::Partition, 16) };
+    let settings =
+        msk_consumer::BatchSettings { report_batch_item_failures: false, ..settings(Ordering::Partition, 16) };
     let processor = processor(Scripted::new(&[("t-0@1", &[Act::Retry, Act::Done])]), settings);
     let whole = body(partition(0, 3).chain(partition(1, 2)));
     match processor.process(whole.clone(), &unbounded()).await.answer {

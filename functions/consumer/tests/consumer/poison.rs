@@ -1,6 +1,6 @@
 //! Records that will never succeed, and handlers that panic.
 
-use msk_consumer::dead_letter::NoDeadLetter;
+use msk_consumer::dead_letters::NoSink;
 use msk_consumer::idempotency::MemoryStore;
 use msk_consumer::lanes::Ordering;
 use msk_consumer::{BatchProcessor, DefaultHandler};
@@ -20,7 +20,7 @@ async fn a_poison_record_goes_to_the_dead_letter_and_blocks_nothing() {
     let processed = processor.process(body(partition(0, 4)), &unbounded()).await;
     assert!(reported(&processed).is_empty());
     assert_eq!(processor.handler().effects(), ["t-0@0", "t-0@2", "t-0@3"]);
-    let letters = processor.dead_letter().kept();
+    let letters = processor.dead_letters().kept();
     assert_eq!(letters.len(), 1);
     assert_eq!((letters[0].id.as_str(), letters[0].reason, letters[0].attempts), ("t-0@1", "rejected", 1));
     assert_eq!(letters[0].error, "planned poison");
@@ -34,7 +34,7 @@ async fn a_panic_is_poison_of_that_record_alone_and_its_text_goes_nowhere() {
     let processed = processor.process(body(partition(0, 3).chain(partition(1, 3))), &unbounded()).await;
     assert!(reported(&processed).is_empty());
     assert_eq!(processor.handler().effects().len(), 5);
-    let letters = processor.dead_letter().kept();
+    let letters = processor.dead_letters().kept();
     assert_eq!((letters.len(), letters[0].reason), (1, "panic"));
     assert!(!format!("{letters:?}").contains("secret"));
     assert_eq!(metric(&processed, "RecordsPoisoned"), 1.0);
@@ -44,7 +44,7 @@ async fn a_panic_is_poison_of_that_record_alone_and_its_text_goes_nowhere() {
 #[tokio::test]
 async fn without_a_dead_letter_poison_is_a_failure_that_comes_again() {
     let handler = Scripted::new(&[("t-0@1", &[Act::Poison])]);
-    let processor = BatchProcessor::new(handler, NoDeadLetter, Store::default(), settings(Ordering::Partition, 16));
+    let processor = BatchProcessor::new(handler, NoSink, Store::default(), settings(Ordering::Partition, 16));
     let processed = processor.process(body(partition(0, 3)), &unbounded()).await;
     assert_eq!(reported(&processed), ["t-0@1", "t-0@2"]);
     assert_eq!((metric(&processed, "RecordsPoisoned"), metric(&processed, "DeadLettered")), (1.0, 0.0));
@@ -84,7 +84,7 @@ async fn each_kind_of_poison_is_kept_once_with_cause_and_coordinates() {
             ["RecordsPoisoned", "DeadLettered", "DecodeErrors", "Duplicates"].map(|name| metric(&processed, name));
         assert_eq!((poisoned, kept, errors, duplicates), expected, "round {round}");
     }
-    let letters = processor.dead_letter().kept();
+    let letters = processor.dead_letters().kept();
     assert_eq!(letters.len(), kinds.len(), "once each");
     for (index, ((kind, _, cause, value), letter)) in kinds.iter().zip(&letters).enumerate() {
         assert_eq!(letter.id, format!("t-0@{}", index * 2 + 1), "{kind}");
@@ -102,10 +102,10 @@ async fn a_record_without_coordinates_is_poison_and_spares_the_others() {
         BatchProcessor::new(DefaultHandler, Letters::default(), Store::default(), settings(Ordering::Partition, 16));
     let processed = processor.process(event, &unbounded()).await;
     assert!(reported(&processed).is_empty());
-    let errors: Vec<String> = processor.dead_letter().kept().into_iter().map(|letter| letter.error).collect();
+    let errors: Vec<String> = processor.dead_letters().kept().into_iter().map(|letter| letter.error).collect();
     assert_eq!(errors, ["the record is not a JSON object", "the record has no valid offset"]);
 
-    processor.dead_letter().set_down(true);
+    processor.dead_letters().set_down(true);
     let error = processor.process(event, &unbounded()).await.answer.unwrap_err();
     assert!(error.to_string().contains("record 2 of the event failed and cannot be reported alone"), "{error}");
 }

@@ -58,11 +58,11 @@ fn for_any_batch_order_is_kept_and_the_answer_is_exact() {
     TestRunner::new(config)
         .run(&strategy, |(records, ordering, concurrency, acts, letters_down)| {
             let handler = Scripted::default();
-            let event = MskEvent::of(records);
+            let event = MskEvent::new(records);
             let ids: Vec<String> = event.records().map(|record| record.id().to_string()).collect();
             ids.iter().zip(&acts).for_each(|(id, act)| handler.plan(id, &[*act]));
             let processor = processor(handler, settings(ordering, concurrency));
-            processor.dead_letter().set_down(letters_down);
+            processor.dead_letters().set_down(letters_down);
             let processed = runtime.block_on(processor.process(body(event.records().cloned()), &unbounded()));
             let answer = processed.answer.unwrap();
 
@@ -102,7 +102,7 @@ proptest! {
 
     #[test]
     fn every_record_is_in_one_lane_and_lanes_keep_the_events_order(records in batches(), ordering in orderings()) {
-        let event = MskEvent::of(records);
+        let event = MskEvent::new(records);
         let lanes = lanes::split(&event, ordering);
         prop_assert!(lanes.iter().all(|lane| lane.is_sorted() && !lane.is_empty()));
         let mut all: Vec<usize> = lanes.concat();

@@ -1,6 +1,6 @@
 //! The sample events of `events/`, through the default handler.
 
-use msk_consumer::dead_letter::NoDeadLetter;
+use msk_consumer::dead_letters::NoSink;
 use msk_consumer::idempotency::MemoryStore;
 use msk_consumer::lanes::Ordering;
 use msk_consumer::{BatchProcessor, DefaultHandler};
@@ -39,8 +39,7 @@ async fn each_sample_ends_as_the_readme_says() {
 
 #[tokio::test]
 async fn a_poison_sample_without_dead_letter_is_reported_with_what_follows() {
-    let processor =
-        BatchProcessor::new(DefaultHandler, NoDeadLetter, MemoryStore::default(), settings(Ordering::Key, 16));
+    let processor = BatchProcessor::new(DefaultHandler, NoSink, MemoryStore::default(), settings(Ordering::Key, 16));
     let processed = processor.process(sample("msk-poison.json"), &unbounded()).await;
     assert_eq!(reported(&processed), ["orders-0@501", "orders-0@502"], "the other key's record is done");
 }
@@ -48,7 +47,7 @@ async fn a_poison_sample_without_dead_letter_is_reported_with_what_follows() {
 #[tokio::test]
 async fn an_event_of_another_kind_fails_the_invocation() {
     let processor =
-        BatchProcessor::new(DefaultHandler, NoDeadLetter, MemoryStore::default(), settings(Ordering::Partition, 16));
+        BatchProcessor::new(DefaultHandler, NoSink, MemoryStore::default(), settings(Ordering::Partition, 16));
     let processed = processor.process(sample("msk-not-an-msk-event.json"), &unbounded()).await;
     let error = processed.answer.unwrap_err();
     assert!(error.to_string().contains("not an MSK event") && processed.metrics.is_none(), "{error}");

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use msk_consumer::batch::Processed;
 use msk_consumer::config::Concurrency;
-use msk_consumer::dead_letter::{DeadLetter, DeadLetterError, Letter};
+use msk_consumer::dead_letters::{DeadLetter, DeadLetterError, DeadLetterSink};
 use msk_consumer::idempotency::{Claim, IdempotencyKey, IdempotencyStore, MemoryStore, StoreError};
 use msk_consumer::lanes::Ordering;
-use msk_consumer::{BatchProcessor, BatchSettings, Invocation, Outcome, RecordHandler};
+use msk_consumer::{BatchProcessor, BatchSettings, InvocationContext, Outcome, RecordHandler};
 use msk_shared::deadline::Deadline;
 use msk_shared::event::{Header, MskEvent, Record, TombstoneStyle};
 
@@ -131,18 +131,23 @@ impl Letters {
     }
 }
 
-impl DeadLetter for Letters {
-    async fn send(&self, letter: &Letter<'_>, _: Deadline) -> Result<(), DeadLetterError> {
+impl DeadLetterSink for Letters {
+    async fn send(&self, letter: &DeadLetter, _: Deadline) -> Result<(), DeadLetterError> {
         if self.down.load(SeqCst) {
             return Err(DeadLetterError::NotAcknowledged("it is down"));
         }
         self.kept.lock().unwrap().push(Kept {
-            id: letter.record.id().to_string(),
+            id: format!(
+                "{}-{}@{}",
+                letter.topic.as_deref().unwrap_or("?"),
+                letter.partition.unwrap_or(-1),
+                letter.offset.unwrap_or(-1)
+            ),
             reason: letter.reason.name(),
-            error: letter.error.to_owned(),
+            error: letter.error.clone(),
             attempts: letter.attempts,
-            key: letter.key().map(Into::into),
-            value: letter.value().map(Into::into),
+            key: letter.key.clone().map(Into::into),
+            value: letter.value.clone().map(Into::into),
             headers: letter.headers(),
         });
         Ok(())
@@ -197,7 +202,7 @@ pub(crate) type Processor = BatchProcessor<Scripted, Letters, Store>;
 /// Settings of a mapping with `ReportBatchItemFailures`.
 pub(crate) fn settings(ordering: Ordering, concurrency: usize) -> BatchSettings {
     BatchSettings {
-        partial_batch: true,
+        report_batch_item_failures: true,
         ordering,
         concurrency: Concurrency::new(concurrency).unwrap(),
         ..BatchSettings::default()
@@ -220,17 +225,17 @@ pub(crate) fn partition(partition: i32, count: i64) -> impl Iterator<Item = Reco
 
 /// The event as AWS sends it.
 pub(crate) fn body(records: impl IntoIterator<Item = Record>) -> Vec<u8> {
-    MskEvent::of(records).to_json(TombstoneStyle::Omit)
+    MskEvent::new(records).to_json(TombstoneStyle::Omit)
 }
 
 /// An invocation without known deadline.
-pub(crate) fn unbounded() -> Invocation {
-    Invocation { request_id: "test".into(), deadline: None }
+pub(crate) fn unbounded() -> InvocationContext {
+    InvocationContext { request_id: "test".into(), deadline: None }
 }
 
 /// An invocation that ends after `time`.
-pub(crate) fn within(time: Duration) -> Invocation {
-    Invocation { request_id: "test".into(), deadline: Some(Deadline::after(time)) }
+pub(crate) fn within(time: Duration) -> InvocationContext {
+    InvocationContext { request_id: "test".into(), deadline: Some(Deadline::after(time)) }
 }
 
 /// The records reported as failed.

@@ -7,8 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use serde_json::value::RawValue;
 
-use crate::event::record::{Field, Headers};
-use crate::event::{SchemaMetadata, TimestampType};
+use crate::event::record::{Field, Headers, SchemaMetadata, TimestampType};
 
 pub(super) fn timestamp_type(raw: &RawValue) -> TimestampType {
     match plain_text(raw) {
@@ -81,7 +80,7 @@ pub(super) fn schema(raw: &RawValue) -> Option<Box<SchemaMetadata>> {
 /// Reads a member's name without allocating, escaped or not.
 pub(super) fn member_name<'de, D: Deserializer<'de>, T>(
     deserializer: D,
-    of: impl FnOnce(&str) -> T,
+    parse: impl FnOnce(&str) -> T,
 ) -> Result<T, D::Error> {
     struct Name<F>(F);
 
@@ -97,5 +96,5 @@ pub(super) fn member_name<'de, D: Deserializer<'de>, T>(
         }
     }
 
-    deserializer.deserialize_str(Name(of))
+    deserializer.deserialize_str(Name(parse))
 }

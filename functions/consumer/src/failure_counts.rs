@@ -10,15 +10,14 @@ const CAPACITY: usize = 10_000;
 
 /// Counts failures for `x-dlq-attempts`. Another environment's are not known.
 #[derive(Debug, Default)]
-pub(crate) struct Attempts(Mutex<HashMap<RecordId, u32>>);
+pub(crate) struct FailureCounts(Mutex<HashMap<RecordId, u32>>);
 
-impl Attempts {
+impl FailureCounts {
     /// Failures so far.
-    pub(crate) fn of(&self, id: &RecordId) -> u32 {
+    pub(crate) fn get(&self, id: &RecordId) -> u32 {
         self.counts().get(id).copied().unwrap_or(0)
     }
 
-    /// Counts a failure.
     pub(crate) fn note(&self, id: RecordId) {
         let mut counts = self.counts();
         if counts.len() >= CAPACITY && !counts.contains_key(&id) {
@@ -29,7 +28,6 @@ impl Attempts {
         *count = count.saturating_add(1);
     }
 
-    /// Forgets a record that is settled.
     pub(crate) fn forget(&self, id: &RecordId) {
         self.counts().remove(id);
     }

@@ -11,8 +11,9 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use self::members::{member_name, text};
-use self::record::RecordSeed;
-use super::{MSK_EVENT_SOURCE, MskEvent, PartitionRecords, Record, SELF_MANAGED_EVENT_SOURCE};
+use self::record_seed::RecordSeed;
+use super::msk_event::{MSK_EVENT_SOURCE, MskEvent, PartitionRecords, SELF_MANAGED_EVENT_SOURCE};
+use super::record::{BrokenRecord, Record};
 
 /// Why a body is no MSK event. Never holds its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +49,7 @@ impl MskEvent {
     /// Beyond AWS's documented shape it accepts what Kafka can produce and other senders write: absent or null `key`, `value`
     /// and `headers`, null header values, header bytes from -128 to 255, a timestamp of -1 or none, numbers as text, records without topic or
     /// partition (taken from the group's name), unknown members, an absent or unknown order of members. A record that is
-    /// worse has a [`RecordFault`], and a key, value or header list that cannot be decoded is an error only when it is asked for.
+    /// worse is a [`BrokenRecord`], and a key, value or header list that cannot be decoded is an error only when it is asked for.
     ///
     /// # Errors
     /// [`EventError`] when the body as a whole is no MSK event.
@@ -116,7 +117,7 @@ macro_rules! seed {
 }
 
 // Below the macros, which it uses.
-mod record;
+mod record_seed;
 
 struct EventSeed<'s> {
     source: &'s Bytes,
@@ -229,10 +230,10 @@ struct RecordsSeed<'s> {
     group: &'s str,
 }
 
-seed!(RecordsSeed => Option<Vec<Record>>);
+seed!(RecordsSeed => Option<Vec<Result<Record, BrokenRecord>>>);
 
 impl<'de> Visitor<'de> for RecordsSeed<'_> {
-    type Value = Option<Vec<Record>>;
+    type Value = Option<Vec<Result<Record, BrokenRecord>>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of records")
@@ -242,18 +243,19 @@ impl<'de> Visitor<'de> for RecordsSeed<'_> {
     otherwise!(_seed => Some(Vec::new()); null);
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let named = self.group.rsplit_once('-').and_then(|(topic, n)| Some((topic, n.parse().ok()?)));
-        let (topic, partition) = named.unwrap_or(("", -1));
-        let topic: Arc<str> = topic.into();
-        let mut records: Vec<Record> = Vec::new();
-        loop {
+        let (topic, partition) = self.group.rsplit_once('-').map_or((None, None), |(topic, number)| {
+            let partition: Option<i32> = number.parse().ok();
+            (partition.map(|_| Arc::<str>::from(topic)), partition)
+        });
+        let mut seed = RecordSeed { source: self.source, topic, partition };
+        let mut records = Vec::new();
+        while let Some(record) = items.next_element_seed(seed.clone())? {
             // Records of a group have one topic: they share the text of the one before.
-            let topic = records.last().map_or(&topic, |record| &record.topic);
-            let empty = Record::new(Arc::clone(topic), partition, -1);
-            match items.next_element_seed(RecordSeed { source: self.source, empty })? {
-                Some(record) => records.push(record),
-                None => return Ok(Some(records)),
+            if let Ok(record) = &record {
+                seed.topic = Some(Arc::clone(&record.id.topic));
             }
+            records.push(record);
         }
+        Ok(Some(records))
     }
 }

@@ -1,9 +1,9 @@
 //! Where records go that will never succeed: their original bytes, with headers that say why and where from.
 
+mod dead_letter;
 #[cfg(feature = "dead-letter-kafka")]
-mod kafka;
-mod letter;
-mod target;
+mod kafka_sink;
+mod topic_pattern;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,25 +11,25 @@ use std::sync::Arc;
 use msk_shared::deadline::Deadline;
 use msk_shared::names::TopicNameError;
 
+pub use dead_letter::{DeadLetter, PoisonReason};
 #[cfg(feature = "dead-letter-kafka")]
-pub use kafka::KafkaDeadLetter;
-pub use letter::{Letter, PoisonReason};
-pub use target::{TargetError, TopicPattern};
+pub use kafka_sink::KafkaSink;
+pub use topic_pattern::{TargetError, TopicPattern};
 
 /// Keeps records that will never succeed.
-pub trait DeadLetter: Send + Sync + 'static {
-    /// Sends a record and returns when it is surely kept.
+pub trait DeadLetterSink: Send + Sync + 'static {
+    /// Sends a dead letter and returns once it is safely kept.
     ///
     /// # Errors
     /// [`DeadLetterError`]: the record counts as failed and comes again.
-    fn send(&self, letter: &Letter<'_>, deadline: Deadline)
+    fn send(&self, letter: &DeadLetter, deadline: Deadline)
     -> impl Future<Output = Result<(), DeadLetterError>> + Send;
 }
 
-/// Why a record is not in the dead letter.
+/// Why a dead letter was not kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeadLetterError {
-    /// There is none.
+    /// There is no sink.
     #[error(
         "no dead letter is configured, so the record blocks its lane; set DEAD_LETTER, such as `kafka:{{topic}}.dlq`"
     )]
@@ -45,33 +45,33 @@ pub enum DeadLetterError {
     NotAcknowledged(&'static str),
 }
 
-/// No dead letter: a poison record is a failed one.
+/// No place for dead letters: a poison record counts as failed.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct NoDeadLetter;
+pub struct NoSink;
 
-impl DeadLetter for NoDeadLetter {
-    async fn send(&self, _: &Letter<'_>, _: Deadline) -> Result<(), DeadLetterError> {
+impl DeadLetterSink for NoSink {
+    async fn send(&self, _: &DeadLetter, _: Deadline) -> Result<(), DeadLetterError> {
         Err(DeadLetterError::NotConfigured)
     }
 }
 
-/// A dead letter that is shared with others.
-impl<D: DeadLetter> DeadLetter for Arc<D> {
+/// A sink that is shared with others.
+impl<D: DeadLetterSink> DeadLetterSink for Arc<D> {
     fn send(
         &self,
-        letter: &Letter<'_>,
+        letter: &DeadLetter,
         deadline: Deadline,
     ) -> impl Future<Output = Result<(), DeadLetterError>> + Send {
         D::send(self, letter, deadline)
     }
 }
 
-/// A dead letter, or none.
-impl<D: DeadLetter> DeadLetter for Option<D> {
-    async fn send(&self, letter: &Letter<'_>, deadline: Deadline) -> Result<(), DeadLetterError> {
+/// A sink, or none.
+impl<D: DeadLetterSink> DeadLetterSink for Option<D> {
+    async fn send(&self, letter: &DeadLetter, deadline: Deadline) -> Result<(), DeadLetterError> {
         match self {
-            Some(dead_letter) => dead_letter.send(letter, deadline).await,
-            None => NoDeadLetter.send(letter, deadline).await,
+            Some(sink) => sink.send(letter, deadline).await,
+            None => NoSink.send(letter, deadline).await,
         }
     }
 }

@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::{MskEvent, RecordId};
+use super::msk_event::MskEvent;
+use super::record::RecordId;
 
 /// What AWS makes of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,16 +23,16 @@ pub enum Verdict {
 /// How an answer breaks the rules.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mistake {
-    /// The body is no JSON.
+    /// The body is not JSON.
     #[error("the answer is not JSON; return {{\"batchItemFailures\": [...]}}")]
     NotJson,
     /// The body is neither an object nor null.
     #[error("the answer is a JSON {0}, not an object; return {{\"batchItemFailures\": [...]}}")]
     NotAnObject(&'static str),
-    /// `batchItemFailures` is no list.
+    /// `batchItemFailures` is not a list.
     #[error("batchItemFailures is a JSON {0}, not a list")]
     NotAList(&'static str),
-    /// An item is no object.
+    /// An item is not an object.
     #[error("batchItemFailures[{index}] is a JSON {found}, not an object with itemIdentifier")]
     ItemNotAnObject {
         /// Position in the list.
@@ -67,13 +68,13 @@ pub enum Mistake {
         /// Position in the list.
         index: usize,
     },
-    /// `partition` is missing, empty or no text.
+    /// `partition` is missing, empty or not text.
     #[error("batchItemFailures[{index}].itemIdentifier.partition must be the text \"<topic>-<n>\"")]
     Partition {
         /// Position in the list.
         index: usize,
     },
-    /// `offset` is missing or no whole number.
+    /// `offset` is missing or not a whole number.
     #[error("batchItemFailures[{index}].itemIdentifier.offset must be a whole number, and no text")]
     Offset {
         /// Position in the list.
@@ -118,21 +119,21 @@ fn judge_json(event: &MskEvent, answer: &Value) -> Result<Verdict, Mistake> {
         Value::Null => return Ok(Verdict::AllDone),
         Value::Array(items) if items.is_empty() => return Ok(Verdict::AllDone),
         Value::Object(members) => members,
-        other => return Err(Mistake::NotAnObject(kind(other))),
+        other => return Err(Mistake::NotAnObject(json_type(other))),
     };
     let items = match members.get("batchItemFailures") {
         None | Some(Value::Null) => return Ok(Verdict::AllDone),
         Some(Value::Array(items)) => items,
-        Some(other) => return Err(Mistake::NotAList(kind(other))),
+        Some(other) => return Err(Mistake::NotAList(json_type(other))),
     };
     if items.is_empty() {
         return Ok(Verdict::AllDone);
     }
-    let batch = Batch::of(event);
+    let identifiers = Identifiers::new(event);
     let mut failed = HashSet::new();
     for (index, item) in items.iter().enumerate() {
         let (partition, offset) = identifier(index, item)?;
-        let id = batch.find(index, partition, offset)?;
+        let id = identifiers.find(index, partition, offset)?;
         failed.insert(id);
     }
     let mut in_order: Vec<RecordId> = Vec::with_capacity(failed.len());
@@ -147,13 +148,13 @@ fn judge_json(event: &MskEvent, answer: &Value) -> Result<Verdict, Mistake> {
 /// Reads one item; which rule it breaks first is the message.
 fn identifier(index: usize, item: &Value) -> Result<(&str, i64), Mistake> {
     let Value::Object(item) = item else {
-        return Err(Mistake::ItemNotAnObject { index, found: kind(item) });
+        return Err(Mistake::ItemNotAnObject { index, found: json_type(item) });
     };
     let members = match item.get("itemIdentifier") {
         None => return Err(Mistake::IdentifierMissing { index }),
         Some(Value::Null) => return Err(Mistake::IdentifierNull { index }),
         Some(Value::Object(members)) => members,
-        Some(other) => return Err(Mistake::IdentifierNotAnObject { index, found: kind(other) }),
+        Some(other) => return Err(Mistake::IdentifierNotAnObject { index, found: json_type(other) }),
     };
     let partition = match members.get("partition") {
         Some(Value::String(text)) if !text.is_empty() => text,
@@ -165,10 +166,10 @@ fn identifier(index: usize, item: &Value) -> Result<(&str, i64), Mistake> {
 }
 
 /// The batch's identifiers, by partition name.
-struct Batch(HashMap<String, HashMap<i64, RecordId>>);
+struct Identifiers(HashMap<String, HashMap<i64, RecordId>>);
 
-impl Batch {
-    fn of(event: &MskEvent) -> Self {
+impl Identifiers {
+    fn new(event: &MskEvent) -> Self {
         let mut partitions: HashMap<String, HashMap<i64, RecordId>> = HashMap::new();
         for record in event.records() {
             let id = record.id();
@@ -191,7 +192,7 @@ impl Batch {
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+fn json_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",

@@ -3,24 +3,25 @@
 use msk_shared::deadline::Deadline;
 use msk_shared::kafka::{FailureCause, Header, OutboundRecord, Publisher};
 
-use super::{DeadLetter, DeadLetterError, Letter, TopicPattern};
+use super::{DeadLetter, DeadLetterError, DeadLetterSink, TopicPattern};
 
 /// Writes dead letters to a topic, acknowledged by all in-sync replicas.
 #[derive(Debug, Clone)]
-pub struct KafkaDeadLetter<P> {
+pub struct KafkaSink<P> {
     publisher: P,
     topic: TopicPattern,
 }
 
-impl<P: Publisher> KafkaDeadLetter<P> {
+impl<P: Publisher> KafkaSink<P> {
     /// Writes to the topic of `topic` through `publisher`.
     pub fn new(publisher: P, topic: TopicPattern) -> Self {
         Self { publisher, topic }
     }
 
-    fn record(&self, letter: &Letter<'_>) -> Result<OutboundRecord, DeadLetterError> {
-        let topic = self.topic.topic_for(letter.record.topic())?;
-        if topic.as_str() == letter.record.topic() {
+    fn record(&self, letter: &DeadLetter) -> Result<OutboundRecord, DeadLetterError> {
+        let source = letter.topic.as_deref().unwrap_or_default();
+        let topic = self.topic.topic_for(source)?;
+        if topic.as_str() == source {
             return Err(DeadLetterError::SameTopic);
         }
         let headers = letter.headers().into_iter().map(|header| Header {
@@ -32,8 +33,8 @@ impl<P: Publisher> KafkaDeadLetter<P> {
             topic,
             // By key, as the source topic does: letters of one key stay in order.
             partition: None,
-            key: letter.key(),
-            value: letter.value(),
+            key: letter.key.clone(),
+            value: letter.value.clone(),
             // Now: with the original one an old record could be gone by retention before anyone looks.
             timestamp_ms: None,
             headers: headers.collect(),
@@ -41,13 +42,13 @@ impl<P: Publisher> KafkaDeadLetter<P> {
     }
 }
 
-impl<P: Publisher> DeadLetter for KafkaDeadLetter<P> {
-    async fn send(&self, letter: &Letter<'_>, deadline: Deadline) -> Result<(), DeadLetterError> {
+impl<P: Publisher> DeadLetterSink for KafkaSink<P> {
+    async fn send(&self, letter: &DeadLetter, deadline: Deadline) -> Result<(), DeadLetterError> {
         let record = self.record(letter)?;
         match self.publisher.publish(vec![record], deadline).await.pop() {
             Some(Ok(_)) => Ok(()),
             Some(Err(failure)) => Err(DeadLetterError::NotAcknowledged(advice(failure.cause))),
-            None => Err(DeadLetterError::NotAcknowledged("its fate is not known")),
+            None => Err(DeadLetterError::NotAcknowledged("its result is not known")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where the dead letter goes (`DEAD_LETTER`).
+//! Where dead letters go (`DEAD_LETTER`).
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ const PLACEHOLDER: &str = "{topic}";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicPattern(String);
 
-/// Why a text is no dead letter.
+/// Why a text is not a valid `DEAD_LETTER`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// SQS is not built yet.

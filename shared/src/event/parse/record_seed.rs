@@ -1,6 +1,7 @@
 //! One record of a group: an object, or whatever stands in its place.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -8,36 +9,43 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use super::members::{field, member_name, number, plain_text, schema, text, timestamp_type, unparsed_headers};
-use crate::event::record::Field;
-use crate::event::{Record, RecordFault, TimestampType};
+use crate::event::record::{BrokenId, BrokenRecord, Field, Record, RecordFault, TimestampType};
 
 /// Reads one element of a group.
+#[derive(Clone)]
 pub(super) struct RecordSeed<'s> {
     pub(super) source: &'s Bytes,
-    /// With the group's topic and partition, for a record that has none.
-    pub(super) empty: Record,
+    /// The group's topic, for a record that has none.
+    pub(super) topic: Option<Arc<str>>,
+    /// The group's partition, for a record that has none.
+    pub(super) partition: Option<i32>,
 }
 
-seed!(RecordSeed => Record);
+/// A record, or what there is of one.
+type Element = Result<Record, BrokenRecord>;
+
+seed!(RecordSeed => Element);
 
 impl RecordSeed<'_> {
     /// Its JSON stays its value, so that a dead letter has all there is; written anew, for the parser gives values, not text.
-    fn not_an_object(self, json: impl Into<Bytes>) -> Record {
-        Record { fault: Some(RecordFault::NotAnObject), value: Field::Odd(json.into()), ..self.empty }
+    fn not_an_object(self, json: impl Into<Bytes>) -> Element {
+        let Self { topic, partition, .. } = self;
+        let id = BrokenId { topic, partition, offset: None, fault: RecordFault::NotAnObject };
+        Err(BrokenRecord { value: Field::Odd(json.into()), ..BrokenRecord::empty(id) })
     }
 }
 
 /// Implements the visits of scalars where a record should be.
 macro_rules! scalar_records {
     ($($visit:ident($scalar:ty))*) => {$(
-        fn $visit<E>(self, scalar: $scalar) -> Result<Record, E> {
+        fn $visit<E>(self, scalar: $scalar) -> Result<Element, E> {
             Ok(self.not_an_object(serde_json::json!(scalar).to_string()))
         }
     )*};
 }
 
 impl<'de> Visitor<'de> for RecordSeed<'_> {
-    type Value = Record;
+    type Value = Element;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a record")
@@ -45,11 +53,11 @@ impl<'de> Visitor<'de> for RecordSeed<'_> {
 
     scalar_records!(visit_bool(bool) visit_i64(i64) visit_u64(u64) visit_f64(f64) visit_str(&str));
 
-    fn visit_unit<E>(self) -> Result<Record, E> {
+    fn visit_unit<E>(self) -> Result<Element, E> {
         Ok(self.not_an_object("null"))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Record, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Element, A::Error> {
         let mut json = String::from("[");
         while let Some(item) = items.next_element::<&'de RawValue>()? {
             if json.len() > 1 {
@@ -61,8 +69,10 @@ impl<'de> Visitor<'de> for RecordSeed<'_> {
         Ok(self.not_an_object(json))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Record, A::Error> {
-        let mut record = self.empty;
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Element, A::Error> {
+        let Self { source, mut topic, mut partition } = self;
+        let mut offset = None;
+        let mut record = Record::empty(());
         while let Some(name) = members.next_key::<RecordMember>()? {
             if name == RecordMember::Other {
                 members.next_value::<IgnoredAny>()?;
@@ -71,25 +81,28 @@ impl<'de> Visitor<'de> for RecordSeed<'_> {
             let raw = members.next_value::<&'de RawValue>()?;
             match name {
                 RecordMember::Topic => match plain_text(raw) {
-                    Some(topic) if *topic == *record.topic => {}
-                    Some(topic) => record.topic = topic.into(),
-                    None => record.topic = text(raw).map_or(record.topic, Into::into),
+                    Some(own) if topic.as_deref() == Some(own) => {}
+                    Some(own) => topic = Some(own.into()),
+                    None => topic = text(raw).map(Into::into).or(topic),
                 },
-                RecordMember::Partition => {
-                    record.partition = number(raw).and_then(|n| n.try_into().ok()).unwrap_or(record.partition);
-                }
-                RecordMember::Offset => record.offset = number(raw).unwrap_or(-1),
+                RecordMember::Partition => partition = number(raw).and_then(|n| n.try_into().ok()).or(partition),
+                RecordMember::Offset => offset = number(raw),
                 RecordMember::Timestamp => record.timestamp = number(raw).filter(|ms| *ms >= 0),
                 RecordMember::TimestampType => record.timestamp_type = timestamp_type(raw),
-                RecordMember::Key => record.key = field(self.source, raw),
-                RecordMember::Value => record.value = field(self.source, raw),
-                RecordMember::Headers => record.headers = unparsed_headers(self.source, raw),
+                RecordMember::Key => record.key = field(source, raw),
+                RecordMember::Value => record.value = field(source, raw),
+                RecordMember::Headers => record.headers = unparsed_headers(source, raw),
                 RecordMember::KeySchema => record.key_schema = schema(raw),
                 RecordMember::ValueSchema => record.value_schema = schema(raw),
                 RecordMember::Other => {}
             }
         }
-        Ok(checked(record))
+        if record.timestamp.is_none() {
+            record.timestamp_type = TimestampType::NoTimestamp;
+        } else if record.timestamp_type == TimestampType::NoTimestamp {
+            record.timestamp_type = TimestampType::CreateTime;
+        }
+        Ok(record.named(topic, partition, offset))
     }
 }
 
@@ -124,24 +137,4 @@ impl<'de> Deserialize<'de> for RecordMember {
             _ => Self::Other,
         })
     }
-}
-
-/// Notes what keeps the record from being named.
-fn checked(mut record: Record) -> Record {
-    if record.timestamp.is_none() {
-        record.timestamp_type = TimestampType::NoTimestamp;
-    } else if record.timestamp_type == TimestampType::NoTimestamp {
-        record.timestamp_type = TimestampType::CreateTime;
-    }
-    record.offset = record.offset.max(-1);
-    record.fault = if record.topic.is_empty() {
-        Some(RecordFault::Topic)
-    } else if record.partition < 0 {
-        Some(RecordFault::Partition)
-    } else if record.offset < 0 {
-        Some(RecordFault::Offset)
-    } else {
-        None
-    };
-    record
 }

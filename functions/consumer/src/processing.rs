@@ -1,0 +1,260 @@
+//! One record: claimed, handled, and settled for good or reported as failed.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use msk_shared::deadline::Deadline;
+use msk_shared::event::{BrokenRecord, DecodeError, FieldError, Record};
+
+use crate::config::BatchSettings;
+use crate::dead_letters::{DeadLetter, DeadLetterSink, PoisonReason};
+use crate::failure_counts::FailureCounts;
+use crate::handler::{Outcome, RecordHandler};
+use crate::idempotency::{Claim, IdempotencyKey, IdempotencyStore};
+
+/// A handler is given up this long before the deadline: enough to settle and to answer.
+const ANSWER_RESERVE: Duration = Duration::from_millis(400);
+/// How long a record waits for another with its key that is in progress elsewhere in the batch.
+const IN_PROGRESS_WAIT: Duration = Duration::from_millis(500);
+/// How often it looks.
+const IN_PROGRESS_POLL: Duration = Duration::from_millis(10);
+/// A dead letter may take this long when the deadline is not known.
+const UNKNOWN_DEADLINE: Duration = Duration::from_secs(20);
+/// The longest an invocation can last (Lambda quotas): a claim without known deadline ends then.
+const LONGEST_INVOCATION: Duration = Duration::from_secs(15 * 60);
+/// Failures of one batch that get a log line of their own.
+const LOGGED_FAILURES: usize = 20;
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disposition {
+    /// Handled.
+    Done,
+    /// Nothing to do.
+    Skipped,
+    /// Done before.
+    Duplicate,
+    /// Will never succeed.
+    Poison {
+        /// Whether the dead letter has it; if not it is reported.
+        kept: bool,
+        /// Whether decoding it failed.
+        undecodable: bool,
+    },
+    /// Failed now.
+    Failed,
+    /// Not started.
+    Unprocessed,
+}
+
+impl Disposition {
+    /// Whether the event source mapping must send the record again.
+    pub(crate) fn is_reported(self) -> bool {
+        matches!(self, Self::Failed | Self::Unprocessed | Self::Poison { kept: false, .. })
+    }
+}
+
+/// Time and log budget of one invocation, shared by its lanes.
+#[derive(Debug)]
+pub(crate) struct InvocationBudget {
+    deadline: Option<Deadline>,
+    min_time_to_start: Duration,
+    slowest_us: AtomicU64,
+    logged: AtomicUsize,
+}
+
+impl InvocationBudget {
+    pub(crate) fn new(deadline: Option<Deadline>, min_time_to_start: Duration) -> Self {
+        Self { deadline, min_time_to_start, slowest_us: AtomicU64::new(0), logged: AtomicUsize::new(0) }
+    }
+
+    /// Whether there is time to start a record.
+    pub(crate) fn may_start(&self) -> bool {
+        let slowest = Duration::from_micros(self.slowest_us.load(Relaxed));
+        self.deadline.is_none_or(|deadline| deadline.remaining() >= self.min_time_to_start.max(slowest * 3))
+    }
+
+    fn note_duration(&self, took: Duration) {
+        self.slowest_us.fetch_max(took.as_micros() as u64, Relaxed);
+    }
+
+    fn may_log(&self) -> bool {
+        self.logged.fetch_add(1, Relaxed) < LOGGED_FAILURES
+    }
+
+    /// How long a claim holds: until this invocation has surely ended.
+    fn lease(&self) -> Duration {
+        self.deadline.map_or(LONGEST_INVOCATION, |deadline| deadline.remaining() + Duration::from_secs(1))
+    }
+}
+
+/// What handles records, for as long as the process lives.
+#[derive(Debug)]
+pub(crate) struct RecordProcessor<H, D, S> {
+    pub(crate) handler: H,
+    pub(crate) dead_letters: D,
+    pub(crate) store: S,
+    pub(crate) settings: BatchSettings,
+    pub(crate) failures: FailureCounts,
+}
+
+impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H, D, S> {
+    /// Settles one record. A broken one has no identity to claim.
+    pub(crate) async fn settle(
+        &self,
+        record: Result<&Record, &BrokenRecord>,
+        budget: &InvocationBudget,
+    ) -> Disposition {
+        match record {
+            Ok(record) => self.claim_and_handle(record, budget).await,
+            Err(broken) => {
+                self.poison(Err(broken), PoisonReason::Undecodable, broken.id().fault.to_string(), 1, budget).await
+            }
+        }
+    }
+
+    async fn claim_and_handle(&self, record: &Record, budget: &InvocationBudget) -> Disposition {
+        let key = IdempotencyKey::for_record(record);
+        match self.claim(&key, budget).await {
+            Some(Claim::Free) => {}
+            Some(Claim::Done) => return Disposition::Duplicate,
+            Some(Claim::InProgress) | None => return self.failed(record),
+        }
+        let started = Instant::now();
+        let disposition = self.handle(record, budget).await;
+        budget.note_duration(started.elapsed());
+        if disposition.is_reported() {
+            self.release(&key, budget).await;
+            self.failures.note(record.id());
+        } else {
+            self.complete(&key, budget).await;
+            self.failures.forget(&record.id());
+        }
+        disposition
+    }
+
+    async fn handle(&self, record: &Record, budget: &InvocationBudget) -> Disposition {
+        let outcome = AssertUnwindSafe(async { self.handler.handle(record).await }).catch_unwind();
+        let outcome = match budget.deadline {
+            None => outcome.await,
+            Some(deadline) => {
+                let until = deadline.less(ANSWER_RESERVE).instant();
+                match tokio::time::timeout_at(until.into(), outcome).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Ok(Outcome::Retry("the handler did not finish before the invocation's deadline".into())),
+                }
+            }
+        };
+        match outcome {
+            Ok(Outcome::Done) => Disposition::Done,
+            Ok(Outcome::Skip(reason)) => {
+                tracing::debug!(%reason, "record skipped");
+                Disposition::Skipped
+            }
+            Ok(Outcome::Retry(error)) => {
+                if budget.may_log() {
+                    tracing::warn!(%error, "record failed; it will be retried");
+                }
+                Disposition::Failed
+            }
+            Ok(Outcome::Poison(error)) => {
+                let reason = if error.is::<DecodeError>() || error.is::<FieldError>() {
+                    PoisonReason::Undecodable
+                } else {
+                    PoisonReason::Rejected
+                };
+                self.poison(Ok(record), reason, error.to_string(), self.attempts(record), budget).await
+            }
+            // The panic's own text may hold content; the panic hook has logged its place.
+            Err(_) => {
+                let error = "the handler panicked".to_owned();
+                self.poison(Ok(record), PoisonReason::Panic, error, self.attempts(record), budget).await
+            }
+        }
+    }
+
+    /// How often the record has been tried, this time included.
+    fn attempts(&self, record: &Record) -> u32 {
+        self.failures.get(&record.id()) + 1
+    }
+
+    /// Makes a dead letter of a record.
+    async fn poison(
+        &self,
+        record: Result<&Record, &BrokenRecord>,
+        reason: PoisonReason,
+        error: String,
+        attempts: u32,
+        budget: &InvocationBudget,
+    ) -> Disposition {
+        let letter = DeadLetter::new(record, reason, error, attempts);
+        let deadline = budget.deadline.unwrap_or_else(|| Deadline::after(UNKNOWN_DEADLINE));
+        // A sink's code is as fallible as a handler's.
+        let sent = AssertUnwindSafe(self.dead_letters.send(&letter, deadline)).catch_unwind().await;
+        let kept = matches!(sent, Ok(Ok(())));
+        let (reason, error) = (letter.reason.name(), letter.error.as_str());
+        match sent {
+            Ok(Ok(())) if budget.may_log() => tracing::warn!(reason, error, "record sent to the dead letter"),
+            Ok(Err(failure)) if budget.may_log() => {
+                tracing::error!(reason, error, %failure, "poison record; it will be retried");
+            }
+            Err(_) if budget.may_log() => {
+                tracing::error!(reason, error, "the dead letter panicked; it will be retried")
+            }
+            _ => {}
+        }
+        Disposition::Poison { kept, undecodable: letter.reason == PoisonReason::Undecodable }
+    }
+
+    /// What the store knows about the key; `None` when it cannot be asked.
+    async fn claim(&self, key: &IdempotencyKey, budget: &InvocationBudget) -> Option<Claim> {
+        let give_up = Instant::now() + IN_PROGRESS_WAIT;
+        loop {
+            match self.store.claim(key, budget.lease()).await {
+                Ok(Claim::InProgress) if Instant::now() < give_up && budget.may_start() => {
+                    tokio::time::sleep(IN_PROGRESS_POLL).await;
+                }
+                Ok(Claim::InProgress) => {
+                    if budget.may_log() {
+                        tracing::warn!("record is being handled elsewhere; it will be retried");
+                    }
+                    return Some(Claim::InProgress);
+                }
+                Ok(claim) => return Some(claim),
+                Err(error) => {
+                    if budget.may_log() {
+                        tracing::error!(%error, "record not handled; it will be retried");
+                    }
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn complete(&self, key: &IdempotencyKey, budget: &InvocationBudget) {
+        // The effect stands: one more try is cheaper than a duplicate.
+        if self.store.complete(key).await.is_ok() {
+            return;
+        }
+        if let Err(error) = self.store.complete(key).await
+            && budget.may_log()
+        {
+            tracing::error!(%error, "record done and not remembered; should it come again, it is handled again");
+        }
+    }
+
+    async fn release(&self, key: &IdempotencyKey, budget: &InvocationBudget) {
+        if let Err(error) = self.store.release(key).await
+            && budget.may_log()
+        {
+            tracing::error!(%error, "record stays claimed until its lease ends");
+        }
+    }
+
+    fn failed(&self, record: &Record) -> Disposition {
+        self.failures.note(record.id());
+        Disposition::Failed
+    }
+}
