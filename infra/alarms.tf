@@ -1,5 +1,5 @@
-# The alarms of alarms_table.tf and alarms_table_app.tf as resources. alarms_composite.tf has what is made of several, and
-# alarms_topic.tf where they go.
+# The alarms of alarms_table.tf, alarms_table_app.tf and alarms_lag.tf as resources. alarms_composite.tf has what is made of
+# several, and alarms_notifications.tf where they go.
 
 # ----------------------------------------------------------------------------
 # The table, spelled out: one entry for each alarm

@@ -1,4 +1,5 @@
-# CloudWatch alarms of the cluster and of the way out of it, from one table; alarms_table_app.tf goes on with the rest.
+# CloudWatch alarms of the cluster and of the way out of it, from one table; alarms_lag.tf and alarms_table_app.tf go on with
+# the rest.
 # Each row is a metric, a condition, how urgent it is, and the section of docs/RUNBOOKS.md that says what to do. Conditions:
 # AWS's recommendations for MSK (docs/03_MONITORING.md has the sources), except where a comment says why not.
 #
@@ -167,28 +168,6 @@ locals {
       anomaly = 2
     }
   }
-
-  # Whatever the traffic, seconds say how far behind a group is; a number of records does not, and no alarm counts them.
-  lag_rows = {
-    consumer-lag-time = {
-      when   = true, severity = "signal", twin = "MskConsumerLagTime", runbook = "consumer-lag", about = "Catching up would take more than ${var.consumer_lag_limits.time_lag_seconds} s."
-      metric = "EstimatedMaxTimeLag", stat = "Maximum", period = 60, operator = ">", threshold = var.consumer_lag_limits.time_lag_seconds, periods = 15, if_silent = "ignore"
-    }
-    records-wait = {
-      when   = true, severity = "signal", runbook = "consumer-stalled", about = "Records wait for the consumer."
-      metric = "SumOffsetLag", stat = "Minimum", period = 60, operator = ">", threshold = 0, periods = local.stalled_minutes, if_silent = "ignore"
-    }
-    # Only where nothing else tells one topic's consumer from another's; a consumer that is too slow looks the same.
-    lag-grows = {
-      when     = var.esm_mode == "on_demand" && length(local.consumed_topics) > 1, severity = "signal", runbook = "consumer-stalled", about = "The lag has grown from minute to minute."
-      math     = { expression = "DIFF(lag)", period = 60, stat = "Maximum", metrics = { lag = "SumOffsetLag" } }
-      operator = ">", threshold = 0, periods = local.stalled_minutes, if_silent = "ignore"
-    }
-  }
-
-  # MSK's and the functions' metrics are there within two minutes: 7 + 2 < 10. A batch may take as long as the function's
-  # timeout, and until then nothing is known; above 5 minutes the page comes later than 10.
-  stalled_minutes = max(7, ceil(var.consumer.timeout_seconds / 60) + 2)
 
   # Only mappings with pollers of their own publish metrics, in the groups that metrics_config names.
   mapping_metrics = try(local.provisioned.metrics, [])

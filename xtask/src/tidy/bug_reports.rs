@@ -11,7 +11,7 @@ const DECIDED_BY: [(&str, &str, &str); 10] = [
     ("shared", "cloud_event.rs", "fn content_type"),
     ("xtask", "port.rs", "AddrInUse"),
     ("shared", "record_log.rs", "tracing::info!"),
-    ("infra", "alarms_table.tf", "consumer-lag-time"),
+    ("infra", "alarms_lag.tf", "consumer-lag-time"),
     ("functions/consumer", "lanes.rs", "Ordering::Partition"),
     ("shared", "record_delivery.rs", "const UNREPORTED"),
 ];
