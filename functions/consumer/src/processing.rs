@@ -189,12 +189,17 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H
         attempts: u32,
         budget: &InvocationBudget,
     ) -> Disposition {
-        let letter = DeadLetter::new(record, reason, error, attempts);
         let deadline = budget.deadline.unwrap_or_else(|| Deadline::after(UNKNOWN_DEADLINE));
-        // A sink's code is as fallible as a handler's.
-        let sent = AssertUnwindSafe(self.dead_letters.send(&letter, deadline)).catch_unwind().await;
+        let text = error.clone();
+        // A sink's code is as fallible as a handler's, and a record that could not be decoded is read once more.
+        let sent = AssertUnwindSafe(async {
+            let letter = DeadLetter::new(record, reason, text, attempts);
+            self.dead_letters.send(&letter, deadline).await
+        });
+        let sent = sent.catch_unwind().await;
         let kept = matches!(sent, Ok(Ok(())));
-        let (reason, error) = (letter.reason.name(), letter.error.as_str());
+        let undecodable = reason == PoisonReason::Undecodable;
+        let reason = reason.name();
         match sent {
             Ok(Ok(())) if budget.may_log() => tracing::warn!(reason, error, "record sent to the dead letter"),
             Ok(Err(failure)) if budget.may_log() => {
@@ -205,7 +210,7 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H
             }
             _ => {}
         }
-        Disposition::Poison { kept, undecodable: letter.reason == PoisonReason::Undecodable }
+        Disposition::Poison { kept, undecodable }
     }
 
     /// What the store knows about the key; `None` when it cannot be asked.

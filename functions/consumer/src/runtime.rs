@@ -94,7 +94,7 @@ async fn connect(settings: Option<DeadLetterSettings>) -> Result<Option<impl Dea
     let topics = topic.fixed().into_iter().collect();
     let publisher =
         KafkaPublisher::start(PublisherSettings { topics, ..PublisherSettings::new(kafka, "msk-consumer") })?;
-    publisher.warm_up(WARM_UP).await.log("the dead letter's cluster");
+    publisher.warm_up(WARM_UP).await.log("the dead letter's cluster", "DEAD_LETTER");
     Ok(Some(KafkaSink::new(publisher, topic)))
 }
 

@@ -38,7 +38,7 @@ pub async fn start(env: EnvReader, started: Instant) -> Result<App, InitError> {
     let config = Config::from_env(env)?;
     let publisher = KafkaPublisher::start(config.publisher_settings())?;
     let warm_up = publisher.warm_up(WARM_UP).await;
-    warm_up.log("the cluster");
+    warm_up.log("the cluster", "TOPICS");
     let state = AppState::new(config, publisher.clone(), started.elapsed(), Some(warm_up));
     Ok(App { router: router(Arc::new(state)), publisher })
 }

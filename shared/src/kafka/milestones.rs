@@ -37,8 +37,9 @@ pub struct WarmUp {
 }
 
 impl WarmUp {
-    /// Logs the warm-up in one line and each missing topic in another. `cluster` is the subject: `the cluster`.
-    pub fn log(&self, cluster: &str) {
+    /// Logs the warm-up in one line and each missing topic in another. `cluster` is the subject: `the cluster`; `setting`
+    /// is the variable that names the topics.
+    pub fn log(&self, cluster: &str, setting: &str) {
         let Milestones { created, token, first_answer, producer_id } = self.milestones;
         let warm_up_ms = whole_ms(self.duration);
         let [created_ms, token_ms, first_answer_ms, producer_id_ms] =
@@ -65,7 +66,7 @@ impl WarmUp {
         for topic in &self.missing_topics {
             tracing::error!(
                 %topic,
-                "deployment fault: {cluster} does not have a configured topic, or hides it from this function"
+                "deployment fault: {setting} names a topic that {cluster} does not have, or hides from this function"
             );
         }
     }

@@ -1,6 +1,7 @@
 //! What a dead letter holds.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,7 +30,7 @@ impl PoisonReason {
 }
 
 /// A record that will never succeed, with where it came from and why it failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The record's topic, if it has one.
     pub topic: Option<Arc<str>>,
@@ -68,6 +69,21 @@ const HEADERS: [&str; 7] = [
 ];
 /// The headers as received, when they could not be read.
 const UNREADABLE_HEADERS: &str = "x-dlq-unreadable-headers";
+
+/// Where it came from and why it failed: the content of a record must not reach a log through `{:?}`.
+impl fmt::Debug for DeadLetter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, partition, offset, reason, attempts, .. } = self;
+        formatter
+            .debug_struct("DeadLetter")
+            .field("topic", topic)
+            .field("partition", partition)
+            .field("offset", offset)
+            .field("reason", &reason.name())
+            .field("attempts", attempts)
+            .finish_non_exhaustive()
+    }
+}
 
 impl DeadLetter {
     /// The dead letter of a record; `attempts` counts this time too.
@@ -158,6 +174,14 @@ mod tests {
             ("x-dlq-attempts", "2"),
         ];
         assert_eq!(own, expected.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))));
+    }
+
+    #[test]
+    fn the_debug_form_of_a_letter_holds_no_content() {
+        let body = r#"{"records":{"t-0":[{"topic":"t","partition":0,"offset":7,"key":"secret","value":"secret!","headers":"secret"}]}}"#;
+        let event = MskEvent::parse(body.as_bytes().to_vec()).unwrap();
+        let shown = format!("{:?}", letter_of(event.entries().next().unwrap()));
+        assert!(shown.contains('7') && !shown.contains("secret"), "{shown}");
     }
 
     #[test]
