@@ -19,7 +19,8 @@ locals {
     }
   }
 
-  # MSK's and the functions' metrics are there within two minutes: 7 + 2 < 10. A batch may take as long as the function's
-  # timeout, and until then nothing is known; above 5 minutes the page comes later than 10.
-  stalled_minutes = max(7, ceil(var.consumer.timeout_seconds / 60) + 2)
+  # MSK's and the functions' metrics are there within two minutes: 7 + 2 < 10. A batch is gathered for as long as its window
+  # and may then take as long as the function's timeout, and until then nothing is known; when both together are above 5
+  # minutes the page comes later than 10.
+  stalled_minutes = max(7, ceil((var.consumer.timeout_seconds + coalesce(var.consumer.batch_window_seconds, 0)) / 60) + 2)
 }
