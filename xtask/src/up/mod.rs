@@ -231,7 +231,10 @@ fn fetch_crates() -> Result<()> {
     let mut cargo = process::cargo(&["fetch", "--locked", "--target", platform]);
     let status = wait_for_end(Supervised::spawn("cargo fetch", &mut cargo)?)?;
     if !status.success() {
-        bail!("cannot download the crates. Only the first run needs the network: connect, and run this again");
+        bail!(
+            "cannot download the crates. The first run needs the network; after it, none is needed: connect, and run this \
+             again"
+        );
     }
     Ok(())
 }
