@@ -305,7 +305,7 @@ fn free_port() -> Result<u16> {
 
 /// `up` says who runs already, and ends.
 fn refuses_a_second_one() -> Result<()> {
-    refused(&mut up(&[])?, &["already runs", "Ctrl-C"])
+    refused(&mut up(&[])?, &["already running", "Ctrl-C"])
 }
 
 /// `up` names a port that is in use, and the way out.
