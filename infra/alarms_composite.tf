@@ -9,8 +9,8 @@ locals {
   # ALARM("...") of each.
   ringing = { for row, keys in local.alarms_of_row : row => [for key in keys : "ALARM(\"${local.name}-${key}\")"] }
   # Metrics of the cluster arrive: silence is this or that part's, not that of all of CloudWatch, nor of a cluster so new
-  # that it has said nothing yet.
-  cluster_speaks = "(${join(" OR ", [for key in local.alarms_of_row.broker-silent : "OK(\"${local.name}-${key}\")"])})"
+  # that it has said nothing yet. Three brokers are asked, whatever their number: a composite alarm names 100 alarms at most.
+  cluster_speaks = "(${join(" OR ", [for key in slice(local.alarms_of_row.broker-silent, 0, min(3, length(local.alarms_of_row.broker-silent))) : "OK(\"${local.name}-${key}\")"])})"
 
   # The rows that each composite alarm speaks for.
   composite_parts = {
@@ -75,6 +75,15 @@ locals {
   told_by_a_composite = flatten([for rows in values(local.composite_parts) : [for row in rows : local.alarms_of_row[row]]])
 }
 
+# An alarm cannot be deleted while a composite alarm names it, and Terraform deletes what is gone before it changes what
+# stays: a composite alarm whose parts change is therefore made anew. Its name goes first, then the parts, then it is back.
+# https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/cloudwatch_composite_alarm
+resource "terraform_data" "composite_rule" {
+  for_each = local.composite_keys
+
+  input = concat([local.composites[each.key].rule], each.key == "under-replicated-partitions" ? local.ringing.broker-silent : [])
+}
+
 resource "aws_cloudwatch_composite_alarm" "this" {
   for_each = local.composite_keys
 
@@ -100,6 +109,8 @@ resource "aws_cloudwatch_composite_alarm" "this" {
   }
 
   lifecycle {
+    replace_triggered_by = [terraform_data.composite_rule[each.key]]
+
     precondition {
       condition     = length(regexall("\\(\"", local.composites[each.key].rule)) <= 100
       error_message = "A composite alarm takes 100 alarms at most, and ${each.key} would name ${length(regexall("\\(\"", local.composites[each.key].rule))}: split the topics over two deployments."
@@ -120,6 +131,10 @@ resource "aws_cloudwatch_composite_alarm" "brokers_restart" {
   alarm_name        = "${local.name}-brokers-restart"
   alarm_description = "[signal] ${local.cluster_name}: a broker is being restarted, replaced, or is lost. Runbook: ${var.runbook_url}#broker-unreachable"
   alarm_rule        = join(" OR ", local.ringing.broker-silent)
+
+  lifecycle {
+    replace_triggered_by = [terraform_data.composite_rule["under-replicated-partitions"]]
+  }
 
   depends_on = [aws_cloudwatch_metric_alarm.this]
 }

@@ -72,9 +72,10 @@ locals {
   # Calls reach EventBridge through CloudTrail: the account needs a trail.
   # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html
   event_rows = { for name, row in {
+    # CloudTrail also writes down calls that were refused, and those leave the key as it is.
     key-in-danger = {
       when    = true, severity = "page", runbook = "key-in-danger", about = "The key of cluster, logs and functions was disabled, or is to be deleted."
-      pattern = { source = ["aws.kms"], "detail-type" = ["AWS API Call via CloudTrail"], detail = { eventSource = ["kms.amazonaws.com"], eventName = ["DisableKey", "ScheduleKeyDeletion"], resources = { ARN = [aws_kms_key.this.arn] } } }
+      pattern = { source = ["aws.kms"], "detail-type" = ["AWS API Call via CloudTrail"], detail = { eventSource = ["kms.amazonaws.com"], eventName = ["DisableKey", "ScheduleKeyDeletion"], errorCode = [{ exists = false }], resources = { ARN = [aws_kms_key.this.arn] } } }
     }
     # Application Auto Scaling tells of no other activity: https://docs.aws.amazon.com/autoscaling/application/userguide/monitoring-eventbridge.html
     storage-at-maximum = {

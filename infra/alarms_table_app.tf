@@ -93,11 +93,13 @@ locals {
       namespace = local.metrics_namespace, dimensions = { service = "consumer" }
       metric    = "RecordAgeMaxMs", stat = "Maximum", period = 60, operator = ">", threshold = 1000 * var.consumer_lag_limits.time_lag_seconds, periods = 15, if_silent = "notBreaching"
     }
-    # What is neither handled nor put aside comes again. No line of a batch at all is the same as a line with 0.
+    # What is neither handled nor put aside comes again. No line of a batch at all is the same as a line with 0; filled here,
+    # because for what is missing CloudWatch looks back further than the periods, and a last good minute would hold it up.
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
     nothing-handled = {
       when      = length(local.consumed_topics) > 0, severity = "signal", runbook = "consumer-stalled", about = "The consumer has handled nothing."
       namespace = local.metrics_namespace, dimensions = { service = "consumer" }
-      math      = { expression = "received - again", period = 60, stat = "Sum", metrics = { received = "RecordsReceived", again = "RecordsRetried" } }
+      math      = { expression = "FILL(received, 0) - FILL(again, 0)", period = 60, stat = "Sum", metrics = { received = "RecordsReceived", again = "RecordsRetried" } }
       operator  = "<", threshold = 1, periods = local.stalled_minutes, if_silent = "breaching"
     }
     # For a group that MSK reports no lag of. Records that no consumer is to see would be taken for waiting ones.

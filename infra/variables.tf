@@ -295,13 +295,21 @@ variable "consumer_lag_limits" {
   description = "How many seconds consumers may be behind before an alarm. The Prometheus rules and the CloudWatch alarms use the same figure."
   type = object({
     time_lag_seconds = optional(number, 300)
+
+    # Terraform drops attributes that it does not know without a word: these are here to be refused.
+    partition_offset_lag = optional(number)
+    total_offset_lag     = optional(number)
   })
   default  = {}
   nullable = false
 
   validation {
-    condition     = alltrue([for limit in values(var.consumer_lag_limits) : limit > 0])
+    condition     = var.consumer_lag_limits.time_lag_seconds > 0
     error_message = "consumer_lag_limits must be above 0: with 0 every record in flight is an alarm."
+  }
+  validation {
+    condition     = var.consumer_lag_limits.partition_offset_lag == null && var.consumer_lag_limits.total_offset_lag == null
+    error_message = "consumer_lag_limits has no numbers of records any more, because they say nothing of how far behind a group is: take out partition_offset_lag and total_offset_lag, and set time_lag_seconds."
   }
 }
 

@@ -30,6 +30,25 @@ run "an_unhealthy_cluster_pages_once" {
   }
 }
 
+run "the_largest_cluster_fits_into_composite_alarms" {
+  command = plan
+
+  variables {
+    broker_count    = 60
+    metrics_backend = "none"
+  }
+
+  # 60 of refused writes, one of leaderless partitions, one controller, and three brokers that are asked.
+  assert {
+    condition     = length(regexall("\\(\"", aws_cloudwatch_composite_alarm.this["cluster-unhealthy"].alarm_rule)) == 65
+    error_message = "Parts of cluster-unhealthy: ${aws_cloudwatch_composite_alarm.this["cluster-unhealthy"].alarm_rule}"
+  }
+  assert {
+    condition     = length(regexall("\\(\"", aws_cloudwatch_composite_alarm.this["broker-unreachable"].alarm_rule)) == 63
+    error_message = "Parts of broker-unreachable: ${aws_cloudwatch_composite_alarm.this["broker-unreachable"].alarm_rule}"
+  }
+}
+
 run "records_at_risk_page_once" {
   command = plan
 
@@ -155,6 +174,10 @@ run "what_no_metric_tells_comes_as_an_event" {
     runbook_url       = "https://example.com/runbooks"
   }
 
+  assert {
+    condition     = jsondecode(aws_cloudwatch_event_rule.this["key-in-danger"].event_pattern).detail.errorCode == [{ exists = false }]
+    error_message = "A call that KMS refused endangers no key."
+  }
   assert {
     condition     = toset([for target in aws_cloudwatch_event_target.this : target.arn if target.rule == "msk-ha-cluster-key-in-danger"]) == toset(concat([aws_sns_topic.alarms.arn], var.paging_topic_arns)) && [for target in aws_cloudwatch_event_target.this : target.arn if target.rule == "msk-ha-cluster-storage-at-maximum"] == [aws_sns_topic.alarms.arn]
     error_message = "Events of severity page reach every paging topic, tickets none."

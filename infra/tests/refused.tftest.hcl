@@ -566,3 +566,23 @@ run "name_that_ec2_refuses" {
 
   expect_failures = [var.name]
 }
+
+run "lag_limits_in_records" {
+  command = plan
+
+  variables {
+    consumer_lag_limits = { total_offset_lag = 50000 }
+  }
+
+  expect_failures = [var.consumer_lag_limits]
+}
+
+run "lag_limits_in_records_of_a_partition" {
+  command = plan
+
+  variables {
+    consumer_lag_limits = { partition_offset_lag = 10000 }
+  }
+
+  expect_failures = [var.consumer_lag_limits]
+}

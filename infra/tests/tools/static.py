@@ -80,6 +80,15 @@ def protected(folder):
             yield f"{kind}.{name} lacks prevent_destroy = true"
 
 
+def composite_alarms(folder):
+    """A part that is taken away can be deleted: the composite alarm that names it goes first."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in folder.glob("*.tf"))
+    for name in re.findall(r'^resource "aws_cloudwatch_composite_alarm" "([^"]+)"', text, re.M):
+        body = block(text, "resource", f'"aws_cloudwatch_composite_alarm" "{name}"') or ""
+        if not re.search(r"replace_triggered_by\s*=\s*\[terraform_data\.composite_rule\[", body):
+            yield f"aws_cloudwatch_composite_alarm.{name} lacks replace_triggered_by: CloudWatch refuses to delete an alarm that it names"
+
+
 def inputs(folder):
     """Every variable has a type and a description, every output a description."""
     for path in sorted(folder.glob("*.tf")):
@@ -132,7 +141,7 @@ def problems(infra):
     for stack in stacks(infra):
         for check in (tests_mock, inputs, partitions):
             yield from check(stack)
-    for check in (tests_elsewhere, mocks_cover_every_type, protected, bootstrap_servers, log_groups_of_the_guides):
+    for check in (tests_elsewhere, mocks_cover_every_type, protected, composite_alarms, bootstrap_servers, log_groups_of_the_guides):
         yield from check(infra)
 
 
