@@ -1,9 +1,39 @@
 # Where alarms go, and what AWS tells as an event instead of a metric.
 
+# A key of its own, so that the topic still delivers when the other key is disabled: that is told here.
+resource "aws_kms_key" "alarms" {
+  description             = "${local.name}: alarms"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      local.account_decides,
+      {
+        # Alarms and Prometheus alerts reach an encrypted topic only if they may use its key.
+        Sid       = "AlarmsToTheEncryptedTopic"
+        Effect    = "Allow"
+        Principal = { Service = ["cloudwatch.amazonaws.com", "aps.amazonaws.com"] }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
+        Resource  = "*"
+        Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
+      },
+      {
+        # EventBridge gives a key policy no condition to match.
+        Sid       = "EventsToTheEncryptedTopic"
+        Effect    = "Allow"
+        Principal = { Service = "events.amazonaws.com" }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
+        Resource  = "*"
+      },
+    ]
+  })
+}
+
 resource "aws_sns_topic" "alarms" {
   name              = "${local.name}-alarms"
   display_name      = local.name
-  kms_master_key_id = aws_kms_key.this.arn
+  kms_master_key_id = aws_kms_key.alarms.arn
 }
 
 resource "aws_sns_topic_policy" "alarms" {

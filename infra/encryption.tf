@@ -1,7 +1,8 @@
-# The one key of our own, and the log groups that it encrypts.
+# The key of everything that holds data, and the log groups that it encrypts. The alarms' topic has one of its own
+# (alarms_notifications.tf).
 
 resource "aws_kms_key" "this" {
-  description             = "${local.name}: cluster, logs, functions, alarms"
+  description             = "${local.name}: cluster, logs, functions"
   enable_key_rotation     = true
   deletion_window_in_days = 30
   policy                  = jsonencode(local.key_policy)
@@ -18,16 +19,18 @@ resource "aws_kms_alias" "this" {
 
 locals {
   # In a key policy "*" as resource means this key.
+  account_decides = {
+    Sid       = "AccountDecidesThroughIam"
+    Effect    = "Allow"
+    Principal = { AWS = "arn:${local.partition}:iam::${local.account_id}:root" }
+    Action    = "kms:*"
+    Resource  = "*"
+  }
+
   key_policy = {
     Version = "2012-10-17"
     Statement = [
-      {
-        Sid       = "AccountDecidesThroughIam"
-        Effect    = "Allow"
-        Principal = { AWS = "arn:${local.partition}:iam::${local.account_id}:root" }
-        Action    = "kms:*"
-        Resource  = "*"
-      },
+      local.account_decides,
       {
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
         Sid       = "LogGroupsOfThisDeployment"
@@ -37,23 +40,6 @@ locals {
         Resource  = "*"
         # This deployment's groups, whatever service's name stands before its own.
         Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = [for end in ["", "-*"] : "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:/aws/*/${local.name}${end}"] } }
-      },
-      {
-        # Alarms and Prometheus alerts reach an encrypted topic only if they may use its key.
-        Sid       = "AlarmsToTheEncryptedTopic"
-        Effect    = "Allow"
-        Principal = { Service = ["cloudwatch.amazonaws.com", "aps.amazonaws.com"] }
-        Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
-        Resource  = "*"
-        Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
-      },
-      {
-        # EventBridge gives a key policy no condition to match.
-        Sid       = "EventsToTheEncryptedTopic"
-        Effect    = "Allow"
-        Principal = { Service = "events.amazonaws.com" }
-        Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
-        Resource  = "*"
       },
     ]
   }

@@ -120,7 +120,7 @@ def fixed(book, name):
     yield from monitoring(book, settings, profile)
     pollers = book.hours if settings["esm_mode"] == "provisioned" else 0
     yield "event source mapping", book.usd("event_poller_unit", pollers), ["event_poller_unit"] if pollers else []
-    yield "key", book.usd("kms_key"), ["kms_key"]
+    yield "keys", 2 * book.usd("kms_key"), ["kms_key"]
 
 
 def cell(book, cost, names):

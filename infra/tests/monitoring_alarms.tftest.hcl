@@ -368,19 +368,23 @@ run "alarms_reach_people_and_nobody_else_writes_to_their_topic" {
     error_message = "Pages, and only pages, go to paging_topic_arns."
   }
   assert {
-    condition     = aws_sns_topic.alarms.kms_master_key_id == aws_kms_key.this.arn
+    condition     = aws_sns_topic.alarms.kms_master_key_id == aws_kms_key.alarms.arn
     error_message = "The alarm topic must use the key of our own."
+  }
+  assert {
+    condition     = !strcontains(aws_kms_key.this.policy, "events.amazonaws.com") && !strcontains(aws_kms_key.alarms.policy, "logs.")
+    error_message = "The topic's key is not that of the data, whose end the topic has to tell."
   }
   assert {
     condition     = toset(flatten([for statement in jsondecode(aws_sns_topic_policy.alarms.policy).Statement : values(statement.Principal) if statement.Effect == "Allow"])) == toset(["cloudwatch.amazonaws.com", "aps.amazonaws.com", "events.amazonaws.com"]) && alltrue([for statement in jsondecode(aws_sns_topic_policy.alarms.policy).Statement : statement.Condition.StringEquals["aws:SourceAccount"] == "123456789012" if statement.Effect == "Allow" && try(statement.Principal.Service, "") != "events.amazonaws.com"])
     error_message = "Only CloudWatch and Prometheus of this account, and EventBridge, may publish."
   }
   assert {
-    condition     = length([for statement in jsondecode(aws_kms_key.this.policy).Statement : 1 if statement.Effect == "Allow" && alltrue([for service in ["cloudwatch.amazonaws.com", "aps.amazonaws.com"] : contains(flatten(values(statement.Principal)), service)]) && contains(flatten([statement.Action]), "kms:GenerateDataKey*")]) == 1
+    condition     = length([for statement in jsondecode(aws_kms_key.alarms.policy).Statement : 1 if statement.Effect == "Allow" && alltrue([for service in ["cloudwatch.amazonaws.com", "aps.amazonaws.com"] : contains(flatten(values(statement.Principal)), service)]) && contains(flatten([statement.Action]), "kms:GenerateDataKey*")]) == 1
     error_message = "Both must be allowed to use the topic's key, or alarms vanish without a trace."
   }
   assert {
-    condition     = length([for statement in jsondecode(aws_kms_key.this.policy).Statement : 1 if statement.Effect == "Allow" && try(statement.Principal.Service, "") == "events.amazonaws.com" && contains(flatten([statement.Action]), "kms:GenerateDataKey*")]) == 1
+    condition     = length([for statement in jsondecode(aws_kms_key.alarms.policy).Statement : 1 if statement.Effect == "Allow" && try(statement.Principal.Service, "") == "events.amazonaws.com" && contains(flatten([statement.Action]), "kms:GenerateDataKey*")]) == 1
     error_message = "So must EventBridge, or nobody hears that the key is to be deleted."
   }
   assert {

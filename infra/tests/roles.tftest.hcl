@@ -119,7 +119,7 @@ run "key_serves_this_account_only" {
   command = plan
 
   assert {
-    condition     = alltrue([for statement in jsondecode(aws_kms_key.this.policy).Statement : can(statement.Principal.AWS) ? statement.Principal.AWS == "arn:aws:iam::123456789012:root" : can(statement.Condition) || statement.Principal.Service == "events.amazonaws.com"])
+    condition     = alltrue([for statement in concat(jsondecode(aws_kms_key.this.policy).Statement, jsondecode(aws_kms_key.alarms.policy).Statement) : can(statement.Principal.AWS) ? statement.Principal.AWS == "arn:aws:iam::123456789012:root" : can(statement.Condition) || statement.Principal.Service == "events.amazonaws.com"])
     error_message = "The key belongs to the account; services get it under a condition, but EventBridge, which supports none."
   }
 }
