@@ -11,7 +11,7 @@ locals {
 
   every_alarm_row = merge(
     merge([for key, row in local.broker_rows : {
-      for id in local.broker_ids : "${key}-broker-${id}" => merge(row, {
+      for id in slice(local.broker_ids, 0, min(try(row.brokers, local.broker_count), local.broker_count)) : "${key}-broker-${id}" => merge(row, {
         namespace = "AWS/Kafka", dimensions = merge(local.cluster_dimensions, { "Broker ID" = id }, try(row.dimensions, {})), subject = "broker ${id} of ${local.cluster_name}"
       })
     } if row.when]...),

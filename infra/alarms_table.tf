@@ -7,7 +7,10 @@
 #   severity   page = users lose something now or within the hour (also goes to paging_topic_arns), ticket = next working
 #              day, signal = tells nobody: a composite alarm (alarms_composite.tf) makes a sentence of it
 #   periods    how many are looked at; so many must be in breach, or `datapoints` of them where that is there
-#   if_silent  what missing data means: "missing" (unknown), "notBreaching" (nothing happened), "breaching", "ignore" (as before)
+#   if_silent  what missing data means: "missing" (unknown), "notBreaching" (nothing happened), "breaching", "ignore" (as before).
+#              For what is missing CloudWatch looks back further than the periods, and a last good value there holds "breaching"
+#              up for some of them; where that is too late, FILL in the math puts a value into each gap.
+#              https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
 #   twin       the alert in rules/ on the same condition. A condition is told once: where Prometheus runs, a ticket with a
 #              twin is left to it, which knows a broker's restart from a fault. Pages stay here: between a metric and the
 #              pager CloudWatch has the fewest parts.
@@ -84,12 +87,19 @@ locals {
       when   = true, severity = "ticket", runbook = "network-threads-busy", about = "Network threads idle less than 30 % of the time."
       metric = "NetworkProcessorAvgIdlePercent", stat = "Average", period = 300, operator = "<", threshold = 0.3, periods = 3, if_silent = "missing"
     }
-    # Every broker counts its partitions each minute. One that says nothing is being restarted, replaced, or is lost.
+    # Every broker counts its partitions each minute. One that says nothing is being restarted, replaced, or is lost. Not
+    # filled (see if_silent above): a few minutes later it still speaks up before what it silences does, after 15.
     broker-silent = {
-      when   = true, severity = "signal", runbook = "broker-unreachable", about = "The broker reports nothing."
+      when   = !local.is_express && !local.has_prometheus, severity = "signal", runbook = "broker-unreachable", about = "The broker reports nothing."
       metric = "PartitionCount", stat = "Maximum", period = 60, operator = "<", threshold = 0, periods = 5, if_silent = "breaching"
     }
-    # Twice as long as a restart takes (10 to 15 minutes).
+    # It speaks, and not since a moment ago: what asks this is asked as soon as the first metric of a new cluster arrives, when
+    # the others may be a minute behind it. Three brokers tell, whatever their number: a composite alarm names 100 alarms at most.
+    broker-speaks = {
+      when   = true, brokers = 3, severity = "signal", runbook = "broker-unreachable", about = "The broker has reported for 5 minutes."
+      metric = "PartitionCount", stat = "Maximum", period = 60, operator = ">=", threshold = 0, periods = 5, if_silent = "notBreaching"
+    }
+    # Twice as long as a restart takes (10 to 15 minutes). Not filled: a ticket that may come some periods later.
     broker-gone = {
       when   = true, severity = "signal", twin = "MskBrokerUnreachable", runbook = "broker-unreachable", about = "The broker has reported nothing for 30 minutes."
       metric = "PartitionCount", stat = "Maximum", period = 300, operator = "<", threshold = 0, periods = 6, if_silent = "breaching"
@@ -153,7 +163,8 @@ locals {
 
   cluster_rows = {
     # Only the controller reports 1, the other nodes 0: the maximum, never the average or the sum. Silence is no controller
-    # either, but only while brokers speak (cluster-unhealthy asks): a cluster that is new is silent altogether.
+    # either, but only while brokers speak (cluster-unhealthy asks): a cluster that is new is silent altogether. Not filled: it
+    # has to look back as far as broker-speaks does, or a gap in all of CloudWatch would be a controller that is gone.
     no-active-controller = {
       when   = true, severity = "page", runbook = "no-active-controller", about = "No active controller for 5 minutes: leaders cannot move."
       metric = "ActiveControllerCount", stat = "Maximum", period = 60, operator = "<", threshold = 1, periods = 5, if_silent = "breaching"
@@ -182,8 +193,9 @@ locals {
     }
     # What each topic's mapping has committed; a mapping without metrics of its own leaves it to the function's.
     nothing-committed = {
-      when   = contains(local.mapping_metrics, "EventCount"), severity = "signal", runbook = "consumer-stalled", about = "The mapping has committed nothing."
-      metric = "CommittedEventCount", stat = "Sum", period = 60, operator = "<", threshold = 1, periods = local.stalled_minutes, if_silent = "breaching"
+      when     = contains(local.mapping_metrics, "EventCount"), severity = "signal", runbook = "consumer-stalled", about = "The mapping has committed nothing."
+      math     = { expression = "FILL(committed, 0)", period = 60, stat = "Sum", metrics = { committed = "CommittedEventCount" } }
+      operator = "<", threshold = 1, periods = local.stalled_minutes, if_silent = "breaching"
     }
     mapping-cannot-poll = {
       when   = contains(local.mapping_metrics, "ErrorCount"), severity = "ticket", runbook = "mapping-errors", about = "The event source mapping has failed to read from brokers for 30 minutes."

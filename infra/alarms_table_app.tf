@@ -93,9 +93,7 @@ locals {
       namespace = local.metrics_namespace, dimensions = { service = "consumer" }
       metric    = "RecordAgeMaxMs", stat = "Maximum", period = 60, operator = ">", threshold = 1000 * var.consumer_lag_limits.time_lag_seconds, periods = 15, if_silent = "notBreaching"
     }
-    # What is neither handled nor put aside comes again. No line of a batch at all is the same as a line with 0; filled here,
-    # because for what is missing CloudWatch looks back further than the periods, and a last good minute would hold it up.
-    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
+    # What is neither handled nor put aside comes again. No line of a batch at all is the same as a line with 0.
     nothing-handled = {
       when      = length(local.consumed_topics) > 0, severity = "signal", runbook = "consumer-stalled", about = "The consumer has handled nothing."
       namespace = local.metrics_namespace, dimensions = { service = "consumer" }
@@ -140,13 +138,16 @@ locals {
       namespace = "AWS/EC2", dimensions = { InstanceId = try(aws_instance.bastion[0].id, "") }
       metric    = "StatusCheckFailed", stat = "Maximum", period = 60, operator = ">", threshold = 0, periods = 5, if_silent = "missing"
     }
-    # Off unless asked for: only its owner knows how long nobody may call.
+    # Off unless asked for: only its owner knows how long nobody may call. In minutes, all of them filled: one period of an
+    # hour would be held up by the calls of hours before.
     no-requests = {
       when      = var.alarm_limits.no_requests_minutes != null, severity = "ticket", runbook = "no-requests", about = "Nobody has called the API for ${coalesce(var.alarm_limits.no_requests_minutes, 1)} minutes."
       namespace = "AWS/ApiGateway", dimensions = local.api_stage_dimensions
-      metric    = "Count", stat = "Sum", period = 60 * coalesce(var.alarm_limits.no_requests_minutes, 1), operator = "<", threshold = 1, periods = 1, if_silent = "breaching"
+      math      = { expression = "FILL(calls, 0)", period = 60, stat = "Sum", metrics = { calls = "Count" } }
+      operator  = "<", threshold = 1, periods = coalesce(var.alarm_limits.no_requests_minutes, 1), if_silent = "breaching"
     }
     # A flow log that may not write says so to nobody: CloudWatch has no metric of it, but a log group in which nothing arrives.
+    # Not filled: a ticket that may come some periods later.
     flow-log-silent = {
       when      = !local.adopts_network, severity = "signal", runbook = "flow-log-silent", about = "No flow log record has arrived for 30 minutes."
       namespace = "AWS/Logs", dimensions = { LogGroupName = try(local.log_groups.flow_log, "") }

@@ -335,7 +335,7 @@ variable "alarm_limits" {
   }
 
   validation {
-    condition     = try(var.alarm_limits.no_requests_minutes <= 1440 && floor(var.alarm_limits.no_requests_minutes) == var.alarm_limits.no_requests_minutes, var.alarm_limits.no_requests_minutes == null)
-    error_message = "alarm_limits.no_requests_minutes must be a whole number up to 1440: CloudWatch looks back a day."
+    condition     = try(var.alarm_limits.no_requests_minutes >= 5 && var.alarm_limits.no_requests_minutes <= 1440 && floor(var.alarm_limits.no_requests_minutes) == var.alarm_limits.no_requests_minutes, var.alarm_limits.no_requests_minutes == null)
+    error_message = "alarm_limits.no_requests_minutes must be a whole number from 5 (the last minutes' figures are still on their way) to 1440 (CloudWatch looks back a day)."
   }
 }

@@ -111,7 +111,7 @@ run "alarm_metrics_exist_for_standard_brokers" {
     error_message = "An alarm on a metric name or a set of dimensions that does not exist never goes off."
   }
   assert {
-    condition     = alltrue([for row in ["records-dropped", "records-to-destination", "mapping-cannot-poll", "mapping-cannot-commit", "destination-unreachable", "nothing-committed"] : aws_cloudwatch_metric_alarm.this["${row}-orders"].dimensions.EventSourceMappingUUID == aws_lambda_event_source_mapping.consumer["orders"].uuid])
+    condition     = alltrue([for row in ["records-dropped", "records-to-destination", "mapping-cannot-poll", "mapping-cannot-commit", "destination-unreachable", "nothing-committed"] : [for use in concat([aws_cloudwatch_metric_alarm.this["${row}-orders"].dimensions], flatten([for query in aws_cloudwatch_metric_alarm.this["${row}-orders"].metric_query : query.metric[*].dimensions])) : use.EventSourceMappingUUID if use != null] == [aws_lambda_event_source_mapping.consumer["orders"].uuid]])
     error_message = "Dropped records and errors of each mapping must be watched."
   }
   assert {
@@ -207,6 +207,9 @@ run "silence_means_what_each_row_says" {
       no-requests          = "breaching"
       nothing-committed    = "breaching"
       nothing-handled      = "breaching"
+
+      # Silence is no speech.
+      broker-speaks = "notBreaching"
 
       # MSK reports no lag while a group has no stable members: that is not the end of a lag.
       consumer-lag-time = "ignore"
@@ -412,6 +415,16 @@ run "refuses_limits_that_make_no_sense" {
   }
 
   expect_failures = [var.alarm_emails, var.paging_topic_arns, var.runbook_url, var.consumer_lag_limits, var.alarm_limits, var.scrape_interval_seconds, var.kraft_controller_endpoints, var.grafana]
+}
+
+run "refuses_minutes_whose_figures_are_still_on_their_way" {
+  command = plan
+
+  variables {
+    alarm_limits = { no_requests_minutes = 4 }
+  }
+
+  expect_failures = [var.alarm_limits]
 }
 
 run "refuses_what_aws_does_not_take" {

@@ -20,9 +20,14 @@ run "an_unhealthy_cluster_pages_once" {
   assert {
     condition = aws_cloudwatch_composite_alarm.this["cluster-unhealthy"].alarm_rule == join(" OR ", concat(
       [for part in ["offline-partitions", "under-min-isr-partitions-broker-1", "under-min-isr-partitions-broker-2", "under-min-isr-partitions-broker-3"] : "ALARM(\"msk-ha-cluster-${part}\")"],
-      ["(ALARM(\"msk-ha-cluster-no-active-controller\") AND (OK(\"msk-ha-cluster-broker-silent-broker-1\") OR OK(\"msk-ha-cluster-broker-silent-broker-2\") OR OK(\"msk-ha-cluster-broker-silent-broker-3\")))"],
+      ["(ALARM(\"msk-ha-cluster-no-active-controller\") AND (ALARM(\"msk-ha-cluster-broker-speaks-broker-1\") OR ALARM(\"msk-ha-cluster-broker-speaks-broker-2\") OR ALARM(\"msk-ha-cluster-broker-speaks-broker-3\")))"],
     ))
     error_message = "Leaderless partitions, refused writes, or no controller while brokers report: one page."
+  }
+  # Whichever metric of a new cluster comes first, and whichever ends first in a gap of CloudWatch: as long as the controller's.
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["broker-speaks-broker-1"].treat_missing_data == "notBreaching" && [for key in ["broker-speaks-broker-1", "no-active-controller"] : "${aws_cloudwatch_metric_alarm.this[key].datapoints_to_alarm}/${aws_cloudwatch_metric_alarm.this[key].evaluation_periods}x${aws_cloudwatch_metric_alarm.this[key].period}"] == ["5/5x60", "5/5x60"]
+    error_message = "A cluster speaks when a broker has reported for 5 minutes: in the first one its controllers may be a minute behind."
   }
   assert {
     condition     = aws_cloudwatch_composite_alarm.this["data-disks-nearly-full"].alarm_rule == join(" OR ", [for id in ["1", "2", "3"] : "ALARM(\"msk-ha-cluster-data-disk-nearly-full-broker-${id}\")"])
@@ -76,8 +81,8 @@ run "a_dead_consumer_pages_within_ten_minutes_on_demand" {
     error_message = "Records wait, or are published while MSK reports no lag, and nothing is handled."
   }
   assert {
-    condition     = startswith(aws_cloudwatch_composite_alarm.this["consumer-stalled"].alarm_description, "[page]") && alltrue([for key in ["records-wait-orders", "nothing-handled", "records-published"] : local.alarms[key].datapoints * try(local.alarms[key].math.period, aws_cloudwatch_metric_alarm.this[key].period) + 120 <= 600])
-    error_message = "Periods, datapoints and the metrics' delay must stay within 10 minutes."
+    condition     = startswith(aws_cloudwatch_composite_alarm.this["consumer-stalled"].alarm_description, "[page]") && alltrue([for name in regexall("\\(\"msk-ha-cluster-([^\"]+)\"", aws_cloudwatch_composite_alarm.this["consumer-stalled"].alarm_rule) : local.alarms[name[0]].datapoints * try(local.alarms[name[0]].math.period, local.alarms[name[0]].period) + 120 <= 600])
+    error_message = "Of every part, periods, datapoints and the metrics' delay must stay within 10 minutes."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.this["nothing-handled"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.this["records-wait-orders"].treat_missing_data == "ignore" && aws_cloudwatch_metric_alarm.this["records-published"].treat_missing_data == "notBreaching"
@@ -100,8 +105,40 @@ run "a_dead_consumer_pages_within_ten_minutes_provisioned" {
     error_message = "Records of a topic wait, and its mapping commits nothing."
   }
   assert {
-    condition     = alltrue([for key in ["records-wait-orders", "nothing-committed-orders"] : aws_cloudwatch_metric_alarm.this[key].datapoints_to_alarm * aws_cloudwatch_metric_alarm.this[key].period + 120 <= 600]) && aws_cloudwatch_metric_alarm.this["nothing-committed-orders"].treat_missing_data == "breaching"
-    error_message = "Periods, datapoints and the metrics' delay must stay within 10 minutes, and silence must count as nothing committed."
+    condition     = startswith(aws_cloudwatch_composite_alarm.this["consumer-stalled"].alarm_description, "[page]") && alltrue([for name in regexall("\\(\"msk-ha-cluster-([^\"]+)\"", aws_cloudwatch_composite_alarm.this["consumer-stalled"].alarm_rule) : local.alarms[name[0]].datapoints * try(local.alarms[name[0]].math.period, local.alarms[name[0]].period) + 120 <= 600])
+    error_message = "Of every part, periods, datapoints and the metrics' delay must stay within 10 minutes."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["nothing-committed-orders"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.this["records-wait-orders"].treat_missing_data == "ignore"
+    error_message = "A mapping that does nothing publishes nothing: silence must count as nothing committed, and never as a lag that ended."
+  }
+}
+
+# A plain metric that falls silent breaches only when its last good value is further back than CloudWatch looks: some periods
+# after the first gap. A gap that is filled counts at once.
+run "silence_is_no_excuse_for_coming_late" {
+  command = plan
+
+  variables {
+    metrics_backend = "none"
+    esm_mode        = "provisioned"
+    alarm_limits    = { no_requests_minutes = 60 }
+  }
+
+  # Those that may come some periods later, each with its reason in the table.
+  assert {
+    condition = toset([for key, row in merge(local.broker_rows, local.cluster_rows, local.lag_rows, local.mapping_rows, local.function_rows, local.other_rows, local.nat_rows) : key if row.if_silent == "breaching" && !alltrue([
+      for id in keys(try(row.math.metrics, { plain = "" })) : strcontains(try(row.math.expression, ""), "FILL(${id}, 0)")
+    ])]) == toset(["broker-gone", "broker-silent", "flow-log-silent", "no-active-controller"])
+    error_message = "Where silence is the fault, each metric must be filled, or the table must say why it may come later."
+  }
+  assert {
+    condition     = [for query in aws_cloudwatch_metric_alarm.this["nothing-committed-orders"].metric_query : query.expression if query.return_data] == ["FILL(committed, 0)"]
+    error_message = "What the table fills must be filled in the alarm."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["no-requests"].datapoints_to_alarm == 60 && local.alarms["no-requests"].math.period == 60
+    error_message = "An hour without calls is 60 filled minutes; one period of an hour would be held up by the calls of hours before."
   }
 }
 
@@ -159,7 +196,7 @@ run "a_restart_of_brokers_opens_no_ticket" {
     error_message = "A restart takes 10 to 15 minutes of each broker."
   }
   assert {
-    condition     = startswith(aws_cloudwatch_composite_alarm.this["broker-unreachable"].alarm_description, "[ticket]") && strcontains(aws_cloudwatch_composite_alarm.this["broker-unreachable"].alarm_rule, ") AND (OK(")
+    condition     = startswith(aws_cloudwatch_composite_alarm.this["broker-unreachable"].alarm_description, "[ticket]") && strcontains(aws_cloudwatch_composite_alarm.this["broker-unreachable"].alarm_rule, ") AND (ALARM(\"msk-ha-cluster-broker-speaks-broker-1\")")
     error_message = "One broker that stays away loses nothing yet: a ticket, and only while another one reports."
   }
 }
