@@ -17,7 +17,7 @@ locals {
     cluster-unhealthy           = ["offline-partitions", "under-min-isr-partitions", "no-active-controller"]
     data-disks-nearly-full      = ["data-disk-nearly-full"]
     messages-at-risk            = ["consumer-destination-fails", "consumer-poison", "destination-unreachable", "records-dropped"]
-    consumer-stalled            = ["records-wait", "nothing-committed", "nothing-handled", "lag-grows", "records-published"]
+    consumer-stalled            = ["records-wait", "mapping-lags", "nothing-committed", "nothing-handled", "lag-grows", "records-published"]
     consumer-behind             = ["consumer-lag-time", "consumer-records-old"]
     under-replicated-partitions = ["under-replicated-partitions"]
     broker-unreachable          = ["broker-gone"]
@@ -29,7 +29,7 @@ locals {
   # By topic where each mapping tells what it committed, else by the one function of all topics.
   stalled_parts = concat(
     [for topic in sort(keys(local.consumed_topics)) : contains(keys(local.alarms), "nothing-committed-${topic}") ?
-      "(ALARM(\"${local.name}-records-wait-${topic}\") AND ALARM(\"${local.name}-nothing-committed-${topic}\"))" :
+      "((${join(" OR ", [for row in ["records-wait", "mapping-lags"] : "ALARM(\"${local.name}-${row}-${topic}\")" if contains(keys(local.alarms), "${row}-${topic}")])}) AND ALARM(\"${local.name}-nothing-committed-${topic}\"))" :
       "(ALARM(\"${local.name}-records-wait-${topic}\") AND ALARM(\"${local.name}-nothing-handled\"))"
     ],
     [for published in local.ringing.records-published : "(${published} AND ALARM(\"${local.name}-nothing-handled\"))"],

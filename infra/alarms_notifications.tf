@@ -119,6 +119,10 @@ locals {
     }
   } : name => row if row.when }
 
+  # EventBridge brings a role to topics of other accounts, and nothing of its own.
+  # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-cross-account.html
+  paging_topics_elsewhere = [for arn in var.paging_topic_arns : arn if split(":", arn)[4] != local.account_id]
+
   event_targets = merge([for name, row in local.event_rows : { for index, arn in local.alarm_targets[row.severity] : "${name}-${index}" => { rule = name, arn = arn } }]...)
 }
 
@@ -133,11 +137,55 @@ resource "aws_cloudwatch_event_rule" "this" {
 resource "aws_cloudwatch_event_target" "this" {
   for_each = local.event_targets
 
-  rule = aws_cloudwatch_event_rule.this[each.value.rule].name
-  arn  = each.value.arn
+  rule     = aws_cloudwatch_event_rule.this[each.value.rule].name
+  arn      = each.value.arn
+  role_arn = contains(local.paging_topics_elsewhere, each.value.arn) ? aws_iam_role.events_elsewhere[0].arn : null
 
   input_transformer {
     input_paths    = { time = "$.time" }
     input_template = "\"[${local.event_rows[each.value.rule].severity}] ${local.name}: ${local.event_rows[each.value.rule].about} Since <time>. Runbook: ${var.runbook_url}#${local.event_rows[each.value.rule].runbook}\""
   }
+}
+
+resource "aws_iam_role" "events_elsewhere" {
+  count = length(local.paging_topics_elsewhere) > 0 ? 1 : 0
+
+  name                 = "${local.name}-events"
+  description          = "EventBridge: events of severity page to topics of other accounts"
+  permissions_boundary = var.permissions_boundary_arn
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "events.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+      Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "events_elsewhere" {
+  count = length(local.paging_topics_elsewhere) > 0 ? 1 : 0
+
+  name = "page"
+  role = aws_iam_role.events_elsewhere[0].id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "Page"
+        Effect   = "Allow"
+        Action   = ["sns:Publish"]
+        Resource = local.paging_topics_elsewhere
+      },
+      {
+        # Of an encrypted topic; which key that is, its owner knows.
+        Sid       = "EncryptThroughSns"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = distinct([for arn in local.paging_topics_elsewhere : "arn:${local.partition}:kms:${var.region}:${split(":", arn)[4]}:key/*"])
+        Condition = { StringEquals = { "kms:ViaService" = "sns.${var.region}.${local.dns_suffix}" } }
+      },
+    ]
+  })
 }

@@ -197,6 +197,12 @@ locals {
       math     = { expression = "FILL(committed, 0)", period = 60, stat = "Sum", metrics = { committed = "CommittedEventCount" } }
       operator = "<", threshold = 1, periods = local.stalled_minutes, if_silent = "breaching"
     }
+    # What the mapping itself says of the lag: MSK says nothing of a group that has never committed.
+    # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html#event-source-mapping-metrics
+    mapping-lags = {
+      when   = length(setsubtract(["EventCount", "KafkaMetrics"], local.mapping_metrics)) == 0, severity = "signal", runbook = "consumer-stalled", about = "Records wait for the mapping."
+      metric = "SumOffsetLag", stat = "Minimum", period = 60, operator = ">", threshold = 0, periods = local.stalled_minutes, if_silent = "ignore"
+    }
     mapping-cannot-poll = {
       when   = contains(local.mapping_metrics, "ErrorCount"), severity = "ticket", runbook = "mapping-errors", about = "The event source mapping has failed to read from brokers for 30 minutes."
       metric = "PollingErrorCount", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 6, if_silent = "notBreaching"

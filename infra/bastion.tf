@@ -124,6 +124,33 @@ resource "aws_instance" "bastion" {
   }
 }
 
+# A shell whose input and output are kept, by who opened it, and which ends when nobody types. Sessions with AWS's own
+# document follow the account's preferences, which are not this deployment's to set; docs/04_KAFKA_UI.md shows the rights that
+# leave people this document alone. Forwarded ports have no text to keep: CloudTrail has who opened them.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-schema.html
+resource "aws_ssm_document" "session" {
+  count = var.enable_bastion ? 1 : 0
+
+  name            = "bastion-${local.name}" # AWS keeps names that begin with aws or amazon
+  document_type   = "Session"
+  document_format = "JSON"
+  content = jsonencode({
+    schemaVersion = "1.0"
+    description   = "A shell on the bastion of ${local.name}, logged"
+    sessionType   = "Standard_Stream"
+    inputs = {
+      cloudWatchLogGroupName      = aws_cloudwatch_log_group.this["sessions"].name
+      cloudWatchEncryptionEnabled = true
+      cloudWatchStreamingEnabled  = true
+      s3BucketName                = ""
+      s3KeyPrefix                 = ""
+      s3EncryptionEnabled         = false
+      idleSessionTimeout          = "20"  # minutes
+      maxSessionDuration          = "720" # minutes: a long night
+    }
+  })
+}
+
 # Only with images of a private ECR registry. A token is not for one repository: AWS checks that call without a resource.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html
 resource "aws_iam_role_policy" "bastion_images" {

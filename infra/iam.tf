@@ -233,6 +233,19 @@ resource "aws_iam_role_policy" "bastion_session_manager" {
         Resource = "*"
       },
       {
+        # The agent looks whether the group is encrypted before it writes.
+        Sid      = "FindTheLogOfSessions"
+        Effect   = "Allow"
+        Action   = ["logs:DescribeLogGroups"]
+        Resource = "*"
+      },
+      {
+        Sid      = "LogSessions"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+        Resource = "${aws_cloudwatch_log_group.this["sessions"].arn}:*"
+      },
+      {
         Sid      = "KeepTheKafkaUiPassword"
         Effect   = "Allow"
         Action   = ["ssm:PutParameter"]

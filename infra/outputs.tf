@@ -77,6 +77,11 @@ output "bastion_public_ip" {
   value       = var.bastion_public ? one(aws_instance.bastion[*].public_ip) : null
 }
 
+output "bastion_session_command" {
+  description = "Opens a shell on the bastion whose input and output are kept in the log group /aws/ssm/NAME; null without a bastion."
+  value       = var.enable_bastion ? "aws ssm start-session --region ${var.region} --target ${aws_instance.bastion[0].id} --document-name ${aws_ssm_document.session[0].name}" : null
+}
+
 output "kafka_ui_command" {
   description = "Forwards Kafka-UI to http://localhost:8080 while it runs; null without a bastion. Sign in as admin with the password of kafka_ui_password_command."
   value       = var.enable_bastion ? "aws ssm start-session --region ${var.region} --target ${aws_instance.bastion[0].id} --document-name AWS-StartPortForwardingSession --parameters '{\"portNumber\":[\"${local.kafka_ui_port}\"],\"localPortNumber\":[\"${local.kafka_ui_port}\"]}'" : null

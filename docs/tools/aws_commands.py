@@ -96,7 +96,8 @@ def problems(words, whole):
 def cut(command):
     """The command alone: without what a shell does around it, and with each inner command as one word."""
     command = re.sub(r"\$\((?:[^()]|\([^()]*\))*\)", "VALUE", command)
-    command = re.split(r" (?:\||&&|>|2>) ", command)[0]
+    # In a table a pipe is escaped.
+    command = re.split(r" (?:\\?\||&&|>|2>) ", command)[0]
     # The end of a command that was itself inside $( ) or a quoted string.
     while command.count(")") > command.count("(") or command.count('"') % 2:
         command = re.split(r'[")][^")]*$', command)[0]

@@ -135,6 +135,30 @@ run "the_bastion_reads_no_parameter" {
   }
 }
 
+run "shells_on_the_bastion_are_logged" {
+  command = plan
+
+  assert {
+    condition     = jsondecode(aws_ssm_document.session[0].content).inputs.cloudWatchLogGroupName == aws_cloudwatch_log_group.this["sessions"].name && aws_cloudwatch_log_group.this["sessions"].kms_key_id == aws_kms_key.this.arn && jsondecode(aws_ssm_document.session[0].content).inputs.cloudWatchEncryptionEnabled && jsondecode(aws_ssm_document.session[0].content).inputs.cloudWatchStreamingEnabled
+    error_message = "Whoever opens a shell on the bastion administers the cluster: what they type must be kept, encrypted, while they type."
+  }
+  assert {
+    condition     = aws_ssm_document.session[0].document_type == "Session" && jsondecode(aws_ssm_document.session[0].content).sessionType == "Standard_Stream" && tonumber(jsondecode(aws_ssm_document.session[0].content).inputs.idleSessionTimeout) <= 20
+    error_message = "A shell that is left open must end."
+  }
+  assert {
+    condition = jsonencode([for statement in jsondecode(aws_iam_role_policy.bastion_session_manager[0].policy).Statement : [statement.Action, statement.Resource] if alltrue([for action in statement.Action : startswith(action, "logs:")])]) == jsonencode([
+      [["logs:DescribeLogGroups"], "*"],
+      [["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], "${aws_cloudwatch_log_group.this["sessions"].arn}:*"],
+    ])
+    error_message = "The agent writes with the bastion's rights, into the log of sessions and no other."
+  }
+  assert {
+    condition     = strcontains(output.bastion_session_command, "--document-name bastion-msk-ha-cluster")
+    error_message = "The command that is handed out must open the shell that is logged."
+  }
+}
+
 run "kafka_ui_may_write_when_asked" {
   command = plan
 

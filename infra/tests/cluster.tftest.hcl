@@ -363,8 +363,8 @@ run "logs_are_kept_and_encrypted" {
   command = plan
 
   assert {
-    condition     = toset(keys(aws_cloudwatch_log_group.this)) == toset(["api", "brokers", "consumer", "flow_log", "producer"])
-    error_message = "Brokers, functions, API and network must each have a log group."
+    condition     = toset(keys(aws_cloudwatch_log_group.this)) == toset(["api", "brokers", "consumer", "flow_log", "producer", "sessions"])
+    error_message = "Brokers, functions, API, network and shells on the bastion must each have a log group."
   }
   assert {
     condition     = alltrue([for group in concat(values(aws_cloudwatch_log_group.this), aws_cloudwatch_log_group.prometheus) : group.retention_in_days == 365 && group.kms_key_id == aws_kms_key.this.arn])

@@ -111,7 +111,7 @@ run "alarm_metrics_exist_for_standard_brokers" {
     error_message = "An alarm on a metric name or a set of dimensions that does not exist never goes off."
   }
   assert {
-    condition     = alltrue([for row in ["records-dropped", "records-to-destination", "mapping-cannot-poll", "mapping-cannot-commit", "destination-unreachable", "nothing-committed"] : [for use in concat([aws_cloudwatch_metric_alarm.this["${row}-orders"].dimensions], flatten([for query in aws_cloudwatch_metric_alarm.this["${row}-orders"].metric_query : query.metric[*].dimensions])) : use.EventSourceMappingUUID if use != null] == [aws_lambda_event_source_mapping.consumer["orders"].uuid]])
+    condition     = alltrue([for row in ["records-dropped", "records-to-destination", "mapping-cannot-poll", "mapping-cannot-commit", "destination-unreachable", "mapping-lags", "nothing-committed"] : [for use in concat([aws_cloudwatch_metric_alarm.this["${row}-orders"].dimensions], flatten([for query in aws_cloudwatch_metric_alarm.this["${row}-orders"].metric_query : query.metric[*].dimensions])) : use.EventSourceMappingUUID if use != null] == [aws_lambda_event_source_mapping.consumer["orders"].uuid]])
     error_message = "Dropped records and errors of each mapping must be watched."
   }
   assert {
@@ -168,7 +168,7 @@ run "alarms_fit_standard_brokers" {
     error_message = "Standard brokers have no Express quotas, and m7g has no CPU credits."
   }
   assert {
-    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if length(regexall("^(records-dropped|records-to-destination|mapping-cannot|destination-unreachable|nothing-committed)", key)) > 0]) == 0
+    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.this) : key if length(regexall("^(records-dropped|records-to-destination|mapping-|destination-unreachable|nothing-committed)", key)) > 0]) == 0
     error_message = "An on-demand mapping publishes no metrics: alarms on them would be blind."
   }
   assert {
@@ -214,6 +214,7 @@ run "silence_means_what_each_row_says" {
       # MSK reports no lag while a group has no stable members: that is not the end of a lag.
       consumer-lag-time = "ignore"
       lag-grows         = "ignore"
+      mapping-lags      = "ignore"
       records-wait      = "ignore"
 
       # Counted only when something happens: silence is nothing of it.
@@ -366,13 +367,20 @@ run "alarms_reach_people_and_nobody_else_writes_to_their_topic" {
     alarm_emails      = ["oncall@example.com"]
   }
 
+  # Another key than that of everything else.
+  override_resource {
+    target          = aws_kms_key.alarms
+    override_during = plan
+    values          = { arn = "arn:aws:kms:us-east-1:123456789012:key/55555555-6666-7777-8888-999999999999" }
+  }
+
   assert {
     condition     = alltrue([for alarm in concat(values(aws_cloudwatch_composite_alarm.this), [for alarm in aws_cloudwatch_metric_alarm.this : alarm if length(alarm.alarm_actions) > 0]) : contains(alarm.alarm_actions, "arn:aws:sns:us-east-1:123456789012:on-call") == startswith(alarm.alarm_description, "[page]")])
     error_message = "Pages, and only pages, go to paging_topic_arns."
   }
   assert {
-    condition     = aws_sns_topic.alarms.kms_master_key_id == aws_kms_key.alarms.arn
-    error_message = "The alarm topic must use the key of our own."
+    condition     = aws_sns_topic.alarms.kms_master_key_id == "arn:aws:kms:us-east-1:123456789012:key/55555555-6666-7777-8888-999999999999"
+    error_message = "The alarm topic must use its own key: with the other one it could not tell that that is disabled."
   }
   assert {
     condition     = !strcontains(aws_kms_key.this.policy, "events.amazonaws.com") && !strcontains(aws_kms_key.alarms.policy, "logs.")

@@ -101,15 +101,15 @@ run "a_dead_consumer_pages_within_ten_minutes_provisioned" {
   # Each topic by itself: the function still handles the other's records. Nothing is concluded from what is published, since
   # nobody is to consume the audit trail.
   assert {
-    condition     = aws_cloudwatch_composite_alarm.this["consumer-stalled"].alarm_rule == join(" OR ", [for topic in ["orders", "payments"] : "(ALARM(\"msk-ha-cluster-records-wait-${topic}\") AND ALARM(\"msk-ha-cluster-nothing-committed-${topic}\"))"])
-    error_message = "Records of a topic wait, and its mapping commits nothing."
+    condition     = aws_cloudwatch_composite_alarm.this["consumer-stalled"].alarm_rule == join(" OR ", [for topic in ["orders", "payments"] : "((ALARM(\"msk-ha-cluster-records-wait-${topic}\") OR ALARM(\"msk-ha-cluster-mapping-lags-${topic}\")) AND ALARM(\"msk-ha-cluster-nothing-committed-${topic}\"))"])
+    error_message = "Records of a topic wait, as MSK says, or the mapping of a group of which MSK says nothing, and the mapping commits nothing."
   }
   assert {
     condition     = startswith(aws_cloudwatch_composite_alarm.this["consumer-stalled"].alarm_description, "[page]") && alltrue([for name in regexall("\\(\"msk-ha-cluster-([^\"]+)\"", aws_cloudwatch_composite_alarm.this["consumer-stalled"].alarm_rule) : local.alarms[name[0]].datapoints * try(local.alarms[name[0]].math.period, local.alarms[name[0]].period) + 120 <= 600])
     error_message = "Of every part, periods, datapoints and the metrics' delay must stay within 10 minutes."
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.this["nothing-committed-orders"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.this["records-wait-orders"].treat_missing_data == "ignore"
+    condition     = aws_cloudwatch_metric_alarm.this["nothing-committed-orders"].treat_missing_data == "breaching" && alltrue([for row in ["records-wait", "mapping-lags"] : aws_cloudwatch_metric_alarm.this["${row}-orders"].treat_missing_data == "ignore"])
     error_message = "A mapping that does nothing publishes nothing: silence must count as nothing committed, and never as a lag that ended."
   }
 }
@@ -211,6 +211,13 @@ run "what_no_metric_tells_comes_as_an_event" {
     runbook_url       = "https://example.com/runbooks"
   }
 
+  # Another key than that of everything else.
+  override_resource {
+    target          = aws_kms_key.alarms
+    override_during = plan
+    values          = { arn = "arn:aws:kms:us-east-1:123456789012:key/55555555-6666-7777-8888-999999999999" }
+  }
+
   assert {
     condition     = jsondecode(aws_cloudwatch_event_rule.this["key-in-danger"].event_pattern).detail.errorCode == [{ exists = false }]
     error_message = "A call that KMS refused endangers no key."
@@ -218,6 +225,10 @@ run "what_no_metric_tells_comes_as_an_event" {
   assert {
     condition     = toset([for target in aws_cloudwatch_event_target.this : target.arn if target.rule == "msk-ha-cluster-key-in-danger"]) == toset(concat([aws_sns_topic.alarms.arn], var.paging_topic_arns)) && [for target in aws_cloudwatch_event_target.this : target.arn if target.rule == "msk-ha-cluster-storage-at-maximum"] == [aws_sns_topic.alarms.arn]
     error_message = "Events of severity page reach every paging topic, tickets none."
+  }
+  assert {
+    condition     = length(aws_iam_role.events_elsewhere) == 0
+    error_message = "Topics of this account let EventBridge in by themselves: no role."
   }
   assert {
     condition     = jsondecode(aws_cloudwatch_event_rule.this["key-in-danger"].event_pattern).detail.resources.ARN == [aws_kms_key.this.arn] && toset(jsondecode(aws_cloudwatch_event_rule.this["key-in-danger"].event_pattern).detail.eventName) == toset(["DisableKey", "ScheduleKeyDeletion"])
@@ -273,5 +284,13 @@ run "takes_paging_topics_of_other_accounts_without_prometheus" {
   assert {
     condition     = contains(aws_cloudwatch_composite_alarm.this["cluster-unhealthy"].alarm_actions, "arn:aws:sns:us-east-1:999999999999:on-call")
     error_message = "CloudWatch reaches topics of other accounts."
+  }
+  assert {
+    condition     = { for target in aws_cloudwatch_event_target.this : target.arn => target.role_arn != null if target.rule == "msk-ha-cluster-key-in-danger" } == { (aws_sns_topic.alarms.arn) = false, "arn:aws:sns:us-east-1:999999999999:on-call" = true }
+    error_message = "EventBridge reaches a topic of another account with a role alone."
+  }
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.events_elsewhere[0].policy).Statement : [statement.Action, statement.Resource]] == [[["sns:Publish"], ["arn:aws:sns:us-east-1:999999999999:on-call"]], [["kms:Decrypt", "kms:GenerateDataKey"], ["arn:aws:kms:us-east-1:999999999999:key/*"]]]
+    error_message = "The role may publish there, and use keys of that account through SNS."
   }
 }

@@ -169,6 +169,10 @@ def parameter_rules(plan):
         if not may(plan, "bastion", action, "*"):
             yield f"no session can be opened on the bastion: no {action}"
     name = plan.rendered["producer_environment"]["METRICS_NAMESPACE"]
+    logs = f"arn:aws:logs:{plan.rendered['region']}:123456789012:log-group"
+    for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+        if may(plan, "bastion", action, f"{logs}:/aws/lambda/{name}-producer:log-stream:x"):
+            yield f"the bastion can {action} in the functions' logs"
     own = f"{prefix}/kafka-ui/{name}/password"
     if not may(plan, "bastion", "ssm:PutParameter", own) or not may(plan, "bastion", "kms:Encrypt", plan.rendered["key_arn"], {"kms:EncryptionContext:PARAMETER_ARN": own}):
         yield "the bastion cannot keep Kafka-UI's password"

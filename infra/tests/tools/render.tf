@@ -35,13 +35,14 @@ output "rendered" {
     texts = {
       security_group_description = concat([for group in aws_security_group.this : group.description],
       [for rule in concat(values(aws_vpc_security_group_ingress_rule.this), values(aws_vpc_security_group_egress_rule.this), values(aws_vpc_security_group_ingress_rule.bastion_ssh)) : rule.description])
-      role_description     = [for role in concat([aws_iam_role.producer, aws_iam_role.consumer], aws_iam_role.bastion, aws_iam_role.flow_log, aws_iam_role.grafana) : role.description if role.description != null]
-      role_name            = [for role in concat([aws_iam_role.producer, aws_iam_role.consumer], aws_iam_role.bastion, aws_iam_role.flow_log, aws_iam_role.grafana) : role.name]
+      role_description     = [for role in concat([aws_iam_role.producer, aws_iam_role.consumer], aws_iam_role.bastion, aws_iam_role.flow_log, aws_iam_role.grafana, aws_iam_role.events_elsewhere) : role.description if role.description != null]
+      role_name            = [for role in concat([aws_iam_role.producer, aws_iam_role.consumer], aws_iam_role.bastion, aws_iam_role.flow_log, aws_iam_role.grafana, aws_iam_role.events_elsewhere) : role.name]
       function_description = concat([for function in [aws_lambda_function.producer, aws_lambda_function.consumer] : function.description], [aws_lambda_alias.producer.description])
       function_name        = [for function in [aws_lambda_function.producer, aws_lambda_function.consumer] : function.function_name]
       log_group            = concat([for group in aws_cloudwatch_log_group.this : group.name], aws_cloudwatch_log_group.prometheus[*].name)
-      key_description      = [aws_kms_key.this.description]
+      key_description      = [aws_kms_key.this.description, aws_kms_key.alarms.description]
       msk_name             = concat(aws_msk_cluster.this[*].cluster_name, aws_msk_configuration.this[*].name)
+      document_name        = aws_ssm_document.session[*].name
       topic_display_name   = [aws_sns_topic.alarms.display_name]
       workspace_name       = concat(aws_grafana_workspace.this[*].name, aws_prometheus_workspace.this[*].alias)
       # Of the many, the longest decides.
@@ -55,6 +56,7 @@ output "rendered" {
       bastion  = concat(aws_iam_role_policy.bastion_kafka[*].policy, aws_iam_role_policy.bastion_metrics[*].policy, aws_iam_role_policy.bastion_images[*].policy, aws_iam_role_policy.bastion_session_manager[*].policy)
       flow_log = aws_iam_role_policy.flow_log[*].policy
       grafana  = aws_iam_role_policy.grafana[*].policy
+      events   = aws_iam_role_policy.events_elsewhere[*].policy
     } : role => [for policy in policies : jsondecode(policy)] }
   }
 }

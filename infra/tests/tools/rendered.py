@@ -30,6 +30,8 @@ TEXTS = {
     "msk_name": (r"[0-9A-Za-z][0-9A-Za-z-]*", 64),
     "topic_display_name": (r".*", 100),
     "workspace_name": (r"[a-zA-Z0-9._~-]+", 100),
+    # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CreateDocument.html
+    "document_name": (r"(?!(?i:aws|amazon|amzn))[a-zA-Z0-9_.-]{3,}", 128),
     "alarm_name": (r".+", 255),
     "alarm_description": (r".*", 1024),
 }

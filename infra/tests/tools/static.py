@@ -126,7 +126,7 @@ def log_groups_of_the_guides(infra):
     text = "".join((infra / file).read_text(encoding="utf-8") for file in ("encryption.tf", "monitoring.tf"))
     made = {name.replace("${local.name}", "NAME") for name in re.findall(r'"(/aws/[^"]+)"', text)}
     for path in sorted((infra.parent / "docs").glob("*.md")):
-        for name in re.findall(r"/aws/(?:msk|apigateway|vpc|lambda|vendedlogs)/[A-Za-z0-9_/$\{\}-]*", path.read_text(encoding="utf-8")):
+        for name in re.findall(r"/aws/(?:msk|apigateway|vpc|lambda|ssm|vendedlogs)/[A-Za-z0-9_/$\{\}-]*", path.read_text(encoding="utf-8")):
             if "NAME" in name and re.sub(r"\$\{?NAME\}?", "NAME", name) not in made:
                 yield f"{path.name}: no log group is called {name}"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Tests of the tools themselves: a check that cannot find anything would pass for ever; and those of tests_of_bastion.py and
-tests_of_runbooks.py.
+"""Tests of the tools themselves: a check that cannot find anything would pass for ever; and those of tests_of_bastion.py,
+tests_of_guides.py and tests_of_runbooks.py.
 
 Usage: tests_of_tools.py
 """
@@ -17,6 +17,7 @@ import policies
 import rendered
 import static
 from tests_of_bastion import TestsOfBastion, TestsOfKafkaUi  # noqa: F401 (unittest.main finds them here)
+from tests_of_guides import TestsOfGuides  # noqa: F401
 from tests_of_runbooks import TestsOfRunbooks  # noqa: F401
 
 INFRA = pathlib.Path(__file__).resolve().parents[2]
