@@ -145,6 +145,8 @@ resource "aws_cloudwatch_event_target" "this" {
     input_paths    = { time = "$.time" }
     input_template = "\"[${local.event_rows[each.value.rule].severity}] ${local.name}: ${local.event_rows[each.value.rule].about} Since <time>. Runbook: ${var.runbook_url}#${local.event_rows[each.value.rule].runbook}\""
   }
+
+  depends_on = [aws_iam_role_policy.events_elsewhere]
 }
 
 resource "aws_iam_role" "events_elsewhere" {

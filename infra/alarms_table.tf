@@ -87,17 +87,14 @@ locals {
       when   = true, severity = "ticket", runbook = "network-threads-busy", about = "Network threads idle less than 30 % of the time."
       metric = "NetworkProcessorAvgIdlePercent", stat = "Average", period = 300, operator = "<", threshold = 0.3, periods = 3, if_silent = "missing"
     }
-    # Every broker counts its partitions each minute. One that says nothing is being restarted, replaced, or is lost. Not
-    # filled (see if_silent above): a few minutes later it still speaks up before what it silences does, after 15.
+    # Every broker counts its partitions each minute. One that says nothing is being restarted, replaced, or is lost. 4 of 10
+    # minutes, so that it counts as back when it has spoken for 7 of them: what asks whether a cluster speaks is asked as soon
+    # as the first metric of a new one arrives, and the others may be minutes behind. The last two are always silent, because
+    # their figures are still on their way. Where nothing asks about each broker, three tell whether the cluster speaks.
     broker-silent = {
-      when   = !local.is_express && !local.has_prometheus, severity = "signal", runbook = "broker-unreachable", about = "The broker reports nothing."
-      metric = "PartitionCount", stat = "Maximum", period = 60, operator = "<", threshold = 0, periods = 5, if_silent = "breaching"
-    }
-    # It speaks, and not since a moment ago: what asks this is asked as soon as the first metric of a new cluster arrives, when
-    # the others may be a minute behind it. Three brokers tell, whatever their number: a composite alarm names 100 alarms at most.
-    broker-speaks = {
-      when   = true, brokers = 3, severity = "signal", runbook = "broker-unreachable", about = "The broker has reported for 5 minutes."
-      metric = "PartitionCount", stat = "Maximum", period = 60, operator = ">=", threshold = 0, periods = 5, if_silent = "notBreaching"
+      when     = true, brokers = local.is_express || local.has_prometheus ? 3 : local.broker_count, severity = "signal", runbook = "broker-unreachable", about = "The broker reports nothing."
+      math     = { expression = "FILL(partitions, -1)", period = 60, stat = "Maximum", metrics = { partitions = "PartitionCount" } }
+      operator = "<", threshold = 0, periods = 10, datapoints = 4, if_silent = "breaching"
     }
     # Twice as long as a restart takes (10 to 15 minutes). Not filled: a ticket that may come some periods later.
     broker-gone = {
@@ -163,8 +160,8 @@ locals {
 
   cluster_rows = {
     # Only the controller reports 1, the other nodes 0: the maximum, never the average or the sum. Silence is no controller
-    # either, but only while brokers speak (cluster-unhealthy asks): a cluster that is new is silent altogether. Not filled: it
-    # has to look back as far as broker-speaks does, or a gap in all of CloudWatch would be a controller that is gone.
+    # either, but only while brokers speak (cluster-unhealthy asks): a cluster that is new is silent altogether. Not filled: in a gap
+    # of all of CloudWatch the brokers must fall silent before it does.
     no-active-controller = {
       when   = true, severity = "page", runbook = "no-active-controller", about = "No active controller for 5 minutes: leaders cannot move."
       metric = "ActiveControllerCount", stat = "Maximum", period = 60, operator = "<", threshold = 1, periods = 5, if_silent = "breaching"

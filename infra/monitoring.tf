@@ -276,4 +276,6 @@ resource "aws_grafana_workspace" "this" {
     plugins         = { pluginAdminEnabled = false }
     unifiedAlerting = { enabled = false }
   })
+
+  depends_on = [aws_iam_role_policy.grafana]
 }

@@ -208,9 +208,6 @@ run "silence_means_what_each_row_says" {
       nothing-committed    = "breaching"
       nothing-handled      = "breaching"
 
-      # Silence is no speech.
-      broker-speaks = "notBreaching"
-
       # MSK reports no lag while a group has no stable members: that is not the end of a lag.
       consumer-lag-time = "ignore"
       lag-grows         = "ignore"

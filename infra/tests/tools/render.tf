@@ -25,6 +25,7 @@ output "rendered" {
       nat_gateways       = length(aws_nat_gateway.this)
       pollers            = length(flatten([for mapping in aws_lambda_event_source_mapping.consumer : mapping.provisioned_poller_config]))
       prometheus         = length(aws_prometheus_workspace.this)
+      grafana            = length(aws_grafana_workspace.this)
       authorization      = join(",", distinct([for route in aws_apigatewayv2_route.this : route.authorization_type]))
       log_retention_days = var.log_retention_days
       boundary           = aws_iam_role.producer.permissions_boundary != null

@@ -89,6 +89,23 @@ def composite_alarms(folder):
             yield f"aws_cloudwatch_composite_alarm.{name} lacks replace_triggered_by: CloudWatch refuses to delete an alarm that it names"
 
 
+def roles_before_their_users(folder):
+    """Who acts with a role waits for its rights: a role is there before its policy, and what fails then says so to nobody."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in folder.glob("*.tf"))
+    resources = [(f"{kind}.{name}", body) for kind, name, body in re.findall(r'^resource "([^"]+)" "([^"]+)" \{\n(.*?)^\}', text, re.M | re.S)]
+    policies = {}
+    for address, body in resources:
+        if address.startswith("aws_iam_role_policy."):
+            policies.setdefault(re.search(r"^  role\s*=\s*aws_iam_role\.(\w+)", body, re.M).group(1), set()).add(address)
+    for address, body in resources:
+        if address.startswith("aws_iam_"):
+            continue
+        for role in re.findall(r"^ *(?:iam_role_arn|role_arn|role)\s*=.*?\baws_iam_role\.(\w+)", body, re.M):
+            waited = re.search(r"^  depends_on\s*=\s*\[(.*?)\]", body, re.M | re.S)
+            if not any(policy in (waited.group(1) if waited else "") for policy in policies.get(role, ())):
+                yield f"{address} acts as aws_iam_role.{role} and does not wait for its policy (depends_on)"
+
+
 def inputs(folder):
     """Every variable has a type and a description, every output a description."""
     for path in sorted(folder.glob("*.tf")):
@@ -141,7 +158,7 @@ def problems(infra):
     for stack in stacks(infra):
         for check in (tests_mock, inputs, partitions):
             yield from check(stack)
-    for check in (tests_elsewhere, mocks_cover_every_type, protected, composite_alarms, bootstrap_servers, log_groups_of_the_guides):
+    for check in (tests_elsewhere, mocks_cover_every_type, protected, composite_alarms, roles_before_their_users, bootstrap_servers, log_groups_of_the_guides):
         yield from check(infra)
 
 

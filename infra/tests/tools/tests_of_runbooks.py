@@ -97,6 +97,20 @@ class TestsOfRunbooks(unittest.TestCase):
         answer = "Querying brokers for log directories information\nReceived log directory information from brokers 1\n" + json.dumps(logs)
         self.assertEqual(self.run_with(self.block("Data disk filling", "kafka-log-dirs.sh"), {"kafka-log-dirs.sh": answer}), ["70 b-1", "5 a-0"])
 
+    def test_volumes_grow_to_twice_their_size(self):
+        program = "#!/bin/sh\ncase \"$*\" in *VolumeSize\\ *) echo 500 ;; *CurrentVersion*) echo K3 ;; *) printf '%s\\n' \"$@\" ;; esac\n"
+        text = self.block("Data disk filling", "update-broker-storage")
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "aws").write_text(program, encoding="utf-8")
+            (pathlib.Path(folder) / "aws").chmod(0o755)
+            environment = {"PATH": f"{folder}:{os.environ['PATH']}", "CLUSTER_ARN": "arn:c"}
+            words = subprocess.run(["bash", "-eu", "-c", text], capture_output=True, text=True, timeout=10, check=True, env=environment).stdout.split("\n")
+        self.assertEqual(words[words.index("--target-broker-ebs-volume-info") + 1], "KafkaBrokerNodeId=All,VolumeSizeGB=1000")
+        self.assertEqual(words[words.index("--current-version") + 1], "K3")
+
+    def test_a_plan_is_possible_while_msk_describes_no_topic(self):
+        self.assertIn("terraform plan -refresh=false\n", self.block("How to use this page", "-refresh=false"))
+
     def test_brokers_that_must_not_be_rebooted(self):
         answer = "\tTopic: orders\tPartition: 0\tLeader: 2\tReplicas: 1,2,3\tIsr: 2\n\tTopic: orders\tPartition: 1\tLeader: 2\tReplicas: 3,2,1\tIsr: 2,10\tElr: \tLastKnownElr: "
         self.assertEqual(self.run_with(self.block("Under min ISR partitions", "sort -nu"), {"kafka-topics.sh": answer}), ["2", "10"])
