@@ -84,6 +84,24 @@ class TestsOfGuides(unittest.TestCase):
         for line in ('bucket       = "terraform-state-123456789012"', 'region       = "eu-west-1"', "encrypt      = true", "use_lockfile = true"):
             self.assertIn(line, backend)
 
+    def test_times_are_ranges_that_a_slow_day_keeps(self):
+        """How long AWS and compilers take differs from day to day; a guide says from when to when, on each page alike."""
+        index = (DOCS / "README.md").read_text(encoding="utf-8")
+        rows = re.findall(r"^\| (?:\[)?\d\. [^|]*?(?:\]\((\S+)\)|\(this page\)) \| ([^|]*) \|", (DOCS / "01_GETTING_STARTED.md").read_text(encoding="utf-8"), re.M)
+        self.assertEqual(len(rows), 5)
+        for page, time in [(page or "01_GETTING_STARTED.md", time) for page, time in rows]:
+            with self.subTest(page):
+                self.assertRegex(index, rf"\({page}\) \|[^\n|]*\| {time} \|")
+                first, last = map(int, re.fullmatch(r"(\d+) to (\d+) min", time).groups())
+                self.assertGreaterEqual(last, first * 3 / 2)
+                opening = (DOCS / page).read_text(encoding="utf-8").split("\n\n")[1]
+                self.assertTrue(opening.startswith(f"{first} to {last} minutes"), opening)
+        deploy = (DOCS / "02_TERRAFORM_DEPLOY.md").read_text(encoding="utf-8")
+        unattended = re.findall(r"^## \d\. .*\((.*), unattended\)$", deploy, re.M)
+        self.assertEqual(len(unattended), 2)
+        for time in unattended:
+            self.assertRegex(time, r"^\d+ to \d+ minutes$")
+
     def test_the_rights_name_every_service(self):
         types = {name for path in INFRA.glob("*.tf") for name in re.findall(r'^(?:resource|data) "aws_([a-z0-9_]+)"', path.read_text(encoding="utf-8"), re.M)}
         self.assertGreater(len(types), 50)
