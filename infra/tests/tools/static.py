@@ -89,6 +89,14 @@ def composite_alarms(folder):
             yield f"aws_cloudwatch_composite_alarm.{name} lacks replace_triggered_by: CloudWatch refuses to delete an alarm that it names"
 
 
+def roles_within_the_boundary(folder):
+    """An account that demands a boundary refuses a role without it."""
+    for path in sorted(folder.glob("*.tf")):
+        for name, body in re.findall(r'^resource "aws_iam_role" "([^"]+)" \{\n(.*?)^\}', path.read_text(encoding="utf-8"), re.M | re.S):
+            if not re.search(r"^  permissions_boundary\s*=\s*var\.permissions_boundary_arn$", body, re.M):
+                yield f"{path.name}: aws_iam_role.{name} lacks permissions_boundary = var.permissions_boundary_arn"
+
+
 def roles_before_their_users(folder):
     """Who acts with a role waits for its rights: a role is there before its policy, and what fails then says so to nobody."""
     text = "\n".join(path.read_text(encoding="utf-8") for path in folder.glob("*.tf"))
@@ -158,7 +166,7 @@ def problems(infra):
     for stack in stacks(infra):
         for check in (tests_mock, inputs, partitions):
             yield from check(stack)
-    for check in (tests_elsewhere, mocks_cover_every_type, protected, composite_alarms, roles_before_their_users, bootstrap_servers, log_groups_of_the_guides):
+    for check in (tests_elsewhere, mocks_cover_every_type, protected, composite_alarms, roles_within_the_boundary, roles_before_their_users, bootstrap_servers, log_groups_of_the_guides):
         yield from check(infra)
 
 
