@@ -4,30 +4,30 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// The moment by which an invocation must have answered, on the monotonic clock.
 ///
-/// An invocation runs without a freeze from its start to its answer, so the monotonic clock is right *within* one;
-/// across invocations only the wall clock is.
+/// An invocation is not frozen between its start and its answer, so the monotonic clock is right *within* one;
+/// across invocations, only the wall clock is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// The deadline that the Lambda runtime gave; `None` when it is over already, as the one of 1970 that
+    /// The deadline given by the Lambda runtime; `None` if it has already passed, like the one in 1970 that
     /// `cargo lambda watch` always sends.
     pub fn from_lambda(deadline: SystemTime) -> Option<Self> {
         let left = deadline.duration_since(SystemTime::now()).ok().filter(|left| !left.is_zero())?;
         Some(Self::after(left))
     }
 
-    /// A deadline `left` from now.
+    /// A deadline that is `left` from now.
     pub fn after(left: Duration) -> Self {
         Self(Instant::now() + left)
     }
 
-    /// Time left; zero once it has passed.
+    /// Time left; zero once the deadline has passed.
     pub fn remaining(&self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Time left after keeping `reserve` back; zero if there is less.
+    /// Time left after setting `reserve` aside; zero if less than that is left.
     pub fn remaining_less(&self, reserve: Duration) -> Duration {
         self.remaining().saturating_sub(reserve)
     }

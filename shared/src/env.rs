@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-/// Variables that were renamed: the old name, the new one. A function that finds an old name refuses to start and names
-/// the new one; the setting would silently be lost otherwise.
+/// Renamed variables, as (old name, new name). A function that finds an old name refuses to start and reports
+/// the new one; otherwise the setting would be lost silently.
 pub const RENAMED: [(&str, &str); 2] =
     [("ESM_PARTIAL_BATCH", "REPORT_BATCH_ITEM_FAILURES"), ("STATUS_MODE", "COMPATIBILITY")];
 
@@ -23,7 +23,7 @@ const KAFKA_VARIABLES: [&str; 8] = [
 ];
 
 /// Reads variables from a map of the environment and collects what is missing or wrong,
-/// so that a deployment learns of all its mistakes at once.
+/// so that a deployment is told about all its mistakes at once.
 #[derive(Debug)]
 pub struct EnvReader {
     variables: BTreeMap<String, String>,
@@ -33,17 +33,17 @@ pub struct EnvReader {
     not_text: BTreeSet<String>,
 }
 
-/// A text that never shows in logs or errors.
+/// Text that never appears in logs or errors.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a text.
+    /// Wraps secret text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for the one place that needs it.
+    /// The secret text, for the one place that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -55,11 +55,11 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Everything that is wrong with an environment, one line each.
+/// All the problems of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the configuration has {} problem(s): {}", problems.len(), problems.join("; "))]
 pub struct EnvError {
-    /// One sentence per variable, which it names. Never a value.
+    /// One sentence per problem. It names the variable but never includes its value.
     pub problems: Vec<String>,
 }
 
@@ -69,7 +69,7 @@ impl EnvReader {
         Self::from_os(std::env::vars_os())
     }
 
-    /// A variable whose name is not UTF-8 is not part of the contract; a value that is not UTF-8 is noted when asked for.
+    /// A variable whose name is not UTF-8 is not part of the contract; a value that is not UTF-8 is noted when it is read.
     fn from_os(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let named = variables.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
         let (mut texts, mut not_text) = (Vec::new(), BTreeSet::new());
@@ -92,7 +92,7 @@ impl EnvReader {
         Self { variables, problems: Vec::new(), asked_for: Vec::new(), not_text: BTreeSet::new() }
     }
 
-    /// The text of a variable that may be absent.
+    /// The value of an optional variable.
     pub fn optional(&mut self, name: &'static str) -> Option<String> {
         if !self.asked_for.contains(&name) {
             self.asked_for.push(name);
@@ -112,7 +112,7 @@ impl EnvReader {
         }
     }
 
-    /// The text of a required variable; its absence is noted with `why`, which says what it is for.
+    /// The value of a required variable; if it is absent, that is noted together with `why`, which says what to set.
     pub fn required(&mut self, name: &'static str, why: &str) -> Option<String> {
         let value = self.optional(name);
         if value.is_none() {
@@ -121,7 +121,7 @@ impl EnvReader {
         value
     }
 
-    /// A variable parsed as `T`; `None` when absent or wrong, and then noted.
+    /// A variable parsed as `T`; `None` if it is absent, or if it is invalid, which is noted.
     pub fn parsed<T>(&mut self, name: &'static str) -> Option<T>
     where
         T: FromStr,
@@ -137,7 +137,7 @@ impl EnvReader {
         }
     }
 
-    /// A variable that is one of a few words.
+    /// A variable with a fixed set of allowed words.
     pub fn choice<T: Clone>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.optional(name)?;
         let found = choices.iter().find(|(word, _)| *word == text.trim()).map(|(_, value)| value.clone());
@@ -148,12 +148,12 @@ impl EnvReader {
         found
     }
 
-    /// Notes a problem. The text names the variable and what to change, and holds no value.
+    /// Notes a problem. The text names the variable and says what to change, but does not include the value.
     pub fn problem(&mut self, text: impl Into<String>) {
         self.problems.push(text.into());
     }
 
-    /// Warns of variables that start with `KAFKA_` and are not part of the contract: most likely misspelt.
+    /// Warns about variables that start with `KAFKA_` but are not part of the contract: most likely they are misspelt.
     pub fn warn_of_unknown_kafka_variables(&self) {
         for name in self.unknown_kafka_variables() {
             tracing::warn!(variable = name, "unknown environment variable: is it misspelt?");
@@ -165,10 +165,10 @@ impl EnvReader {
         self.variables.keys().filter(is_unknown).collect()
     }
 
-    /// The value, if nothing was wrong.
+    /// Returns the value if no problem was noted.
     ///
     /// # Errors
-    /// [`EnvError`] lists every problem noted, in the order of reading.
+    /// [`EnvError`] lists all problems in the order in which they were noted.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, EnvError> {
         match value {
             Some(value) if self.problems.is_empty() => Ok(value),

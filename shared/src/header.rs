@@ -5,8 +5,8 @@ use bytes::Bytes;
 /// A record header. Names may repeat, order is kept, a value may be null (Kafka protocol, record batch v2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// UTF-8; without NUL when it is to be written, as the client takes C strings.
+    /// The name, in UTF-8; it must not contain NUL if it is to be written, because the client takes C strings.
     pub name: String,
-    /// `None` is a null value, which is not an empty one.
+    /// The value; `None` is null, which differs from empty.
     pub value: Option<Bytes>,
 }

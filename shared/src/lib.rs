@@ -1,13 +1,13 @@
 //! What the functions, the local tools and the tests share.
 //!
-//! | Module | Holds |
+//! | Module | Contains |
 //! |---|---|
 //! | [`names`] | topic names: a value that exists is valid |
-//! | [`topic_spec`] | a topic to create, as command lines say it |
+//! | [`topic_spec`] | a topic to create, as written on a command line |
 //! | [`limits`] | sizes and counts with their allowed ranges |
 //! | [`deadline`] | how much time an invocation has left |
-//! | [`env`] | environment variables, read once, every problem reported together; those with new names |
-//! | [`header`], [`trace_parent`] | a record's header, and the one that ties it to a trace |
+//! | [`env`] | environment variables, read once, with all problems reported together; renamed variables |
+//! | [`header`], [`trace_parent`] | a record's header, and the header that links it to a trace |
 //! | [`messages`] | the sample messages as types |
 //! | [`event`] | the MSK event, its records, and the batch response |
 //! | [`telemetry`] | JSON logs and CloudWatch metrics |

@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bounded<const MIN: usize, const MAX: usize>(usize);
 
-/// A number outside its range, or no number at all.
+/// A number outside its range, or text that is not a number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be a whole number from {min} to {max}")]
 pub struct OutOfRange {
@@ -23,7 +23,7 @@ impl<const MIN: usize, const MAX: usize> Bounded<MIN, MAX> {
         if value < MIN || value > MAX { Err(OutOfRange { min: MIN, max: MAX }) } else { Ok(Self(value)) }
     }
 
-    /// A constant of the program; a wrong one fails the build.
+    /// A constant in the program; a value outside the range fails the build.
     pub const fn literal<const VALUE: usize>() -> Self {
         const {
             assert!(VALUE >= MIN && VALUE <= MAX, "the constant is outside its range");
@@ -51,12 +51,12 @@ impl<const MIN: usize, const MAX: usize> fmt::Display for Bounded<MIN, MAX> {
     }
 }
 
-/// Largest request body in bytes, after decompression. A synchronous Lambda event holds 6 MB *after* base64 and escaping
+/// Largest request body in bytes, after decompression. A synchronous Lambda event is limited to 6 MB *after* base64 and escaping
 /// (AWS Lambda quotas), so anything above 6 MiB could never arrive.
 pub type RequestBytes = Bounded<1024, { 6 * 1024 * 1024 }>;
-/// Most records in one request.
+/// The maximum number of records in one request.
 pub type RecordCount = Bounded<1, 10_000>;
-/// Largest record (key, value and headers) in bytes. MSK's own ceiling for `message.max.bytes` is 8 MiB; ours is the request's.
+/// Largest record (key, value and headers) in bytes. MSK's own maximum for `message.max.bytes` is 8 MiB; this one is that of a request.
 pub type RecordBytes = Bounded<1, { 6 * 1024 * 1024 }>;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The sample messages, as types: what `events/schemas/*.json` say in JSON Schema. A place for your own.
+//! The sample messages, as types: what `events/schemas/*.json` describe in JSON Schema. Add your own messages here.
 //!
-//! Members that a type does not know are ignored, so that a producer may add some without breaking older consumers.
+//! Members that a type does not know are ignored, so a producer can add members without breaking older consumers.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -17,24 +17,24 @@ pub struct OrderPlaced {
     pub currency: String,
     /// What was ordered.
     pub items: Vec<OrderItem>,
-    /// Sum to pay, in the currency's smallest unit.
+    /// Total to pay, in the currency's smallest unit.
     pub total: u64,
     /// When it was placed.
     #[serde(with = "rfc3339")]
     pub placed_at: OffsetDateTime,
-    /// What the customer wrote.
+    /// The customer's comment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// An article of an order.
+/// An item of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderItem {
-    /// Article.
+    /// The stock keeping unit (SKU) ordered.
     pub sku: String,
     /// How many.
     pub quantity: u32,
-    /// Price of one, in the currency's smallest unit.
+    /// Price of one unit, in the currency's smallest unit.
     pub unit_price: u64,
 }
 
@@ -45,7 +45,7 @@ pub struct PaymentChanged {
     pub id: String,
     /// The order paid for.
     pub order_id: String,
-    /// How it is paid.
+    /// How the payment is made.
     pub method: PaymentMethod,
     /// Amount, in the currency's smallest unit.
     pub amount: u64,
@@ -73,17 +73,17 @@ pub enum PaymentMethod {
     Wallet,
 }
 
-/// Where a payment stands.
+/// The status of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentStatus {
     /// The amount is reserved.
     Authorized,
-    /// The amount was taken.
+    /// The amount was collected.
     Captured,
-    /// The amount was given back.
+    /// The amount was paid back.
     Refunded,
-    /// It did not work.
+    /// The payment failed.
     Failed,
 }
 
@@ -94,14 +94,14 @@ pub struct AuditEntry {
     pub id: String,
     /// Who did it.
     pub actor: String,
-    /// What was done: words joined by dots.
+    /// What was done, as words joined by dots.
     pub action: String,
     /// What it was done to.
     pub resource: String,
-    /// When.
+    /// When it was done.
     #[serde(with = "rfc3339")]
     pub at: OffsetDateTime,
-    /// Anything more.
+    /// Any further details.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub details: Map<String, Value>,
 }

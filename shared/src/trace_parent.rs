@@ -12,8 +12,8 @@ const FLAGS: Range<usize> = 53..55;
 pub struct TraceParent<'a>(&'a str);
 
 impl<'a> TraceParent<'a> {
-    /// `None` for a value that is invalid, which 3.2.2.5 of the specification says to ignore. A later version may have more
-    /// fields after these four; they are valid and left out.
+    /// `None` for an invalid value, which section 3.2.2.5 of the specification says to ignore. A later version may have more
+    /// fields after these four; they are valid but omitted.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let is_hex = |field: &Range<usize>| {
             value.get(field.clone()).is_some_and(|part| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))

@@ -152,7 +152,7 @@ async fn a_malformed_answer_repeats_the_whole_batch_and_says_what_is_wrong() {
         (identifier(json!({"partition": "orders-0", "offset": 99})), "no offset 99"),
         (identifier(json!({"partition": "orders", "offset": 0})), "no partition \"orders\""),
         (identifier(json!("orders-0@0")), "is a JSON string"),
-        (identifier(json!({"topic-partition": "orders-0", "offset": 0})), "its name is \"partition\""),
+        (identifier(json!({"topic-partition": "orders-0", "offset": 0})), "name it \"partition\""),
         (identifier(Value::Null), "itemIdentifier is null"),
         (identifier(json!({"partition": "orders-0", "offset": "0"})), "must be a whole number"),
         ("oops".to_owned(), "not JSON"),

@@ -1,4 +1,4 @@
-//! From the type of the crate `aws_lambda_events`, for those who have it already.
+//! Conversion from the event type of the crate `aws_lambda_events`, for code that already uses it.
 
 use aws_lambda_events::kafka::{KafkaEvent, KafkaRecord};
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use super::msk_event::{MskEvent, PartitionRecords};
 use super::record::{BrokenRecord, Field, Record, TimestampType};
 use crate::header::Header;
 
-/// The groups come sorted by name: that type has lost their order, and schema metadata.
+/// The groups are sorted by name: that type keeps neither their order nor schema metadata.
 impl From<KafkaEvent> for MskEvent {
     fn from(event: KafkaEvent) -> Self {
         let mut partitions: Vec<PartitionRecords> = event
@@ -51,7 +51,7 @@ fn field(text: Option<String>) -> Field {
         None => Field::Null,
         Some(text) => decode_base64(text.as_bytes()).map_or_else(
             |_| {
-                // A field holds the inside of a JSON string.
+                // A field contains what is between the quotes of a JSON string.
                 let json = Bytes::from(serde_json::Value::from(text).to_string());
                 Field::Base64(json.slice(1..json.len() - 1))
             },

@@ -1,4 +1,4 @@
-//! How an event encodes keys, values and headers, both ways: base64 with padding, header bytes as signed numbers (Java's
+//! Encodes and decodes keys, values and headers of an event: base64 with padding, header bytes as signed numbers (Java's
 //! `byte`).
 
 use std::fmt;
@@ -13,7 +13,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::header::Header;
 
-/// Why a key, a value or the headers cannot be read. Never holds their content.
+/// Why a key, a value or the headers cannot be decoded. Never includes their content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
     /// The text is not base64.
@@ -21,21 +21,21 @@ pub enum FieldError {
     Base64 {
         /// `key` or `value`.
         field: &'static str,
-        /// What is wrong, with its position.
+        /// What is wrong, and where.
         reason: String,
     },
-    /// Not text.
-    #[error("the {field} must be base64 text or null, and is other JSON")]
+    /// It is neither a string nor null.
+    #[error("the {field} must be a base64 string or null, but is other JSON")]
     NotText {
         /// `key` or `value`.
         field: &'static str,
     },
-    /// The headers are not a list of `{name: [bytes]}`.
-    #[error("the headers must be a list of {{\"name\": [bytes from -128 to 255]}}: {0}")]
+    /// The headers are not an array of `{name: [bytes]}`.
+    #[error("the headers must be an array of {{\"name\": [bytes from -128 to 255]}}: {0}")]
     Headers(String),
 }
 
-/// Decodes what stands between the quotes of a JSON string.
+/// Decodes what is between the quotes of a JSON string.
 pub(super) fn decode_base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
     static ENGINE: LazyLock<Simd> = LazyLock::new(|| {
         Simd::standard(GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent))
@@ -52,8 +52,8 @@ pub(super) fn decode_base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError>
 /// The error's position, without the byte found there, which is content.
 pub(super) fn base64_problem(error: base64::DecodeError) -> String {
     match error {
-        base64::DecodeError::InvalidByte(at, _) => format!("character {} is not of its alphabet", at + 1),
-        base64::DecodeError::InvalidLength(length) => format!("{length} characters are no whole bytes"),
+        base64::DecodeError::InvalidByte(at, _) => format!("character {} is not in the base64 alphabet", at + 1),
+        base64::DecodeError::InvalidLength(length) => format!("{length} characters do not make up whole bytes"),
         base64::DecodeError::InvalidLastSymbol { .. } => "its last character has bits left over".into(),
         base64::DecodeError::InvalidPadding => "its padding is wrong".into(),
     }
@@ -74,7 +74,7 @@ fn unescaped(text: &[u8]) -> Option<String> {
 pub(super) fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
     let start = out.len();
-    // Four characters for every three bytes begun.
+    // Four characters for every three bytes or part of them.
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);
     if let Ok(written) = BASE64_STANDARD.encode_slice(bytes, &mut out[start..]) {
         out.truncate(start + written);
@@ -87,10 +87,10 @@ pub(super) fn decode_headers(json: &[u8]) -> Result<Vec<Header>, FieldError> {
     serde_json::from_slice::<HeaderList>(json)
         .map(|list| list.0)
         // serde_json's own message may quote the text.
-        .map_err(|error| FieldError::Headers(format!("wrong at character {}", error.column())))
+        .map_err(|error| FieldError::Headers(format!("invalid at character {}", error.column())))
 }
 
-/// A list of objects, or one object.
+/// An array of objects, or one object.
 struct HeaderList(Vec<Header>);
 
 impl<'de> Deserialize<'de> for HeaderList {
@@ -101,7 +101,7 @@ impl<'de> Deserialize<'de> for HeaderList {
             type Value = Vec<Header>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of headers")
+                f.write_str("an array of headers")
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<Header>, A::Error> {

@@ -1,4 +1,4 @@
-//! A value in whichever form it has.
+//! A record's value, whichever form it has.
 
 use serde_json::Value;
 
@@ -6,13 +6,13 @@ use super::cloud_event::{CloudEvent, STRUCTURED, binary, content_type, is_binary
 use super::decode::{DecodeError, json};
 use super::record::Record;
 
-/// The media type of a batch, which the Kafka binding does not have.
+/// The media type of a batch, which the Kafka binding does not support.
 const BATCH: &str = "application/cloudevents-batch";
 
-/// A value in one of the forms that the consumer knows by itself.
+/// A value in one of the forms that the consumer recognises.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
-    /// No value: the key is deleted.
+    /// No value: the record deletes its key.
     Tombstone,
     /// A CloudEvent, binary or structured.
     CloudEvent(CloudEvent),
@@ -21,17 +21,17 @@ pub enum Message {
 }
 
 impl Record {
-    /// The value in whichever form it has: a tombstone, a CloudEvent, or other JSON.
+    /// The value in whichever form it has: a tombstone, a CloudEvent or other JSON.
     ///
     /// # Errors
-    /// [`DecodeError`] when it has no such form, or claims to be a CloudEvent and is not a valid one.
+    /// [`DecodeError`] if it has none of these forms, or is an invalid CloudEvent.
     pub fn message(&self) -> Result<Message, DecodeError> {
         Message::from_value(self, self.value()?.as_deref())
     }
 }
 
 impl Message {
-    /// The message of a record whose value is decoded already; [`Record::message`] does both.
+    /// The message of a record whose value has already been decoded; [`Record::message`] does both.
     ///
     /// # Errors
     /// As [`Record::message`].
@@ -50,7 +50,7 @@ fn recognise(record: &Record, value: &[u8]) -> Result<Message, DecodeError> {
     if content_type.starts_with(BATCH) {
         return Err(DecodeError::CloudEvent {
             attribute: "datacontenttype",
-            problem: "says a batch, which a Kafka record cannot hold; write one record per event",
+            problem: "announces a batch, which a Kafka record cannot contain; write one record per event",
         });
     }
     match json(value)? {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::encoding::{FieldError, base64_problem, decode_base64, decode_headers};
 use crate::header::Header;
 
-/// A record as the mapping delivers it. Key, value and headers are decoded when asked for, so a fault in one of them
-/// is that record's and no other's. A [`BrokenRecord`] differs in its coordinates only.
+/// A record as the mapping delivers it. Key, value and headers are decoded on demand, so a fault in one of them
+/// affects that record only. A [`BrokenRecord`] differs only in its coordinates.
 #[derive(Clone)]
 pub struct Record<C = RecordId> {
     pub(super) id: C,
@@ -23,27 +23,27 @@ pub struct Record<C = RecordId> {
     pub(super) value_schema: Option<Box<SchemaMetadata>>,
 }
 
-/// A record that cannot be named in a batch response. Never seen from AWS; the rest of the event is unaffected.
+/// A record that cannot be identified in a batch response. AWS is not known to send any; the rest of the event is unaffected.
 pub type BrokenRecord = Record<BrokenId>;
 
-/// What a key or value is in the event.
+/// How a key or value appears in the event.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) enum Field {
-    /// The member is null or not there: no key, or a tombstone.
+    /// The member is null or absent: no key, or a tombstone.
     #[default]
     Null,
-    /// Base64 text as received: what stands between the quotes of the event's JSON string.
+    /// Base64 text as received: what is between the quotes of the event's JSON string.
     Base64(Bytes),
-    /// Bytes as Kafka holds them: the record was built, not parsed.
+    /// Bytes as stored in Kafka: the record was built, not parsed.
     Raw(Bytes),
-    /// Some other JSON than text or null, as received.
+    /// JSON other than a string or null, as received.
     Odd(Bytes),
 }
 
-/// The headers, parsed at their first use.
+/// The headers, parsed on first use.
 #[derive(Clone, Default)]
 pub(super) struct Headers {
-    /// JSON text as received; empty when the record was built or has none.
+    /// JSON text as received; empty if the record was built or has no headers.
     pub(super) text: Bytes,
     pub(super) parsed: OnceLock<Result<Vec<Header>, FieldError>>,
 }
@@ -56,11 +56,11 @@ pub enum TimestampType {
     CreateTime,
     /// Set by the broker.
     LogAppendTime,
-    /// There is none.
+    /// The record has no timestamp.
     NoTimestamp,
 }
 
-/// What a schema registry said about a key or value, when the mapping uses one.
+/// A schema registry's metadata for a key or value, if the mapping uses a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaMetadata {
     /// `JSON`, `AVRO` or `PROTOBUF`.
@@ -69,10 +69,10 @@ pub struct SchemaMetadata {
     pub schema_id: String,
 }
 
-/// The name of a record in logs and in the batch response, displayed as `topic-partition@offset`.
+/// The identity of a record in logs and in the batch response, displayed as `topic-partition@offset`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId {
-    /// A topic may contain `-` and digits.
+    /// The topic, which may itself contain `-` and digits.
     pub topic: Arc<str>,
     /// 0 or more.
     pub partition: i32,
@@ -80,43 +80,43 @@ pub struct RecordId {
     pub offset: i64,
 }
 
-/// What there is of a record's coordinates, displayed as [`RecordId`] with `?` for what is missing.
+/// The known coordinates of a broken record, displayed like [`RecordId`] with `?` for what is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokenId {
-    /// The record's topic, else its group's.
+    /// The record's topic, otherwise its group's.
     pub topic: Option<Arc<str>>,
-    /// The record's partition, else its group's.
+    /// The record's partition, otherwise its group's.
     pub partition: Option<i32>,
     /// Offset within the partition.
     pub offset: Option<i64>,
-    /// What keeps the record from being named.
+    /// Why the record cannot be identified.
     pub fault: RecordFault,
 }
 
-/// Why a record cannot be named in a batch response.
+/// Why a record cannot be identified in a batch response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RecordFault {
-    /// It is another JSON value.
+    /// It is a different JSON value.
     #[error("the record is not a JSON object")]
     NotAnObject,
-    /// Neither the record nor its group's name has one.
+    /// Neither the record nor the name of its group has a topic.
     #[error("the record has no topic")]
     Topic,
-    /// Neither the record nor its group's name has one that is 0 or more.
+    /// Neither the record nor the name of its group has a partition of 0 or more.
     #[error("the record has no valid partition")]
     Partition,
-    /// It is missing, or less than 0.
+    /// The offset is missing or less than 0.
     #[error("the record has no valid offset")]
     Offset,
 }
 
 impl Record {
-    /// A record without key, value, headers and timestamp; the `with_` methods add them.
+    /// A record without a key, value, headers or timestamp; the `with_` methods add them.
     pub fn new(topic: impl Into<Arc<str>>, partition: i32, offset: i64) -> Self {
         Self::empty(RecordId { topic: topic.into(), partition, offset })
     }
 
-    /// From the record, else from its group's name.
+    /// The topic, from the record or from the name of its group.
     pub fn topic(&self) -> &str {
         &self.id.topic
     }
@@ -131,7 +131,7 @@ impl Record {
         self.id.offset
     }
 
-    /// The record's name.
+    /// The record's identity.
     pub fn id(&self) -> RecordId {
         self.id.clone()
     }
@@ -143,14 +143,14 @@ impl Record {
 }
 
 impl BrokenRecord {
-    /// What there is of its coordinates, and what is wrong with them.
+    /// The known coordinates, and what is wrong with them.
     pub fn id(&self) -> &BrokenId {
         &self.id
     }
 }
 
 impl Record<()> {
-    /// Gives a record its name, if its coordinates make one.
+    /// Gives a record its identity, if its coordinates are complete.
     pub(super) fn named(
         self,
         topic: Option<Arc<str>>,
@@ -191,7 +191,7 @@ impl<C> Record<C> {
         }
     }
 
-    /// With a key; `None` is no key, empty bytes are an empty one.
+    /// With a key; `None` means no key, empty bytes are an empty key.
     #[must_use]
     pub fn with_key(mut self, key: Option<impl Into<Bytes>>) -> Self {
         self.key = key.map_or(Field::Null, |bytes| Field::Raw(bytes.into()));
@@ -205,7 +205,7 @@ impl<C> Record<C> {
         self
     }
 
-    /// With a timestamp in milliseconds since the epoch; a negative one is none.
+    /// With a timestamp in milliseconds since the Unix epoch; a negative one means no timestamp.
     #[must_use]
     pub fn with_timestamp(mut self, timestamp_ms: i64, kind: TimestampType) -> Self {
         self.timestamp = (timestamp_ms >= 0).then_some(timestamp_ms);
@@ -221,7 +221,7 @@ impl<C> Record<C> {
         self
     }
 
-    /// With what a schema registry says about key and value.
+    /// With a schema registry's metadata for key and value.
     #[must_use]
     pub fn with_schemas(mut self, key: Option<SchemaMetadata>, value: Option<SchemaMetadata>) -> Self {
         self.key_schema = key.map(Box::new);
@@ -229,7 +229,7 @@ impl<C> Record<C> {
         self
     }
 
-    /// Milliseconds since the epoch; `None` when Kafka has none (-1) or the event leaves it out.
+    /// The timestamp in milliseconds since the Unix epoch; `None` if Kafka has none (-1) or the event omits it.
     pub fn timestamp_ms(&self) -> Option<i64> {
         self.timestamp
     }
@@ -239,34 +239,34 @@ impl<C> Record<C> {
         self.timestamp_type
     }
 
-    /// The key's bytes, decoded now; `None` is no key.
+    /// The key's bytes, decoded by this call; `None` means no key.
     ///
     /// # Errors
-    /// [`FieldError`] when the event's text is not base64.
+    /// [`FieldError`] if the event's text is not base64.
     pub fn key(&self) -> Result<Option<Cow<'_, [u8]>>, FieldError> {
         self.key.decode("key")
     }
 
-    /// The value's bytes, decoded now; `None` is a tombstone.
+    /// The value's bytes, decoded by this call; `None` means a tombstone.
     ///
     /// # Errors
-    /// [`FieldError`] when the event's text is not base64.
+    /// [`FieldError`] if the event's text is not base64.
     pub fn value(&self) -> Result<Option<Cow<'_, [u8]>>, FieldError> {
         self.value.decode("value")
     }
 
-    /// The key as the event has it: base64 text, or the raw bytes of a built record. Equal keys have equal texts;
-    /// for grouping without decoding.
+    /// The key as it is in the event: base64 text, or the raw bytes of a built record. Equal keys have equal text;
+    /// this allows grouping without decoding.
     pub fn key_as_received(&self) -> Option<&[u8]> {
         self.key.as_received()
     }
 
-    /// The value as the event has it, for keeping what cannot be decoded.
+    /// The value as it is in the event, so that a value that cannot be decoded can be kept.
     pub fn value_as_received(&self) -> Option<&[u8]> {
         self.value.as_received()
     }
 
-    /// The headers' JSON text as the event has it; `None` when there are none or the record was built.
+    /// The JSON text of the headers as it is in the event; `None` if there are none or the record was built.
     pub fn headers_as_received(&self) -> Option<&[u8]> {
         (!self.headers.text.is_empty()).then_some(&*self.headers.text)
     }
@@ -274,7 +274,7 @@ impl<C> Record<C> {
     /// All headers in order.
     ///
     /// # Errors
-    /// [`FieldError::Headers`] when the event's headers have another shape.
+    /// [`FieldError::Headers`] if the event's headers have a different structure.
     pub fn headers(&self) -> Result<&[Header], &FieldError> {
         if self.headers.text.is_empty() && self.headers.parsed.get().is_none() {
             return Ok(&[]);
@@ -282,23 +282,23 @@ impl<C> Record<C> {
         self.headers.parsed.get_or_init(|| decode_headers(&self.headers.text)).as_deref()
     }
 
-    /// The value of the last header of that name (Kafka's `Headers.lastHeader`); `None` when there is none,
-    /// when it is null, or when the headers cannot be read.
+    /// The value of the last header with that name (Kafka's `Headers.lastHeader`); `None` if there is none,
+    /// if it is null, or if the headers cannot be decoded.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers().ok()?.iter().rev().find(|header| header.name == name)?.value.as_deref()
     }
 
-    /// [`Record::header`] as text; `None` also when it is not UTF-8.
+    /// [`Record::header`] as text; `None` also if it is not UTF-8.
     pub fn header_text(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(self.header(name)?).ok()
     }
 
-    /// What the schema registry says about the key.
+    /// The schema registry's metadata for the key.
     pub fn key_schema(&self) -> Option<&SchemaMetadata> {
         self.key_schema.as_deref()
     }
 
-    /// What the schema registry says about the value.
+    /// The schema registry's metadata for the value.
     pub fn value_schema(&self) -> Option<&SchemaMetadata> {
         self.value_schema.as_deref()
     }
@@ -338,7 +338,7 @@ impl fmt::Display for RecordId {
 }
 
 impl TimestampType {
-    /// Kafka's and AWS's name of it.
+    /// The name that Kafka and AWS use.
     pub fn name(self) -> &'static str {
         match self {
             Self::CreateTime => "CREATE_TIME",
@@ -363,7 +363,7 @@ impl<C: fmt::Display> fmt::Debug for Record<C> {
     }
 }
 
-/// Equal when Kafka would say so: coordinates, timestamp, and decoded key, value and headers.
+/// Equal if coordinates, timestamp, and the decoded key, value and headers are equal.
 impl<C: PartialEq> PartialEq for Record<C> {
     fn eq(&self, other: &Self) -> bool {
         let same_field =

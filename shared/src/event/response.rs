@@ -7,8 +7,8 @@ use super::record::{BrokenRecord, Record, RecordFault, RecordId};
 
 /// `{"batchItemFailures":[{"itemIdentifier":{"partition":"<topic>-<n>","offset":<int>}}]}`.
 ///
-/// AWS retries the whole batch when one identifier is not of the batch (a silent, endless retry), so a response is
-/// only made from an event's own records.
+/// AWS retries the whole batch, silently and endlessly, if one identifier does not belong to the batch, so a response is
+/// made only from an event's own records.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct BatchResponse {
     #[serde(rename = "batchItemFailures")]
@@ -31,11 +31,11 @@ struct Item {
 
 /// A failed record that has no identifier: only an invocation error makes AWS retry it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("record {position} of the event failed and cannot be reported alone: {fault}")]
+#[error("record {position} of the event failed and cannot be reported individually: {fault}")]
 pub struct Unreportable {
     /// Position in [`MskEvent::entries`], counted from 1.
     pub position: usize,
-    /// What it lacks.
+    /// Why it has no identifier.
     pub fault: RecordFault,
 }
 
@@ -45,11 +45,11 @@ impl BatchResponse {
         Self::default()
     }
 
-    /// Reports the records of `event` for which `is_failed` says so, given each one's position in [`MskEvent::entries`]
+    /// Reports the records of `event` for which `is_failed` returns true, given each one's position in [`MskEvent::entries`]
     /// (from 0) and the record.
     ///
     /// # Errors
-    /// [`Unreportable`] for a failed record without a name.
+    /// [`Unreportable`] if a failed record has no identifier.
     pub fn reporting(
         event: &MskEvent,
         mut is_failed: impl FnMut(usize, Result<&Record, &BrokenRecord>) -> bool,
@@ -67,12 +67,12 @@ impl BatchResponse {
         self.failures.is_empty()
     }
 
-    /// Number of records reported.
+    /// Number of reported records.
     pub fn len(&self) -> usize {
         self.failures.len()
     }
 
-    /// The records reported, in the event's order.
+    /// The reported records, in the order of the event.
     pub fn failed(&self) -> impl Iterator<Item = &RecordId> {
         self.failures.iter().map(|failure| &failure.item.id)
     }

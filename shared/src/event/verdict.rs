@@ -1,4 +1,4 @@
-//! AWS's judgement of a function's answer to a batch, with `ReportBatchItemFailures` on.
+//! How AWS interprets a function's response to a batch with `ReportBatchItemFailures`.
 //!
 //! Rules: AWS Lambda developer guide, "Configure error handling controls for Kafka event sources".
 
@@ -9,75 +9,75 @@ use serde_json::Value;
 use super::msk_event::MskEvent;
 use super::record::RecordId;
 
-/// What AWS makes of an answer.
+/// How AWS interprets a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Every record is done.
     AllDone,
-    /// These records are retried, the others are done. In the event's order, without repetition.
+    /// These records are retried, the others are done. In the order of the event, without duplicates.
     Failed(Vec<RecordId>),
-    /// The answer breaks the rules: every record is retried.
+    /// The response breaks the rules: every record is retried.
     RetryAll(Mistake),
 }
 
-/// How an answer breaks the rules.
+/// How a response breaks the rules.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mistake {
     /// The body is not JSON.
-    #[error("the answer is not JSON; return {{\"batchItemFailures\": [...]}}")]
+    #[error("the response is not JSON; return {{\"batchItemFailures\": [...]}}")]
     NotJson,
     /// The body is neither an object nor null.
-    #[error("the answer is a JSON {0}, not an object; return {{\"batchItemFailures\": [...]}}")]
+    #[error("the response is a JSON {0}, not an object; return {{\"batchItemFailures\": [...]}}")]
     NotAnObject(&'static str),
-    /// `batchItemFailures` is not a list.
-    #[error("batchItemFailures is a JSON {0}, not a list")]
+    /// `batchItemFailures` is not an array.
+    #[error("batchItemFailures is a JSON {0}, not an array")]
     NotAList(&'static str),
     /// An item is not an object.
     #[error("batchItemFailures[{index}] is a JSON {found}, not an object with itemIdentifier")]
     ItemNotAnObject {
-        /// Position in the list.
+        /// Position in the array, from 0.
         index: usize,
-        /// What it is instead.
+        /// The JSON type found instead.
         found: &'static str,
     },
     /// An item has no `itemIdentifier`.
     #[error("batchItemFailures[{index}] has no itemIdentifier")]
     IdentifierMissing {
-        /// Position in the list.
+        /// Position in the array, from 0.
         index: usize,
     },
     /// The identifier is null.
     #[error("batchItemFailures[{index}].itemIdentifier is null")]
     IdentifierNull {
-        /// Position in the list.
+        /// Position in the array, from 0.
         index: usize,
     },
-    /// The identifier is text (as it is for SQS, Kinesis and DynamoDB) or other JSON.
+    /// The identifier is a string (as for SQS, Kinesis and DynamoDB) or other JSON.
     #[error(
-        "batchItemFailures[{index}].itemIdentifier is a JSON {found}; for Kafka it is an object: {{\"partition\": \"<topic>-<n>\", \"offset\": <number>}}"
+        "batchItemFailures[{index}].itemIdentifier is a JSON {found}; for Kafka it must be an object: {{\"partition\": \"<topic>-<n>\", \"offset\": <number>}}"
     )]
     IdentifierNotAnObject {
-        /// Position in the list.
+        /// Position in the array, from 0.
         index: usize,
-        /// What it is instead.
+        /// The JSON type found instead.
         found: &'static str,
     },
-    /// The identifier uses the name of an early version of AWS's page.
-    #[error("batchItemFailures[{index}].itemIdentifier has the member \"topic-partition\"; its name is \"partition\"")]
+    /// The identifier uses a member name from an early version of AWS's page.
+    #[error("batchItemFailures[{index}].itemIdentifier has the member \"topic-partition\"; name it \"partition\"")]
     OldPartitionName {
-        /// Position in the list.
+        /// Position in the array, from 0.
         index: usize,
     },
-    /// `partition` is missing, empty or not text.
-    #[error("batchItemFailures[{index}].itemIdentifier.partition must be the text \"<topic>-<n>\"")]
+    /// `partition` is missing, empty or not a string.
+    #[error("batchItemFailures[{index}].itemIdentifier.partition must be the string \"<topic>-<n>\"")]
     Partition {
-        /// Position in the list.
+        /// Position in the array, from 0.
         index: usize,
     },
     /// `offset` is missing or not a whole number.
-    #[error("batchItemFailures[{index}].itemIdentifier.offset must be a whole number, and no text")]
+    #[error("batchItemFailures[{index}].itemIdentifier.offset must be a whole number, not a string")]
     Offset {
-        /// Position in the list.
+        /// Position in the array, from 0.
         index: usize,
     },
     /// The batch has no record of that partition.
@@ -85,7 +85,7 @@ pub enum Mistake {
         "batchItemFailures[{index}]: the batch has no partition \"{partition}\"; a partition is named \"<topic>-<n>\""
     )]
     UnknownPartition {
-        /// Position in the list.
+        /// Position in the array, from 0.
         index: usize,
         /// The text given, shortened.
         partition: String,
@@ -93,16 +93,16 @@ pub enum Mistake {
     /// The batch has no such offset in that partition.
     #[error("batchItemFailures[{index}]: the batch has no offset {offset} in partition \"{partition}\"")]
     UnknownOffset {
-        /// Position in the list.
+        /// Position in the array, from 0.
         index: usize,
-        /// The partition.
+        /// The partition given.
         partition: String,
         /// The offset given.
         offset: i64,
     },
 }
 
-/// Judges the body of a function's answer against the batch it was given. An empty body, `null`, `{}`, `[]` and a missing, null or
+/// Evaluates the body of a function's response against the batch it was given. An empty body, `null`, `{}`, `[]` and a missing, null or
 /// empty `batchItemFailures` mean that everything is done.
 pub fn judge(event: &MskEvent, body: &[u8]) -> Verdict {
     if body.trim_ascii().is_empty() {
@@ -145,7 +145,7 @@ fn judge_json(event: &MskEvent, answer: &Value) -> Result<Verdict, Mistake> {
     Ok(Verdict::Failed(in_order))
 }
 
-/// Reads one item; which rule it breaks first is the message.
+/// Reads one item; the error is the first rule that it breaks.
 fn identifier(index: usize, item: &Value) -> Result<(&str, i64), Mistake> {
     let Value::Object(item) = item else {
         return Err(Mistake::ItemNotAnObject { index, found: json_type(item) });
@@ -198,7 +198,7 @@ fn json_type(value: &Value) -> &'static str {
         Value::Bool(_) => "boolean",
         Value::Number(_) => "number",
         Value::String(_) => "string",
-        Value::Array(_) => "list",
+        Value::Array(_) => "array",
         Value::Object(_) => "object",
     }
 }

@@ -6,7 +6,7 @@ use super::encoding::{separate, string, write_base64, write_headers};
 use super::msk_event::MskEvent;
 use super::record::{BrokenId, Field, Record, SchemaMetadata};
 
-/// How a null key or value is written. AWS does not document which of both it does.
+/// How a null key or value is written. AWS does not document which of the two it uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TombstoneStyle {
     /// The member is left out.
@@ -57,8 +57,8 @@ impl MskEvent {
 }
 
 impl Record {
-    /// Appends the record's JSON text, as it stands in an event's group. Its length is what the record adds to the
-    /// event's payload, but for a comma.
+    /// Appends the record's JSON text, as it appears in a group of the event. Its length is what the record adds to the
+    /// event's payload, apart from a comma.
     pub fn write_json(&self, out: &mut Vec<u8>, style: TombstoneStyle) {
         let coordinates = (Some(self.topic()), Some(self.partition()), Some(self.offset()));
         self.write(out, coordinates, style);

@@ -1,4 +1,4 @@
-//! `KAFKA_*` (and, for IAM, `AWS_*`) into settings: the part of the environment that both functions share.
+//! `KAFKA_*` (and, for IAM, `AWS_*`) as settings: the part of the environment that both functions share.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::settings::{Auth, ClientCertificate, KafkaSettings};
 use crate::env::{EnvReader, Secret};
 
 impl KafkaSettings {
-    /// Reads `KAFKA_*` (and, for `iam`, `AWS_*`). `None` when something is wrong, which the reader then has noted.
+    /// Reads `KAFKA_*` (and, for `iam`, `AWS_*`). `None` if there is a problem, which the reader has noted.
     pub fn from_env(env: &mut EnvReader) -> Option<Self> {
         let bootstrap_servers = env
             .required("KAFKA_BOOTSTRAP_SERVERS", "set the brokers' addresses as `host:port,...`")
@@ -34,7 +34,7 @@ fn bootstrap_servers(env: &mut EnvReader, text: &str) -> Option<String> {
     };
     let servers: Vec<&str> = text.split(',').map(str::trim).filter(|server| !server.is_empty()).collect();
     if servers.is_empty() || !servers.iter().all(|server| is_address(server)) {
-        env.problem("KAFKA_BOOTSTRAP_SERVERS must be `host:port,...` with ports from 1 to 65535, as MSK's bootstrap_brokers outputs are");
+        env.problem("KAFKA_BOOTSTRAP_SERVERS must be `host:port,...` with ports from 1 to 65535, like MSK's bootstrap_brokers outputs");
         return None;
     }
     Some(servers.join(","))
@@ -78,7 +78,7 @@ fn auth(env: &mut EnvReader) -> Option<Auth> {
     }
 }
 
-/// What PEM files hold (RFC 7468); a key's label may have a word before it.
+/// What PEM files contain (RFC 7468); a key's label may have a word before it.
 const CERTIFICATE: &str = "CERTIFICATE-----";
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 
@@ -89,7 +89,7 @@ fn pem(env: &mut EnvReader, name: &'static str, path: String, holds: &str) -> Pa
     match std::fs::read(&path) {
         Err(error) => env.problem(format!("{name} names a file that cannot be read ({})", error.kind())),
         Ok(bytes) if !String::from_utf8_lossy(&bytes).lines().any(starts) => {
-            env.problem(format!("{name} must name a PEM file: there is no line `-----BEGIN {holds}` in it"));
+            env.problem(format!("{name} must name a PEM file: it has no line `-----BEGIN {holds}`"));
         }
         Ok(_) => {}
     }
@@ -112,7 +112,7 @@ fn options(env: &mut EnvReader) -> Option<BTreeMap<String, String>> {
             Value::Number(number) => number.to_string(),
             Value::Bool(flag) => flag.to_string(),
             _ => {
-                env.problem(format!("KAFKA_OPTIONS: `{name}` must be a text, a number or true/false"));
+                env.problem(format!("KAFKA_OPTIONS: `{name}` must be a string, a number, true or false"));
                 complete = false;
                 continue;
             }

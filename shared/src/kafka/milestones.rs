@@ -1,11 +1,11 @@
-//! How becoming ready went: what a warm-up reports, and its line in the log.
+//! The result of a warm-up, and its log line.
 
 use std::time::Duration;
 
 use super::failure::FailureCause;
 use crate::names::TopicName;
 
-/// When the client first got so far, counted from the start of its creation; `None`: not yet. librdkafka reports neither when
+/// When the client first reached each step, counted from the start of its creation; `None`: not yet. librdkafka reports neither when
 /// a connection was established nor when it was authenticated: both come before the first answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Milestones {
@@ -23,7 +23,7 @@ pub struct Milestones {
     pub producer_id: Option<Duration>,
 }
 
-/// How a warm-up went. It never fails: a cluster that is down must not fail init.
+/// The result of a warm-up. A warm-up never fails: a cluster that is down must not fail init.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WarmUp {
     /// Whether a broker answered and a producer id was acquired, or why not.
@@ -66,7 +66,7 @@ impl WarmUp {
         for topic in &self.missing_topics {
             tracing::error!(
                 %topic,
-                "deployment fault: {setting} names a topic that {cluster} does not have, or hides from this function"
+                "deployment fault: {setting} names a topic that {cluster} does not have, or that this function is not allowed to see"
             );
         }
     }

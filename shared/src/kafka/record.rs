@@ -8,22 +8,22 @@ use crate::names::TopicName;
 /// A record to write. `None` and empty are different for key and value: null is a tombstone or no key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboundRecord {
-    /// Where to.
+    /// The topic to write to.
     pub topic: TopicName,
-    /// A fixed partition, else by key (murmur2, as Java clients), else random.
+    /// A fixed partition; `None` chooses one by key (murmur2, like Java clients), or a random one without a key.
     pub partition: Option<i32>,
-    /// The key; `None` is no key.
+    /// The key; `None` means no key.
     pub key: Option<Bytes>,
     /// The value; `None` is a tombstone.
     pub value: Option<Bytes>,
-    /// Milliseconds since the epoch, at least 1 (librdkafka reads 0 as "now"); `None` is now.
+    /// Milliseconds since the Unix epoch, at least 1 (librdkafka reads 0 as "now"); `None` means now.
     pub timestamp_ms: Option<i64>,
     /// Headers in order.
     pub headers: Vec<Header>,
 }
 
 impl OutboundRecord {
-    /// Size in bytes as the limits count it: key, value, header names and header values.
+    /// Size in bytes as counted by the limits: key, value, header names and header values.
     pub fn size(&self) -> usize {
         let part = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
         let headers: usize = self.headers.iter().map(|h| h.name.len() + part(&h.value)).sum();
@@ -38,6 +38,6 @@ pub struct Delivery {
     pub partition: i32,
     /// Offset within the partition.
     pub offset: i64,
-    /// Timestamp stored, milliseconds since the epoch; `None` if the broker gave none.
+    /// The stored timestamp in milliseconds since the Unix epoch; `None` if the broker gave none.
     pub timestamp_ms: Option<i64>,
 }

@@ -45,16 +45,16 @@ pub enum Auth {
     Tls(Option<ClientCertificate>),
     /// SASL/SCRAM-SHA-512 over TLS (listener 9096).
     Scram {
-        /// As in the secret that MSK associates with the cluster.
+        /// The user name in the secret that is associated with the MSK cluster.
         username: String,
-        /// That secret's password.
+        /// The password in that secret.
         password: Secret,
     },
     /// Neither encryption nor authentication: embedded brokers on a laptop.
     None,
 }
 
-/// Files of a client certificate, PEM.
+/// The PEM files of a client certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The certificate chain.
@@ -63,10 +63,10 @@ pub struct ClientCertificate {
     pub key: PathBuf,
 }
 
-/// How to reach and enter the cluster.
+/// How to connect to the cluster.
 #[derive(Debug, Clone)]
 pub struct KafkaSettings {
-    /// `host:port,...`
+    /// The brokers' addresses, as `host:port,...`.
     pub bootstrap_servers: String,
     /// How to authenticate.
     pub auth: Auth,
@@ -92,7 +92,7 @@ impl KafkaSettings {
     }
 }
 
-/// What a publisher needs to know.
+/// The settings of a publisher.
 #[derive(Debug, Clone)]
 pub struct PublisherSettings {
     /// How to reach the cluster.
@@ -106,7 +106,7 @@ pub struct PublisherSettings {
 }
 
 impl PublisherSettings {
-    /// The default delivery timeout and no topics.
+    /// Settings with the default delivery timeout and no topics.
     pub fn new(kafka: KafkaSettings, client_id: &str) -> Self {
         let delivery_timeout = DeliveryTimeout::literal::<22_000>();
         Self { kafka, delivery_timeout, client_id: client_id.to_owned(), topics: Vec::new() }

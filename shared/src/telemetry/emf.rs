@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-/// CloudWatch's unit of a metric.
+/// The unit of a metric, as CloudWatch names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// A number of things.
@@ -27,11 +27,11 @@ impl Unit {
     }
 }
 
-/// A CloudWatch namespace (`METRICS_NAMESPACE`): 1 to 255 characters, and only those that `PutMetricData` takes.
+/// A CloudWatch namespace (`METRICS_NAMESPACE`): 1 to 255 characters, and only those that `PutMetricData` accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsNamespace(String);
 
-/// A text that CloudWatch refuses as a namespace.
+/// Text that CloudWatch rejects as a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be at most 255 letters, digits and `._-/#: `, not starting with `:` or `AWS/`")]
 pub struct InvalidNamespace;
@@ -63,12 +63,12 @@ impl MetricsNamespace {
     }
 }
 
-/// One line of metrics with the dimension `service`. Further text members are properties: searchable in the logs, free of charge,
+/// One line of metrics with the dimension `service`. Further text members are properties: searchable in the logs, free of charge
 /// and not dimensions, so cardinality stays low.
 #[derive(Debug, Clone)]
 pub struct EmfLine {
     namespace: MetricsNamespace,
-    /// Dimensions that metrics are counted by besides `service`.
+    /// Dimensions in addition to `service`.
     breakdowns: Vec<&'static str>,
     metrics: Vec<Value>,
     members: Map<String, Value>,
@@ -81,7 +81,7 @@ impl EmfLine {
         Self { namespace: namespace.clone(), breakdowns: Vec::new(), metrics: Vec::new(), members }
     }
 
-    /// Counts the line's metrics a second time, by one dimension more: the total stays complete. Few values only.
+    /// Counts the line's metrics a second time, by one more dimension: the total stays complete. Use it only for a few values.
     #[must_use]
     pub fn breakdown(mut self, name: &'static str, value: &str) -> Self {
         self.breakdowns.push(name);
@@ -124,7 +124,7 @@ impl EmfLine {
         Value::Object(members)
     }
 
-    /// Writes the line to standard output; nothing when it has no metric. A closed output is no reason to fail a request.
+    /// Writes the line to standard output, unless it has no metrics. A closed output does not fail a request.
     pub fn emit(&self) {
         use std::io::Write;
         if !self.metrics.is_empty() {

@@ -11,18 +11,18 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub enum LogLevel {
     /// Only failures.
     Error,
-    /// Failures and what may become one.
+    /// Failures, and what may become one.
     Warn,
-    /// The default.
+    /// Also normal events; the default.
     #[default]
     Info,
-    /// Details for a developer.
+    /// Also details for a developer.
     Debug,
     /// Everything of this project's own code.
     Trace,
 }
 
-/// A text that is no log level.
+/// Text that is not a log level.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of: error, warn, info, debug, trace")]
 pub struct UnknownLogLevel;
@@ -53,20 +53,20 @@ impl LogLevel {
         }
     }
 
-    /// Libraries stay at `info` however talkative we are: at `trace` the AWS and Kafka crates have logged secrets
+    /// Libraries stay at `info` whatever our own level is: at `trace` the AWS and Kafka crates have logged secrets
     /// (RUSTSEC-2023-0125), at `debug` they log the bytes of requests.
     fn directives(self) -> String {
         let ours = self.name();
         let theirs = if matches!(self, Self::Error | Self::Warn) { ours } else { "info" };
-        // The runtime's own span and lines repeat what ours say.
+        // The runtime's own span and lines repeat ours.
         format!(
             "{theirs},lambda_runtime=warn,lambda_http=warn,msk_shared={ours},msk_producer={ours},msk_consumer={ours},producer={ours},consumer={ours},msk_local={ours}"
         )
     }
 }
 
-/// Starts logging: `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`, else `configured` decides how much.
-/// Panics become one JSON line with their place in the source; their message is left out, as it may hold input.
+/// Starts logging. `AWS_LAMBDA_LOG_LEVEL`, otherwise `RUST_LOG`, otherwise `configured` sets the level.
+/// A panic becomes one JSON line with its place in the source; the message is left out because it may contain input.
 pub fn init_logs(configured: LogLevel) {
     let lambda = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|text| text.parse::<LogLevel>().ok());
     let directives = match (lambda, std::env::var("RUST_LOG")) {

@@ -1,4 +1,4 @@
-//! How a record shows in logs: every line about a consumed record goes through here. Coordinates, type, size and trace are
+//! How a record appears in logs: every line about a consumed record goes through here. Coordinates, type, size and trace are
 //! shown; never its key, value or headers.
 
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::trace_parent::TraceParent;
 /// Longest `type` shown, in characters. Types are names such as `com.example.order.created`.
 const LONGEST_TYPE: usize = 128;
 
-/// The context of all log lines about one record. `record` is its name; a `traceparent` shows when it is valid.
+/// The context of all log lines about one record. `record` is its identity; a `traceparent` is shown if it is valid.
 pub fn record_span(request_id: &str, record: &dyn fmt::Display, traceparent: Option<&[u8]>) -> Span {
     let span = tracing::info_span!("record", request_id, %record, traceparent = Empty);
     if let Some(parent) = traceparent.and_then(TraceParent::parse) {
@@ -21,7 +21,7 @@ pub fn record_span(request_id: &str, record: &dyn fmt::Display, traceparent: Opt
     span
 }
 
-/// One line that says where a record was and what it is. `bytes` is the size of its value.
+/// Logs one line with a record's coordinates and type. `bytes` is the size of its value.
 pub fn log_record(record: &Record, kind: &str, bytes: usize) {
     let end = kind.char_indices().nth(LONGEST_TYPE).map_or(kind.len(), |(end, _)| end);
     tracing::info!(

@@ -67,7 +67,7 @@ fn a_field_that_cannot_be_decoded_is_an_error_of_that_field_only_and_keeps_its_t
     let record = record_with(r#""key":"a2V5","value":"no base64!","headers":[{"n":[256]}]"#);
     assert_eq!(record.key().unwrap().unwrap().as_ref(), b"key");
     let error = record.value().unwrap_err();
-    assert_eq!(error.to_string(), "the value is not base64: character 3 is not of its alphabet");
+    assert_eq!(error.to_string(), "the value is not base64: character 3 is not in the base64 alphabet");
     assert_eq!(record.value_as_received(), Some(b"no base64!".as_slice()));
     assert!(matches!(record.headers(), Err(FieldError::Headers(_))));
     assert_eq!(record.header("n"), None);
@@ -80,7 +80,7 @@ fn a_field_that_cannot_be_decoded_is_an_error_of_that_field_only_and_keeps_its_t
     for odd in [r#""text""#, "7", r#"[{"n":"text"}]"#, "[[1]]", r#"[{"n":[1.5]}]"#, r#"[{"n":[-129]}]"#] {
         let record = record_with(&format!(r#""headers":{odd}"#));
         let error = record.headers().unwrap_err().to_string();
-        assert!(error.starts_with("the headers must be a list of"), "{odd}: {error}");
+        assert!(error.starts_with("the headers must be an array of"), "{odd}: {error}");
         assert!(!error.contains("text"), "no content: {error}");
     }
 }
@@ -95,7 +95,7 @@ fn base64_may_lack_its_padding_or_escape_its_slash() {
     let record = record_with(&format!(r#""value":"{long}*""#));
     assert_eq!(
         record.value().unwrap_err().to_string(),
-        "the value is not base64: character 4001 is not of its alphabet"
+        "the value is not base64: character 4001 is not in the base64 alphabet"
     );
 }
 
@@ -185,7 +185,7 @@ fn an_empty_event_is_one() {
 fn what_is_no_msk_event_is_refused_with_its_reason() {
     for (json, reason) in [
         ("", "not JSON"),
-        ("{", "not JSON: wrong or incomplete at line 1, column 1"),
+        ("{", "not JSON: invalid or incomplete at line 1, column 1"),
         ("{} {}", "not JSON"),
         ("[]", "not a JSON object"),
         ("null", "not a JSON object"),
@@ -196,7 +196,7 @@ fn what_is_no_msk_event_is_refused_with_its_reason() {
         (r#"{"eventSource":"aws:sqs","records":{}}"#, "eventSource is neither"),
         (r#"{"eventSource":5,"records":{}}"#, "eventSource is neither"),
         (r#"{"eventSource":"aws:kafka","records":[1]}"#, "`records` is not an object"),
-        (r#"{"records":{"t-0":[],"t-1":"secret"}}"#, "group 2 of `records` is not a list"),
+        (r#"{"records":{"t-0":[],"t-1":"secret"}}"#, "group 2 of `records` is not an array"),
         (r#"{"records":{"t-0":[{"offset":1}]}"#, "not JSON"),
     ] {
         let error = refused(json).to_string();

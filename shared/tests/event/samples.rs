@@ -100,8 +100,15 @@ fn poison() {
 fn undecodable() {
     let event = read("msk-undecodable.json");
     let reasons: Vec<String> = event.records().map(|record| record.message().unwrap_err().to_string()).collect();
-    let expected =
-        ["base64", "not JSON", "not JSON", "base64 text or null", "headers must be", "`source` is missing", "not JSON"];
+    let expected = [
+        "base64",
+        "not JSON",
+        "not JSON",
+        "base64 string or null",
+        "headers must be",
+        "`source` is missing",
+        "not JSON",
+    ];
     assert_eq!(reasons.len(), expected.len());
     for (reason, expected) in reasons.iter().zip(expected) {
         assert!(reason.contains(expected), "{reason}: {expected}");

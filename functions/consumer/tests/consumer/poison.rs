@@ -55,7 +55,7 @@ async fn without_a_dead_letter_poison_is_a_failure_that_comes_again() {
 async fn each_kind_of_poison_is_kept_once_with_cause_and_coordinates() {
     let kinds: [(&str, &str, &str, &[u8]); 9] = [
         ("broken base64", r#""value":"*broken*""#, "not base64", b"*broken*"),
-        ("another type", r#""value":17"#, "base64 text or null", b"17"),
+        ("another type", r#""value":17"#, "base64 string or null", b"17"),
         ("bytes", r#""value":"//79""#, "not JSON", b"\xff\xfe\xfd"),
         ("text", r#""value":"aGk=""#, "not JSON", b"hi"),
         ("cut JSON", r#""value":"eyJhIjo=""#, "not JSON", b"{\"a\":"),
@@ -107,7 +107,7 @@ async fn a_record_without_coordinates_is_poison_and_spares_the_others() {
 
     processor.dead_letters().set_down(true);
     let error = processor.process(event, &unbounded()).await.answer.unwrap_err();
-    assert!(error.to_string().contains("record 2 of the event failed and cannot be reported alone"), "{error}");
+    assert!(error.to_string().contains("record 2 of the event failed and cannot be reported individually"), "{error}");
 }
 
 #[tokio::test]

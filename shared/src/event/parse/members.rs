@@ -1,4 +1,4 @@
-//! Single members of a record, from their JSON text.
+//! Parses single members of a record from their JSON text.
 
 use std::fmt;
 
@@ -33,7 +33,7 @@ pub(super) fn unparsed_headers(source: &Bytes, raw: &RawValue) -> Headers {
     }
 }
 
-/// The part of `source` that `text` is; a copy if it is none.
+/// The slice of `source` that `text` refers to; a copy if it is not part of `source`.
 fn slice(source: &Bytes, text: &str) -> Bytes {
     let start = (text.as_ptr() as usize).wrapping_sub(source.as_ptr() as usize);
     match start.checked_add(text.len()) {
@@ -53,7 +53,7 @@ pub(super) fn text(raw: &RawValue) -> Option<String> {
 
 /// A whole number, also as text (`"15"`) or with a fraction of zero.
 pub(super) fn number(raw: &RawValue) -> Option<i64> {
-    /// Above it a float no longer holds every whole number.
+    /// Above this, a float cannot represent every whole number.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let json = raw.get().trim_matches('"');
     json.parse().ok().or_else(|| {

@@ -15,28 +15,30 @@ use self::record_seed::RecordSeed;
 use super::msk_event::{MSK_EVENT_SOURCE, MskEvent, PartitionRecords, SELF_MANAGED_EVENT_SOURCE};
 use super::record::{BrokenRecord, Record};
 
-/// Why a body is no MSK event. Never holds its content.
+/// Why a body is not an MSK event. Never includes its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     /// Not UTF-8.
-    #[error("the event is not UTF-8 text: byte {position} begins no character")]
+    #[error("the event is not UTF-8 text: byte {position} does not begin a valid character")]
     NotUtf8 {
-        /// Position of the first wrong byte, counted from 1.
+        /// Position of the first invalid byte, counted from 1.
         position: usize,
     },
     /// Not JSON.
-    #[error("the event is not JSON: wrong or incomplete at line {line}, column {column}")]
+    #[error("the event is not JSON: invalid or incomplete at line {line}, column {column}")]
     NotJson {
         /// Line, counted from 1.
         line: usize,
         /// Column, counted from 1.
         column: usize,
     },
-    /// JSON of another kind.
-    #[error("not an MSK event: {0}; connect this function to an MSK or Kafka event source mapping only")]
+    /// The body is JSON, but not an MSK event.
+    #[error(
+        "not an MSK event: {0}; invoke this function only through an event source mapping for MSK or self-managed Kafka"
+    )]
     NotMsk(&'static str),
-    /// A group of `records` is no list.
-    #[error("not an MSK event: group {group} of `records` is not a list of records")]
+    /// A group of `records` is not an array.
+    #[error("not an MSK event: group {group} of `records` is not an array of records")]
     GroupNotAList {
         /// Position of the group, counted from 1.
         group: usize,
@@ -44,15 +46,15 @@ pub enum EventError {
 }
 
 impl MskEvent {
-    /// Reads an event. The records hold slices of `body`; nothing is copied or decoded yet.
+    /// Reads an event. The records refer to slices of `body`; nothing is copied or decoded yet.
     ///
-    /// Beyond AWS's documented shape it accepts what Kafka can produce and other senders write: absent or null `key`, `value`
-    /// and `headers`, null header values, header bytes from -128 to 255, a timestamp of -1 or none, numbers as text, records without topic or
-    /// partition (taken from the group's name), unknown members, an absent or unknown order of members. A record that is
-    /// worse is a [`BrokenRecord`], and a key, value or header list that cannot be decoded is an error only when it is asked for.
+    /// Beyond AWS's documented format, it accepts what Kafka can produce and other senders write: absent or null `key`, `value`
+    /// and `headers`, null header values, header bytes from -128 to 255, a timestamp of -1 or none, numbers as text, records
+    /// without a topic or partition (taken from the group's name), unknown members, members in any order. A record that is
+    /// worse is a [`BrokenRecord`], and a key, value or header list that cannot be decoded is an error only when it is accessed.
     ///
     /// # Errors
-    /// [`EventError`] when the body as a whole is no MSK event.
+    /// [`EventError`] if the body as a whole is not an MSK event.
     pub fn parse(body: impl Into<Bytes>) -> Result<Self, EventError> {
         let body: Bytes = body.into();
         let text =
@@ -65,7 +67,7 @@ impl MskEvent {
     }
 }
 
-/// Implements the visits of JSON values that are not expected: containers are drained, then `$value` is the answer.
+/// Implements the visits of JSON values that are not expected: containers are drained, then `$value` is returned.
 macro_rules! otherwise {
     ($seed:ident => $value:expr; $($kind:ident)*) => { $(otherwise!(@ $kind $seed $value);)* };
     (@ scalars $seed:ident $value:expr) => {
@@ -103,7 +105,7 @@ macro_rules! otherwise {
     };
 }
 
-/// Makes a seed that visits whatever comes.
+/// Makes a seed that accepts any JSON value.
 macro_rules! seed {
     ($seed:ident => $value:ty) => {
         impl<'de> DeserializeSeed<'de> for $seed<'_> {
@@ -177,7 +179,7 @@ enum EventMember {
     SourceArn,
     BootstrapServers,
     Records,
-    /// With what such a member tells about the sender.
+    /// With a hint about the sender, if the member gives one.
     Other(Option<&'static str>),
 }
 
@@ -208,7 +210,7 @@ impl<'de> Visitor<'de> for GroupsSeed<'_> {
         f.write_str("groups of records")
     }
 
-    otherwise!(_seed => Err(EventError::NotMsk("its `records` is not an object of lists")); scalars list);
+    otherwise!(_seed => Err(EventError::NotMsk("its `records` is not an object of arrays")); scalars list);
     otherwise!(_seed => Ok(Vec::new()); null);
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
@@ -236,7 +238,7 @@ impl<'de> Visitor<'de> for RecordsSeed<'_> {
     type Value = Option<Vec<Result<Record, BrokenRecord>>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of records")
+        f.write_str("an array of records")
     }
 
     otherwise!(_seed => None; scalars object);
@@ -250,7 +252,7 @@ impl<'de> Visitor<'de> for RecordsSeed<'_> {
         let mut seed = RecordSeed { source: self.source, topic, partition };
         let mut records = Vec::new();
         while let Some(record) = items.next_element_seed(seed.clone())? {
-            // Records of a group have one topic: they share the text of the one before.
+            // All records of a group have the same topic: they share the text of the previous one.
             if let Ok(record) = &record {
                 seed.topic = Some(Arc::clone(&record.id.topic));
             }

@@ -1,4 +1,4 @@
-//! One record of a group: an object, or whatever stands in its place.
+//! Parses one record of a group: an object, or whatever is in its place.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ pub(super) struct RecordSeed<'s> {
     pub(super) partition: Option<i32>,
 }
 
-/// A record, or what there is of one.
+/// A record, or what could be read of it.
 type Element = Result<Record, BrokenRecord>;
 
 seed!(RecordSeed => Element);
 
 impl RecordSeed<'_> {
-    /// Its JSON stays its value, so that a dead letter has all there is; written anew, for the parser gives values, not text.
+    /// Keeps the JSON (serialised again: the parser gives values, not text) as the value, so that a dead letter has everything.
     fn not_an_object(self, json: impl Into<Bytes>) -> Element {
         let Self { topic, partition, .. } = self;
         let id = BrokenId { topic, partition, offset: None, fault: RecordFault::NotAnObject };
@@ -35,7 +35,7 @@ impl RecordSeed<'_> {
     }
 }
 
-/// Implements the visits of scalars where a record should be.
+/// Implements the visits of scalars in the place of a record.
 macro_rules! scalar_records {
     ($($visit:ident($scalar:ty))*) => {$(
         fn $visit<E>(self, scalar: $scalar) -> Result<Element, E> {

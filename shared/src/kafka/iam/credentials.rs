@@ -18,7 +18,7 @@ const ENDPOINT_MAX_BYTES: u64 = 64 * 1024;
 /// The only addresses besides loopback that may receive the authorization token (ECS, EKS).
 const ENDPOINT_HOSTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
 
-/// Why there are no credentials. Never holds one.
+/// Why there are no credentials. Never includes any.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
     /// The endpoint did not answer.
@@ -28,10 +28,10 @@ pub enum CredentialsError {
     #[error("the container credentials endpoint answered with status {0}")]
     Status(u16),
     /// The endpoint's answer is not what AWS documents.
-    #[error("the container credentials endpoint's answer has no usable credentials")]
+    #[error("the answer of the container credentials endpoint has no usable credentials")]
     Malformed,
     /// The file with the endpoint's authorization token cannot be read.
-    #[error("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE cannot be read")]
+    #[error("the file named by AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE cannot be read")]
     TokenFile,
 }
 
@@ -73,13 +73,13 @@ impl CredentialsSource {
         let Some(uri) = uri else {
             env.problem(
                 "AWS_ACCESS_KEY_ID is missing: KAFKA_AUTH=iam signs tokens with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and \
-                 AWS_SESSION_TOKEN, or with those of AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                 AWS_SESSION_TOKEN, or with the credentials from AWS_CONTAINER_CREDENTIALS_FULL_URI",
             );
             return None;
         };
         if !may_be_asked(&uri) {
             env.problem(
-                "AWS_CONTAINER_CREDENTIALS_FULL_URI must be http:// on a loopback address or on ECS's or EKS's",
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI must be an http:// URL with a loopback address or the credentials address of ECS or EKS",
             );
             return None;
         }
