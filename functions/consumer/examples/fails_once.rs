@@ -1,5 +1,5 @@
-//! A handler that fails on purpose: a record with `{"fail_once": true}` fails the first time it comes. The end-to-end
-//! tests run it in the consumer's place to see what is delivered again.
+//! A handler that fails on purpose: a record with `{"fail_once": true}` fails the first time it arrives. The end-to-end
+//! tests run it in place of the consumer to see what is redelivered.
 
 use std::collections::HashSet;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ struct Instruction {
     fail_once: bool,
 }
 
-/// Remembers what failed already: topic, partition, offset.
+/// Remembers which records have already failed, by topic, partition and offset.
 #[derive(Debug, Default)]
 struct FailsOnce {
     failed: Mutex<HashSet<(String, i64, i64)>>,

@@ -1,7 +1,7 @@
-//! The default handler with an idempotency store that outlives the process: done keys stand in the file `STORE_FILE`, one a
-//! line, as they would in a table. While a file of that name with the extension `down` exists, the store fails; while one with the
-//! extension `hold` exists, it lets no more keys become done than the number in it says. The scenarios on real brokers take the
-//! store away, and kill this process in the middle of a batch.
+//! The default handler with an idempotency store that outlives the process: completed keys are in the file `STORE_FILE`, one per
+//! line, as they would be in a table. While a file of that name with the extension `down` exists, the store fails; while one with
+//! the extension `hold` exists, it completes no more keys than the number in that file. The scenarios on real brokers make the
+//! store fail, and kill this process in the middle of a batch.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -14,10 +14,10 @@ use std::time::Duration;
 use msk_consumer::DefaultHandler;
 use msk_consumer::idempotency::{Claim, IdempotencyKey, IdempotencyStore, StoreError};
 
-/// How often a held completion looks whether it may go on.
+/// How often a held completion checks whether it may proceed.
 const HELD: Duration = Duration::from_millis(20);
 
-/// Done keys in a file; claims in memory alone, so that those of a killed process are free at once.
+/// Completed keys in a file; claims in memory only, so that those of a killed process are free at once.
 struct FileStore {
     path: PathBuf,
     down: PathBuf,
@@ -35,7 +35,7 @@ impl FileStore {
     fn open(path: PathBuf) -> std::io::Result<Self> {
         let file = File::options().create(true).append(true).open(&path)?;
         let text = fs::read_to_string(&path)?;
-        // A kill can leave a line without its end: that key was not acknowledged as done, and the next must not join it.
+        // A kill can leave an incomplete last line: that key was not acknowledged as done, and the next must not be appended to it.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         file.set_len(whole as u64)?;
         let done = text[..whole].lines().map(str::to_owned).collect();
@@ -47,7 +47,7 @@ impl FileStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether as many keys are done as may be for now.
+    /// Whether as many keys are completed as the `hold` file allows.
     fn is_held(&self) -> bool {
         let most = fs::read_to_string(&self.hold).ok().and_then(|text| text.trim().parse().ok());
         most.is_some_and(|most: usize| self.state().done.len() >= most)
@@ -99,7 +99,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not to the log: when the store cannot be opened there is none yet.
+            // Not to the log: logging is not yet set up when the store cannot be opened.
             let _ = writeln!(std::io::stderr(), "the consumer cannot run: {error}");
             ExitCode::FAILURE
         }
@@ -107,7 +107,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), String> {
-    let path = std::env::var_os("STORE_FILE").ok_or("STORE_FILE is missing: the file of the idempotency store")?;
+    let path = std::env::var_os("STORE_FILE")
+        .ok_or("STORE_FILE is missing: set it to the path of the idempotency store's file")?;
     let store = FileStore::open(path.into()).map_err(|error| format!("STORE_FILE: {error}"))?;
     msk_consumer::run_with(DefaultHandler, store).await.map_err(|error| error.to_string())
 }

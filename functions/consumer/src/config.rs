@@ -1,4 +1,4 @@
-//! The consumer's configuration, read once from the environment. Every problem is reported together.
+//! The consumer's configuration, read once from the environment. All problems are reported together.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use msk_shared::telemetry::{LogLevel, MetricsNamespace};
 
 use crate::dead_letters::TopicPattern;
 
-/// Lanes processed at once.
+/// How many lanes are processed at once.
 pub type Concurrency = Bounded<1, 1000>;
 
 /// Which records keep their order (`ORDERING`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ordering {
-    /// All of a partition.
+    /// All records of a partition.
     #[default]
     Partition,
-    /// Those of a partition with the same key; a record without key has no order.
+    /// The records of a partition that have the same key; a record without a key is not ordered.
     Key,
     /// None.
     Unordered,
@@ -28,14 +28,14 @@ pub enum Ordering {
 /// How a batch is processed.
 #[derive(Debug, Clone)]
 pub struct BatchSettings {
-    /// Whether the mapping has `ReportBatchItemFailures` (`REPORT_BATCH_ITEM_FAILURES`). Without it AWS takes every answer for success,
+    /// Whether the mapping has `ReportBatchItemFailures` (`REPORT_BATCH_ITEM_FAILURES`). Without it AWS treats every response as success,
     /// so a failure must fail the invocation.
     pub report_batch_item_failures: bool,
     /// Which records keep their order (`ORDERING`).
     pub ordering: Ordering,
-    /// Lanes processed at once (`CONCURRENCY`).
+    /// How many lanes are processed at once (`CONCURRENCY`).
     pub concurrency: Concurrency,
-    /// With less time left no record is started; three times the batch's slowest record when that is more.
+    /// No record is started with less time left than this, or than three times the batch's slowest record so far.
     pub min_time_to_start: Duration,
     /// CloudWatch namespace (`METRICS_NAMESPACE`).
     pub metrics_namespace: MetricsNamespace,
@@ -56,21 +56,21 @@ impl Default for BatchSettings {
 /// Where dead letters go (`DEAD_LETTER`), and how to get there (`KAFKA_*`).
 #[derive(Debug, Clone)]
 pub struct DeadLetterSettings {
-    /// The topic.
+    /// The dead-letter topic, which may depend on the record's topic.
     pub topic: TopicPattern,
-    /// The cluster.
+    /// The cluster that has it.
     #[cfg(feature = "dead-letter-kafka")]
     pub kafka: KafkaSettings,
 }
 
-/// All that the consumer reads from its environment.
+/// Everything the consumer reads from its environment.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// How a batch is processed.
     pub batch: BatchSettings,
-    /// Where dead letters go, if anywhere.
+    /// Where dead letters go; `None` if `DEAD_LETTER` is not set.
     pub dead_letter: Option<DeadLetterSettings>,
-    /// `LOG_LEVEL`
+    /// The least severe level that is logged (`LOG_LEVEL`).
     pub log_level: LogLevel,
 }
 
@@ -98,7 +98,7 @@ impl Config {
             ..BatchSettings::default()
         };
         if env.optional("IDEMPOTENCY_TABLE").is_some() {
-            env.problem("IDEMPOTENCY_TABLE is not supported yet: unset it; duplicates within one execution environment are found without it");
+            env.problem("IDEMPOTENCY_TABLE is not supported yet: unset it; duplicates within one execution environment are detected without it");
         }
         let log_level = env.parsed("LOG_LEVEL").unwrap_or_default();
         Self { batch, dead_letter: dead_letter(env), log_level }
@@ -109,14 +109,14 @@ fn dead_letter(env: &mut EnvReader) -> Option<DeadLetterSettings> {
     let is_wanted = env.optional("DEAD_LETTER").is_some();
     let topic = env.parsed("DEAD_LETTER");
     if !is_wanted {
-        // Nothing reads `KAFKA_*` then; a misspelt name is worth a warning all the same.
+        // Nothing reads `KAFKA_*` in this case, but a misspelt name still deserves a warning.
         env.warn_of_unknown_kafka_variables();
         return None;
     }
     reach(env, topic)
 }
 
-/// Reads `KAFKA_*` also when the topic is wrong: every problem is reported at once.
+/// Reads `KAFKA_*` even if the topic is invalid, so that all problems are reported at once.
 #[cfg(feature = "dead-letter-kafka")]
 fn reach(env: &mut EnvReader, topic: Option<TopicPattern>) -> Option<DeadLetterSettings> {
     let kafka = KafkaSettings::from_env(env);
@@ -126,7 +126,7 @@ fn reach(env: &mut EnvReader, topic: Option<TopicPattern>) -> Option<DeadLetterS
 #[cfg(not(feature = "dead-letter-kafka"))]
 fn reach(env: &mut EnvReader, topic: Option<TopicPattern>) -> Option<DeadLetterSettings> {
     if topic.is_some() {
-        env.problem("DEAD_LETTER `kafka:` is not in this build: build the consumer with its feature `dead-letter-kafka`, or unset it");
+        env.problem("DEAD_LETTER: this build does not support `kafka:`; build the consumer with the feature `dead-letter-kafka`, or unset DEAD_LETTER");
     }
     env.warn_of_unknown_kafka_variables();
     None

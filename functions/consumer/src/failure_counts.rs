@@ -5,15 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use msk_shared::event::RecordId;
 
-/// Failing records remembered: the largest batch.
+/// How many failing records are remembered: as many as the largest batch has.
 const CAPACITY: usize = 10_000;
 
-/// Counts failures for `x-dlq-attempts`. Another environment's are not known.
+/// Counts failures for `x-dlq-attempts`. Failures in other execution environments are unknown.
 #[derive(Debug, Default)]
 pub(crate) struct FailureCounts(Mutex<HashMap<RecordId, u32>>);
 
 impl FailureCounts {
-    /// Failures so far.
+    /// How often the record has failed so far.
     pub(crate) fn get(&self, id: &RecordId) -> u32 {
         self.counts().get(id).copied().unwrap_or(0)
     }
@@ -21,7 +21,7 @@ impl FailureCounts {
     pub(crate) fn note(&self, id: RecordId) {
         let mut counts = self.counts();
         if counts.len() >= CAPACITY && !counts.contains_key(&id) {
-            // Never seen in practice: so many records failing for good. The count starts anew.
+            // So many permanently failing records are not expected in practice. The count starts again.
             counts.clear();
         }
         let count = counts.entry(id).or_default();

@@ -1,5 +1,5 @@
-//! **The business logic.** Replace the body of [`DefaultHandler::handle`], or implement [`RecordHandler`] for a type of
-//! your own (with clients, caches, configuration in its fields) and give it to [`crate::run`] in `main.rs`.
+//! **The business logic.** Replace the body of [`DefaultHandler::handle`], or implement [`RecordHandler`] for your own type
+//! (with clients, caches and configuration in its fields) and pass it to [`crate::run`] in `main.rs`.
 //!
 //! ```
 //! use msk_consumer::{Outcome, RecordHandler};
@@ -37,29 +37,29 @@ use std::sync::Arc;
 use msk_shared::event::{DecodeError, Message, Record};
 use msk_shared::telemetry::log_record;
 
-/// Handles one record. Records of one lane come one after the other, in order; lanes run at the same time.
+/// Handles one record. Records of one lane are handled one after the other, in order; lanes run concurrently.
 ///
-/// A record can come again: after a failure, a timeout, a rebalance. Effects must allow that.
+/// A record can be delivered again, after a failure, a timeout or a rebalance, so effects must be idempotent.
 pub trait RecordHandler: Send + Sync + 'static {
-    /// Does what the record asks for and says how that went. A panic is caught and counts as [`Outcome::Poison`].
+    /// Handles the record and returns the outcome. A panic is caught and counts as [`Outcome::Poison`].
     fn handle(&self, record: &Record) -> impl Future<Output = Outcome> + Send;
 }
 
-/// A handler that is shared with others, such as a test that looks at its effects.
+/// A shared handler, for example with a test that checks its effects.
 impl<H: RecordHandler> RecordHandler for Arc<H> {
     fn handle(&self, record: &Record) -> impl Future<Output = Outcome> + Send {
         H::handle(self, record)
     }
 }
 
-/// How handling a record went.
+/// The outcome of handling a record.
 #[derive(Debug)]
 pub enum Outcome {
     /// The effect happened.
     Done,
-    /// Nothing to do, and that is right.
+    /// There was correctly nothing to do.
     Skip(Reason),
-    /// Failed now, may succeed later: reported to the event source mapping with the later records of its lane.
+    /// Failed but may succeed later: reported to the event source mapping together with the later records of its lane.
     Retry(Error),
     /// Will never succeed: becomes a dead letter.
     Poison(Error),
@@ -68,7 +68,7 @@ pub enum Outcome {
 /// Why a record was skipped.
 pub type Reason = Cow<'static, str>;
 
-/// Why a record failed. Its text goes to the log and into the dead letter's `x-dlq-error`: put no content into it.
+/// Why a record failed. Its text goes to the log and into the dead letter's `x-dlq-error`, so it must not include the record's content.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// `Ok` is [`Outcome::Done`], an error is [`Outcome::Retry`].

@@ -1,4 +1,4 @@
-//! Lanes: which records of a batch must be handled one after the other, and running them at the same time.
+//! Lanes: which records of a batch must be handled one after the other, and running the lanes concurrently.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -33,7 +33,7 @@ pub fn split(event: &MskEvent, ordering: Ordering) -> Vec<Lane> {
 
 type Entry<'e> = Result<&'e Record, &'e BrokenRecord>;
 
-/// Broken records of one partition are in its lane, as far as they name it.
+/// Broken records that name their partition belong to its lane.
 fn partition(record: Entry<'_>) -> (Option<&str>, Option<i32>) {
     match record {
         Ok(record) => (Some(record.topic()), Some(record.partition())),
@@ -41,7 +41,7 @@ fn partition(record: Entry<'_>) -> (Option<&str>, Option<i32>) {
     }
 }
 
-/// One lane per value of `group`; a record without one has a lane of its own.
+/// One lane per value of `group`; a record without such a value has its own lane.
 fn group_by<'e, T: Eq + Hash>(event: &'e MskEvent, group: impl Fn(Entry<'e>) -> Option<T>) -> Vec<Lane> {
     let mut lanes: Vec<Lane> = Vec::new();
     let mut lane_by_group: HashMap<T, usize> = HashMap::new();
@@ -64,7 +64,7 @@ pub(crate) struct RunningBatch {
     /// Group and place within it, by position in the event.
     places: Vec<(usize, usize)>,
     lanes: Vec<Lane>,
-    /// The next lane that no worker has taken.
+    /// The next lane that no worker has started.
     next_lane: AtomicUsize,
     budget: InvocationBudget,
 }
@@ -98,14 +98,16 @@ pub(crate) async fn run<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore
     while let Some(worker) = workers.join_next().await {
         match worker {
             Ok(results) => results.into_iter().for_each(|(index, one)| dispositions[index] = one),
-            // Only a panic of the store can do that; its records count as not processed.
-            Err(_) => tracing::error!("a lane ended early; its records will be retried"),
+            // Only a panic in the store can cause this; the lane's records count as not processed.
+            Err(_) => tracing::error!(
+                "a lane ended early because the idempotency store panicked; its records will be retried"
+            ),
         }
     }
     dispositions
 }
 
-/// Takes lane after lane. A failure ends its lane: the later records must not overtake the failed one.
+/// Processes one lane after another. A failure ends its lane: later records must not overtake the failed one.
 async fn work<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore>(
     processor: Arc<RecordProcessor<H, D, S>>,
     batch: Arc<RunningBatch>,

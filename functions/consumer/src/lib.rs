@@ -1,22 +1,22 @@
 //! The consumer: MSK event -> record handler -> batch response.
 //!
-//! Your business logic goes into [`handler`]: implement [`RecordHandler`] and give it to [`run`], as `main.rs` does.
-//! Everything else is the way of a batch, in this order:
+//! Your business logic goes into [`handler`]: implement [`RecordHandler`] and pass it to [`run`], as `main.rs` does.
+//! Everything else is the path of a batch, in this order:
 //!
 //! | Module | Does |
 //! |---|---|
-//! | [`config`] | reads the environment, reports every problem together |
+//! | [`config`] | reads the environment, reports all problems together |
 //! | [`runtime`] | takes an invocation from Lambda and answers it |
-//! | [`batch`] | parses the event, has its lanes run, makes the batch response or the invocation error |
+//! | [`batch`] | parses the event, runs its lanes, makes the batch response or the invocation error |
 //! | [`lanes`] | splits a batch into lanes, by partition, by key, or one per record, and runs them |
 //! | `processing` | one record: claim, handler, panic isolation, dead letter, completion |
 //! | `failure_counts` | how often a record has failed |
 //! | [`handler`] | what the record means: the one file to edit |
-//! | [`idempotency`] | which records are done already |
-//! | [`dead_letters`] | where records go that will never succeed |
+//! | [`idempotency`] | which records are already done |
+//! | [`dead_letters`] | where records that will never succeed go |
 //! | `metrics` | one line of CloudWatch metrics per batch |
 //!
-//! What is promised: a record is handled at least once, in its lane's order; a failed record and every later one of its lane are
+//! The guarantee: a record is handled at least once, in the order of its lane; a failed record and all later ones of its lane are
 //! reported to the event source mapping, so none is lost whichever way AWS retries.
 
 pub mod batch;

@@ -1,4 +1,4 @@
-//! The consumer's process. To run your own business logic, edit `handler.rs` or give another handler here.
+//! The consumer's process. To run your own business logic, edit `handler.rs` or pass another handler here.
 
 use std::process::ExitCode;
 

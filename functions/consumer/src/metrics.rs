@@ -41,7 +41,7 @@ impl Tally {
     }
 }
 
-/// The line of a batch. The names are what the alarms and dashboards watch.
+/// The metrics line of a batch. The alarms and dashboards depend on these names.
 pub(crate) fn line(
     namespace: &MetricsNamespace,
     request_id: &str,
@@ -75,7 +75,7 @@ pub(crate) fn line(
     })
 }
 
-/// How long ago the records were written, in milliseconds, youngest first. Records without timestamp have no age.
+/// How long ago the records were written, in milliseconds, youngest first. Records without a timestamp have no age.
 struct Ages(Vec<i64>);
 
 impl Ages {
@@ -86,7 +86,7 @@ impl Ages {
         Self(ages)
     }
 
-    /// By nearest rank.
+    /// The percentile by the nearest-rank method.
     fn percentile(&self, percent: usize) -> i64 {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(rank - 1).copied().unwrap_or_default()
@@ -97,7 +97,7 @@ fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-/// To the microsecond: more digits are noise.
+/// Rounds to the microsecond: more digits are noise.
 fn round_ms(ms: f64) -> f64 {
     (ms * 1000.0).round() / 1000.0
 }

@@ -14,17 +14,17 @@ use crate::failure_counts::FailureCounts;
 use crate::handler::{Outcome, RecordHandler};
 use crate::idempotency::{Claim, IdempotencyKey, IdempotencyStore};
 
-/// A handler is given up this long before the deadline: enough to settle and to answer.
+/// A handler is abandoned this long before the deadline, which leaves enough time to settle and to answer.
 const ANSWER_RESERVE: Duration = Duration::from_millis(400);
-/// How long a record waits for another with its key that is in progress elsewhere in the batch.
+/// How long a record waits for another one with the same key that is in progress elsewhere in the batch.
 const IN_PROGRESS_WAIT: Duration = Duration::from_millis(500);
-/// How often it looks.
+/// How often it checks.
 const IN_PROGRESS_POLL: Duration = Duration::from_millis(10);
-/// A dead letter may take this long when the deadline is not known.
+/// How long sending a dead letter may take if the deadline is unknown.
 const UNKNOWN_DEADLINE: Duration = Duration::from_secs(20);
-/// The longest an invocation can last (Lambda quotas): a claim without known deadline ends then.
+/// The longest an invocation can last (Lambda quotas): a claim without a known deadline expires after this.
 const LONGEST_INVOCATION: Duration = Duration::from_secs(15 * 60);
-/// Failures of one batch that get a log line of their own.
+/// How many failures of one batch are logged individually.
 const LOGGED_FAILURES: usize = 20;
 
 /// What became of a record.
@@ -38,7 +38,7 @@ pub(crate) enum Disposition {
     Duplicate,
     /// Will never succeed.
     Poison {
-        /// Whether the dead letter has it; if not it is reported.
+        /// Whether it was stored as a dead letter; if not, it is reported as failed.
         kept: bool,
         /// Whether decoding it failed.
         undecodable: bool,
@@ -50,7 +50,7 @@ pub(crate) enum Disposition {
 }
 
 impl Disposition {
-    /// Whether the event source mapping must send the record again.
+    /// Whether the event source mapping must redeliver the record.
     pub(crate) fn is_reported(self) -> bool {
         matches!(self, Self::Failed | Self::Unprocessed | Self::Poison { kept: false, .. })
     }
@@ -84,7 +84,7 @@ impl InvocationBudget {
         self.logged.fetch_add(1, Relaxed) < LOGGED_FAILURES
     }
 
-    /// How long a claim holds: until this invocation has surely ended.
+    /// How long a claim is valid: until this invocation has certainly ended.
     fn lease(&self) -> Duration {
         self.deadline.map_or(LONGEST_INVOCATION, |deadline| deadline.remaining() + Duration::from_secs(1))
     }
@@ -175,12 +175,12 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H
         }
     }
 
-    /// How often the record has been tried, this time included.
+    /// How often the record has been tried, including this time.
     fn attempts(&self, record: &Record) -> u32 {
         self.failures.get(&record.id()) + 1
     }
 
-    /// Makes a dead letter of a record.
+    /// Sends a record to the dead-letter sink.
     async fn poison(
         &self,
         record: Result<&Record, &BrokenRecord>,
@@ -191,7 +191,7 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H
     ) -> Disposition {
         let deadline = budget.deadline.unwrap_or_else(|| Deadline::after(UNKNOWN_DEADLINE));
         let text = error.clone();
-        // A sink's code is as fallible as a handler's, and a record that could not be decoded is read once more.
+        // A sink can panic just like a handler, and it reads a record that could not be decoded once more.
         let sent = AssertUnwindSafe(async {
             let letter = DeadLetter::new(record, reason, text, attempts);
             self.dead_letters.send(&letter, deadline).await
@@ -201,19 +201,19 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H
         let undecodable = reason == PoisonReason::Undecodable;
         let reason = reason.name();
         match sent {
-            Ok(Ok(())) if budget.may_log() => tracing::warn!(reason, error, "record sent to the dead letter"),
+            Ok(Ok(())) if budget.may_log() => tracing::warn!(reason, error, "record sent to the dead-letter topic"),
             Ok(Err(failure)) if budget.may_log() => {
-                tracing::error!(reason, error, %failure, "poison record; it will be retried");
+                tracing::error!(reason, error, %failure, "poison record not stored as a dead letter; it will be retried");
             }
             Err(_) if budget.may_log() => {
-                tracing::error!(reason, error, "the dead letter panicked; it will be retried")
+                tracing::error!(reason, error, "the dead-letter sink panicked; the record will be retried")
             }
             _ => {}
         }
         Disposition::Poison { kept, undecodable }
     }
 
-    /// What the store knows about the key; `None` when it cannot be asked.
+    /// What the store knows about the key; `None` if the store failed.
     async fn claim(&self, key: &IdempotencyKey, budget: &InvocationBudget) -> Option<Claim> {
         let give_up = Instant::now() + IN_PROGRESS_WAIT;
         loop {
@@ -223,14 +223,16 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H
                 }
                 Ok(Claim::InProgress) => {
                     if budget.may_log() {
-                        tracing::warn!("record is being handled elsewhere; it will be retried");
+                        tracing::warn!(
+                            "another record with the same key is still in progress; this one will be retried"
+                        );
                     }
                     return Some(Claim::InProgress);
                 }
                 Ok(claim) => return Some(claim),
                 Err(error) => {
                     if budget.may_log() {
-                        tracing::error!(%error, "record not handled; it will be retried");
+                        tracing::error!(%error, "record not handled because its key could not be claimed; it will be retried");
                     }
                     return None;
                 }
@@ -239,14 +241,14 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H
     }
 
     async fn complete(&self, key: &IdempotencyKey, budget: &InvocationBudget) {
-        // The effect stands: one more try is cheaper than a duplicate.
+        // The effect has happened: a second attempt is cheaper than a duplicate.
         if self.store.complete(key).await.is_ok() {
             return;
         }
         if let Err(error) = self.store.complete(key).await
             && budget.may_log()
         {
-            tracing::error!(%error, "record done and not remembered; should it come again, it is handled again");
+            tracing::error!(%error, "record handled but not remembered; if it is redelivered, it will be handled again");
         }
     }
 
@@ -254,7 +256,7 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H
         if let Err(error) = self.store.release(key).await
             && budget.may_log()
         {
-            tracing::error!(%error, "record stays claimed until its lease ends");
+            tracing::error!(%error, "claim not released; the record stays claimed until the lease ends");
         }
     }
 

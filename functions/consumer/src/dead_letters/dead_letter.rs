@@ -1,4 +1,4 @@
-//! What a dead letter holds.
+//! What a dead letter contains.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,16 +10,16 @@ use msk_shared::event::{BrokenId, BrokenRecord, FieldError, Header, Record, Reco
 /// Why a record is poison, in one word (`x-dlq-reason`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PoisonReason {
-    /// It cannot be decoded, or has no coordinates.
+    /// It cannot be decoded, or its topic, partition or offset is missing.
     Undecodable,
-    /// The handler says so.
+    /// The handler returned [`Outcome::Poison`](crate::Outcome::Poison).
     Rejected,
     /// The handler panicked.
     Panic,
 }
 
 impl PoisonReason {
-    /// As in `x-dlq-reason`.
+    /// The value of `x-dlq-reason`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Undecodable => "undecodable",
@@ -29,7 +29,7 @@ impl PoisonReason {
     }
 }
 
-/// A record that will never succeed, with where it came from and why it failed.
+/// A record that will never succeed, with its origin and the reason for its failure.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The record's topic, if it has one.
@@ -38,26 +38,26 @@ pub struct DeadLetter {
     pub partition: Option<i32>,
     /// Its offset, if it has one.
     pub offset: Option<i64>,
-    /// Its timestamp, milliseconds since the epoch.
+    /// Its timestamp in milliseconds since the Unix epoch.
     pub timestamp_ms: Option<i64>,
-    /// Its key's original bytes; of one that cannot be decoded, the text as received.
+    /// The original bytes of its key; the text as received if that cannot be decoded.
     pub key: Option<Bytes>,
-    /// Its value's original bytes; of one that cannot be decoded, the text as received.
+    /// The original bytes of its value; the text as received if that cannot be decoded.
     pub value: Option<Bytes>,
-    /// Why, in one word.
+    /// Why it failed, in one word.
     pub reason: PoisonReason,
-    /// Why, in a sentence.
+    /// Why it failed, in a sentence.
     pub error: String,
-    /// How often this execution environment has tried it, this time included.
+    /// How often this execution environment has tried the record, including this time.
     pub attempts: u32,
     /// Its own headers, without those of an earlier dead letter.
     own_headers: Vec<Header>,
 }
 
-/// Longest `x-dlq-error` in bytes: an error must not make the letter larger than its topic allows.
+/// Longest `x-dlq-error` in bytes: an error must not make the dead letter larger than its topic allows.
 const LONGEST_ERROR: usize = 1024;
 
-/// What every letter carries besides its record's own headers.
+/// Headers of every dead letter, in addition to the record's own.
 const HEADERS: [&str; 7] = [
     "x-dlq-reason",
     "x-dlq-error",
@@ -67,10 +67,10 @@ const HEADERS: [&str; 7] = [
     "x-dlq-timestamp",
     "x-dlq-attempts",
 ];
-/// The headers as received, when they could not be read.
+/// The headers as received, if they could not be decoded.
 const UNREADABLE_HEADERS: &str = "x-dlq-unreadable-headers";
 
-/// Where it came from and why it failed: the content of a record must not reach a log through `{:?}`.
+/// Only the origin and the reason: a record's content must not reach a log through `{:?}`.
 impl fmt::Debug for DeadLetter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { topic, partition, offset, reason, attempts, .. } = self;
@@ -86,7 +86,7 @@ impl fmt::Debug for DeadLetter {
 }
 
 impl DeadLetter {
-    /// The dead letter of a record; `attempts` counts this time too.
+    /// The dead letter for a record; `attempts` includes this time.
     pub fn new(record: Result<&Record, &BrokenRecord>, reason: PoisonReason, error: String, attempts: u32) -> Self {
         let (id, timestamp_ms) = match record {
             Ok(record) => {
@@ -103,14 +103,14 @@ impl DeadLetter {
         Self { topic, partition, offset, timestamp_ms, key, value, reason, error, attempts, own_headers }
     }
 
-    /// The record's headers, then those that say where it came from and why it failed.
+    /// The record's headers, then those with its origin and the reason for its failure.
     pub fn headers(&self) -> Vec<Header> {
         let number = |number: Option<i64>| number.unwrap_or(-1).to_string();
         let values = [
             self.reason.name().to_owned(),
             self.error[..self.error.floor_char_boundary(LONGEST_ERROR)].to_owned(),
             self.topic.as_deref().unwrap_or_default().to_owned(),
-            // Kafka's own number for none.
+            // Kafka's own number for "no timestamp".
             number(self.partition.map(i64::from)),
             number(self.offset),
             number(self.timestamp_ms),
@@ -122,7 +122,7 @@ impl DeadLetter {
     }
 }
 
-/// Key, value and headers; what cannot be decoded as received.
+/// Key, value and headers; whatever cannot be decoded is kept as received.
 fn content<C>(record: &Record<C>) -> (Option<Bytes>, Option<Bytes>, Vec<Header>) {
     let bytes = |decoded: Result<Option<Cow<'_, [u8]>>, FieldError>, received: Option<&[u8]>| match decoded {
         Ok(bytes) => bytes.map(|bytes| bytes.into_owned().into()),

@@ -7,24 +7,24 @@ use msk_shared::names::{TopicName, TopicNameError};
 /// Stands for the record's topic in a pattern.
 const PLACEHOLDER: &str = "{topic}";
 
-/// The topic of dead letters; `{topic}` in it stands for the record's topic.
+/// The dead-letter topic; `{topic}` in it stands for the record's topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicPattern(String);
 
 /// Why a text is not a valid `DEAD_LETTER`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// SQS is not built yet.
-    #[error("`sqs:` is not supported yet; use `kafka:<topic>`, such as `kafka:{{topic}}.dlq`, or unset it")]
+    /// SQS is not supported yet.
+    #[error("`sqs:` is not supported yet; use `kafka:<topic>`, for example `kafka:{{topic}}.dlq`, or unset it")]
     Sqs,
-    /// Another word.
-    #[error("must be `kafka:<topic>`, such as `kafka:{{topic}}.dlq`")]
+    /// It does not begin with `kafka:`.
+    #[error("must be `kafka:<topic>`, for example `kafka:{{topic}}.dlq`")]
     Unknown,
-    /// Every record would come back.
-    #[error("names the record's own topic; name another one, such as `kafka:{{topic}}.dlq`")]
+    /// It is the record's own topic, so every dead letter would be consumed again.
+    #[error("must not be the record's own topic; use a different one, for example `kafka:{{topic}}.dlq`")]
     OwnTopic,
-    /// The topic's name breaks Kafka's rule.
-    #[error("has no valid topic: {0}")]
+    /// The topic name breaks Kafka's rules.
+    #[error("must have a valid topic: {0}")]
     TopicName(#[from] TopicNameError),
 }
 
@@ -50,12 +50,12 @@ impl TopicPattern {
     /// The dead-letter topic for records of `topic`.
     ///
     /// # Errors
-    /// [`TopicNameError`], for one thing when the name gets too long.
+    /// [`TopicNameError`], for example if the name becomes too long.
     pub fn topic_for(&self, topic: &str) -> Result<TopicName, TopicNameError> {
         TopicName::parse(&self.0.replace(PLACEHOLDER, topic))
     }
 
-    /// The topic, when it is the same for all records.
+    /// The topic, if it is the same for all records.
     pub fn fixed(&self) -> Option<TopicName> {
         if self.0.contains(PLACEHOLDER) { None } else { TopicName::parse(&self.0).ok() }
     }

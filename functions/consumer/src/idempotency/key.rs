@@ -10,9 +10,9 @@ use serde::Deserialize;
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// The record's key, from the first of these that it has: the header `idempotency-key`, which the producer's API writes for
-    /// requests with that HTTP header; `source` and `id` of a CloudEvent; topic, partition and offset, which find
-    /// redeliveries of one record, not a message that was written twice.
+    /// The record's key, from the first of these that it has: the `idempotency-key` header, which the producer's API writes for
+    /// requests with that HTTP header; `source` and `id` of a CloudEvent; topic, partition and offset, which detect
+    /// redeliveries of one record, but not a message that was written twice.
     pub fn for_record(record: &Record) -> Self {
         let topic = record.topic();
         if let Some(key) = record.header_text("idempotency-key").filter(|key| !key.is_empty()) {
@@ -22,7 +22,7 @@ impl IdempotencyKey {
             // A length keeps `a` + `bc` apart from `ab` + `c`.
             return Self(format!("ce:{topic}:{}:{source}:{id}", source.len()));
         }
-        // The timestamp distinguishes a topic made anew from the one before it, whose offsets it repeats.
+        // The timestamp distinguishes a recreated topic from its predecessor, whose offsets it repeats.
         Self(format!("at:{}:{}", record.id(), record.timestamp_ms().unwrap_or(-1)))
     }
 
@@ -49,7 +49,7 @@ fn cloud_event_identity(record: &Record) -> Option<(String, String)> {
         source: String,
         id: String,
     }
-    // Only a record that says so is parsed for it: other JSON may have such members by chance.
+    // Only a record with this content type is parsed: other JSON may have such members by chance.
     record.header_text("content-type").filter(|text| text.trim_start().starts_with("application/cloudevents+json"))?;
     let Identity { source, id } = record.json().ok()?;
     (!source.is_empty() && !id.is_empty()).then_some((source, id))

@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use super::{Claim, IdempotencyKey, IdempotencyStore, StoreError};
 
-/// The largest batch that an event source mapping sends: a whole batch can come again and be known.
+/// The largest batch that an event source mapping sends: a whole redelivered batch is recognised.
 const LARGEST_BATCH: usize = 10_000;
 
 /// Remembers the most recent keys of this execution environment.
 ///
-/// It finds what comes again to the *same* environment while that lives: the retry of a batch whose other records failed, and
-/// duplicates close to each other. It knows nothing of other environments and forgets everything when this one ends, so
-/// it makes duplicates rare and never impossible.
+/// It detects what is delivered again to the *same* environment while that exists: the retry of a batch in which other records
+/// failed, and duplicates close to each other. It knows nothing of other environments and forgets everything when this one
+/// ends, so it makes duplicates rare but not impossible.
 #[derive(Debug)]
 pub struct MemoryStore {
     capacity: usize,
@@ -23,14 +23,14 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct State {
     keys: HashMap<IdempotencyKey, Entry>,
-    /// Done keys by last use, oldest first.
+    /// Completed keys by last use, oldest first.
     by_use: BTreeMap<u64, IdempotencyKey>,
     uses: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Entry {
-    /// Claimed until then, by the wall clock: the monotonic one stands still while the environment is frozen.
+    /// Claimed until this wall-clock time: the monotonic clock stops while the environment is frozen.
     InProgress(SystemTime),
     /// Done, with its place in `by_use`.
     Done(u64),
@@ -43,17 +43,17 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// A store that remembers `capacity` done keys; the least recently used one goes first.
+    /// A store that remembers `capacity` completed keys; the least recently used one is forgotten first.
     pub fn new(capacity: usize) -> Self {
         Self { capacity: capacity.max(1), state: Mutex::default() }
     }
 
-    /// Number of done keys remembered.
+    /// Number of completed keys remembered.
     pub fn len(&self) -> usize {
         self.state().by_use.len()
     }
 
-    /// Whether no key is remembered as done.
+    /// Whether no completed key is remembered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

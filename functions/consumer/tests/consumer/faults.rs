@@ -1,4 +1,4 @@
-//! The dead letter or the store is down: the records are reported, nothing is lost, and it recovers.
+//! The dead-letter sink or the store is down: the records are reported, nothing is lost, and processing recovers.
 
 use msk_consumer::lanes::Ordering;
 
