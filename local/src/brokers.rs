@@ -11,10 +11,10 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-/// What these brokers cannot do, and what no claim may rest on.
+/// What these brokers cannot do, so that no claim may rest on it.
 pub const LIMITS: &str = "embedded brokers: memory only, at most 5 MiB kept per partition, leaders never move, no look-up by time (AT_TIMESTAMP), no TLS, no authentication";
 
-/// As many as MSK has over three availability zones.
+/// As many as MSK has across three availability zones.
 const BROKERS: i32 = 3;
 /// Every topic of an MSK cluster of this project has three replicas.
 const REPLICATION_FACTOR: i32 = 3;
@@ -22,7 +22,7 @@ const REPLICATION_FACTOR: i32 = 3;
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 type Command = Box<dyn FnOnce(&Cluster) + Send>;
 
-/// The brokers could not do as told.
+/// Why the brokers could not carry out a command.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokersError {
     /// The cluster did not start, or rejected a command.
@@ -62,7 +62,7 @@ impl EmbeddedBrokers {
     /// Starts the brokers on free loopback ports and creates `topics`.
     ///
     /// # Errors
-    /// [`BrokersError`] when the cluster or a topic cannot be made.
+    /// [`BrokersError`] if the cluster or a topic cannot be created.
     pub fn start(topics: &[TopicSpec]) -> Result<Self, BrokersError> {
         let (commands, inbox) = mpsc::channel::<Command>();
         let (started, answer) = mpsc::channel();
@@ -78,7 +78,7 @@ impl EmbeddedBrokers {
         Ok(brokers)
     }
 
-    /// `host:port,...` of the three brokers.
+    /// The addresses of the three brokers, as `host:port,...`.
     pub fn bootstrap_servers(&self) -> &str {
         &self.bootstrap_servers
     }
@@ -86,7 +86,7 @@ impl EmbeddedBrokers {
     /// Creates a topic with three replicas.
     ///
     /// # Errors
-    /// [`BrokersError`], also when the topic exists.
+    /// [`BrokersError`], also if the topic already exists.
     pub fn create_topic(&self, topic: &TopicSpec) -> Result<(), BrokersError> {
         let (name, partitions) = (topic.name.to_string(), topic.partitions);
         self.command(move |cluster| cluster.create_topic(&name, partitions, REPLICATION_FACTOR))
@@ -95,7 +95,7 @@ impl EmbeddedBrokers {
     /// Cuts every connection of the broker and refuses new ones. No leader moves.
     ///
     /// # Errors
-    /// [`BrokersError`] when there is no such broker.
+    /// [`BrokersError`] if there is no such broker.
     pub fn down(&self, which: Which) -> Result<(), BrokersError> {
         self.command(move |cluster| cluster.broker_down(which.id()))
     }
@@ -103,7 +103,7 @@ impl EmbeddedBrokers {
     /// Makes the broker accept connections again.
     ///
     /// # Errors
-    /// [`BrokersError`] when there is no such broker.
+    /// [`BrokersError`] if there is no such broker.
     pub fn up(&self, which: Which) -> Result<(), BrokersError> {
         self.command(move |cluster| cluster.broker_up(which.id()))
     }
@@ -120,7 +120,7 @@ impl EmbeddedBrokers {
         })
     }
 
-    /// Forgets the errors that [`Self::fail_requests`] still holds for this kind of request.
+    /// Discards the errors of [`Self::fail_requests`] that remain for this kind of request.
     ///
     /// # Errors
     /// [`BrokersError::NotRunning`].
@@ -137,7 +137,7 @@ impl EmbeddedBrokers {
     {
         let (done, answer) = mpsc::channel();
         let boxed: Command = Box::new(move |cluster| {
-            // Nobody waits any more when the caller's thread is gone.
+            // Nobody is waiting if the caller's thread has ended.
             let _ = done.send(command(cluster));
         });
         let commands = self.commands.as_ref().ok_or(BrokersError::NotRunning)?;

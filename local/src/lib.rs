@@ -1,6 +1,6 @@
 //! A laptop-sized MSK: embedded brokers and the event source mapping emulator.
 //!
-//! | Module | Holds |
+//! | Module | Contains |
 //! |---|---|
 //! | [`brokers`] | three embedded brokers (librdkafka's mock cluster) and their faults |
 //! | [`esm`] | the event source mapping: polling, batching, invoking, retrying, committing |

@@ -1,4 +1,4 @@
-//! `msk-local`: a laptop-sized MSK. Module `cli` holds the command line, `commands` what each command does.
+//! `msk-local`: a laptop-sized MSK. The command line is in module `cli`, what each command does is in `commands`.
 
 mod cli;
 mod commands;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-/// How long threads that wait for brokers may delay the end of the process.
+/// How long threads that are waiting for brokers may delay the end of the process.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
@@ -25,11 +25,11 @@ fn main() -> ExitCode {
     result.unwrap_or_else(|error| failed(&error))
 }
 
-#[expect(clippy::print_stderr, reason = "the error of a command that failed")]
+#[expect(clippy::print_stderr, reason = "the error of a failed command")]
 fn failed(error: &anyhow::Error) -> ExitCode {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
-        // Most errors name their cause in their own text; it is not repeated.
+        // Most errors already include their cause, which is then not repeated.
         if !text.contains(&cause) {
             text = format!("{text}: {cause}");
         }
@@ -38,7 +38,7 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Standard output belongs to the results.
+/// Logs go to standard error: standard output is for results.
 fn init_logs(verbose: bool) {
     let default = if verbose { "info,librdkafka=info,msk_local=debug" } else { "warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));

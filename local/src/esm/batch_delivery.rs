@@ -19,7 +19,7 @@ use crate::output::{InvocationLine, Line, RecordLine, Reporter};
 /// Records that need no further delivery.
 pub(super) type Finished = Vec<DeliveryTicket>;
 
-/// The assignment under which each partition is held now; a delivery looks it up before every invocation.
+/// The current assignment of each partition; a delivery looks it up before every invocation.
 #[derive(Debug, Default)]
 pub(super) struct Ownership(Mutex<BTreeMap<i32, u64>>);
 
@@ -55,7 +55,7 @@ pub(super) struct BatchDelivery {
     pub(super) stop: watch::Receiver<bool>,
 }
 
-/// Records of a batch that are sent together, and what they have been through.
+/// Records of a batch that are sent together, and how often they have failed.
 struct SubBatch {
     records: Vec<PolledRecord>,
     retries_used: u32,
@@ -63,9 +63,9 @@ struct SubBatch {
 }
 
 impl BatchDelivery {
-    /// Delivers a batch; returns early, with records unfinished, when the poller stops.
+    /// Delivers a batch; returns early, leaving records unfinished, if the poller stops.
     pub(super) async fn deliver(self: Arc<Self>, batch: u64, records: Vec<PolledRecord>) {
-        // The last one goes next, so a first half is finished before its second half begins.
+        // The last one is taken next, so a first half is finished before its second half begins.
         let mut stack = vec![SubBatch { records, retries_used: 0, failures_in_a_row: 0 }];
         let mut attempt = 0;
         while let Some(mut sub_batch) = stack.pop() {
@@ -151,7 +151,7 @@ impl BatchDelivery {
         });
     }
 
-    /// Finishes all records but those at these positions, which it returns.
+    /// Finishes all records except those at these positions, which it returns.
     fn finish_others(&self, records: Vec<PolledRecord>, positions: &[usize]) -> Vec<PolledRecord> {
         let (mut picked, mut others) = (Vec::with_capacity(positions.len()), Vec::new());
         for (position, record) in records.into_iter().enumerate() {
@@ -172,7 +172,7 @@ impl BatchDelivery {
                 self.reporter.line(&Line::Record(RecordLine { topic, partition, offset, outcome }));
             }
         }
-        // Without a receiver the poller has ended, and nothing is committed any more.
+        // Without a receiver, the poller has ended and nothing more is committed.
         let _ = self.progress.send(records.iter().map(|polled| polled.ticket).collect());
     }
 
@@ -181,7 +181,7 @@ impl BatchDelivery {
         self.give_up(vec![record], GiveUpReason::PayloadTooLarge, 0).await;
     }
 
-    /// Sends records to the destination, or drops them when there is none or it fails, as AWS does.
+    /// Sends records to the destination, or drops them if there is none or it fails, as AWS does.
     async fn give_up(&self, records: Vec<PolledRecord>, reason: GiveUpReason<'_>, invoke_count: u32) {
         let count = records.len() as u64;
         let given_up = GivenUp { records: &records, envelope: &self.envelope, reason, invoke_count };
@@ -223,20 +223,20 @@ impl BatchDelivery {
         let mut stop = self.stop.clone();
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            // An error means that the running mapping is gone, which is a request to stop as well.
+            // An error means that the running mapping has been dropped, which is also a request to stop.
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }
 }
 
-/// Doubles with every failure in a row up to the limit; the second half of the pause is random, so that mappings that
+/// The pause doubles with every failure in a row, up to the limit; its second half is random, so that mappings that
 /// failed together do not retry together. AWS documents neither.
 fn backoff(policy: &FailurePolicy, failures_in_a_row: u32) -> Duration {
     let doubled = policy.backoff.saturating_mul(2_u32.saturating_pow(failures_in_a_row));
     doubled.min(policy.max_backoff).mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
-/// `orders-0@5..9,orders-0@12,orders-3@7`: the unbroken runs of offsets, in the batch's order.
+/// `orders-0@5..9,orders-0@12,orders-3@7`: the unbroken runs of offsets, in the order of the batch.
 fn ranges(records: &[PolledRecord]) -> String {
     let mut runs: Vec<(i32, i64, i64)> = Vec::new();
     for polled in records {

@@ -1,4 +1,4 @@
-//! Records waiting for their batch, and the rules that close it: count, window, size of the event.
+//! Records waiting for their batch, and the rules that close a batch: count, window, event size.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
@@ -11,9 +11,9 @@ use super::msk_event::{Envelope, EventSize, MAX_EVENT_BYTES, PolledRecord};
 pub(super) enum BatchDue {
     /// At once.
     Now,
-    /// When this moment comes, unless records fill it earlier.
+    /// At this time, unless records fill it earlier.
     At(Instant),
-    /// Not before another record or the end of a batch in flight.
+    /// Not before another record arrives or a batch in flight ends.
     Never,
 }
 
@@ -22,7 +22,7 @@ pub(super) enum BatchDue {
 pub(super) enum NextBatch {
     /// A batch whose event is within the limit.
     Batch(Vec<PolledRecord>),
-    /// One record that is too large for an event of its own.
+    /// One record that is too large even for its own event.
     Oversize(Box<PolledRecord>),
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Batcher {
 struct Partition {
     records: VecDeque<PolledRecord>,
     json_bytes: usize,
-    /// One batch in flight per partition: its later records wait for its end.
+    /// Whether a batch of this partition is in flight: later records wait until it ends.
     busy: bool,
 }
 
@@ -56,7 +56,7 @@ impl Batcher {
         Self { batching, envelope, partitions: BTreeMap::new() }
     }
 
-    /// Adds a record of its partition, behind the ones already there.
+    /// Adds a record to its partition, after those already waiting.
     pub(super) fn push(&mut self, record: PolledRecord) {
         let partition = self.partitions.entry(record.record.partition()).or_default();
         partition.json_bytes += record.json_bytes;
@@ -75,26 +75,26 @@ impl Batcher {
         }
     }
 
-    /// Whether no record waits.
+    /// Whether no records are waiting.
     pub(super) fn is_empty(&self) -> bool {
         self.partitions.values().all(|partition| partition.records.is_empty())
     }
 
-    /// Whether the partition has enough waiting for two full batches, so that polling more only costs memory.
+    /// Whether enough records of the partition are waiting for two full batches, so that polling more would only cost memory.
     pub(super) fn is_full(&self, partition: i32) -> bool {
         self.partitions.get(&partition).is_some_and(|partition| {
             partition.records.len() >= 2 * self.batching.size || partition.json_bytes >= 2 * MAX_EVENT_BYTES
         })
     }
 
-    /// Whether the partition has less than one full batch waiting.
+    /// Whether less than one full batch of the partition is waiting.
     pub(super) fn has_room(&self, partition: i32) -> bool {
         self.partitions.get(&partition).is_none_or(|partition| {
             partition.records.len() < self.batching.size && partition.json_bytes < MAX_EVENT_BYTES
         })
     }
 
-    /// When [`Self::take`] has something to take.
+    /// When [`Self::take`] will have a batch.
     pub(super) fn due(&self, now: Instant) -> BatchDue {
         let ready = self.ready();
         let Some(oldest) = ready.iter().map(|ready| ready.arrived).min() else { return BatchDue::Never };
@@ -102,7 +102,7 @@ impl Batcher {
         if closes <= now || self.is_closed(&ready) { BatchDue::Now } else { BatchDue::At(closes) }
     }
 
-    /// Takes the next batch, the partition that has waited longest first.
+    /// Takes the next batch; the partition that has waited longest comes first.
     pub(super) fn take(&mut self) -> Option<NextBatch> {
         let mut batch = Vec::new();
         let mut size = EventSize::new(&self.envelope);
@@ -119,7 +119,7 @@ impl Batcher {
                 batch.push(record);
             }
             if batch.is_empty() {
-                // Not even alone within the limit.
+                // Even on its own, it exceeds the limit.
                 return partition.pop().map(|record| NextBatch::Oversize(Box::new(record)));
             }
             if self.batching.single_partition || !partition.records.is_empty() {
@@ -129,8 +129,8 @@ impl Batcher {
         (!batch.is_empty()).then_some(NextBatch::Batch(batch))
     }
 
-    /// Partitions that have records and no batch in flight, by the arrival of their oldest record. Where an event holds
-    /// one partition only, those that fill it come first.
+    /// Partitions with waiting records and no batch in flight, by the arrival of their oldest record. If an event may contain
+    /// only one partition, those that fill it come first.
     fn ready(&self) -> Vec<Ready> {
         let mut ready: Vec<_> = self
             .partitions
@@ -167,7 +167,7 @@ impl Batcher {
     }
 }
 
-/// What waits in a partition without a batch in flight.
+/// What is waiting in a partition without a batch in flight.
 struct Ready {
     number: i32,
     arrived: Instant,

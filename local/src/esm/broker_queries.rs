@@ -1,4 +1,4 @@
-//! Questions to the brokers from outside the consumer group: which partitions a topic has, where a group without offsets
+//! Queries to the brokers from outside the consumer group: which partitions a topic has, where a group without offsets
 //! starts, and how much is left to deliver.
 
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use super::error::MappingError;
 use super::kafka_client::{QuietContext, client_config};
 use super::mapping::{DestinationTarget, Mapping, StartingPosition};
 
-/// How long the brokers may take to answer one question.
+/// How long the brokers may take to answer one query.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to wait for the connection error that explains their silence.
+/// How long to wait for the connection error that explains why they did not answer.
 const REASON_TIMEOUT: Duration = Duration::from_millis(200);
 
 type QueryClient = BaseConsumer<QuietContext>;
@@ -23,7 +23,7 @@ fn query_client(mapping: &Mapping, brokers: &str) -> KafkaResult<QueryClient> {
     client_config(mapping, brokers).create_with_context(QuietContext::default())
 }
 
-/// Finds the topic, and commits a starting position where the group has none and it is not the beginning: a record
+/// Finds the topic, and commits a starting position if the group has none and it is not the beginning: a record
 /// that arrives between this moment and the first commit is then never skipped, not even by a killed emulator.
 pub(super) async fn prepare(mapping: Arc<Mapping>, brokers: String) -> Result<usize, MappingError> {
     let asked = tokio::task::spawn_blocking(move || {
@@ -75,7 +75,7 @@ fn commit_start(client: &QueryClient, mapping: &Mapping, count: usize) -> KafkaR
     let committed = client.committed_offsets(all_partitions(topic, count), ANSWER_TIMEOUT)?;
     let mut wanted = TopicPartitionList::new();
     for element in committed.elements() {
-        // A position that cannot be read is not one that is missing: it must not be overwritten.
+        // A position that cannot be read may exist, so it must not be overwritten.
         element.error()?;
         if matches!(element.offset(), Offset::Offset(_)) {
             continue;
@@ -104,7 +104,7 @@ fn commit_start(client: &QueryClient, mapping: &Mapping, count: usize) -> KafkaR
     client.commit(&start, CommitMode::Sync)
 }
 
-/// Records that the group has not committed, in all `count` partitions of the topic.
+/// The number of records that the group has not committed, in all `count` partitions of the topic.
 pub(super) fn group_lag(mapping: &Mapping, brokers: &str, count: usize) -> KafkaResult<i64> {
     let topic = mapping.topic.as_str();
     let client = query_client(mapping, brokers)?;

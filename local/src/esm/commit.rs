@@ -1,5 +1,5 @@
-//! How far a partition may be committed, also after a partial batch: behind the last record of the unbroken run of
-//! finished records; and the commits that are still to be made.
+//! How far a partition may be committed, even after a partial batch: up to the last record of the unbroken run of
+//! finished records; and the commits that are still to be sent.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 /// Pause before a failed commit is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Names a polled record from its first delivery until its partition is committed behind it.
+/// Identifies a polled record from its first delivery until it is covered by a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DeliveryTicket {
     pub(super) partition: i32,
-    /// The assignment under which the record was polled. A result that arrives after the partition was lost and came
-    /// back names an earlier one, and changes nothing.
+    /// The assignment under which the record was polled. A result that arrives after the partition was lost and
+    /// reassigned has an earlier one, and is ignored.
     pub(super) assignment: u64,
-    /// Counts the records of the assignment.
+    /// The position of the record in the assignment.
     number: usize,
 }
 
 /// The records of one assigned partition that were polled and are not committed yet, in the order they were polled.
 ///
-/// Offsets of a partition may have gaps (compaction, transaction markers), so "contiguous" is meant over the polled
-/// records, never over the numbers.
+/// Offsets of a partition may have gaps (compaction, transaction markers), so "contiguous" refers to the polled
+/// records, never to the offsets.
 #[derive(Debug)]
 pub(super) struct CommitTracker {
     partition: i32,
@@ -40,9 +40,9 @@ struct Pending {
 /// What may be committed now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Commit {
-    /// The offset to commit: that of the last finished record plus one.
+    /// The offset to commit: one more than that of the last finished record.
     pub(super) position: i64,
-    /// How many records it covers that no earlier commit covered.
+    /// How many records it covers in addition to earlier commits.
     pub(super) records: u64,
 }
 
@@ -58,7 +58,7 @@ impl CommitTracker {
         DeliveryTicket { partition: self.partition, assignment: self.assignment, number }
     }
 
-    /// The record needs no further delivery. `false` when it was finished before, or polled under another assignment.
+    /// Marks a record as needing no further delivery. `false` if it was already finished, or polled under another assignment.
     pub(super) fn finish(&mut self, ticket: DeliveryTicket) -> bool {
         if (ticket.partition, ticket.assignment) != (self.partition, self.assignment) {
             return false;
@@ -87,7 +87,7 @@ pub(super) struct CommitQueue {
 }
 
 impl CommitQueue {
-    /// Adds a commit, or moves the one that waits further.
+    /// Adds a commit, or advances the one that is waiting.
     pub(super) fn push(&mut self, partition: i32, commit: Commit) {
         let waiting = self.waiting.entry(partition).or_insert(Commit { records: 0, ..commit });
         waiting.position = commit.position;
@@ -102,7 +102,7 @@ impl CommitQueue {
         }
     }
 
-    /// The positions to send now; nothing while a commit is under way or has just failed.
+    /// The positions to send now; `None` while a commit is in progress or has just failed.
     pub(super) fn next(&mut self, now: Instant) -> Option<BTreeMap<i32, i64>> {
         if self.not_before.is_some_and(|moment| moment > now) {
             return None;
@@ -115,12 +115,12 @@ impl CommitQueue {
         Some(positions(sent))
     }
 
-    /// The commit under way succeeded; returns how many records it covers.
+    /// The commit in progress succeeded; returns how many records it covers.
     pub(super) fn succeeded(&mut self) -> u64 {
         self.sent.take().unwrap_or_default().values().map(|commit| commit.records).sum()
     }
 
-    /// The commit under way failed: its positions are sent again, or those that took their place.
+    /// The commit in progress failed: its positions, or newer ones, are sent again.
     pub(super) fn failed(&mut self, now: Instant) {
         for (partition, failed) in self.sent.take().unwrap_or_default() {
             self.waiting.entry(partition).or_insert(Commit { records: 0, ..failed }).records += failed.records;
@@ -128,7 +128,7 @@ impl CommitQueue {
         self.not_before = Some(now + RETRY_AFTER);
     }
 
-    /// When [`Self::next`] is worth asking again although nothing new has finished.
+    /// When [`Self::next`] should be called again even if nothing new has finished.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.not_before
     }

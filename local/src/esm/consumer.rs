@@ -1,4 +1,4 @@
-//! The consumer of a poller: rebalances and commits as plain values, and Kafka messages as records of an event.
+//! A poller's consumer: rebalances and commits as plain values, and Kafka messages as records of an event.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +23,7 @@ pub(super) type GroupConsumer = StreamConsumer<GroupContext>;
 pub(super) enum GroupEvent {
     Assigned(Vec<i32>),
     Revoked(Vec<i32>),
-    /// The result of the commit under way.
+    /// The result of the commit in progress.
     Committed(KafkaResult<()>),
 }
 
@@ -60,7 +60,7 @@ impl ConsumerContext for GroupContext {
         let event = match rebalance {
             Rebalance::Assign(partitions) => GroupEvent::Assigned(numbers(partitions)),
             Rebalance::Revoke(partitions) => {
-                // librdkafka keeps a pause when a partition is lost and comes back, and one that is resumed while its
+                // librdkafka keeps a partition paused when it is lost and reassigned, and one that is resumed while its
                 // starting offset is looked up may never be read.
                 if let Err(error) = consumer.resume(partitions) {
                     tracing::debug!(%error, "revoked partitions could not be resumed");
@@ -69,7 +69,7 @@ impl ConsumerContext for GroupContext {
             }
             Rebalance::Error(error) => return tracing::warn!(%error, "the consumer group could not rebalance"),
         };
-        // The poller is gone while the consumer closes.
+        // The poller has already ended while the consumer closes.
         let _ = self.events.send(event);
     }
 }
@@ -86,7 +86,7 @@ pub(super) fn group_consumer(
     config.create_with_context(GroupContext { events })
 }
 
-/// Positions as librdkafka takes them for a commit.
+/// Positions in the form that librdkafka expects for a commit.
 pub(super) fn offsets(topic: &str, positions: &BTreeMap<i32, i64>) -> KafkaResult<TopicPartitionList> {
     let mut list = TopicPartitionList::with_capacity(positions.len());
     for (partition, position) in positions {
@@ -95,7 +95,7 @@ pub(super) fn offsets(topic: &str, positions: &BTreeMap<i32, i64>) -> KafkaResul
     Ok(list)
 }
 
-/// The message as AWS's event holds it.
+/// The message as a record of AWS's event.
 pub(super) fn record(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Record {
     let record = Record::new(Arc::clone(topic), message.partition(), message.offset())
         .with_key(message.key().map(<[u8]>::to_vec))
@@ -122,7 +122,7 @@ fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
             Err(_) => tracing::warn!(
                 partition = message.partition(),
                 offset = message.offset(),
-                "a header whose name is not UTF-8 was left out of the event"
+                "a header was omitted from the event because its name is not UTF-8"
             ),
         }
     }

@@ -1,5 +1,5 @@
-//! The configuration as it is written: AWS's own member names (`CreateEventSourceMapping`), so that a file, the answer
-//! of `aws lambda get-event-source-mapping` and this tool speak of the same mapping.
+//! The configuration as it is written: AWS's own member names (`CreateEventSourceMapping`), so that a file, the output
+//! of `aws lambda get-event-source-mapping` and this tool describe the same mapping.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The members of `CreateEventSourceMapping` that concern Kafka, the read-only ones that AWS returns beside them, and
-/// one block of our own, `Local`. AWS documents its members; [`super::mapping`] says what each does here. An unknown
-/// member is an error: it would be a setting that silently does nothing.
+/// The members of `CreateEventSourceMapping` that concern Kafka, the read-only ones that AWS returns with them, and
+/// one additional block, `Local`. AWS documents its members; [`super::mapping`] says what each does here. An unknown
+/// member is an error: otherwise it would be a setting that silently does nothing.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
 pub struct MappingDocument {
@@ -30,7 +30,7 @@ pub struct MappingDocument {
     pub filter_criteria: Option<FilterCriteria>,
     pub provisioned_poller_config: Option<ProvisionedPollerConfig>,
     pub enabled: Option<bool>,
-    /// Settings that change nothing on a laptop, and members that AWS only returns.
+    /// Settings that have no effect on a laptop, and members that AWS only returns.
     pub metrics_config: Option<Value>,
     pub logging_config: Option<Value>,
     #[serde(rename = "KMSKeyArn")]
@@ -45,7 +45,7 @@ pub struct MappingDocument {
     pub state: Option<Value>,
     pub state_transition_reason: Option<Value>,
     pub filter_criteria_error: Option<Value>,
-    /// Members of other event sources: read only to be rejected by name.
+    /// Members for other event sources, which are read only to be rejected by name.
     pub parallelization_factor: Option<Value>,
     pub tumbling_window_in_seconds: Option<Value>,
     pub scaling_config: Option<Value>,
@@ -54,7 +54,7 @@ pub struct MappingDocument {
     pub self_managed_kafka_event_source_config: Option<Value>,
     #[serde(rename = "DocumentDBEventSourceConfig")]
     pub document_db_event_source_config: Option<Value>,
-    /// What only this tool knows.
+    /// Settings of this tool only.
     pub local: LocalBlock,
 }
 
@@ -97,35 +97,35 @@ pub struct ProvisionedPollerConfig {
     pub poller_group_name: Option<String>,
 }
 
-/// The block `Local`: what a mapping needs on a laptop only.
+/// The block `Local`: what a mapping needs only on a laptop.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LocalBlock {
     /// Where to invoke; `{FunctionName}` stands for the function's name.
     pub invoke_url: Option<String>,
-    /// `host:port,...` of the brokers.
+    /// The addresses of the brokers, as `host:port,...`.
     pub bootstrap_servers: Option<String>,
     /// librdkafka properties for clusters that need more than an address.
     pub kafka_options: BTreeMap<String, String>,
     /// How long an invocation may take, in seconds; at most 840.
     pub function_timeout_seconds: Option<f64>,
-    /// How long the endpoint may take, missing or compiling, to give its first answer, in seconds.
+    /// How long the endpoint may take to give its first response, in seconds; until then it may be missing or compiling.
     pub startup_grace_seconds: Option<f64>,
-    /// First pause before a retry, in seconds; it doubles with each further one.
+    /// Pause before the first retry, in seconds; it doubles with each further one.
     pub retry_backoff_seconds: Option<f64>,
     /// Longest pause before a retry, in seconds.
     pub max_retry_backoff_seconds: Option<f64>,
     /// `items` (as AWS documents for Kafka) or `checkpoint`.
     pub partial_batch_semantics: Option<String>,
-    /// Never put records of two partitions into one event.
+    /// Never put records of different partitions into one event.
     pub single_partition_batches: Option<bool>,
-    /// Folder for what would go to SQS, SNS or S3.
+    /// Folder for what AWS would send to SQS, SNS or S3.
     pub destination_folder: Option<PathBuf>,
 }
 
-/// The text is not a mapping.
+/// The text is not a valid mapping document.
 #[derive(Debug, thiserror::Error)]
-#[error("{origin}: {source}; the members are those of AWS's CreateEventSourceMapping, plus `Local`")]
+#[error("{origin}: {source}; use the members of AWS's CreateEventSourceMapping, plus `Local`")]
 pub struct DocumentError {
     origin: String,
     source: serde_json::Error,
@@ -135,7 +135,7 @@ impl MappingDocument {
     /// Reads a JSON document; `origin` names it in an error.
     ///
     /// # Errors
-    /// [`DocumentError`] names the line and column that are wrong.
+    /// [`DocumentError`] gives the line and column of the problem.
     pub fn from_json(text: &str, origin: &str) -> Result<Self, DocumentError> {
         serde_json::from_str(text).map_err(|source| DocumentError { origin: origin.to_owned(), source })
     }

@@ -9,25 +9,25 @@ use super::invoke::InvokerError;
 #[derive(Debug, thiserror::Error)]
 pub enum MappingError {
     /// No brokers were named.
-    #[error("no brokers: give --bootstrap-servers HOST:PORT,... or Local.bootstrapServers")]
+    #[error("no brokers are configured: set --bootstrap-servers HOST:PORT,... or Local.bootstrapServers")]
     NoBrokers,
     /// The brokers have no such topic.
     #[error("topic `{topic}` does not exist on {brokers}: create it, or correct Topics (or the destination)")]
     NoTopic {
         /// The missing topic.
         topic: String,
-        /// The brokers that were asked, `host:port,...`.
+        /// The addresses of the brokers, as `host:port,...`.
         brokers: String,
     },
     /// No broker answered in time.
     #[error("the brokers {brokers} do not answer: {cause}; check --bootstrap-servers and Local.kafkaOptions")]
     Brokers {
-        /// The brokers that were asked, `host:port,...`.
+        /// The addresses of the brokers, as `host:port,...`.
         brokers: String,
         /// The last connection error, if there was one.
         cause: String,
     },
-    /// librdkafka rejects its settings.
+    /// librdkafka rejects the settings.
     #[error("the Kafka client cannot be created: {0}; check Local.kafkaOptions")]
     Client(String),
     /// The consumer group cannot be used.

@@ -1,4 +1,4 @@
-//! Invokes the function over any Invoke endpoint, and reads each endpoint's own way of reporting what happened.
+//! Invokes the function through any Invoke endpoint, and understands each endpoint's way of reporting what happened.
 //!
 //! The client is asynchronous (reqwest), so that a timeout or a stop drops the request and closes its connection; a
 //! blocking client would keep a thread until the endpoint answers.
@@ -11,13 +11,13 @@ use serde::Deserialize;
 
 use super::mapping::LocalSettings;
 
-/// Largest answer of a synchronous invocation in bytes (AWS Lambda quotas: 6 MB).
+/// Largest response of a synchronous invocation in bytes (AWS Lambda quotas: 6 MB).
 const MAX_ANSWER_BYTES: usize = 6_291_556;
 /// Longest part of a function's own error text that is reported.
 const EXCERPT_CHARACTERS: usize = 300;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an invocation showed.
+/// The observed result of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Observation {
     /// The function returned this.
@@ -26,7 +26,7 @@ pub(super) enum Observation {
     FunctionError(String),
     /// The function did not answer in time.
     Timeout(String),
-    /// The endpoint has no free instance. This is no error of the function: only the record age ends the retries.
+    /// The endpoint has no free instance. This is not a function error: only the record age ends the retries.
     Throttled,
     /// The function was not reached. This does not count as an attempt.
     Unreachable(String),
@@ -70,16 +70,16 @@ impl Invoker {
         })
     }
 
-    /// Whether the endpoint was called, has never answered, and has had its full time to start.
+    /// Whether the endpoint was called, has never answered, and has used up its time to start.
     pub(super) fn never_came_up(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
             && !self.answered.load(Ordering::Relaxed)
             && self.started.elapsed() >= self.startup_grace
     }
 
-    /// Invokes once, within a time limit: an endpoint whose function died may keep the request open for ever.
+    /// Invokes once, within a time limit: an endpoint whose function died may keep the request open forever.
     pub(super) async fn invoke(&self, event: Vec<u8>) -> Observation {
-        // The first answer of `cargo lambda watch` may have to wait for a build.
+        // The first response of `cargo lambda watch` may have to wait for a build.
         let limit =
             if self.answered.load(Ordering::Relaxed) { self.timeout } else { self.timeout.max(self.startup_grace) };
         let observation = match tokio::time::timeout(limit, self.post(event)).await {
@@ -107,7 +107,7 @@ impl Invoker {
             body.extend_from_slice(&chunk);
             if body.len() > MAX_ANSWER_BYTES {
                 return Ok(Observation::FunctionError(format!(
-                    "Function.ResponseSizeTooLarge: the answer is larger than {MAX_ANSWER_BYTES} bytes"
+                    "Function.ResponseSizeTooLarge: the response is larger than {MAX_ANSWER_BYTES} bytes"
                 )));
             }
         }
@@ -130,7 +130,7 @@ struct ErrorBody {
 /// |---|---|---|---|
 /// | AWS, LocalStack | 200 and the header | 200 and the header | 200 and the header |
 /// | `cargo lambda watch` | 500 | 200 with an error body | 408 |
-/// | AWS runtime interface emulator | 200 with an error body | 502 | 200 with a text |
+/// | AWS runtime interface emulator | 200 with an error body | 502 | 200 with plain text |
 fn classify(status: u16, marked: bool, body: Vec<u8>) -> Observation {
     let error = described_error(&body);
     match status {
@@ -146,17 +146,17 @@ fn classify(status: u16, marked: bool, body: Vec<u8>) -> Observation {
         429 => Observation::Throttled,
         500 | 502 => match error {
             Some(error) => failure(error),
-            None => Observation::Unreachable(format!("the endpoint answered {status} without a function's error")),
+            None => Observation::Unreachable(format!("the endpoint answered {status} without a function error")),
         },
         404 => Observation::Unreachable(
-            "the endpoint answered 404: it has no function of this name (yet); check FunctionName and Local.invokeUrl"
+            "the endpoint answered 404: it has no function with this name (yet); check FunctionName and Local.invokeUrl"
                 .to_owned(),
         ),
         _ => Observation::Unreachable(format!("the endpoint answered {status}; check Local.invokeUrl")),
     }
 }
 
-/// The error that a body describes: it has `errorType` and `errorMessage`, and no batch response beside them.
+/// The error that a body describes: it has `errorType` and `errorMessage`, but no batch response with them.
 fn described_error(body: &[u8]) -> Option<String> {
     let parsed: ErrorBody = serde_json::from_slice(body).ok()?;
     match (parsed.error_type, parsed.error_message, parsed.batch_item_failures) {
@@ -173,7 +173,7 @@ fn excerpt(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().take(EXCERPT_CHARACTERS).collect()
 }
 
-/// The innermost cause says what happened; the outer ones only repeat the address.
+/// The innermost cause tells what happened; the outer ones only repeat the address.
 fn describe(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {

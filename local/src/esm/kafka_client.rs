@@ -1,4 +1,4 @@
-//! librdkafka settings that all clients of a mapping share, and the context of clients that only ask or produce.
+//! librdkafka settings shared by all clients of a mapping, and the context of clients that only query or produce.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -17,7 +17,7 @@ pub(super) fn client_config(mapping: &Mapping, bootstrap_servers: &str) -> Clien
     config
         .set("bootstrap.servers", bootstrap_servers)
         .set("group.id", &mapping.consumer_group)
-        // Offsets are committed by the poller alone, never past an unfinished record.
+        // Only the poller commits offsets, never past an unfinished record.
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set(
@@ -30,7 +30,7 @@ pub(super) fn client_config(mapping: &Mapping, bootstrap_servers: &str) -> Clien
         )
         // The end of a partition is how `drain` knows that it has seen everything.
         .set("enable.partition.eof", "true")
-        // A laptop waits for a record, not for a full fetch.
+        // On a laptop, one record should be delivered at once instead of waiting for a full fetch.
         .set("fetch.wait.max.ms", "100")
         .set("fetch.error.backoff.ms", "200")
         .set("fetch.queue.backoff.ms", "50")
@@ -52,8 +52,8 @@ pub(super) fn client_config(mapping: &Mapping, bootstrap_servers: &str) -> Clien
     config
 }
 
-/// The context of clients whose errors already reach a caller: nothing is logged as a warning, and the last connection
-/// error is kept as the reason for a silence.
+/// The context of clients whose errors already reach a caller: they log no warnings, and the last connection
+/// error is kept as the reason why no broker answers.
 #[derive(Default)]
 pub(super) struct QuietContext {
     last_connection_error: Mutex<Option<String>>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use msk_shared::names::TopicName;
 
-/// librdkafka properties that the emulator sets itself; `Local.kafkaOptions` may not.
+/// librdkafka properties that the emulator sets itself, so `Local.kafkaOptions` must not.
 pub(super) const RESERVED_KAFKA_OPTIONS: &[&str] = &[
     "bootstrap.servers",
     "group.id",
@@ -21,21 +21,21 @@ pub(super) const RESERVED_KAFKA_OPTIONS: &[&str] = &[
 pub struct Mapping {
     /// The function to invoke.
     pub function: String,
-    /// The topic whose records the function gets.
+    /// The topic whose records are sent to the function.
     pub topic: TopicName,
-    /// Kafka consumer group whose offsets record the progress.
+    /// The Kafka consumer group whose committed offsets record the progress.
     pub consumer_group: String,
     /// `eventSourceArn` of the events.
     pub event_source_arn: String,
-    /// Where to start when the group has no offset for a partition.
+    /// Where to start if the group has no committed offset for a partition.
     pub starting_position: StartingPosition,
     /// When a batch is closed.
     pub batching: Batching,
     /// What happens when an invocation fails.
     pub failures: FailurePolicy,
-    /// Where given-up records go; `None` drops them.
+    /// Where records go when they are given up; `None` drops them.
     pub destination: Option<DestinationTarget>,
-    /// Members of the consumer group; never more than partitions.
+    /// The number of members of the consumer group; never more than the topic has partitions.
     pub pollers: usize,
     /// How brokers and function are reached on this machine.
     pub local: LocalSettings,
@@ -48,7 +48,7 @@ pub struct Mapping {
 pub enum StartingPosition {
     /// At the oldest record.
     TrimHorizon,
-    /// Behind the newest record.
+    /// After the newest record.
     Latest,
     /// At the first record with this time or a later one, in milliseconds since 1970.
     AtTimestamp(i64),
@@ -57,24 +57,24 @@ pub enum StartingPosition {
 /// When a batch is closed: at whichever limit is reached first. The third limit is the size of the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batching {
-    /// Most records of a batch.
+    /// The maximum number of records in a batch.
     pub size: usize,
     /// Longest wait after the first record of a batch.
     pub window: Duration,
-    /// Whether an event holds records of one partition only.
+    /// Whether an event contains records of only one partition.
     pub single_partition: bool,
 }
 
 /// What happens when an invocation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailurePolicy {
-    /// Retries after the first invocation; `None` retries without end.
+    /// Retries after the first invocation; `None` means no limit.
     pub max_retries: Option<u32>,
     /// Records older than this are given up.
     pub max_record_age: Option<Duration>,
-    /// Whether a failed batch is halved.
+    /// Whether a failed batch is split in two.
     pub bisect: bool,
-    /// What is delivered again when the function's answer names failed records; `None` ignores the answer.
+    /// What is redelivered if the function's response names failed records; `None` ignores the response.
     pub report_batch_item_failures: Option<PartialBatch>,
     /// First pause before a retry.
     pub backoff: Duration,
@@ -82,7 +82,7 @@ pub struct FailurePolicy {
     pub max_backoff: Duration,
 }
 
-/// What is delivered again when an answer names failed records.
+/// What is redelivered if a response names failed records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartialBatch {
     /// Only the named records, as AWS documents for Kafka.
@@ -91,16 +91,16 @@ pub enum PartialBatch {
     Checkpoint,
 }
 
-/// Where given-up records go.
+/// Where records go when they are given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DestinationTarget {
     /// `kafka://<topic>`: a topic of the same cluster.
     Kafka(TopicName),
     /// An ARN of SQS, SNS or S3: each message becomes a JSON file.
     Files {
-        /// Created when it does not exist.
+        /// The folder for the files, created if it does not exist.
         folder: PathBuf,
-        /// Whether the document holds the event, as it does for S3.
+        /// Whether the document contains the event, as it does for S3.
         with_payload: bool,
     },
 }
@@ -108,7 +108,7 @@ pub enum DestinationTarget {
 /// How brokers and function are reached on this machine.
 #[derive(Debug, Clone)]
 pub struct LocalSettings {
-    /// `host:port,...`; checked to be present when the mapping is run.
+    /// The addresses of the brokers, as `host:port,...`; running the mapping requires them.
     pub bootstrap_servers: Option<String>,
     /// librdkafka properties beyond the emulator's own.
     pub kafka_options: BTreeMap<String, String>,

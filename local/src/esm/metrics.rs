@@ -14,9 +14,9 @@ pub struct Counts {
     pub invoked_event_count: u64,
     /// Records of failed invocations, or named in `batchItemFailures`.
     pub failed_invoke_event_count: u64,
-    /// Records given up and delivered nowhere.
+    /// Records that were given up and not delivered anywhere.
     pub dropped_event_count: u64,
-    /// Records given up and delivered to the on-failure destination.
+    /// Records that were given up and delivered to the on-failure destination.
     pub on_failure_destination_delivered_event_count: u64,
     /// Failed deliveries to the on-failure destination.
     pub on_failure_destination_delivery_error_count: u64,

@@ -1,4 +1,4 @@
-//! The event that a function is sent: what all events of a mapping share, the records, and the exact length of the JSON.
+//! The event sent to a function: what all events of a mapping share, the records, and the exact length of the JSON.
 
 use std::time::Instant;
 
@@ -12,18 +12,18 @@ pub const MAX_EVENT_BYTES: usize = 6_291_456;
 /// How null keys and values are written; AWS does not document it, and its toolkits accept this.
 pub(super) const TOMBSTONES: TombstoneStyle = TombstoneStyle::Omit;
 
-/// A record that was read and is not finished.
+/// A record that was polled and is not finished.
 #[derive(Debug, Clone)]
 pub(super) struct PolledRecord {
     pub(super) record: Record,
     pub(super) ticket: DeliveryTicket,
-    /// What the record adds to the event's JSON.
+    /// How many bytes the record adds to the event's JSON.
     pub(super) json_bytes: usize,
     pub(super) arrived: Instant,
 }
 
 impl PolledRecord {
-    /// Measures the record.
+    /// A polled record, with the length of its JSON measured.
     pub(super) fn new(record: Record, ticket: DeliveryTicket, arrived: Instant) -> Self {
         let mut json = Vec::new();
         record.write_json(&mut json, TOMBSTONES);

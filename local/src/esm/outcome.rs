@@ -1,6 +1,6 @@
-//! What follows from an invocation: a pure function of the batch, its answer and the policy.
+//! What to do after an invocation: a pure function of the batch, the response and the policy.
 //!
-//! Where AWS's documentation is silent: a split uses up no retry (as AWS says of Kinesis), an answer that names failed
+//! Where AWS's documentation is silent: a split does not use up a retry (as AWS says for Kinesis), a response that names failed
 //! records does; throttling and an unreachable endpoint do not.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,14 +10,14 @@ use msk_shared::event::{Mistake, MskEvent, Verdict, judge};
 use super::invoke::Observation;
 use super::mapping::{FailurePolicy, PartialBatch};
 
-/// Why records are delivered again, or given up.
+/// Why records are redelivered or given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
     FunctionError(String),
     Timeout(String),
-    /// The answer names these records.
+    /// The response reports these records as failed.
     Reported,
-    /// The answer breaks the rules of `ReportBatchItemFailures`.
+    /// The response breaks the rules of `ReportBatchItemFailures`.
     MalformedAnswer(Mistake),
     Throttled,
     Unreachable(String),
@@ -36,35 +36,35 @@ impl Failure {
         }
     }
 
-    /// What else is known.
+    /// Further details, if any.
     pub(super) fn detail(&self) -> Option<String> {
         match self {
             Self::FunctionError(text) | Self::Timeout(text) | Self::Unreachable(text) => Some(text.clone()),
-            Self::MalformedAnswer(mistake) => Some(format!("the whole batch is delivered again: {mistake}")),
+            Self::MalformedAnswer(mistake) => Some(format!("the whole batch will be redelivered: {mistake}")),
             Self::Reported | Self::Throttled => None,
         }
     }
 }
 
-/// What to do with a batch after an invocation. Positions are those in the batch, ascending.
+/// What to do with a batch after an invocation. Positions refer to the batch and are ascending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NextStep {
     /// Every record is finished.
     Done,
-    /// The records at these positions are delivered again after a pause; the others are finished.
+    /// The records at these positions are redelivered after a pause; the others are finished.
     Retry {
         positions: Vec<usize>,
         failure: Failure,
         /// Whether one of the allowed retries is used up.
         uses_retry: bool,
     },
-    /// The batch is halved: the records before position `at` are delivered first, then the others. No retry is used up.
+    /// The batch is split: the records before position `at` are delivered first, then the others. This does not use up a retry.
     Split { at: usize, failure: Failure },
-    /// No retry is left: the records at these positions are given up, the others are finished.
+    /// No retries are left: the records at these positions are given up, the others are finished.
     GiveUp { positions: Vec<usize>, failure: Failure },
 }
 
-/// Decides what follows. `event` is the batch as it was sent, its records in the batch's order; `retries_used` counts
+/// Decides what to do next. `event` is the batch as it was sent, with its records in the order of the batch; `retries_used` counts
 /// the retries before this invocation.
 pub(super) fn decide(
     event: &MskEvent,
@@ -93,9 +93,9 @@ pub(super) fn decide(
     retry(positions, failure, true)
 }
 
-/// The records that an answer reports as failed; `None` when every record is done.
+/// The records that a response reports as failed; `None` if every record is done.
 fn failed_positions(event: &MskEvent, body: &[u8], partial: Option<PartialBatch>) -> Option<(Vec<usize>, Failure)> {
-    // Without `ReportBatchItemFailures`, AWS does not look at the answer at all.
+    // Without `ReportBatchItemFailures`, AWS ignores the response entirely.
     let semantics = partial?;
     match judge(event, body) {
         Verdict::AllDone => None,

@@ -21,17 +21,17 @@ use super::msk_event::{MAX_EVENT_BYTES, PolledRecord};
 
 /// Concurrent invocations of one poller on AWS.
 const MAX_IN_FLIGHT: usize = 5;
-/// How long a stopping poller waits for its invocations; those that take longer are delivered again by the next run.
+/// How long a stopping poller waits for its invocations; records of those that take longer are redelivered by the next run.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-/// How long the last commit and leaving the group may take together.
+/// How long the last commit and leaving the group may take in total.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A poller as the running mapping sees it.
+/// The state of a poller, for the running mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct PollerState {
-    /// It is a member of the group and has been assigned its partitions.
+    /// Whether it is a member of the group and has been assigned its partitions.
     pub(super) joined: bool,
-    /// It has read its partitions to their end, and everything is delivered and committed.
+    /// Whether it has read its partitions to their end, and everything is delivered and committed.
     pub(super) idle: bool,
     pub(super) partitions: usize,
 }
@@ -41,7 +41,7 @@ struct Partition {
     tracker: CommitTracker,
     /// Records of the batch in flight that are not finished.
     in_flight: usize,
-    /// Every record so far has been polled.
+    /// Whether every record so far has been polled.
     at_end: bool,
     paused: bool,
 }
@@ -60,13 +60,13 @@ pub(super) struct Poller {
     assignments: u64,
     joined: bool,
     commits: CommitQueue,
-    /// Results of commits come back among the group's events.
+    /// Results of commits arrive as group events.
     own_events: mpsc::UnboundedSender<GroupEvent>,
     state: watch::Sender<PollerState>,
 }
 
 impl Poller {
-    /// A poller that delivers with what `delivery` makes of its progress channel, and a view of its state.
+    /// A poller, and a receiver of its state. `delivery` makes its delivery from the progress channel.
     pub(super) fn new(
         config: &ClientConfig,
         delivery: impl FnOnce(mpsc::UnboundedSender<Finished>) -> BatchDelivery,
@@ -95,8 +95,8 @@ impl Poller {
         Ok((poller, observed))
     }
 
-    /// Polls until stopped, then lets invocations in flight end and commits what they finished. An error is one after
-    /// which the client cannot go on.
+    /// Polls until stopped, then lets invocations in flight end and commits what they finished. It returns an error only if
+    /// the client cannot continue.
     pub(super) async fn run(mut self) -> KafkaResult<()> {
         let mut stop = self.delivery.stop.clone();
         let topic = Arc::clone(&self.topic);
@@ -140,7 +140,7 @@ impl Poller {
     }
 
     fn on_polled(&mut self, message: KafkaResult<BorrowedMessage<'_>>) -> KafkaResult<()> {
-        // Callbacks ran before the record was handed out: they come first.
+        // The callbacks ran before the record was returned, so their events come first.
         self.on_group_events();
         let message = match message {
             Ok(message) => message,
@@ -165,9 +165,9 @@ impl Poller {
         if consumer::is_fatal(&error) {
             return Err(error);
         }
-        // The client keeps trying by itself.
+        // The client retries by itself.
         self.delivery.metrics.update(|counts| counts.polling_error_count += 1);
-        tracing::warn!(%error, topic = %self.topic, "polling failed; it is tried again");
+        tracing::warn!(%error, topic = %self.topic, "polling failed; it will be retried");
         Ok(())
     }
 
@@ -197,7 +197,7 @@ impl Poller {
         tracing::info!(topic = %self.topic, ?partitions, "partitions assigned");
     }
 
-    /// Batches in flight are abandoned and not committed, so the next owner gets their records again: at least once.
+    /// Batches in flight are abandoned and not committed, so the next owner receives their records again: delivery is at least once.
     fn on_revoked(&mut self, partitions: &[i32]) {
         for number in partitions {
             self.delivery.ownership.lost(*number);
@@ -214,7 +214,7 @@ impl Poller {
         if let Err(error) = ended
             && error.is_panic()
         {
-            // Its records would block their partitions for ever: the poller panics as well, which ends the mapping.
+            // Its records would block their partitions forever: the poller panics too, which ends the mapping.
             std::panic::resume_unwind(error.into_panic());
         }
     }
@@ -241,7 +241,7 @@ impl Poller {
         }
     }
 
-    /// Starts every batch that is due; returns when the next one will be.
+    /// Starts every batch that is due; returns the time when the next one will be.
     fn dispatch(&mut self) -> Option<Instant> {
         while self.deliveries.len() < MAX_IN_FLIGHT {
             match self.batcher.due(Instant::now()) {
@@ -301,12 +301,12 @@ impl Poller {
             Err(error) => {
                 self.commits.failed(Instant::now());
                 self.delivery.metrics.update(|counts| counts.commit_error_count += 1);
-                tracing::warn!(%error, topic = %self.topic, "a commit failed; it is tried again");
+                tracing::warn!(%error, topic = %self.topic, "a commit failed; it will be retried");
             }
         }
     }
 
-    /// Pauses partitions that have two batches waiting, and resumes them when less than one is left.
+    /// Pauses partitions with two full batches waiting, and resumes them when less than one is left.
     fn pause_or_resume(&mut self) {
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         for (number, partition) in &mut self.partitions {
@@ -320,7 +320,7 @@ impl Poller {
         }
         for (list, result) in [(&pause, self.consumer.pause(&pause)), (&resume, self.consumer.resume(&resume))] {
             if let (false, Err(error)) = (list.count() == 0, result) {
-                tracing::warn!(%error, topic = %self.topic, "reading could not be paused or resumed");
+                tracing::warn!(%error, topic = %self.topic, "partitions could not be paused or resumed");
             }
         }
     }
@@ -354,14 +354,14 @@ impl Poller {
                     Ok(()) => metrics.update(|counts| counts.committed_event_count += records),
                     Err(error) => {
                         metrics.update(|counts| counts.commit_error_count += 1);
-                        tracing::warn!(%error, %topic, "the last commit failed; its records will be delivered again");
+                        tracing::warn!(%error, %topic, "the last commit failed; its records will be redelivered");
                     }
                 }
             }
             drop(consumer);
         });
         if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
-            tracing::warn!("the brokers did not answer while the consumer group was left");
+            tracing::warn!("the brokers did not answer while the poller was leaving the consumer group");
         }
     }
 }

@@ -21,15 +21,15 @@ use super::msk_event::Envelope;
 use super::poller::{Poller, PollerState};
 use crate::output::Reporter;
 
-/// Joining takes three seconds with the classic protocol, and six more after another member was killed.
+/// Joining takes three seconds with the classic protocol, and six more if another member was killed.
 const LONG_JOIN: Duration = Duration::from_secs(15);
 /// How often `drain` checks whether it is done.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// When `drain` ends, besides at lag 0.
+/// When `drain` ends before the lag is 0.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DrainLimits {
-    /// After this many records were committed.
+    /// Once this many records are committed.
     pub records: Option<u64>,
     /// After this long.
     pub deadline: Option<Duration>,
@@ -42,9 +42,9 @@ pub enum End {
     Stopped,
     /// Every record of the topic is delivered and committed.
     Drained,
-    /// As many records as asked for are committed.
+    /// As many records as requested are committed.
     RecordsReached,
-    /// The time ran out first.
+    /// The deadline passed first.
     Deadline,
     /// The Invoke endpoint never answered.
     Unreachable,
@@ -79,7 +79,7 @@ impl RunningMapping {
     /// Checks brokers and topic, commits the starting position, and starts the pollers.
     ///
     /// # Errors
-    /// [`MappingError`] when brokers, topic or consumer group cannot be used.
+    /// [`MappingError`] if the brokers, the topic or the consumer group cannot be used.
     pub async fn start(mapping: Mapping, metrics: Arc<Metrics>, reporter: Arc<Reporter>) -> Result<Self, MappingError> {
         let brokers = mapping.local.bootstrap_servers.clone().ok_or(MappingError::NoBrokers)?;
         let mapping = Arc::new(mapping);
@@ -134,10 +134,10 @@ impl RunningMapping {
         MappingError::Group { group: self.mapping.consumer_group.clone(), source }
     }
 
-    /// Waits until every poller is a member of the consumer group: from then on a new record is seen at once.
+    /// Waits until every poller is a member of the consumer group: from then on, new records are polled at once.
     ///
     /// # Errors
-    /// [`MappingError`] when a poller ends first.
+    /// [`MappingError`] if a poller ends first.
     pub async fn joined(&mut self) -> Result<(), MappingError> {
         let mut warn_at = Some(Instant::now() + LONG_JOIN);
         while !self.states.iter().all(|state| state.borrow().joined) {
@@ -156,7 +156,7 @@ impl RunningMapping {
     /// Waits until `stop` completes.
     ///
     /// # Errors
-    /// [`MappingError`] when a poller ends first.
+    /// [`MappingError`] if a poller ends first.
     pub async fn until(&mut self, stop: impl Future<Output = ()>) -> Result<End, MappingError> {
         tokio::pin!(stop);
         tokio::select! {
@@ -168,7 +168,7 @@ impl RunningMapping {
     /// Waits until everything is delivered and committed, or a limit is reached, or `stop` completes.
     ///
     /// # Errors
-    /// [`MappingError`] when a poller ends first.
+    /// [`MappingError`] if a poller ends first.
     pub async fn drain(&mut self, limits: DrainLimits, stop: impl Future<Output = ()>) -> Result<End, MappingError> {
         let deadline = limits.deadline.map(|deadline| Instant::now() + deadline);
         let over = async {
@@ -215,14 +215,14 @@ impl RunningMapping {
         if states.iter().map(|state| state.partitions).sum::<usize>() == self.partition_count {
             return Ok(true);
         }
-        // Other members of the group have the other partitions: the committed offsets tell how far they are.
+        // Other members of the group have the other partitions: the committed offsets show their progress.
         let (mapping, brokers, count) =
             (Arc::clone(&self.mapping), self.bootstrap_servers.clone(), self.partition_count);
         let lag = tokio::task::spawn_blocking(move || broker_queries::group_lag(&mapping, &brokers, count)).await;
         match lag {
             Ok(Ok(lag)) => Ok(lag == 0),
             Ok(Err(source)) => {
-                tracing::warn!(error = %source, "the group's lag could not be read; it is tried again");
+                tracing::warn!(error = %source, "the consumer group's lag could not be read; it will be retried");
                 Ok(false)
             }
             Err(_) => Err(MappingError::Poller),

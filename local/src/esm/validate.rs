@@ -1,6 +1,6 @@
-//! AWS's ranges and mode rules, one method for each member; every problem is kept, so that all are reported together.
+//! AWS's ranges and mode rules, one method for each member; all problems are collected and reported together.
 //!
-//! Ranges: <https://docs.aws.amazon.com/lambda/latest/dg/services-msk-parameters.html>; what needs provisioned mode:
+//! Ranges: <https://docs.aws.amazon.com/lambda/latest/dg/services-msk-parameters.html>; what requires provisioned mode:
 //! <https://docs.aws.amazon.com/lambda/latest/dg/kafka-retry-configurations.html>.
 
 use std::fmt::Display;
@@ -22,11 +22,11 @@ const DEFAULT_INVOKE_URL: &str = "http://127.0.0.1:9000/2015-03-31/functions/{Fu
 const DEFAULT_WINDOW: Duration = Duration::from_millis(500);
 /// With a destination, AWS caps endless retries at ten.
 const RETRIES_WITH_DESTINATION: u32 = 10;
-/// AWS wants the function's timeout to be at most 14 minutes for Kafka.
+/// For Kafka, AWS limits the function's timeout to 14 minutes.
 const MAX_FUNCTION_TIMEOUT_SECONDS: f64 = 840.0;
 const ONE_DAY_SECONDS: f64 = 86_400.0;
 
-/// Everything that is wrong with a mapping.
+/// All problems of a mapping.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct InvalidMapping(Vec<String>);
@@ -87,7 +87,7 @@ impl Validator<'_> {
         self.errors.push(text.into());
     }
 
-    /// What AWS rejects: an error, or with [`Strictness::Lenient`] a warning.
+    /// Notes what AWS rejects: an error, or with [`Strictness::Lenient`] a warning.
     fn aws_rejects(&mut self, text: String) {
         match self.strictness {
             Strictness::Strict => self.errors.push(format!("{text} (--lenient makes this a warning)")),
@@ -120,7 +120,7 @@ impl Validator<'_> {
         default
     }
 
-    /// Members of other event sources, and those that are not emulated.
+    /// Members for other event sources, and those that are not emulated.
     fn foreign_members(&mut self) {
         let document = self.document;
         let foreign = [
@@ -165,7 +165,7 @@ impl Validator<'_> {
         }
     }
 
-    /// AWS takes these only with `ProvisionedPollerConfig`.
+    /// AWS accepts these only with `ProvisionedPollerConfig`.
     fn provisioned_only(&mut self) {
         let document = self.document;
         if document.provisioned_poller_config.is_some() {
@@ -199,7 +199,7 @@ impl Validator<'_> {
         };
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
-            self.error("FunctionName: give the function's name (1 to 64 letters, digits, `-`, `_`) or its ARN");
+            self.error("FunctionName: must be the function's name (1 to 64 letters, digits, `-`, `_`) or its ARN");
         }
         name.to_owned()
     }
@@ -208,7 +208,7 @@ impl Validator<'_> {
         match self.document.topics.as_deref() {
             Some([name]) => TopicName::parse(name).map_err(|problem| self.error(format!("Topics: {problem}"))).ok(),
             _ => {
-                self.error("Topics: exactly one topic is required; make one mapping per topic");
+                self.error("Topics: exactly one topic is required; create one mapping per topic");
                 None
             }
         }
@@ -225,7 +225,7 @@ impl Validator<'_> {
                 StartingPosition::AtTimestamp((seconds * 1000.0) as i64)
             }
             (Some("AT_TIMESTAMP"), _) => {
-                self.error("StartingPositionTimestamp: AT_TIMESTAMP needs it, in seconds since 1970");
+                self.error("StartingPositionTimestamp: required with AT_TIMESTAMP, in seconds since 1970");
                 StartingPosition::TrimHorizon
             }
             (_, Some(_)) => {
@@ -287,8 +287,8 @@ impl Validator<'_> {
             let topic = parsed.ok()?;
             if source == Some(&topic) {
                 self.error(
-                    "DestinationConfig.OnFailure.Destination: the topic is the mapping's own, so failed records would \
-                     come back without end; name another topic",
+                    "DestinationConfig.OnFailure.Destination: must not be the mapping's own topic, because failed records would be \
+                     delivered again endlessly; use a different topic",
                 );
             }
             return Some(DestinationTarget::Kafka(topic));
@@ -299,7 +299,9 @@ impl Validator<'_> {
             return None;
         }
         let Some(folder) = self.document.local.destination_folder.clone() else {
-            self.error("Local.destinationFolder: name a folder for what would go to the destination's ARN");
+            self.error(
+                "Local.destinationFolder: required with an ARN; set it to a folder for what AWS would send to the ARN",
+            );
             return None;
         };
         Some(DestinationTarget::Files { folder, with_payload: service == Some("s3") })
@@ -330,17 +332,17 @@ impl Validator<'_> {
         let maximum = self.range("ProvisionedPollerConfig.MaximumPollers", config.maximum_pollers, 200, 1..=2000);
         if minimum > maximum {
             self.error(format!(
-                "ProvisionedPollerConfig: MinimumPollers ({minimum}) is above MaximumPollers ({maximum})"
+                "ProvisionedPollerConfig: MinimumPollers ({minimum}) must not be above MaximumPollers ({maximum})"
             ));
         }
         let name = config.poller_group_name.as_deref().unwrap_or_default();
         if name.len() > 128 || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')) {
-            self.error("ProvisionedPollerConfig.PollerGroupName: at most 128 letters, digits, `-` and `_`");
+            self.error("ProvisionedPollerConfig.PollerGroupName: must be at most 128 letters, digits, `-` and `_`");
         }
         usize::try_from(minimum).unwrap_or(1)
     }
 
-    /// AWS makes up a unique group; a stable name lets a second run continue where the first one stopped.
+    /// AWS generates a unique group; a stable name lets a second run continue where the first one stopped.
     fn consumer_group(&mut self, function: &str, topic: Option<&TopicName>) -> String {
         let config = self.document.amazon_managed_kafka_event_source_config.as_ref();
         let Some(group) = config.and_then(|config| config.consumer_group_id.clone()) else {
@@ -378,7 +380,7 @@ fn destination(document: &MappingDocument) -> Option<&str> {
     document.destination_config.as_ref()?.on_failure.as_ref()?.destination.as_deref()
 }
 
-/// `get-event-source-mapping` prints `null` and empty lists for what is not set.
+/// `get-event-source-mapping` prints `null` or an empty list for a member that is not set.
 fn is_set(value: &serde_json::Value) -> bool {
     match value {
         serde_json::Value::Null => false,

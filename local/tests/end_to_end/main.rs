@@ -4,8 +4,8 @@
 //! | Module | Shows |
 //! |---|---|
 //! | `acknowledged` | every acknowledged message is handled once and in order, and a second client reads back identical bytes |
-//! | `poison` | a record that cannot be handled goes to the dead letter and blocks nothing |
-//! | `redelivery` | a failed record comes again with the later ones of its partition, and no other does |
+//! | `poison` | a record that cannot be handled goes to the dead-letter topic and blocks nothing |
+//! | `redelivery` | a failed record is redelivered with the later ones of its partition, and no others are |
 //! | `outage` | all brokers down: a truthful answer in time; brokers back: the next request succeeds |
 //! | `cold_start` | the first acknowledgement of a cold producer comes without librdkafka's 500 ms timer |
 
