@@ -1,11 +1,11 @@
-//! What all tests share: child processes that never outlive them, the Lambda Runtime API, and what Terraform renders.
+//! What all tests share: child processes that never outlive a test, the Lambda Runtime API, and what Terraform renders.
 //!
-//! | Module | Holds |
+//! | Module | Contains |
 //! |---|---|
 //! | [`process`] | a child process with its group and its JSON lines |
-//! | [`watchdog`] | the clean-up after tests that are killed |
+//! | [`watchdog`] | cleaning up after tests that are killed |
 //! | [`runtime_api`] | the Lambda Runtime API that a function polls |
-//! | [`function_host`] | a function under it, for tests that neither freeze nor kill it: those use `msk-e2e` |
+//! | [`function_host`] | a function on that API, for tests that neither freeze nor kill it (those use `msk-e2e`) |
 //! | [`terraform`] | the environments and routes that the Terraform code gives the functions |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may panic")]
@@ -22,7 +22,7 @@ pub use function_host::{FunctionHost, Posted};
 pub use process::{Process, clean};
 pub use runtime_api::Extensions;
 
-/// How long a test waits for anything that takes milliseconds when all is well: long enough for a loaded machine.
+/// How long a test waits for anything that normally takes milliseconds: long enough for a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The text of a file of `events/`.

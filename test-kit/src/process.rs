@@ -1,7 +1,7 @@
-//! Child processes of tests: each leads a process group of its own and never outlives its handle.
+//! Child processes of tests: each leads its own process group and never outlives its handle.
 //!
-//! By hand and not from the crate `process-wrap`: that starts groups and ends them, and the pipes, the lines, the stopped
-//! processes and the watchdog would be ours all the same.
+//! Written by hand instead of using the crate `process-wrap`: that crate starts and ends groups, but the pipes, the lines, the stopped
+//! processes and the watchdog would still have to be written here.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -19,19 +19,19 @@ pub use nix::sys::signal::Signal;
 
 use crate::{PATIENCE, watchdog};
 
-/// How often an exit is looked for.
+/// How often to check for an exit.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// Of what a process printed, in the message of a wait that failed.
+/// How many of a process's last lines the message of a failed wait shows.
 const LAST_LINES: usize = 20;
 
-/// The program with nothing of this process's environment.
+/// The program, with none of this process's environment.
 pub fn clean(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env_clear().stdin(Stdio::null());
     command
 }
 
-/// A running or ended child with everything that it started.
+/// A running or ended child, with everything that it started.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -57,12 +57,12 @@ struct Printed {
 }
 
 impl Process {
-    /// Starts `command` as the leader of a new process group, so that signals reach all that it starts, and a Ctrl-C at the
+    /// Starts `command` as the leader of a new process group, so that signals reach everything it starts, and a Ctrl-C at the
     /// terminal reaches only this process.
     ///
     /// # Errors
     ///
-    /// When the program cannot be started.
+    /// If the program cannot be started.
     pub fn spawn(name: impl Into<String>, command: &mut Command) -> io::Result<Self> {
         let child = command.process_group(0).spawn()?;
         watchdog::watch_group(child.id());
@@ -73,11 +73,12 @@ impl Process {
     ///
     /// # Panics
     ///
-    /// When the program cannot be started.
+    /// If the program cannot be started.
     pub fn start(name: impl Into<String>, command: &mut Command) -> Self {
         let name = name.into();
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut process = Self::spawn(&name, command).unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let mut process =
+            Self::spawn(&name, command).unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
         let (stdout, stderr) = (process.child.stdout.take(), process.child.stderr.take());
         process.lines.printed().open = usize::from(stdout.is_some()) + usize::from(stderr.is_some());
         stdout.into_iter().for_each(|pipe| process.lines.collect(pipe));
@@ -95,11 +96,11 @@ impl Process {
         &self.name
     }
 
-    /// Sends `signal` to the whole group. A group that is gone is no error: the process ended by itself.
+    /// Sends `signal` to the whole group. It is not an error if the group is gone: the process ended by itself.
     ///
     /// # Errors
     ///
-    /// When the kernel refuses.
+    /// If the kernel refuses.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         if self.status.is_some() {
             return Ok(());
@@ -121,16 +122,16 @@ impl Process {
         self.status
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM to the whole group.
     ///
     /// # Panics
     ///
-    /// When the kernel refuses.
+    /// If the kernel refuses.
     pub fn terminate(&self) {
         self.signal(Signal::SIGTERM).unwrap();
     }
 
-    /// Waits for the process to end by itself; `None` when it still runs after `limit`.
+    /// Waits for the process to end by itself; `None` if it is still running after `limit`.
     pub fn end_within(&mut self, limit: Duration) -> Option<ExitStatus> {
         let start = Instant::now();
         while self.exit_status().is_none() && start.elapsed() < limit {
@@ -139,20 +140,20 @@ impl Process {
         self.status
     }
 
-    /// How it ended; waits for that.
+    /// Waits for the process to end, and returns its exit status.
     ///
     /// # Panics
     ///
-    /// When it does not end in time.
+    /// If it does not end in time.
     pub fn end(&mut self) -> ExitStatus {
         self.end_within(PATIENCE).unwrap_or_else(|| panic!("{} does not end", self.name))
     }
 
-    /// The next line that `wanted` accepts, of those that no earlier call has passed. Each must be JSON.
+    /// The next line that `wanted` accepts, after those that earlier calls have read. Every line must be JSON.
     ///
     /// # Panics
     ///
-    /// When there is none in time.
+    /// If there is none in time.
     pub fn line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         self.wait(PATIENCE, "such line", |printed| {
             while let Some(text) = printed.lines.get(printed.seen) {
@@ -166,11 +167,11 @@ impl Process {
         })
     }
 
-    /// Every line that [`Self::line`] has not passed, up to the end of the process.
+    /// Every line that [`Self::line`] has not read, up to the end of the process.
     ///
     /// # Panics
     ///
-    /// When it does not end in time.
+    /// If it does not end in time.
     pub fn rest(&self) -> Vec<String> {
         self.wait(PATIENCE, "end of its output", |printed| {
             let unseen = printed.lines.get(printed.seen..)?.to_vec();
@@ -187,7 +188,7 @@ impl Process {
     ///
     /// # Panics
     ///
-    /// With the last lines, when it does not in time.
+    /// With the last lines, if it finds nothing in time.
     pub fn wait_for<T>(&self, what: &str, patience: Duration, look: impl Fn(&[Value]) -> Option<T>) -> T {
         let deadline = Instant::now() + patience;
         loop {
@@ -198,7 +199,7 @@ impl Process {
             if is_over {
                 self.fail(what, patience);
             }
-            // Some lines at a time: each look reads them all.
+            // Not after every single line: each look reads all of them.
             thread::sleep(POLL_INTERVAL);
         }
     }
@@ -230,23 +231,23 @@ impl Process {
     ///
     /// # Panics
     ///
-    /// When the process has ended.
+    /// If the process has ended.
     pub fn memory_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
-    /// Blocks until the process ends, and returns what it wrote to those of its outputs that are pipes.
+    /// Blocks until the process ends, and returns what it wrote to its piped outputs.
     ///
     /// # Errors
     ///
-    /// When the kernel does not say how it ended.
+    /// If the kernel does not report how it ended.
     pub fn output(mut self) -> io::Result<Output> {
         let (stdout, stderr) = (drain(self.child.stdout.take()), drain(self.child.stderr.take()));
         let status = self.child.wait()?;
         self.status = Some(status);
-        // First: what it left running may hold the pipes open.
+        // First, because processes it left running may keep the pipes open.
         self.end_group();
         let text = |pipe: JoinHandle<Vec<u8>>| pipe.join().unwrap_or_default();
         Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
@@ -265,7 +266,7 @@ impl Process {
         status
     }
 
-    /// Ends what the leader left running in its group, and tells the watchdog that the number is free.
+    /// Ends what the leader left running in its group, and tells the watchdog to forget the group.
     fn end_group(&self) {
         let _ = killpg(self.group(), Signal::SIGKILL);
         watchdog::forget_group(self.child.id());
@@ -295,11 +296,11 @@ impl Lines {
     }
 }
 
-/// Reads a pipe to its end, beside the other: a full pipe that nobody reads would stop the process.
+/// Reads a pipe to its end, in parallel with the other: a full pipe that nobody reads would block the process.
 fn drain(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        // A pipe that breaks holds what was written until then.
+        // After a read error, what was read so far is kept.
         let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
         bytes
     })

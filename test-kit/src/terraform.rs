@@ -1,5 +1,5 @@
 //! What Terraform renders for the functions: `infra/tests/data/functions.json`, which `infra/tests/tools/rendered.py` compares
-//! with the plans of every setting that changes it.
+//! with the plans of all settings that change it.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -9,10 +9,10 @@ use serde::Deserialize;
 /// The variables of a function, by name.
 pub type Environment = BTreeMap<String, String>;
 
-/// Wrong for every variable of the contract.
+/// Invalid for every variable of the contract.
 const NONSENSE: &str = "\u{7} not a value";
 
-/// What Lambda itself puts into every function's environment.
+/// What Lambda itself adds to every function's environment.
 const FROM_LAMBDA: [(&str, &str); 4] = [
     ("AWS_REGION", "us-east-1"),
     ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
@@ -42,12 +42,12 @@ pub fn routes() -> Vec<String> {
     rendered().routes
 }
 
-/// Fails when the producer's configuration refuses a rendered environment, or does not read one of its variables.
+/// Fails when the producer's configuration rejects a rendered environment, or ignores one of its variables.
 pub fn assert_fits_the_producer<C: Debug, E: ToString>(parse: impl Fn(Environment) -> Result<C, E>) {
     assert_fits(rendered().producer, parse);
 }
 
-/// Fails when the consumer's configuration refuses a rendered environment, or does not read one of its variables.
+/// Fails when the consumer's configuration rejects a rendered environment, or ignores one of its variables.
 pub fn assert_fits_the_consumer<C: Debug, E: ToString>(parse: impl Fn(Environment) -> Result<C, E>) {
     assert_fits(rendered().consumer, parse);
 }

@@ -1,8 +1,8 @@
-//! Cleans up after a test that could not: killed with SIGKILL, by Ctrl-C, or aborted.
+//! Cleans up after a test that could not do so: killed with SIGKILL, by Ctrl-C, or aborted.
 //!
 //! `Drop` covers success, failure and panic. For everything else a tiny shell waits on a pipe from this process. The
-//! kernel closes the pipe whatever the process dies of, and the shell then kills the process groups it knows
-//! and removes their folders. It runs in a group of its own, so a Ctrl-C at the terminal does not reach it.
+//! kernel closes the pipe however the process ends, and the shell then kills the process groups it knows
+//! and removes their folders. It runs in its own group, so a Ctrl-C at the terminal does not reach it.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-/// `kill -s KILL`, since dash does not know `kill -KILL -- -GROUP`. Reads `p GROUP`, `f GROUP` (forget), `d FOLDER`, `g FOLDER` (forget) lines; acts on what is left at end of file.
+/// Reads lines `p GROUP`, `f GROUP` (forget), `d FOLDER`, `g FOLDER` (forget), and acts on what is left at the end of the input.
+/// It uses `kill -s KILL`, since dash does not know `kill -KILL -- -GROUP`.
 const SCRIPT: &str = r#"
 groups=' '
 folders='
@@ -49,7 +50,7 @@ pub(crate) fn watch_group(group: u32) {
     write(&format!("p {group}\n"));
 }
 
-/// Ends the watch over `group`; its number may be used again by another process.
+/// Stops watching `group`; its number may be reused by another process.
 pub(crate) fn forget_group(group: u32) {
     write(&format!("f {group}\n"));
 }
@@ -59,16 +60,16 @@ pub fn watch_folder(folder: &Path) {
     write(&format!("d {}\n", folder.display()));
 }
 
-/// Ends the watch over `folder`.
+/// Stops watching `folder`.
 pub fn forget_folder(folder: &Path) {
     write(&format!("g {}\n", folder.display()));
 }
 
-/// One line to the shell. A watchdog that is not there costs only the clean-up after a SIGKILL, so nothing fails here.
+/// Sends one line to the shell. Without a watchdog only the clean-up after a SIGKILL is missing, so nothing fails here.
 fn write(line: &str) {
     let Some(pipe) = PIPE.get_or_init(start) else { return };
     if let Ok(mut pipe) = pipe.lock() {
-        // A broken pipe means that somebody killed the shell: same answer as above.
+        // A broken pipe means that somebody killed the shell, which is no reason to fail either.
         let _ = pipe.write_all(line.as_bytes());
     }
 }
@@ -76,7 +77,7 @@ fn write(line: &str) {
 fn start() -> Option<Mutex<ChildStdin>> {
     let mut child = Command::new("sh")
         .args(["-c", SCRIPT])
-        // Whoever ends all processes that carry a variable of ours must not end the one that cleans up after them.
+        // Whoever ends all processes that have one of our variables must not end the one that cleans up after them.
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .stdin(Stdio::piped())
