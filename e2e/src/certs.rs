@@ -1,4 +1,4 @@
-//! Certificates of the test bed: an authority, what it signs, and what a client must refuse.
+//! Certificates of the test bed: an authority, the certificates it signs, and those that a client must reject.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -19,26 +19,26 @@ pub struct Authority {
 /// A certificate with its private key, both as PEM.
 #[derive(Clone)]
 pub struct Identity {
-    /// The certificate alone; clients and brokers get the authority's separately.
+    /// The certificate only; clients and brokers get the authority's certificate separately.
     pub certificate_pem: String,
     /// The private key, PKCS #8.
     pub key_pem: String,
 }
 
-/// When a certificate holds.
+/// When a certificate is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validity {
-    /// From yesterday for a year.
+    /// For a year from yesterday.
     Current,
     /// Ended yesterday.
     Expired,
 }
 
 impl Authority {
-    /// Makes an authority with a key of its own.
+    /// Creates an authority with a new key.
     ///
     /// # Errors
-    /// [`Error::Certificate`] when the key cannot be made.
+    /// [`Error::Certificate`] if the key cannot be created.
     pub fn new(common_name: &str) -> Result<Self> {
         let mut params = params(common_name, &[], Validity::Current)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -47,7 +47,7 @@ impl Authority {
         Ok(Self { issuer })
     }
 
-    /// The authority's certificate: what those who trust it are given.
+    /// The authority's certificate, for those who trust it.
     pub fn pem(&self) -> String {
         self.issuer.pem()
     }
@@ -55,7 +55,7 @@ impl Authority {
     /// A server's certificate for `names` (host names or IP addresses).
     ///
     /// # Errors
-    /// [`Error::Certificate`] when a name cannot stand in a certificate.
+    /// [`Error::Certificate`] if a name is not allowed in a certificate.
     pub fn server(&self, names: &[&str], validity: Validity) -> Result<Identity> {
         let mut params = params("broker", names, validity)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -65,7 +65,7 @@ impl Authority {
     /// A client's certificate; its common name becomes the Kafka principal `CN=<common_name>`.
     ///
     /// # Errors
-    /// [`Error::Certificate`] when the name cannot stand in a certificate.
+    /// [`Error::Certificate`] if the name is not allowed in a certificate.
     pub fn client(&self, common_name: &str) -> Result<Identity> {
         let mut params = params(common_name, &[], Validity::Current)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

@@ -1,4 +1,4 @@
-//! A Kafka client of the test bed's own for each listener: the second opinion beside the functions' clients.
+//! The test bed's own Kafka client for each listener: a second opinion next to the functions' clients.
 
 use rdkafka::client::OAuthToken;
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -12,7 +12,7 @@ use crate::kafka::iam::AccessKey;
 use crate::kafka::{Cluster, Listener};
 use crate::token::TokenDraft;
 
-/// Settings of a client that speaks to one listener of the cluster.
+/// Settings of a client that uses one listener of the cluster.
 pub fn settings(cluster: &Cluster, listener: Listener) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", cluster.bootstrap(listener)).set("allow.auto.create.topics", "false");
@@ -36,7 +36,7 @@ pub fn settings(cluster: &Cluster, listener: Listener) -> ClientConfig {
     config
 }
 
-/// Gives librdkafka tokens of the test bed's own signer.
+/// Provides librdkafka with tokens from the test bed's own signer.
 pub struct OwnTokens {
     key: AccessKey,
 }
@@ -64,20 +64,20 @@ impl ClientContext for OwnTokens {
     }
 }
 
-/// An idempotent producer on one listener, with the cluster's own access key where tokens are asked for.
+/// An idempotent producer on one listener, with the cluster's own access key if the listener requires tokens.
 ///
 /// # Errors
-/// [`Error::Kafka`] when librdkafka refuses the settings.
+/// [`Error::Kafka`] if librdkafka rejects the settings.
 pub fn producer(cluster: &Cluster, listener: Listener) -> Result<FutureProducer<OwnTokens>> {
     let mut config = settings(cluster, listener);
     config.set("enable.idempotence", "true").set("message.timeout.ms", "20000");
     config.create_with_context(OwnTokens::new(cluster.key().clone())).map_err(kafka_error("creating a producer"))
 }
 
-/// Writes one record and waits until it is acknowledged; answers partition and offset.
+/// Writes one record and waits until it is acknowledged; returns its partition and offset.
 ///
 /// # Errors
-/// [`Error::Kafka`] with the delivery's error.
+/// [`Error::Kafka`] with the error of the delivery.
 pub async fn write<C: ClientContext + 'static>(
     producer: &FutureProducer<C>,
     topic: &str,

@@ -1,4 +1,4 @@
-//! What can go wrong in the test bed, each with what to change.
+//! What can go wrong in the test bed, and what to change.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -13,7 +13,7 @@ pub enum Error {
         /// How to install it.
         install: &'static str,
     },
-    /// A program the test bed ran returned a failure.
+    /// A program that the test bed ran has failed.
     #[error("`{command}` failed: {detail}")]
     Command {
         /// The command, shortened to what matters.
@@ -21,22 +21,22 @@ pub enum Error {
         /// Its exit status and the end of its output.
         detail: String,
     },
-    /// A process of the test bed ended although it should run.
+    /// A process of the test bed ended although it should still be running.
     #[error("{name} ended early ({status}); the end of its log:\n{log_tail}")]
     Exited {
-        /// Which process.
+        /// The name of the process.
         name: String,
         /// Its exit status.
         status: String,
         /// The last lines of its log.
         log_tail: String,
     },
-    /// Something awaited did not happen in time.
+    /// Something did not happen in time.
     #[error("{what} did not happen within {limit:?}; last seen: {last_seen}")]
     TimedOut {
         /// What was awaited.
         what: String,
-        /// For how long.
+        /// How long it was awaited.
         limit: Duration,
         /// The state when the wait ended.
         last_seen: String,
@@ -46,7 +46,7 @@ pub enum Error {
     File {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
     /// A socket or process call failed.
@@ -62,38 +62,38 @@ pub enum Error {
     Kafka {
         /// What was tried.
         what: String,
-        /// librdkafka's answer.
+        /// librdkafka's error.
         source: rdkafka::error::KafkaError,
     },
-    /// Certificates could not be made or loaded.
+    /// Certificates could not be created or loaded.
     #[error("certificate {what}: {detail}")]
     Certificate {
         /// Which certificate.
         what: String,
-        /// Why.
+        /// The reason.
         detail: String,
     },
-    /// The test bed was asked for something it cannot do.
+    /// The test bed cannot do what was requested.
     #[error("{0}")]
     Invalid(String),
 }
 
-/// A result of the test bed.
+/// A result with the test bed's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Names the file in an I/O error.
+/// Adds the file to an I/O error.
 pub(crate) fn file_error(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.into();
     move |source| Error::File { path, source }
 }
 
-/// Names the attempt in an I/O error.
+/// Adds what was attempted to an I/O error.
 pub(crate) fn os_error(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
     let what = what.into();
     move |source| Error::Os { what, source }
 }
 
-/// Names the attempt in a librdkafka error.
+/// Adds what was attempted to a librdkafka error.
 pub(crate) fn kafka_error(what: impl Into<String>) -> impl FnOnce(rdkafka::error::KafkaError) -> Error {
     let what = what.into();
     move |source| Error::Kafka { what, source }

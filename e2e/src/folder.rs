@@ -1,4 +1,4 @@
-//! Folders of a run, removed with it, and the build folder's place.
+//! Folders that are removed at the end of a run, and the location of the build folder.
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,10 @@ pub struct TempFolder {
 }
 
 impl TempFolder {
-    /// Makes an empty folder with a random name.
+    /// Creates an empty folder with a random name.
     ///
     /// # Errors
-    /// [`crate::Error::File`] when the system's temporary folder cannot be written.
+    /// [`crate::Error::File`] if the system's temporary folder is not writable.
     pub fn new() -> Result<Self> {
         let parent = std::env::temp_dir();
         let dir = tempfile::Builder::new().prefix("msk-e2e-").tempdir_in(&parent).map_err(file_error(parent))?;
@@ -25,7 +25,7 @@ impl TempFolder {
         Ok(Self { dir })
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
@@ -33,12 +33,12 @@ impl TempFolder {
 
 impl Drop for TempFolder {
     fn drop(&mut self) {
-        // The folder itself goes right after, with its field.
+        // The folder itself is removed right after this, when its field is dropped.
         watchdog::forget_folder(self.dir.path());
     }
 }
 
-/// Cargo's target folder: what is fetched or compiled once is kept there.
+/// Cargo's target folder, where everything that is downloaded or compiled once is kept.
 pub fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_dir().join("target"), PathBuf::from)
 }

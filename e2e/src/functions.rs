@@ -1,4 +1,4 @@
-//! The product's functions with the environment that the infrastructure gives them, aimed at a cluster of the test bed.
+//! The product's functions with the environment that the infrastructure gives them, connected to a cluster of the test bed.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub fn producer(cluster: &Cluster, listener: Listener, topics: &str) -> Function
     FunctionOptions::new(FunctionOptions::workspace_binary("producer"), variables)
 }
 
-/// The consumer, with a Kafka dead letter topic when one is given.
+/// The consumer, with a dead-letter topic if one is given.
 pub fn consumer(cluster: &Cluster, listener: Listener, dead_letter: Option<&str>) -> FunctionOptions {
     let mut variables = kafka_variables(cluster, listener);
     variables.push(("REPORT_BATCH_ITEM_FAILURES".to_owned(), "true".to_owned()));
@@ -22,7 +22,7 @@ pub fn consumer(cluster: &Cluster, listener: Listener, dead_letter: Option<&str>
     FunctionOptions::new(FunctionOptions::workspace_binary("consumer"), variables)
 }
 
-/// The consumer with an idempotency store in the file `store`, which fails while the same with the extension `down` exists.
+/// The consumer with an idempotency store in the file `store`, which fails while a file of that name with the extension `down` exists.
 pub fn consumer_with_store(cluster: &Cluster, listener: Listener, store: &Path) -> FunctionOptions {
     let mut options = consumer(cluster, listener, None);
     options.binary = FunctionOptions::workspace_binary("examples/file_store");
@@ -38,7 +38,7 @@ pub fn sabotaged(mut producer: FunctionOptions, switch: &str) -> FunctionOptions
     producer
 }
 
-/// Starts `count` environments one after the other: two cores cannot do more at once without measuring themselves.
+/// Starts `count` environments one after the other: starting several at once on two cores would distort the measurements.
 ///
 /// # Errors
 /// The first environment's failure to start.

@@ -1,7 +1,7 @@
-//! What was sent, what was answered, what is in the log: and whether these agree.
+//! What was sent, what was answered and what is in the log, and whether these agree.
 //!
-//! The model is Jepsen's Kafka checker, cut to what a producer behind HTTP promises: an acknowledged message is in the
-//! log, a message refused for good is not, an unknown one may be, nothing is there more often than it can have been
+//! The model is Jepsen's Kafka checker, reduced to what a producer behind HTTP promises: an acknowledged message is in the
+//! log, a definitely refused message is not, an unknown one may be, nothing is there more often than it can have been
 //! written, and messages of one key keep the order in which they were acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,33 +12,33 @@ use std::sync::{Mutex, PoisonError};
 /// The answer to one attempt to write one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordOutcome {
-    /// Acknowledged at this place.
+    /// Acknowledged with this partition and offset.
     Ok {
-        /// The partition answered.
+        /// The partition in the answer.
         partition: i32,
-        /// The offset answered.
+        /// The offset in the answer.
         offset: i64,
     },
-    /// Refused, and the answer says that nothing was written.
+    /// Refused with an answer that says that nothing was written.
     No,
     /// No answer, or one that says that the message may have been written.
     Unknown,
-    /// A success that names neither the message's place nor its failure: nobody could hold it against the log.
+    /// A success that gives neither the message's partition and offset nor its failure, so it cannot be checked against the log.
     Placeless,
 }
 
-/// One attempt to write one message. A retry is an attempt of its own, with the same `id`.
+/// One attempt to write one message. A retry is a separate attempt with the same `id`.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// Unique for each message of a run.
     pub id: String,
     /// The record's key: the unit of order.
     pub key: String,
-    /// The place within its request.
+    /// The position within its request.
     pub index: usize,
-    /// When the request was sent, in the history's own ticks.
+    /// When the request was sent, in ticks of the history.
     pub sent: u64,
-    /// When it was answered, in the history's own ticks.
+    /// When it was answered, in ticks of the history.
     pub answered: u64,
     /// What was answered.
     pub outcome: RecordOutcome,
@@ -47,11 +47,11 @@ pub struct Attempt {
 /// A message found in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The id in its value.
+    /// The id contained in its value.
     pub id: String,
-    /// Where it stands.
+    /// Its position in the log.
     pub partition: i32,
-    /// Where it stands.
+    /// Its position in the log.
     pub offset: i64,
 }
 
@@ -63,7 +63,7 @@ pub struct History {
 }
 
 impl History {
-    /// A tick later than all before it: to be taken right before a request and right after its answer.
+    /// A tick later than all previous ones, to be taken right before a request and right after its answer.
     pub fn tick(&self) -> u64 {
         self.ticks.fetch_add(1, Ordering::SeqCst)
     }
@@ -78,7 +78,7 @@ impl History {
         self.lock().clone()
     }
 
-    /// Judges the history against the final state of the log.
+    /// Checks the history against the final state of the log.
     pub fn check(&self, log: &[Found]) -> Verdict {
         check(&self.attempts(), log)
     }
@@ -88,35 +88,35 @@ impl History {
     }
 }
 
-/// The result of a check: counts, and the ids of everything that should not be.
+/// The result of a check: counts, and the ids of all violations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Attempts acknowledged.
+    /// Number of acknowledged attempts.
     pub ok: usize,
-    /// Attempts refused for good.
+    /// Number of definitely refused attempts.
     pub no: usize,
-    /// Attempts with an unknown end.
+    /// Number of attempts with an unknown outcome.
     pub unknown: usize,
-    /// Of the messages with only unknown attempts, those in the log.
+    /// How many messages with only unknown attempts are in the log.
     pub unknown_found: usize,
-    /// Acknowledged, and not in the log.
+    /// Acknowledged, but not in the log.
     pub lost: BTreeSet<String>,
-    /// More often in the log than attempts can have written it.
+    /// In the log more often than the attempts can have written it.
     pub duplicated: BTreeSet<String>,
-    /// Only ever refused for good, and yet in the log.
+    /// Always definitely refused, but in the log.
     pub zombies: BTreeSet<String>,
-    /// Acknowledged before another message of its key was sent, and yet after it in the log.
+    /// Acknowledged before another message with its key was sent, but after it in the log.
     pub reordered: BTreeSet<String>,
-    /// Acknowledged at a place where another message, or none, stands.
+    /// Acknowledged at a position that has a different message or none.
     pub misplaced: BTreeSet<String>,
-    /// In an answer of success, without a place and without a failure of its own.
+    /// Part of a successful answer that gives neither its position nor its failure.
     pub placeless: BTreeSet<String>,
-    /// In the log, and never sent.
+    /// In the log, but never sent.
     pub strangers: BTreeSet<String>,
 }
 
 impl Verdict {
-    /// Whether nothing is wrong.
+    /// Whether there are no violations.
     pub fn is_valid(&self) -> bool {
         let wrong = [&self.lost, &self.duplicated, &self.zombies, &self.reordered, &self.misplaced, &self.placeless];
         wrong.into_iter().chain([&self.strangers]).all(BTreeSet::is_empty)
@@ -196,7 +196,7 @@ fn judge_copies(verdict: &mut Verdict, id: &str, allowed: &Allowed, copies: usiz
     }
 }
 
-/// An answer that names a place must name the test bedht one. A lost message is not also misplaced.
+/// An answer that gives a position must give the right one. A lost message does not also count as misplaced.
 fn judge_places(verdict: &mut Verdict, attempts: &[Attempt], log: &[Found]) {
     let places: HashMap<(i32, i64), &str> =
         log.iter().map(|found| ((found.partition, found.offset), found.id.as_str())).collect();
@@ -210,8 +210,8 @@ fn judge_places(verdict: &mut Verdict, attempts: &[Attempt], log: &[Found]) {
     }
 }
 
-/// Of two messages of one key and partition, the one whose answer came before the other was sent (or that stood
-/// before it in the same request) has the lower offset.
+/// Of two messages of one key and partition, the one that was answered before the other was sent (or that came
+/// before it in the same request) must have the lower offset.
 fn judge_order(verdict: &mut Verdict, attempts: &[Attempt]) {
     let mut lanes: BTreeMap<(&str, i32), Vec<(&Attempt, i64)>> = BTreeMap::new();
     for attempt in attempts {
@@ -221,7 +221,7 @@ fn judge_order(verdict: &mut Verdict, attempts: &[Attempt]) {
     }
     for mut lane in lanes.into_values() {
         lane.sort_by_key(|(attempt, _)| (attempt.sent, attempt.index));
-        // Answered before the present one was sent, and so required to stand before it.
+        // Answered before the current one was sent, so they must precede it.
         let mut by_answer: Vec<(u64, i64)> = lane.iter().map(|(attempt, offset)| (attempt.answered, *offset)).collect();
         by_answer.sort_unstable();
         let (mut answered, mut highest) = (0, i64::MIN);

@@ -1,4 +1,4 @@
-//! The checker finds what was planted, each by its own name, and nothing in a healthy history.
+//! The checker finds every planted violation under its own name, and nothing in a healthy history.
 
 use super::*;
 

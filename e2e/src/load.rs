@@ -1,4 +1,4 @@
-//! Clients that POST messages to function environments and write down what they were answered.
+//! Clients that POST messages to function environments and record the answers.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,10 +12,10 @@ use crate::history::{Attempt, History, RecordOutcome};
 use crate::lambda::{Environment, HttpAnswer, HttpEvent, InvocationError, InvocationResult};
 use crate::summary::{RequestResult, Summary};
 
-/// Keys of one client: each client is alone with its keys, so their order is its own.
+/// Keys per client: no other client uses them, so their order depends on that client alone.
 const KEYS_PER_CLIENT: u64 = 5;
 
-/// The status of a request of which some records were written and some not.
+/// The status of a request in which some records were written and some were not.
 const SOME_FAILED: u16 = 207;
 
 /// How a client behaves.
@@ -25,11 +25,11 @@ pub struct Plan {
     pub records: usize,
     /// Time between an answer and the next request.
     pub pause: Duration,
-    /// Time from one request of a client to its next, which makes up for answers that took longer; zero for none.
+    /// Time from one request of a client to its next, regardless of how long the answer takes; zero for none.
     pub every: Duration,
-    /// Requests of each client; then it is done.
+    /// Number of requests per client.
     pub requests: u64,
-    /// Whether a request without a success is sent again, with the same `Idempotency-Key`, until it has one.
+    /// Whether an unsuccessful request is retried, with the same `Idempotency-Key`, until it succeeds.
     pub retry: bool,
 }
 
@@ -71,7 +71,7 @@ impl Load {
         }
     }
 
-    /// Runs one client for each environment until `until` is done; requests under way then are still answered.
+    /// Runs one client for each environment until `until` completes; requests in flight at that time are still answered.
     pub async fn run_until<T>(&self, environments: &[Environment], plan: Plan, until: impl Future<Output = T>) -> T {
         let stop = AtomicBool::new(false);
         let clients = environments.iter().enumerate().map(|(number, environment)| {
@@ -108,13 +108,13 @@ impl Load {
         self.start.elapsed()
     }
 
-    /// The answers in figures.
+    /// Statistics of the answers.
     pub fn summary(&self) -> Summary {
         Summary::new(&self.lock())
     }
 
-    /// What did not succeed, when something did not: a request without a 2xx, or a record in one that was not
-    /// acknowledged, for a 207 is a 2xx too.
+    /// What did not succeed, if anything: a request without a 2xx, or a record that was not
+    /// acknowledged although its request had a 2xx such as 207.
     pub fn shortfall(&self) -> Option<String> {
         let (summary, attempts) = (self.summary(), self.history.attempts());
         let failed = attempts.iter().filter(|attempt| !matches!(attempt.outcome, RecordOutcome::Ok { .. })).count();
@@ -211,7 +211,7 @@ impl Load {
         body.0
     }
 
-    /// The answer in figures, and its document.
+    /// The evaluated answer, and its document.
     fn read(
         &self,
         result: Result<InvocationResult, InvocationError>,
@@ -228,7 +228,7 @@ impl Load {
         };
         answer.remaining = invocation.remaining;
         let Some(http) = HttpAnswer::parse(&invocation.payload) else {
-            answer.failure = Some("the payload is no answer to API Gateway".to_owned());
+            answer.failure = Some("the payload is not a valid response to API Gateway".to_owned());
             return (answer, Value::Null);
         };
         let document = http.json();
@@ -244,8 +244,8 @@ impl Load {
     }
 }
 
-/// What the answer says of its record `index`: its own result, else the whole document's word. A success must name the
-/// place of every record, but for one that failed alone, which only a 207 has and which says what is known of it.
+/// What the answer says about its record `index`: the record's own result, otherwise that of the whole document. A success must give the
+/// position of every record, except for individually failed ones, which only a 207 has and which say what is known about them.
 fn outcome(answer: &RequestResult, document: &Value, index: usize) -> RecordOutcome {
     let result = &document["offsets"][index];
     let own = result["persisted"].as_str().filter(|_| !result["error_code"].is_null());
@@ -261,7 +261,7 @@ fn outcome(answer: &RequestResult, document: &Value, index: usize) -> RecordOutc
         Some("no") => RecordOutcome::No,
         Some("unknown") => RecordOutcome::Unknown,
         _ if answer.is_success() => RecordOutcome::Placeless,
-        // Whatever it says: it does not say that nothing was written.
+        // Whatever it says, it does not say that nothing was written.
         _ => RecordOutcome::Unknown,
     }
 }

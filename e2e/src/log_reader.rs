@@ -1,4 +1,4 @@
-//! The final state of a topic: every record of every partition from offset 0, read past the fault proxies.
+//! The final state of a topic: every record of every partition from offset 0, read without going through the fault proxies.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,20 +11,20 @@ use crate::error::{Error, Result, kafka_error};
 use crate::history::Found;
 use crate::kafka::Cluster;
 
-/// For the whole read. The slowest case is the first fetch after an election.
+/// Limit for the whole read. The slowest case is the first fetch after an election.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// One question for a partition's end; asked again until [`LIMIT`].
+/// Limit of one query for a partition's end; it is repeated until [`LIMIT`].
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A record as a second client reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
-    /// Where it stands.
+    /// Its position in the topic.
     pub partition: i32,
-    /// Where it stands.
+    /// Its position in the topic.
     pub offset: i64,
-    /// Milliseconds since the epoch.
+    /// Milliseconds since the Unix epoch.
     pub timestamp: Option<i64>,
     /// Its key.
     pub key: Option<Vec<u8>>,
@@ -35,7 +35,7 @@ pub struct StoredRecord {
 }
 
 impl StoredRecord {
-    /// The member `id` of a JSON value: it distinguishes the test bed's messages.
+    /// The member `id` of a JSON value: it identifies the test bed's messages.
     pub fn id(&self) -> Option<String> {
         let value: serde_json::Value = serde_json::from_slice(self.value.as_deref()?).ok()?;
         Some(value.get("id")?.as_str()?.to_owned())
@@ -54,7 +54,7 @@ pub async fn read_topic(cluster: &Cluster, topic: &str) -> Result<Vec<StoredReco
     read.await.map_err(|error| Error::Invalid(format!("reading: {error}")))?
 }
 
-/// The messages of `topic` as the history checker wants them; a record without an id gets its place as one.
+/// The messages of `topic` in the form for the history checker; a record without an id gets its position as its id.
 pub async fn find_messages(cluster: &Cluster, topic: &str) -> Result<Vec<Found>> {
     let records = read_topic(cluster, topic).await?;
     let found = records.iter().map(|record| Found {
@@ -97,16 +97,16 @@ fn read_blocking(bootstrap: &str, topic: &str, partitions: Vec<i32>) -> Result<V
                 unfinished.retain(|&left, &mut end| left != message.partition() || message.offset() + 1 < end);
                 records.push(stored(&message));
             }
-            // Elections and dead brokers: librdkafka goes on by itself, the limit above ends it.
+            // Elections and dead brokers: librdkafka retries by itself until the limit above.
             Some(Err(error)) => tracing::debug!(%error, topic, "final read"),
         }
     }
     Ok(records)
 }
 
-/// The offset after the last record; none for an empty partition. The end that a fetch reports is no measure: a new
+/// The offset after the last record; `None` for an empty partition. The end that a fetch reports is not reliable: a new
 /// leader starts with a follower's high watermark, which lacks the last records until the others have fetched from it.
-/// To the question asked here it answers only once its high watermark has passed its election (KIP-207).
+/// A leader answers the query used here only once its high watermark has passed its election (KIP-207).
 fn end(consumer: &BaseConsumer, topic: &str, partition: i32, start: Instant) -> Result<Option<i64>, String> {
     loop {
         match consumer.fetch_watermarks(topic, partition, QUESTION_TIMEOUT) {
@@ -114,7 +114,7 @@ fn end(consumer: &BaseConsumer, topic: &str, partition: i32, start: Instant) -> 
             Err(error) if start.elapsed() > LIMIT => return Err(format!("partition {partition}: {error}")),
             Err(error) => tracing::debug!(%error, topic, partition, "end of the partition"),
         }
-        // Some refusals, as of a broker that leads no more, come at once.
+        // Some refusals, for example from a former leader, come immediately.
         std::thread::sleep(Duration::from_millis(50));
     }
 }

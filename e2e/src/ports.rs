@@ -8,16 +8,16 @@ use rand::Rng as _;
 
 use crate::error::{Error, Result};
 
-/// Below Linux's default range for outgoing connections (32768 and up). A port from within it could be taken by any
+/// Below Linux's default range for outgoing connections (32768 and up). A port in that range could be taken by any
 /// client while its broker is down, and a client that keeps connecting to a dead port in it can connect to itself.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// Tries before giving up: the range would have to be almost full.
+/// Attempts before giving up: the range would have to be almost full.
 const TRIES: usize = 1_000;
 
 static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
-/// Ports of 127.0.0.1 that are free now and that this process gives to nobody else while this value lives.
+/// Ports of 127.0.0.1 that are free now and that this process does not hand out again while this value exists.
 #[derive(Debug)]
 pub struct Ports {
     ports: Vec<u16>,
@@ -50,7 +50,7 @@ impl Ports {
         }
     }
 
-    /// The ports, in the order taken.
+    /// The ports, in the order in which they were taken.
     pub fn as_slice(&self) -> &[u16] {
         &self.ports
     }

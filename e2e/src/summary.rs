@@ -1,19 +1,19 @@
-//! Answers in figures: how many of each kind, how long the longest took.
+//! Statistics of answers: how many of each kind, and how long they took.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-/// What one request was answered.
+/// The answer to one request.
 #[derive(Clone, Debug, Default)]
 pub struct RequestResult {
-    /// Which client of the load asked.
+    /// Which client of the load sent the request.
     pub client: usize,
-    /// When it was sent, from the load's start.
+    /// When it was sent, counted from the load's start.
     pub sent_at: Duration,
     /// How long the answer took.
     pub duration: Duration,
-    /// What was left until the deadline when it came.
+    /// The time left until the deadline when the answer arrived.
     pub remaining: Duration,
-    /// The HTTP status; 0 when the function gave none.
+    /// The HTTP status; 0 if the function gave none.
     pub status: u16,
     /// `retriable` of the problem document.
     pub retriable: Option<bool>,
@@ -21,7 +21,7 @@ pub struct RequestResult {
     pub persisted: Option<String>,
     /// `detail` of the problem document: the cause, for the caller.
     pub detail: Option<String>,
-    /// The invocation's failure, where there was no answer.
+    /// The failure of the invocation, if there was no answer.
     pub failure: Option<String>,
 }
 
@@ -32,37 +32,37 @@ impl RequestResult {
     }
 }
 
-/// What a caller could see: status, retriable, persisted.
+/// What a caller can see: status, retriable, persisted.
 type AnswerClass = (u16, Option<bool>, Option<String>);
 
-/// Answers in figures.
+/// Statistics of answers.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    /// How many answers there are.
+    /// Number of answers.
     pub requests: usize,
-    /// Those without a 2xx.
+    /// Number of answers without a 2xx.
     pub failed: usize,
-    /// The longest answer.
+    /// The longest time to an answer.
     pub longest: Duration,
-    /// The median.
+    /// The median time to an answer.
     pub median: Duration,
-    /// Of a hundred answers, 99 are not longer.
+    /// The 99th percentile of the time to an answer.
     pub p99: Duration,
-    /// The least that was left of a deadline.
+    /// The shortest time left until a deadline.
     pub least_remaining: Duration,
-    /// How often each kind was given.
+    /// How often each kind of answer occurred.
     pub kinds: BTreeMap<AnswerClass, usize>,
-    /// Different failures of invocations, at most five.
+    /// Up to five distinct failures of invocations.
     pub failures: Vec<String>,
 }
 
 impl Summary {
-    /// Counts `answers`.
+    /// Computes the statistics of `answers`.
     pub fn new(answers: &[RequestResult]) -> Self {
         let mut durations: Vec<Duration> = answers.iter().map(|answer| answer.duration).collect();
         durations.sort_unstable();
         let quantile = |share: f64| {
-            // Counts of requests are far below what an f64 holds exactly.
+            // An f64 represents counts of this size exactly.
             let index = (durations.len().saturating_sub(1) as f64 * share).round() as usize;
             durations.get(index).copied().unwrap_or_default()
         };
@@ -88,12 +88,12 @@ impl Summary {
         summary
     }
 
-    /// Answers with this status.
+    /// Number of answers with this status.
     pub fn with_status(&self, status: u16) -> usize {
         self.kinds.iter().filter(|((found, ..), _)| *found == status).map(|(_, count)| count).sum()
     }
 
-    /// Answers that say this of the record's fate.
+    /// Number of answers with this value of `persisted`.
     pub fn with_persisted(&self, persisted: &str) -> usize {
         self.kinds.iter().filter(|((.., found), _)| found.as_deref() == Some(persisted)).map(|(_, count)| count).sum()
     }

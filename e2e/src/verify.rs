@@ -9,10 +9,10 @@ use crate::kafka::iam::IamFiles;
 
 /// Verifies each token with the classes that the brokers use: `ok <principal>`, or the name of the rule it breaks.
 ///
-/// `skipped_rule` switches one rule off, to show that the tests would notice.
+/// `skipped_rule` switches off one rule, to show that the tests would notice.
 ///
 /// # Errors
-/// [`Error::Command`] when Java fails, [`Error::Invalid`] when it answers fewer lines than there are tokens.
+/// [`Error::Command`] if Java fails, [`Error::Invalid`] if it prints fewer lines than there are tokens.
 pub fn verify_tokens(
     distribution: &Distribution,
     iam: &IamFiles,
@@ -31,7 +31,7 @@ pub fn verify_tokens(
         .map_err(os_error("starting java"))?;
     let input = tokens.join("\n") + "\n";
     let stdin = child.stdin.take();
-    // From a thread: the verifier answers while it still reads, and both pipes are finite.
+    // In a thread: the verifier writes while it is still reading, and both pipes have a limited size.
     let writer = std::thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
     let output = child.wait_with_output().map_err(os_error("waiting for java"))?;
     let _ = writer.join();

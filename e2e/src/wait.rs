@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// How often a state is looked at.
+/// How often a state is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The answer of one look: the awaited thing, or a text of what was seen instead.
+/// The result of one check: the awaited value, or a description of what was seen instead.
 pub type Look<T> = std::result::Result<T, String>;
 
-/// Looks again and again until the thing is there.
+/// Checks repeatedly until the value is available.
 ///
 /// # Errors
-/// [`Error::TimedOut`] with the last look's text when `limit` has passed.
+/// [`Error::TimedOut`] with the last description once `limit` has passed.
 pub async fn wait_until<T, F>(what: &str, limit: Duration, mut look: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Look<T>>,

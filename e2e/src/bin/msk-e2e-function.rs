@@ -1,4 +1,4 @@
-//! A Lambda function for the test bed's own tests: does what the event says, to test the host around it.
+//! A Lambda function for the test bed's own tests: does what the event says, to test the host that runs it.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

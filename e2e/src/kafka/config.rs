@@ -13,22 +13,22 @@ pub const BROKERS: [BrokerId; 3] = [1, 2, 3];
 /// The controller's node id; MSK's controllers have ids far from the brokers' too.
 pub(super) const CONTROLLER: u16 = 10_000;
 
-/// Any 16 bytes in base64url; storage folders of another cluster are refused by it.
+/// Any 16 bytes in base64url; a broker refuses storage folders with a different id.
 pub(super) const CLUSTER_ID: &str = "bXNrLWUyZS1jbHVzdGVyMQ";
 
-/// The user that SCRAM knows, and the password.
+/// The only SCRAM user; the password is [`SCRAM_PASSWORD`].
 pub const SCRAM_USER: &str = "scram-user";
-/// See [`SCRAM_USER`].
+/// The password of [`SCRAM_USER`].
 pub const SCRAM_PASSWORD: &str = "scram-password-of-the-test-bed";
 
 /// Ports of one broker: where it listens, and what it advertises.
 #[derive(Clone, Debug)]
 pub(super) struct BrokerPorts {
-    /// Between brokers, and for the test bed's own questions: never through a fault proxy.
+    /// For the brokers among themselves and the test bed's own queries: never through a fault proxy.
     pub(super) internal: u16,
     /// Where each client listener is bound.
     pub(super) bound: BTreeMap<Listener, u16>,
-    /// What it advertises: the fault proxy's port where there is one.
+    /// The ports it advertises: the fault proxy's port if there is one.
     pub(super) advertised: BTreeMap<Listener, u16>,
 }
 
@@ -99,9 +99,9 @@ fn shared(common: &Common<'_>, id: u16, data: &Path) -> String {
     // Fifty partitions each are for large clusters; here they would only lengthen every election.
     add("offsets.topic.num.partitions", "3");
     add("transaction.state.log.num.partitions", "3");
-    // Tests have one consumer a group: nobody else is worth waiting for.
+    // Each group in the tests has one consumer, so there are no others to wait for.
     add("group.initial.rebalance.delay.ms", "0");
-    // Two cores carry four JVMs.
+    // Four JVMs share two cores.
     add("num.network.threads", "2");
     add("num.io.threads", "4");
     properties
@@ -137,13 +137,13 @@ fn set(properties: &mut String, key: &str, value: &str) {
     let _ = writeln!(properties, "{key}={value}");
 }
 
-/// The storage identity Kafka asks of a broker's folder. Only a controller needs more of `StorageTool` (the first
+/// The storage identity that Kafka requires in a broker's folder. Only a controller needs more from `StorageTool` (the first
 /// records of the metadata log), and each run of the tool costs a JVM start.
 pub(super) fn meta_properties(id: BrokerId) -> String {
     format!("version=1\ncluster.id={CLUSTER_ID}\nnode.id={id}\n")
 }
 
-/// The logging backends of Kafka 3.9 and of Kafka 4: everything at INFO to standard output, one line each.
+/// The logging configuration of Kafka 3.9: everything at INFO to standard output, one line each.
 pub(super) const LOG4J: &str = "\
 log4j.rootLogger=INFO, out
 log4j.appender.out=org.apache.log4j.ConsoleAppender
@@ -151,7 +151,7 @@ log4j.appender.out.layout=org.apache.log4j.PatternLayout
 log4j.appender.out.layout.ConversionPattern=%d{ISO8601} %p %c{1} %m%n
 ";
 
-/// See [`LOG4J`].
+/// As [`LOG4J`], for Kafka 4.
 pub(super) const LOG4J2: &str = "\
 status = error
 appender.out.type = Console

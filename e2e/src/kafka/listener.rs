@@ -1,6 +1,6 @@
-//! The ways into a broker.
+//! The client listeners of a broker.
 
-/// A client listener. Every broker has all of them, each on a port of its own.
+/// A client listener. Every broker has all of them, each on its own port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Listener {
     /// `SASL_SSL` with OAUTHBEARER: MSK IAM tokens, MSK's port 9098.
@@ -27,7 +27,7 @@ impl Listener {
         }
     }
 
-    /// Kafka's security protocol of it.
+    /// Kafka's security protocol for this listener.
     pub(crate) fn protocol(self) -> &'static str {
         match self {
             Self::Iam | Self::Scram => "SASL_SSL",

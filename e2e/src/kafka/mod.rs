@@ -1,14 +1,14 @@
-//! Apache Kafka, as Amazon MSK runs it: three brokers in three racks and a controller of its own.
+//! Apache Kafka, as Amazon MSK runs it: three brokers in three racks and a separate controller.
 //!
-//! | Module | Holds |
+//! | Module | Contains |
 //! |---|---|
 //! | [`distribution`] | the jars, fetched by Maven once, and the Java classes of this test bed compiled against them |
-//! | [`listener`] | the ways in: MSK IAM, SCRAM, mutual TLS, plaintext |
+//! | [`listener`] | the client listeners: MSK IAM, SCRAM, mutual TLS, plaintext |
 //! | `config` | the `server.properties` of each node |
 //! | `layout` | ports, folders, and how a node is started |
 //! | `node` | one JVM: start, kill, stop, continue, restart |
 //! | [`cluster`] | all of them together |
-//! | [`admin`] | what the cluster says of itself: leaders, in-sync replicas, topics |
+//! | [`admin`] | what the cluster reports about itself: leaders, in-sync replicas, topics |
 //! | [`iam`] | the access keys and policies the brokers know |
 
 pub mod admin;

@@ -1,4 +1,4 @@
-//! One JVM of the cluster and its life.
+//! One JVM of the cluster and its life cycle.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -14,10 +14,10 @@ use nix::sys::signal::Signal;
 use crate::error::{Error, Result, file_error, os_error};
 use crate::wait::wait_until;
 
-/// Lines of a node's log in an error.
+/// How many lines of a node's log an error includes.
 const TAIL_LINES: usize = 30;
 
-/// How a node is started, each time the same.
+/// How a node is started, the same way every time.
 #[derive(Debug)]
 pub(super) struct Start {
     pub(super) class_path: OsString,
@@ -39,7 +39,7 @@ impl Node {
         Self { name, start, process: Mutex::new(None) }
     }
 
-    /// Starts the JVM; ready is another question.
+    /// Starts the JVM, without waiting until it is ready.
     pub(super) fn start(&self) -> Result<()> {
         let mut process = self.process();
         if process.as_mut().is_some_and(|process| process.exit_status().is_none()) {
@@ -54,14 +54,14 @@ impl Node {
         Ok(())
     }
 
-    /// SIGKILL: what a power cut is to the process.
+    /// Sends SIGKILL, which to the process is like a power cut.
     pub(super) fn kill(&self) {
         if let Some(mut process) = self.process().take() {
             process.kill();
         }
     }
 
-    /// SIGTERM and the wait for a clean end (leaders moved away, logs closed).
+    /// Sends SIGTERM and waits for a clean end (leaders moved away, logs closed).
     pub(super) async fn terminate(&self, limit: Duration) -> Result<ExitStatus> {
         let process = self.process().take();
         let mut process = process.ok_or_else(|| Error::Invalid(format!("{} is not running", self.name)))?;
@@ -117,7 +117,7 @@ impl Node {
     }
 }
 
-/// A JVM of the test bed. The serial collector and the first compiler tier start fast and stay small beside three others.
+/// A JVM of the test bed. The serial collector and the first compiler tier start fast and stay small next to three other JVMs.
 pub(super) fn java(class_path: &OsString, options: &[String]) -> Command {
     let mut java = Command::new("java");
     java.args(["-Xmx400m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"]);

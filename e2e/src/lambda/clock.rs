@@ -1,7 +1,7 @@
-//! A wall clock that can be moved while the monotonic one goes on as it does: what a function sees after a freeze,
-//! where the time it slept through is on the calendar and on no timer.
+//! A wall clock that can be moved while the monotonic one is unaffected: what a function sees after a freeze,
+//! when the time that has passed shows on the wall clock but on no timer.
 //!
-//! Done by a small preloaded library (`e2e/c/clock.c`): the function itself is the one that is shipped.
+//! Done by a small preloaded library (`e2e/c/clock.c`), so the function itself is the one that is shipped.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -20,7 +20,7 @@ pub struct WallClock {
 }
 
 impl WallClock {
-    /// A clock that shows the machine's time until it is moved.
+    /// A clock with the machine's time, until it is moved.
     ///
     /// # Errors
     /// [`crate::Error::MissingTool`] without a C compiler.

@@ -1,11 +1,11 @@
-//! API Gateway HTTP API events, payload format 2.0, and what a function answers to them.
+//! API Gateway HTTP API events, payload format 2.0, and the responses of a function.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use time::{OffsetDateTime, macros::format_description};
 
-/// A request as API Gateway hands it to a function.
+/// A request as API Gateway passes it to a function.
 #[derive(Clone, Debug)]
 pub struct HttpEvent {
     method: String,
@@ -43,21 +43,21 @@ impl HttpEvent {
         self
     }
 
-    /// The query as it stands in the URL.
+    /// The query string as it is in the URL.
     #[must_use]
     pub fn query(mut self, query: &str) -> Self {
         query.clone_into(&mut self.query);
         self
     }
 
-    /// A body that API Gateway takes for text.
+    /// A body that API Gateway treats as text.
     #[must_use]
     pub fn text(mut self, body: &str) -> Self {
         (self.body, self.base64) = (Some(body.into()), false);
         self
     }
 
-    /// A body that API Gateway takes for binary.
+    /// A body that API Gateway treats as binary.
     #[must_use]
     pub fn binary(mut self, body: &[u8]) -> Self {
         (self.body, self.base64) = (Some(STANDARD.encode(body).into()), true);
@@ -119,7 +119,7 @@ impl HttpEvent {
     }
 }
 
-/// A function's answer to API Gateway.
+/// A function's response to API Gateway.
 #[derive(Clone, Debug)]
 pub struct HttpAnswer {
     /// The HTTP status.
@@ -144,7 +144,7 @@ struct Wire {
 }
 
 impl HttpAnswer {
-    /// Reads the payload a handler gave; `None` when API Gateway could not have made a response of it.
+    /// Reads a handler's payload; `None` if API Gateway could not have made an HTTP response from it.
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let wire: Wire = serde_json::from_slice(payload).ok()?;
         let text = wire.body.unwrap_or_default();

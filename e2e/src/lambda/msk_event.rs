@@ -1,11 +1,11 @@
-//! The events that Lambda's event source mapping makes of an MSK topic's records.
+//! The events that Lambda's event source mapping makes from the records of an MSK topic.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
 use crate::log_reader::StoredRecord;
 
-/// The mapping's own ARN of the cluster.
+/// The ARN of the cluster in the events.
 const CLUSTER_ARN: &str =
     "arn:aws:kafka:eu-central-1:123456789012:cluster/msk-e2e/00000000-0000-0000-0000-000000000000-1";
 
@@ -33,14 +33,14 @@ fn record_json(topic: &str, record: &StoredRecord) -> Value {
     json.insert("offset".to_owned(), record.offset.into());
     json.insert("timestamp".to_owned(), record.timestamp.unwrap_or(-1).into());
     json.insert("timestampType".to_owned(), "CREATE_TIME".into());
-    // AWS leaves an absent key or value out.
+    // AWS omits an absent key or value.
     for (name, bytes) in [("key", &record.key), ("value", &record.value)] {
         if let Some(bytes) = bytes {
             json.insert(name.to_owned(), STANDARD.encode(bytes).into());
         }
     }
     let headers = record.headers.iter().map(|(name, value)| {
-        // Java's bytes are signed, and AWS prints them so.
+        // Java's bytes are signed, and AWS prints them that way.
         let bytes = value.as_ref().map(|value| value.iter().map(|&byte| byte.cast_signed()).collect::<Vec<i8>>());
         json!({ name: bytes })
     });

@@ -6,7 +6,7 @@ use crate::error::{Result, file_error};
 use crate::folder;
 use crate::kafka::distribution;
 
-/// The newest agent that Maven Central has. MSK's own is older; both use the same default naming but for names that
+/// The newest agent that Maven Central has. MSK's own is older; both use the same default naming except for names that
 /// end with `_total`, which the Terraform tests forbid.
 const VERSION: &str = "1.0.1";
 

@@ -1,5 +1,5 @@
-//! Consumer lag under MSK's metric name: `kafka_consumer_group_ConsumerLagMetrics_Value`, which MSK's brokers serve and
-//! Apache Kafka's do not.
+//! Consumer lag under MSK's metric name: `kafka_consumer_group_ConsumerLagMetrics_Value`, which MSK's brokers provide and
+//! those of Apache Kafka do not.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -15,13 +15,13 @@ use tokio::net::TcpListener;
 
 use crate::error::{Result, kafka_error, os_error};
 
-/// Pause between two looks at the group.
+/// Pause between two checks of the group.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// One question to a broker.
+/// Limit of one query to a broker.
 const QUESTION_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// How long ends of partitions are remembered, for the lag in time.
+/// How many past ends of partitions are kept, to compute the lag in time.
 const MEMORY: usize = 600;
 
 /// Watches one group on one topic and serves its lag on `/metrics`.
@@ -33,7 +33,7 @@ pub struct LagExporter {
 }
 
 impl LagExporter {
-    /// Starts it on `port`. `settings` reach the cluster; the group is asked for, never joined.
+    /// Starts it on `port`. `settings` are those for the cluster; the group is queried, never joined.
     pub async fn start(settings: &ClientConfig, group: &str, topic: &str, partitions: i32, port: u16) -> Result<Self> {
         let mut settings = settings.clone();
         settings.set("group.id", group).set("enable.auto.commit", "false");
@@ -63,7 +63,7 @@ impl LagExporter {
 async fn serve(listener: TcpListener, page: Arc<Mutex<String>>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let body = page.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // A scraper that went away is no loss.
+        // It does not matter if the scraper has disconnected.
         let mut request = [0; 4096];
         let _ = stream.read(&mut request).await;
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\nconnection: close";
@@ -77,7 +77,7 @@ impl Drop for LagExporter {
         self.server.abort();
         if let Some(watcher) = self.watcher.take() {
             watcher.thread().unpark();
-            // It ends within one question's time, and has nothing to say.
+            // It ends within the time of one query, and returns nothing.
             let _ = watcher.join();
         }
     }
@@ -93,7 +93,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// The page of metrics; none while brokers do not answer.
+    /// The page of metrics; `None` while the brokers do not answer.
     fn look(&mut self) -> Option<String> {
         let committed = self.committed()?;
         let ends: Vec<i64> = (0..self.partitions).map(|id| self.end(id)).collect::<Option<_>>()?;
@@ -128,7 +128,7 @@ impl Watch {
         self.client.fetch_watermarks(&self.topic, partition, QUESTION_TIMEOUT).ok().map(|(_, high)| high)
     }
 
-    /// How long ago the first record that is not read yet was written.
+    /// How long ago the first unread record was written.
     fn seconds_behind(&self, partition: usize, committed: i64, lag: i64) -> u64 {
         let written = self.ends.iter().find(|(_, ends)| ends[partition] > committed);
         written.filter(|_| lag > 0).map_or(0, |(at, _)| at.elapsed().as_secs())

@@ -1,4 +1,4 @@
-//! Prometheus, from the machine's package, and questions to it.
+//! Prometheus, as installed on the machine, and queries to it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -13,14 +13,14 @@ use super::rules::{self, CLUSTER};
 use crate::error::{Error, Result, file_error, os_error};
 use crate::wait::wait_until;
 
-/// How to get it.
+/// How to install it.
 pub const INSTALL: &str =
     "install Prometheus and its node exporter (Debian: `apt-get install prometheus prometheus-node-exporter`)";
 
-/// One question; Prometheus answers in milliseconds.
+/// Limit of one query; Prometheus answers in milliseconds.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who is scraped: job, and for each target its port and its label `broker`.
+/// What is scraped: for each job its targets, each with its port and its label `broker`.
 pub type Targets = [(&'static str, Vec<(u16, String)>)];
 
 /// A rule as Prometheus loaded it.
@@ -28,7 +28,7 @@ pub type Targets = [(&'static str, Vec<(u16, String)>)];
 pub struct Rule {
     /// Name of the alert or of the recorded series.
     pub name: String,
-    /// What it asks Prometheus.
+    /// The PromQL query.
     pub query: String,
     /// Whether it is an alert.
     pub alert: bool,
@@ -47,7 +47,7 @@ impl Prometheus {
     /// Starts Prometheus on `port` with the rules of `infra/rules` at their fast pace.
     ///
     /// # Errors
-    /// [`Error::MissingTool`] says what to install; [`Error::TimedOut`] when it does not get ready.
+    /// [`Error::MissingTool`] says what to install; [`Error::TimedOut`] if it does not become ready.
     pub async fn start(folder: &Path, port: u16, targets: &Targets) -> Result<Self> {
         let folder = folder.join("prometheus");
         for part in ["targets", "rules", "data"] {
@@ -98,7 +98,7 @@ impl Prometheus {
     /// The number of series that a query finds.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with Prometheus's own words for a wrong query.
+    /// [`Error::Invalid`] with Prometheus's own message if the query is invalid.
     pub async fn count(&self, query: &str) -> Result<usize> {
         let answer = self.ask("query", &[("query", query)]).await?;
         match &answer["result"] {
@@ -175,14 +175,14 @@ impl Prometheus {
     }
 }
 
-/// Runs promtool; its failure carries what it printed.
+/// Runs promtool; an error includes what it printed.
 pub fn promtool(arguments: &[&str], files: &[PathBuf]) -> Result<()> {
     let mut command = Command::new("promtool");
     command.args(arguments).args(files);
     crate::kafka::distribution::run(&mut command, "promtool", INSTALL).map(drop)
 }
 
-/// A Prometheus configuration as the Terraform code makes it, but for where the targets come from.
+/// A Prometheus configuration like that of the Terraform code, except for the source of the targets.
 fn configuration_text(folder: &Path, targets: &Targets) -> Result<String> {
     let relabelling: String = rules::metric_relabelling()?.lines().map(|line| format!("      {line}\n")).collect();
     let jobs: String = targets
@@ -202,7 +202,7 @@ fn configuration_text(folder: &Path, targets: &Targets) -> Result<String> {
     ))
 }
 
-/// Written beside and renamed: Prometheus never reads half a file.
+/// Written next to the file and renamed, so that Prometheus never reads a partial file.
 fn write_targets(folder: &Path, job: &str, targets: &[(u16, String)]) -> Result<()> {
     let groups: Vec<Value> = targets
         .iter()
@@ -214,7 +214,7 @@ fn write_targets(folder: &Path, job: &str, targets: &[(u16, String)]) -> Result<
     fs::rename(&partial, &path).map_err(file_error(path))
 }
 
-/// The name of a program that is there.
+/// The name of the program, if it is installed.
 pub(super) fn tool(name: &'static str) -> Result<&'static str> {
     match Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status() {
         Ok(_) => Ok(name),

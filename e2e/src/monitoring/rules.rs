@@ -14,13 +14,13 @@ pub const CLUSTER: &str = "test-bed";
 /// How long conditions must last, and how far queries look back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// As the files say.
+    /// As written in the files.
     AsWritten,
     /// Seconds instead of minutes, so that a fault can be watched from beginning to end.
     Fast,
 }
 
-/// What Terraform fills in (`rule_limits` in infra/monitoring.tf): by default, and at [`Pace::Fast`].
+/// What Terraform fills in (`rule_limits` in infra/monitoring.tf): by default, and with [`Pace::Fast`].
 const LIMITS: [(&str, [&str; 2]); 5] = [
     ("${time_lag_seconds}", ["300", "8"]),
     ("${own_groups}", ["own-orders", "own-orders"]),
@@ -29,7 +29,7 @@ const LIMITS: [(&str, [&str; 2]); 5] = [
     ("${runbook_url}", ["docs/RUNBOOKS.md", "docs/RUNBOOKS.md"]),
 ];
 
-/// What [`Pace::Fast`] replaces. A range must hold four scrapes.
+/// What [`Pace::Fast`] replaces. A range must cover four scrapes.
 const FASTER: [(&str, &str); 9] = [
     ("interval: 60s", "interval: 1s"),
     ("for: 20m", "for: 4s"),
@@ -82,7 +82,7 @@ fn render(text: &str, pace: Pace) -> Result<String> {
     }
 }
 
-/// What is kept of a scrape: `infra/templates/metric-relabel.yaml`, which both backends of the Terraform code use.
+/// Which metrics of a scrape are kept: `infra/templates/metric-relabel.yaml`, which both backends of the Terraform code use.
 pub fn metric_relabelling() -> Result<String> {
     let path = infra("templates").join("metric-relabel.yaml");
     fs::read_to_string(&path).map_err(file_error(path))
@@ -93,14 +93,14 @@ pub fn metric_relabelling() -> Result<String> {
 pub struct PanelQuery {
     /// `file: panel`.
     pub place: String,
-    /// What it asks Prometheus, with the dashboard's variables filled in.
+    /// The PromQL query, with the dashboard's variables filled in.
     pub query: String,
 }
 
 /// Every query to Prometheus of every dashboard in `infra/dashboards`.
 ///
 /// # Errors
-/// [`Error::File`], or [`Error::Invalid`] for a file that is no dashboard.
+/// [`Error::File`], or [`Error::Invalid`] for a file that is not a dashboard.
 pub fn panel_queries() -> Result<Vec<PanelQuery>> {
     let source = infra("dashboards");
     let mut queries = Vec::new();
@@ -122,7 +122,7 @@ pub fn panel_queries() -> Result<Vec<PanelQuery>> {
     Ok(queries)
 }
 
-/// What Grafana does with the dashboard's variables when everything is selected; ranges as [`Pace::Fast`] has them.
+/// Replaces the dashboard's variables as Grafana does when everything is selected, with the ranges of [`Pace::Fast`].
 fn fill_in(query: &str) -> String {
     let mut query = query.replace("$cluster", CLUSTER).replace("$group", ".*").replace("$topic", ".*");
     for (slow, fast) in FASTER.iter().filter(|(slow, _)| slow.starts_with('[')) {
@@ -132,7 +132,7 @@ fn fill_in(query: &str) -> String {
 }
 
 /// The parts of an alert's condition that must have data for it to ever be true: both sides of its comparison, without
-/// numbers. What excuses a condition (`unless`) has no data while all is well.
+/// numbers. The `unless` part of a condition normally has no data.
 pub fn sides(condition: &str) -> Vec<String> {
     let condition = condition.split(" unless ").next().unwrap_or(condition);
     let at = [" > ", " < ", " == "].iter().filter_map(|sign| Some((top_level(condition, sign)?, sign.len()))).min();
@@ -147,7 +147,7 @@ pub fn sides(condition: &str) -> Vec<String> {
     sides
 }
 
-/// Where `sign` stands outside of all brackets.
+/// The position of `sign` outside all brackets.
 fn top_level(text: &str, sign: &str) -> Option<usize> {
     let mut depth = 0_i32;
     for (at, character) in text.char_indices() {

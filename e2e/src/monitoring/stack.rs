@@ -20,7 +20,7 @@ const PARTITIONS: i32 = 6;
 
 /// Everything, running.
 pub struct Stack {
-    // Dropped in this order: those who ask before those who answer.
+    // Dropped in this order: clients before the servers they query.
     reader: Option<traffic::Task>,
     _writer: traffic::Task,
     prometheus: Prometheus,
@@ -48,7 +48,7 @@ impl Stack {
         let lag_exporter = LagExporter::start(&settings, GROUP, TOPIC, PARTITIONS, lag).await?;
         let volume = Volume::start(cluster.folder(), node).await?;
         let brokers: Vec<(u16, String)> = jmx.iter().zip(BROKERS).map(|(&port, id)| (port, id.to_string())).collect();
-        // MSK's brokers serve the lag themselves; here it has a job of its own, so that it is not taken for a broker.
+        // MSK's brokers provide the lag themselves; here it has its own job, so that it is not mistaken for a broker.
         let targets = [
             ("msk-jmx", brokers.clone()),
             ("msk-controllers", vec![(controller, "10000".to_owned())]),
@@ -113,7 +113,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Lets Prometheus scrape the brokers, or nobody.
+    /// Makes Prometheus scrape the brokers, or none of them.
     pub fn scrape_brokers(&self, scrape: bool) -> Result<()> {
         let targets = if scrape { self.brokers.as_slice() } else { &[] };
         self.prometheus.set_targets("msk-jmx", targets)

@@ -1,4 +1,4 @@
-//! Records written all the time, and a consumer group that reads them.
+//! Records that are written continuously, and a consumer group that reads them.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ impl Drop for Task {
     }
 }
 
-/// A member of a group, until this is dropped. Then it leaves on a thread of its own: rdkafka waits in `drop` for the
-/// group's coordinator, and for ever when the brokers end meanwhile.
+/// A member of a group, until this is dropped. Then it leaves on its own thread: rdkafka waits in `drop` for the
+/// group's coordinator, forever if the brokers end in the meantime.
 struct Member(Option<StreamConsumer>);
 
 impl Member {
@@ -40,11 +40,11 @@ impl Drop for Member {
     }
 }
 
-/// Writes 40 records a second to `topic` and waits for none of them: a cluster that refuses writes is written to all
-/// the same.
+/// Writes 40 records a second to `topic` without waiting for acknowledgements, even if the cluster
+/// refuses them.
 ///
 /// # Errors
-/// [`crate::Error::Kafka`] when librdkafka refuses the settings.
+/// [`crate::Error::Kafka`] if librdkafka rejects the settings.
 pub fn write(settings: &ClientConfig, topic: &str) -> Result<Task> {
     let mut settings = settings.clone();
     settings.set("message.timeout.ms", "5000").set("retry.backoff.ms", "200").set("acks", "all");
@@ -54,7 +54,7 @@ pub fn write(settings: &ClientConfig, topic: &str) -> Result<Task> {
         for number in 0_u64.. {
             let key = number.to_string();
             let record = FutureRecord::to(&topic).key(&key).payload("a record of the monitoring test");
-            // A full queue drops the record: nobody counts them.
+            // A full queue drops the record, which does not matter here.
             drop(producer.send_result(record));
             tokio::time::sleep(PAUSE).await;
         }
@@ -64,7 +64,7 @@ pub fn write(settings: &ClientConfig, topic: &str) -> Result<Task> {
 /// Reads `topic` in `group` from its beginning and commits twice a second.
 ///
 /// # Errors
-/// [`crate::Error::Kafka`] when librdkafka refuses the settings.
+/// [`crate::Error::Kafka`] if librdkafka rejects the settings.
 pub fn read(settings: &ClientConfig, group: &str, topic: &str) -> Result<Task> {
     let mut settings = settings.clone();
     settings.set("group.id", group).set("auto.offset.reset", "earliest");
@@ -74,7 +74,7 @@ pub fn read(settings: &ClientConfig, group: &str, topic: &str) -> Result<Task> {
     let member = Member(Some(consumer));
     Ok(Task(tokio::spawn(async move {
         loop {
-            // Errors pass by themselves; a tight loop over them would burn a core.
+            // Errors are transient; retrying them in a tight loop would occupy a core.
             if !member.read().await {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

@@ -14,7 +14,7 @@ use crate::wait::wait_until;
 /// Size of the volume in bytes.
 const SIZE: u64 = 32 * 1024 * 1024;
 
-/// A node exporter in namespaces of its own: the volume exists only there and ends with it.
+/// A node exporter in its own namespaces: the volume exists only there and disappears with it.
 #[derive(Debug)]
 pub struct Volume {
     process: Process,
@@ -25,7 +25,7 @@ impl Volume {
     /// Mounts the volume and starts the exporter on `port`.
     ///
     /// # Errors
-    /// [`Error::MissingTool`] says what to install; [`Error::TimedOut`] when namespaces are not allowed here.
+    /// [`Error::MissingTool`] says what to install; [`Error::TimedOut`] if namespaces are not allowed here.
     pub async fn start(folder: &Path, port: u16) -> Result<Self> {
         let root = folder.join("node-root");
         // The exporter strips the root from what it shows: /kafka/datalogs is MSK's mount point.

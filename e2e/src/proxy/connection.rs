@@ -16,7 +16,7 @@ use super::faults::{Cut, Faults};
 use super::frames::{self, PRODUCE, SASL_HANDSHAKE};
 use super::shared::{Shared, Wire};
 
-/// Chunks under way in one direction. When it is full the sender is not read any more, as with a full TCP window.
+/// How many chunks may be in flight in one direction. At the limit the sender is no longer read, as with a full TCP window.
 const UNDER_WAY: usize = 256;
 
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -24,15 +24,15 @@ const CHUNK_BYTES: usize = 16 * 1024;
 /// A chunk and when it was read.
 type Chunk = (Instant, Vec<u8>);
 
-/// What a connection carries besides its bytes.
+/// The state of a connection.
 pub(super) struct Connection {
     shared: Arc<Shared>,
     cut: watch::Receiver<Cut>,
-    /// Correlation ids and versions of produce requests whose responses are awaited.
+    /// Correlation ids and versions of produce requests that have not been answered.
     produce: Mutex<BTreeMap<i32, i16>>,
-    /// Whether an authentication was begun.
+    /// Whether an authentication was started.
     authenticated: AtomicBool,
-    /// Set when a lost response asked for a cut.
+    /// Set when losing a response requires cutting the connection.
     own_cut: watch::Sender<Option<Cut>>,
 }
 
@@ -55,13 +55,13 @@ impl Connection {
         }
     }
 
-    /// Forwards until either side ends, a cut is asked for, or the proxy goes.
+    /// Forwards until either side ends, a cut is requested, or the proxy is dropped.
     pub(super) async fn run(mut self, client: TcpStream) {
         let mut cut = self.cut.clone();
         let upstream = *self.shared.upstream.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = client.set_nodelay(true);
         let connected = async {
-            // A hidden broker must not be reached by a mere connect either.
+            // A broker behind a blackhole must not even accept connections.
             self.wait_for_open_way().await;
             TcpStream::connect(upstream).await
         };
@@ -110,7 +110,7 @@ impl Connection {
         end(client, Some(server), how).await;
     }
 
-    /// Forwards in both directions; answers how the sockets are to be ended.
+    /// Forwards in both directions; returns how the sockets are to be closed.
     async fn pump_until_cut<C, S>(&mut self, client: &mut C, server: &mut S, frames: bool) -> Cut
     where
         C: AsyncRead + AsyncWrite + Unpin,
@@ -124,7 +124,7 @@ impl Connection {
         let to_client = self.one_way(from_server, to_client, Direction::ToClient, frames);
         let both = async {
             if frames {
-                // Kafka has no use for half a connection, and TLS takes records after its own farewell for an attack.
+                // Kafka does not use half-open connections, and TLS treats data after its closing message as an attack.
                 tokio::select! {
                     ended = to_broker => ended,
                     ended = to_client => ended,
@@ -134,7 +134,7 @@ impl Connection {
             }
         };
         tokio::select! {
-            // An error is a reset by one side, which the other gets to see as one.
+            // An error is a reset by one side, which the other side also sees as a reset.
             ended = both => if ended.is_ok() { Cut::Close } else { Cut::Reset },
             _ = cut.changed() => *cut.borrow(),
             Ok(asked) = own_cut.wait_for(Option::is_some) => asked.unwrap_or_default(),
@@ -184,13 +184,13 @@ impl Connection {
         }
         self.wait_for_open_way().await;
         if !frames {
-            // The other side may be gone already: nothing is lost by not telling it.
+            // The other side may already be gone, and then need not be told.
             let _ = to.shutdown().await;
         }
         Ok(())
     }
 
-    /// Waits out a blackhole; returns the faults of that moment.
+    /// Waits until there is no blackhole; returns the faults at that time.
     async fn wait_for_open_way(&self) -> Faults {
         let mut faults = self.shared.faults.subscribe();
         // The sender lives in `shared`, so this cannot fail.
@@ -200,7 +200,7 @@ impl Connection {
         }
     }
 
-    /// Counts a frame, changes it if asked to, and says whether it is to arrive.
+    /// Counts a frame, changes it if requested, and returns whether it is to be delivered.
     fn passes(&self, frame: &mut [u8], direction: Direction) -> bool {
         match direction {
             Direction::ToBroker => {
@@ -263,7 +263,7 @@ async fn read_chunk<R: AsyncRead + Unpin>(from: &mut R, frames: bool) -> io::Res
     Ok((length > 0).then_some(chunk))
 }
 
-/// Ends both sockets as asked.
+/// Closes both sockets as requested.
 async fn end(mut client: TcpStream, server: Option<TcpStream>, cut: Cut) {
     match cut {
         Cut::Reset => {
@@ -283,6 +283,6 @@ async fn end(mut client: TcpStream, server: Option<TcpStream>, cut: Cut) {
 
 /// Makes the coming close of the socket an RST.
 pub(super) fn reset(stream: &TcpStream) {
-    // It fails only on a socket that is gone already.
+    // It fails only if the socket is already closed.
     let _ = stream.set_zero_linger();
 }

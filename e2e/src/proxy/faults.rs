@@ -1,43 +1,43 @@
-//! What a proxy can do to the connections through it.
+//! What a proxy can do to its connections.
 
 use std::{collections::BTreeMap, time::Duration};
 
 /// Faults that last until they are changed. The default is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// Later arrival of every byte, in each direction: a round trip takes twice as long.
+    /// The delay of every byte in each direction, so it affects a round trip twice.
     pub delay: Duration,
-    /// At most so many bytes a second in each direction of each connection.
+    /// The most bytes per second in each direction of each connection.
     pub bytes_per_second: Option<u32>,
-    /// Nothing arrives any more, in both directions; connections still open, as when packets are dropped on the way.
-    /// What was under way arrives after healing, as TCP would send it again.
+    /// Nothing arrives in either direction, but connections stay open, as when packets are dropped on the way.
+    /// What was in flight arrives after healing, because TCP would retransmit it.
     pub blackhole: bool,
-    /// The port is closed: connecting fails at once. Open connections live on.
+    /// The port is closed: connecting fails at once. Open connections are unaffected.
     pub refuse: bool,
     /// More new connections than this within a second are reset, as MSK's limit for IAM does.
     pub new_connections_per_second: Option<usize>,
     /// Produce responses that never reach the client, though the broker has appended the records.
     pub lose_produce_responses: Option<Loss>,
-    /// Produce responses that tell the client of an error the broker did not have.
+    /// Produce responses that report an error to the client although the broker had none.
     pub falsify_produce_responses: Option<Falsehood>,
 }
 
 /// Which produce responses are changed, and into what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Falsehood {
-    /// Every how many produce responses of this proxy one is changed; 1 is each.
+    /// One in this many produce responses of this proxy is changed; 1 means all.
     pub every: u64,
-    /// Kafka's error code put into its first partition. 45, `OUT_OF_ORDER_SEQUENCE_NUMBER`, is what librdkafka takes
-    /// for fatal.
+    /// Kafka's error code put into its first partition. 45, `OUT_OF_ORDER_SEQUENCE_NUMBER`, is what librdkafka considers
+    /// fatal.
     pub error_code: i16,
 }
 
 /// Which produce responses are lost, and how that looks to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
-    /// Every how many produce responses of this proxy one is lost; 1 is each.
+    /// One in this many produce responses of this proxy is lost; 1 means all.
     pub every: u64,
-    /// How the client learns of it.
+    /// How the client's connection is cut.
     pub cut: Cut,
 }
 
@@ -59,7 +59,7 @@ pub enum Cut {
 pub struct Stats {
     /// Connections let through.
     pub connections: u64,
-    /// Connections reset for being too many in a second.
+    /// Connections reset because there were too many within a second.
     pub connections_over_limit: u64,
     /// Connections open now.
     pub open: u64,
@@ -71,8 +71,8 @@ pub struct Stats {
     pub reauthentications: u64,
     /// Produce responses seen from the broker.
     pub produce_responses: u64,
-    /// Those of them the client never got.
+    /// Produce responses that the client never received.
     pub produce_responses_lost: u64,
-    /// Those of them that were changed.
+    /// Produce responses that were changed.
     pub produce_responses_falsified: u64,
 }

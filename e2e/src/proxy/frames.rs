@@ -10,10 +10,10 @@ pub(super) const PRODUCE: i16 = 0;
 /// Kafka's API key of `SaslHandshake`, with which every authentication begins, the first and later ones (KIP-368).
 pub(super) const SASL_HANDSHAKE: i16 = 17;
 
-/// No request of a test is larger; a length above it means that the stream is not Kafka's.
+/// No request in the tests is larger; a larger length means that the stream is not Kafka's protocol.
 const MAX_FRAME_BYTES: usize = 64 << 20;
 
-/// One whole frame, length included; `None` at the end of the stream.
+/// One whole frame, including its length; `None` at the end of the stream.
 pub(super) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut length = [0; 4];
     match stream.read_exact(&mut length).await {
@@ -23,7 +23,7 @@ pub(super) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Res
     }
     let body = u32::from_be_bytes(length) as usize;
     if body > MAX_FRAME_BYTES {
-        let text = format!("a frame of {body} bytes is over {MAX_FRAME_BYTES}: this is no Kafka connection");
+        let text = format!("a frame of {body} bytes exceeds {MAX_FRAME_BYTES}: this is not a Kafka connection");
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
     let mut frame = vec![0; 4 + body];
@@ -53,7 +53,7 @@ pub(super) fn response_correlation(frame: &[u8]) -> Option<i32> {
     Some(i32::from_be_bytes(frame.get(4..8)?.try_into().ok()?))
 }
 
-/// Where the first partition's error code stands in a produce response of `version` (3 to 12).
+/// The position of the first partition's error code in a produce response of `version` (3 to 12).
 pub(super) fn produce_error_position(frame: &[u8], version: i16) -> Option<usize> {
     // Length and correlation id.
     let mut at = 8;
@@ -75,7 +75,7 @@ pub(super) fn produce_error_position(frame: &[u8], version: i16) -> Option<usize
     frame.get(at + 4..at + 6).map(|_| at + 4)
 }
 
-/// An unsigned varint and how many bytes it takes.
+/// An unsigned varint and its length in bytes.
 fn varint(frame: &[u8], at: usize) -> Option<(usize, usize)> {
     let mut value = 0;
     for (index, byte) in frame.get(at..)?.iter().take(4).enumerate() {

@@ -1,15 +1,15 @@
-//! A TCP proxy in front of one listener of one broker, that does to it what networks do.
+//! A TCP proxy in front of one listener of one broker, which simulates network faults.
 //!
-//! Brokers advertise the proxy's port, so clients never learn of another way in. One [`Proxy`] has one port; its
-//! [`Faults`] can be changed at any time and act on open connections too.
+//! Brokers advertise the proxy's port, so clients never see any other address. One [`Proxy`] has one port; its
+//! [`Faults`] can be changed at any time and also affect open connections.
 //!
-//! | Module | Holds |
+//! | Module | Contains |
 //! |---|---|
 //! | [`faults`] | what can be switched on |
 //! | `connection` | the forwarding of one connection, with its faults |
-//! | `frames` | just enough of Kafka's wire format to know a produce response |
-//! | `shared` | what the proxy and its connections both look at |
-//! | [`tls`] | ending the client's TLS and starting another towards the broker |
+//! | `frames` | just enough of Kafka's wire format to recognise a produce response |
+//! | `shared` | state shared by the proxy and its connections |
+//! | [`tls`] | terminating the client's TLS and opening a second TLS connection to the broker |
 
 mod connection;
 pub mod faults;
@@ -43,7 +43,7 @@ impl Proxy {
     /// Listens on `port` of 127.0.0.1 (0: any) and forwards to `upstream`.
     ///
     /// # Errors
-    /// [`crate::Error::Os`] when the port is taken.
+    /// [`crate::Error::Os`] if the port is in use.
     pub async fn start(port: u16, upstream: SocketAddr, wire: Wire) -> Result<Self> {
         let listener = listen(port).await?;
         let port = listener.local_addr().map_err(os_error("asking for the proxy's port"))?.port();
@@ -73,7 +73,7 @@ impl Proxy {
         self.shared.faults.send_modify(change);
     }
 
-    /// Ends every open connection in the given way.
+    /// Cuts every open connection in the given way.
     pub fn cut(&self, cut: Cut) {
         self.shared.cut.send_replace(cut);
     }
@@ -83,7 +83,7 @@ impl Proxy {
         *self.shared.upstream.lock().unwrap_or_else(PoisonError::into_inner) = upstream;
     }
 
-    /// What has passed and what was done so far.
+    /// Counts of what the proxy has seen and done so far.
     pub fn stats(&self) -> Stats {
         self.shared.stats().clone()
     }
@@ -114,7 +114,7 @@ async fn accept(port: u16, mut listener: Option<TcpListener>, shared: Arc<Shared
             listener = listen(port).await.ok();
         }
         let Some(open) = listener.as_ref() else {
-            // Refused, or the port could not be had back yet.
+            // Refusing, or the port could not be bound again yet.
             let _ = tokio::time::timeout(Duration::from_millis(50), faults.changed()).await;
             continue;
         };
@@ -129,7 +129,7 @@ async fn accept(port: u16, mut listener: Option<TcpListener>, shared: Arc<Shared
     }
 }
 
-/// Starts a connection, or resets it when the last second has seen enough of them.
+/// Starts a connection, or resets it if there were too many in the last second.
 fn admit(
     client: TcpStream,
     limit: Option<usize>,
@@ -145,7 +145,7 @@ fn admit(
         connection::reset(&client);
         return;
     }
-    // In this order: what is set and cut between the two still meets the connection, and what came before is seen here.
+    // In this order: faults and cuts between the two steps still affect the connection, and earlier ones are seen here.
     let connection = Connection::new(Arc::clone(shared));
     if shared.faults.borrow().refuse {
         connection::reset(&client);

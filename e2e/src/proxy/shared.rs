@@ -1,4 +1,4 @@
-//! What a proxy and its connections both look at.
+//! State shared by a proxy and its connections.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,18 +8,18 @@ use tokio::sync::watch;
 use super::faults::{Cut, Faults, Stats};
 use super::tls::Tls;
 
-/// What the proxy understands of the bytes.
+/// How much of the protocol the proxy understands.
 #[derive(Clone)]
 pub enum Wire {
-    /// Nothing: any protocol, TLS included, passes as it is.
+    /// Nothing: any protocol passes unchanged, including TLS.
     Bytes,
     /// Kafka without TLS: produce responses can be lost.
     Kafka,
-    /// Kafka within TLS: the proxy is the server to the client and a client to the broker.
+    /// Kafka inside TLS: the proxy is the TLS server for the client and a TLS client of the broker.
     KafkaInTls(Tls),
 }
 
-/// What the acceptor and every connection look at.
+/// State shared by the acceptor and every connection.
 pub(super) struct Shared {
     pub(super) wire: Wire,
     pub(super) upstream: Mutex<SocketAddr>,

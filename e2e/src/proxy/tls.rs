@@ -1,4 +1,4 @@
-//! The proxy as a TLS server to clients, with a certificate good or bad, and as a TLS client to the broker.
+//! The proxy as a TLS server for clients, with a valid or invalid certificate, and as a TLS client of the broker.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Shows `identity` to clients and trusts brokers with a certificate of `authority`.
+    /// Presents `identity` to clients and trusts brokers with a certificate from `authority`.
     ///
     /// # Errors
-    /// [`Error::Certificate`] when the PEM cannot be used.
+    /// [`Error::Certificate`] if the PEM is not usable.
     pub fn new(identity: &Identity, authority: &Authority) -> Result<Self> {
         let certificate = CertificateDer::from_pem_slice(identity.certificate_pem.as_bytes()).map_err(bad("server"))?;
         let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).map_err(bad("server key"))?;

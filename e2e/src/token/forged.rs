@@ -1,5 +1,5 @@
-//! Tokens that break one rule of MSK each. All of them are signed over what they say, so that only the named rule can
-//! refuse them; the exceptions are the rules about the signature itself.
+//! Tokens that each break one rule of MSK. All of them have a signature that matches their content, so that only the named rule can
+//! reject them; the exceptions are the rules about the signature itself.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -8,10 +8,10 @@ use time::{Duration, OffsetDateTime};
 use super::{TokenDraft, amz_date};
 use crate::kafka::iam::AccessKey;
 
-/// A token and the rule that must refuse it.
+/// A token and the rule that must reject it.
 #[derive(Clone, Debug)]
 pub struct Forged {
-    /// What was done to it; unique.
+    /// What was changed; unique.
     pub name: &'static str,
     /// The rule's name in the verifier.
     pub rule: &'static str,
@@ -22,7 +22,7 @@ pub struct Forged {
 /// A change to a genuine draft and the rule it breaks.
 type Change = (&'static str, &'static str, fn(&mut TokenDraft));
 
-/// Changes that leave a well-formed URL with a signature that fits it.
+/// Changes that leave a well-formed URL with a matching signature.
 const CHANGES: &[Change] = &[
     ("plain http", "scheme", |t| t.scheme = "http".to_owned()),
     ("another path", "path", |t| t.path = "/topics".to_owned()),
@@ -108,7 +108,7 @@ fn broken_texts(url: &str) -> impl Iterator<Item = (&'static str, &'static str, 
     .into_iter()
 }
 
-/// The same URL with padding, which no signer of AWS writes. A user agent of fitting length makes padding necessary.
+/// The same URL with padding, which no signer of AWS writes. A user agent of suitable length makes padding necessary.
 fn padded(genuine: &TokenDraft) -> String {
     let mut draft = genuine.clone();
     let mut token = URL_SAFE.encode(draft.url());

@@ -1,7 +1,7 @@
 //! MSK IAM tokens made by the test bed: genuine ones, and ones that break a single rule but are otherwise validly signed.
 //!
-//! Written from AWS's description of `SigV4` query signing and independent of the signer that the product uses, so
-//! that the two, the verifier in the brokers, and AWS's own signer can be held against each other.
+//! Written from AWS's description of `SigV4` query signing, independently of the signer that the product uses, so
+//! that the two, the verifier in the brokers, and AWS's own signer can be compared with each other.
 
 pub mod forged;
 
@@ -14,14 +14,14 @@ use time::{OffsetDateTime, macros::format_description};
 
 use crate::kafka::iam::{AccessKey, REGION};
 
-/// A token before it is signed: every part can be changed, and the signature will fit the changed parts.
+/// A token before it is signed: every part can be changed, and the signature will match the changed parts.
 #[derive(Clone, Debug)]
 pub struct TokenDraft {
-    /// `https`.
+    /// The scheme, normally `https`.
     pub scheme: String,
     /// `kafka.<region>.amazonaws.com`; signed as the `host` header.
     pub host: String,
-    /// `/`.
+    /// The path, normally `/`.
     pub path: String,
     /// Access key id, date, region, service, terminator.
     pub scope: [String; 5],
@@ -34,7 +34,7 @@ pub struct TokenDraft {
 }
 
 impl TokenDraft {
-    /// What a correct signer makes at `now` with a life of `life_s` seconds.
+    /// What a correct signer creates at `now` with a lifetime of `life_s` seconds.
     pub fn genuine(key: &AccessKey, now: OffsetDateTime, life_s: u32) -> Self {
         let date = amz_date(now);
         let day = date.get(..8).unwrap_or_default().to_owned();
@@ -64,12 +64,12 @@ impl TokenDraft {
         }
     }
 
-    /// Takes one parameter away.
+    /// Removes one parameter.
     pub fn remove(&mut self, name: &str) {
         self.parameters.retain(|(found, _)| found != name);
     }
 
-    /// The value of one parameter; empty when it is not there.
+    /// The value of one parameter; empty if it is absent.
     pub fn get(&self, name: &str) -> &str {
         self.parameters.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
     }
@@ -117,7 +117,7 @@ fn join(parameters: &[(String, String)]) -> String {
     pairs.join("&")
 }
 
-/// `SigV4`'s URI encoding: everything but unreserved characters.
+/// `SigV4`'s URI encoding: everything except unreserved characters.
 fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -63,7 +63,7 @@ impl MetricsNamespace {
     }
 }
 
-/// One line of metrics with the dimension `service`. Further text members are properties: searchable in the logs, free of charge
+/// One line of metrics with the dimension `service`. Further text members are properties: searchable in the logs, free of charge,
 /// and not dimensions, so cardinality stays low.
 #[derive(Debug, Clone)]
 pub struct EmfLine {
