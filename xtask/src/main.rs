@@ -1,20 +1,20 @@
 //! `cargo xtask ...`: every developer command of this workspace.
 //!
-//! | Module | Holds |
+//! | Module | Contains |
 //! |---|---|
 //! | [`up`] | the laptop: brokers, the producer's API and the event source mapping in one command |
 //! | [`test`] | runs the stages and prints the table at the end |
-//! | [`stages`] | the table of stages, and one module for each bigger stage |
+//! | [`stages`] | the table of stages, and one module for each larger stage |
 //! | [`package`] | the deployable zips |
 //! | [`deploy_check`] | what is missing before `terraform apply` |
-//! | [`needs`] | what a machine must have, how to detect it, how to install it |
+//! | [`needs`] | what a machine must have, how to detect it, and how to install it |
 //! | [`tools`] | pinned tools from package registries, kept under `target/tools` |
 //! | [`process`] | child processes that never outlive their parent |
 //! | `tidy` | the repository's own rules, as tests |
-//! | [`stop`] | signals by which the user asks a command to stop |
+//! | [`stop`] | the signals that ask a command to stop |
 //! | [`workspace`] | the folders of the workspace |
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool prints on both streams")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool prints to both streams")]
 
 mod deploy_check;
 mod needs;
@@ -43,11 +43,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start brokers, the HTTP API and the consumer on this machine; Ctrl-C stops all of it.
+    /// Start brokers, the HTTP API and the consumer on this machine; Ctrl-C stops everything.
     Up(up::Options),
-    /// Run everything a change must pass, or only the stages named.
+    /// Run everything that a change must pass, or only the named stages.
     Test(test::Options),
-    /// Run the scenarios in which brokers of real Kafka die, or only those named; `--full` for the long column.
+    /// Run the scenarios in which real Kafka brokers fail, or only the named ones; `--full` runs the full column.
     Ha(stages::ha::Options),
     /// Build the deployable zips: `target/lambda/<function>/bootstrap.zip`.
     Package(package::Options),

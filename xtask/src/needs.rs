@@ -1,4 +1,4 @@
-//! What a machine must have, how to see that it is there, and how to install it.
+//! What a machine must have, how to detect it, and how to install it.
 
 mod command;
 mod debian;
@@ -14,17 +14,17 @@ use anyhow::{Result, bail};
 /// One prerequisite.
 #[derive(Debug)]
 pub(crate) struct Need {
-    /// As a user knows it.
+    /// The name that users know.
     pub(crate) name: &'static str,
-    /// `None` when it is there, else what is wrong.
+    /// `None` if the need is met, otherwise what is wrong.
     pub(crate) problem: fn() -> Option<String>,
     pub(crate) install: Install,
 }
 
-/// What brings a need.
+/// How to meet a need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Install {
-    /// Packages of Debian and Ubuntu. Of `a|b` the first that the release has.
+    /// Packages of Debian and Ubuntu. `a|b` means the first that the release has.
     Packages(&'static [&'static str]),
     /// What a person has to do.
     ByHand(&'static str),
@@ -43,22 +43,22 @@ impl fmt::Display for Install {
 }
 
 impl Need {
-    /// What is wrong and how to mend it; `None` when it is there.
+    /// What is wrong and how to fix it; `None` if the need is met.
     pub(crate) fn complaint(&self) -> Option<String> {
         let problem = (self.problem)()?;
-        Some(format!("{} is needed: {problem}. To install: {}", self.name, self.install))
+        Some(format!("{} is required: {problem}. To install it: {}", self.name, self.install))
     }
 }
 
-/// An error that says how to install the first of them that is not there.
+/// An error that tells how to install the first of them that is missing.
 pub(crate) fn require(needs: impl IntoIterator<Item = Need>) -> Result<()> {
     match needs.into_iter().find_map(|need| need.complaint()) {
-        Some(complaint) => bail!("{complaint}. `cargo xtask needs` lists all"),
+        Some(complaint) => bail!("{complaint}. `cargo xtask needs` lists all requirements"),
         None => Ok(()),
     }
 }
 
-/// C and C++ compilers, cmake, make and perl: what librdkafka and its OpenSSL are built with.
+/// C and C++ compilers, cmake, make and perl: required to build librdkafka and its OpenSSL.
 pub(crate) const NATIVE_BUILD: Need = Need {
     name: "C and C++ compilers, cmake, make, perl",
     problem: || {
@@ -69,11 +69,11 @@ pub(crate) const NATIVE_BUILD: Need = Need {
     install: Install::Packages(&["build-essential", "cmake", "perl"]),
 };
 
-/// The program of the line that `cargo xtask up` prints.
+/// The program in the command that `cargo xtask up` prints.
 pub(crate) const CURL: Need =
     Need { name: "curl", problem: || not_runnable("curl", &["--version"]), install: Install::Packages(&["curl"]) };
 
-/// The repository's rules are checked on the files that git knows.
+/// The repository's rules are checked on the files tracked by git.
 pub(crate) const GIT: Need =
     Need { name: "git", problem: || not_runnable("git", &["--version"]), install: Install::Packages(&["git"]) };
 
@@ -91,7 +91,7 @@ pub(crate) const JAVA: Need = Need {
         Err(problem) => Some(problem),
         Ok(line) => match java_major(&line) {
             Some(major) if major >= 17 => None,
-            _ => Some(format!("`java -version` says {line:?}, and 17 is needed")),
+            _ => Some(format!("`java -version` reports {line:?}, but 17 or later is required")),
         },
     },
     install: Install::Packages(&["openjdk-17-jdk-headless|openjdk-21-jdk-headless|default-jdk-headless"]),
@@ -101,14 +101,14 @@ pub(crate) const JAVA: Need = Need {
 pub(crate) const MAVEN: Need =
     Need { name: "Maven", problem: || not_runnable("mvn", &["--version"]), install: Install::Packages(&["maven"]) };
 
-/// Terraform 1.11 or newer: the configuration itself is content with 1.9, its tests let mocks answer during plan.
+/// Terraform 1.11 or newer: the configuration itself needs only 1.9, but its tests use mocks during plan.
 pub(crate) const TERRAFORM: Need = Need {
     name: "Terraform 1.11",
     problem: || match first_line("terraform", &["version"]) {
         Err(problem) => Some(problem),
         Ok(line) => match terraform_version(&line) {
             Some(version) if version >= (1, 11) => None,
-            _ => Some(format!("`terraform version` says {line:?}, and 1.11 is needed")),
+            _ => Some(format!("`terraform version` reports {line:?}, but 1.11 or later is required")),
         },
     },
     install: Install::ByHand(
@@ -129,10 +129,10 @@ pub(crate) const PROMETHEUS: Need = Need {
 
 /// Runs programs for arm64.
 pub(crate) const QEMU_PROGRAM: &str = "qemu-aarch64";
-/// Where Debian puts arm64's C libraries, the loader among them.
+/// Where Debian puts the C libraries for arm64, including the loader.
 pub(crate) const ARM64_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 
-/// What runs arm64 programs; nothing on an arm64 machine.
+/// What is required to run arm64 programs; nothing on an arm64 machine.
 pub(crate) const QEMU: Need = Need {
     name: "qemu and the C libraries of arm64",
     problem: || {
@@ -149,11 +149,11 @@ pub(crate) const QEMU: Need = Need {
     install: Install::Packages(&["qemu-user", "libc6-arm64-cross", "libgcc-s1-arm64-cross"]),
 };
 
-/// `None` when the program starts and ends with 0, else what is wrong.
+/// `None` if the program starts and exits with 0, otherwise what is wrong.
 fn not_runnable(program: &str, arguments: &[&str]) -> Option<String> {
     let shown = format!("{program} {}", arguments.join(" "));
     match Command::new(program).args(arguments).stdin(Stdio::null()).output() {
-        Err(_) => Some(format!("no program {program:?} on the PATH")),
+        Err(_) => Some(format!("there is no program {program:?} on the PATH")),
         Ok(output) if !output.status.success() => Some(format!("`{shown}` ended with {}", output.status)),
         Ok(_) => None,
     }
@@ -165,7 +165,7 @@ fn first_line(program: &str, arguments: &[&str]) -> Result<String, String> {
         .args(arguments)
         .stdin(Stdio::null())
         .output()
-        .map_err(|_| format!("no program {program:?} on the PATH"))?;
+        .map_err(|_| format!("there is no program {program:?} on the PATH"))?;
     let bytes = if output.stdout.is_empty() { output.stderr } else { output.stdout };
     Ok(String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_owned())
 }

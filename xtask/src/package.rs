@@ -11,18 +11,18 @@ use crate::{needs, process, workspace};
 /// The binaries that are deployed, each from the crate `msk-<name>`.
 pub(crate) const FUNCTIONS: [&str; 2] = ["producer", "consumer"];
 
-/// A zip past this size starts noticeably later, and says that something was linked that should not be.
+/// A larger zip starts noticeably more slowly, and is a sign that something was linked that should not be.
 pub(crate) const LARGEST_ZIP_BYTES: u64 = 5_000_000;
 
 /// Options of `cargo xtask package`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Build for Graviton (`aarch64-unknown-linux-gnu`) and not for `x86_64`.
+    /// Build for Graviton (`aarch64-unknown-linux-gnu`) instead of `x86_64`.
     #[arg(long)]
     arm64: bool,
 }
 
-/// The processors that Lambda has.
+/// The processor architectures of Lambda.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Architecture {
     X86_64,
@@ -30,12 +30,12 @@ pub(crate) enum Architecture {
 }
 
 impl Architecture {
-    /// That of this machine.
+    /// The architecture of this machine.
     pub(crate) fn host() -> Self {
         if cfg!(target_arch = "aarch64") { Self::Arm64 } else { Self::X86_64 }
     }
 
-    /// As the variable `function_architecture` and Lambda call it.
+    /// The name in the variable `function_architecture` and in Lambda.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
@@ -75,7 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     build(architecture, &folder)?;
     let changes = process::capture(Command::new("git").args(["status", "--porcelain"]).current_dir(workspace::root()));
     if changes.is_ok_and(|changes| !changes.trim().is_empty()) {
-        println!("note: there are changes that are not committed; the revision that /version says does not have them");
+        println!("note: there are uncommitted changes; they are not part of the revision that /version reports");
     }
     println!("deploy them with Terraform (docs/02_TERRAFORM_DEPLOY.md); they are for {}", architecture.target());
     Ok(())
@@ -97,7 +97,8 @@ pub(crate) fn build(architecture: Architecture, folder: &Path) -> Result<()> {
     process::run(&mut command)?;
     let mut too_large = Vec::new();
     for zip in FUNCTIONS.map(|function| zip(folder, function)) {
-        let bytes = std::fs::metadata(&zip).with_context(|| format!("no {} after the build", zip.display()))?.len();
+        let bytes =
+            std::fs::metadata(&zip).with_context(|| format!("the build did not create {}", zip.display()))?.len();
         let shown = zip.strip_prefix(workspace::root()).unwrap_or(&zip).display();
         println!("{shown}  {:.2} MB ({bytes} bytes)", bytes as f64 / 1e6);
         if bytes > LARGEST_ZIP_BYTES {
@@ -105,7 +106,7 @@ pub(crate) fn build(architecture: Architecture, folder: &Path) -> Result<()> {
         }
     }
     if !too_large.is_empty() {
-        bail!("{} exceed {LARGEST_ZIP_BYTES} bytes; `cargo tree` says what was linked", too_large.join(" and "));
+        bail!("{} exceed {LARGEST_ZIP_BYTES} bytes; `cargo tree` shows what was linked", too_large.join(" and "));
     }
     Ok(())
 }
@@ -120,29 +121,30 @@ pub(crate) fn architecture_of(zip: &Path) -> Result<Architecture> {
     const FIRST_BYTES: &str = "import sys, zipfile\n\
         with zipfile.ZipFile(sys.argv[1]).open('bootstrap') as program: print(program.read(20).hex())";
     let header = process::capture(Command::new("python3").args(["-c", FIRST_BYTES]).arg(zip))
-        .map_err(|_| anyhow::anyhow!("is no zip with a file `bootstrap` in it, or python3 is missing"))?;
+        .map_err(|_| anyhow::anyhow!("is not a zip that contains a file `bootstrap`, or python3 is missing"))?;
     // ELF, 64 bit, little endian; bytes 18 and 19 name the machine: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
     let header = header.trim();
     match (header.starts_with("7f454c460201"), header.get(36..40)) {
         (true, Some("3e00")) => Ok(Architecture::X86_64),
         (true, Some("b700")) => Ok(Architecture::Arm64),
-        _ => bail!("holds a `bootstrap` that is no 64-bit Linux program for x86_64 or arm64"),
+        _ => bail!("has a `bootstrap` that is not a 64-bit Linux program for x86_64 or arm64"),
     }
 }
 
-/// Unpacks a function's zip beside it, as Lambda does, and returns the binary.
+/// Unpacks a function's zip next to it, as Lambda does, and returns the path of the binary.
 pub(crate) fn unpack(folder: &Path, function: &str) -> Result<PathBuf> {
     let into = folder.join(function).join("unpacked");
-    std::fs::create_dir_all(&into).with_context(|| format!("cannot make {}", into.display()))?;
-    // Beside its place, then renamed: another run's processes may have the binary open, or be about to start it.
+    std::fs::create_dir_all(&into).with_context(|| format!("cannot create {}", into.display()))?;
+    // Written next to its final place, then renamed: another run's processes may have the binary open, or be about to start it.
     let fresh = tempfile::tempdir_in(&into).with_context(|| format!("cannot write into {}", into.display()))?;
     let mut unzip = Command::new("python3");
     unzip.args(["-m", "zipfile", "-e"]).arg(zip(folder, function)).arg(fresh.path());
     process::capture(&mut unzip)?;
     let (unzipped, binary) = (fresh.path().join("bootstrap"), into.join("bootstrap"));
-    // Python's zipfile leaves the mode behind.
+    // Python's zipfile does not restore the file mode.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&unzipped, mode).with_context(|| format!("no {} in the zip", unzipped.display()))?;
+    std::fs::set_permissions(&unzipped, mode)
+        .with_context(|| format!("there is no {} in the zip", unzipped.display()))?;
     std::fs::rename(&unzipped, &binary).with_context(|| format!("cannot replace {}", binary.display()))?;
     Ok(binary)
 }
@@ -157,7 +159,7 @@ fn check_target(architecture: Architecture) -> Result<()> {
     println!("installing Rust's standard library for {target} (once) ...");
     process::capture(Command::new("rustup").args(["target", "add", target])).with_context(|| {
         format!(
-            "Rust's standard library for {target} is missing and `rustup target add {target}` did not bring it. \
+            "Rust's standard library for {target} is missing and `rustup target add {target}` did not install it. \
              Ways without rustup: docs/05_TESTING.md, \"The functions for arm64\""
         )
     })?;

@@ -17,8 +17,8 @@ use nix::unistd::Pid;
 
 use crate::workspace;
 
-/// Every child inherits this variable, with this run's id as its value. `cargo lambda watch` puts each function into a
-/// session of its own, where a signal to the group of `watch` does not reach; the variable finds them all the same.
+/// Every child inherits this variable, with this run's id as its value. `cargo lambda watch` puts each function into its
+/// own session, which a signal to the group of `watch` does not reach; the variable still finds them.
 const MARK: &str = "MSK_XTASK_RUN";
 
 /// This run's id: the process id and the start time.
@@ -27,15 +27,15 @@ pub(crate) static RUN_ID: LazyLock<String> = LazyLock::new(|| {
     format!("{}-{}", std::process::id(), now.as_millis())
 });
 
-/// How often a running child is looked at.
+/// How often a running child is checked.
 const TICK: Duration = Duration::from_millis(20);
-/// How long output is read after the child's end: what it wrote is there at once, and something that it left running may
-/// hold the pipe open for ever.
+/// How long output is read after the child has ended: what it wrote is available at once, but something it left running may
+/// keep the pipe open forever.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
-/// Of 8 KiB each.
+/// The most chunks that are kept, of 8 KiB each.
 const MOST_CHUNKS: usize = 4096;
 
-/// A cargo command that runs at the workspace's root.
+/// A cargo command that runs in the root of the workspace.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(workspace::cargo());
     command.args(arguments).current_dir(workspace::root()).stdin(Stdio::null());
@@ -43,8 +43,8 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// Takes away what `cargo xtask` was told of its own package. Build scripts look at these variables (ring's does), and would
-/// compile again whenever `cargo build` and `cargo xtask` take turns.
+/// Removes the variables that cargo set for the package `xtask`. Build scripts look at these variables (ring's does), and would
+/// recompile whenever `cargo build` and `cargo xtask` alternate.
 pub(crate) fn without_own_package(command: &mut Command) {
     let own = ["CARGO_MANIFEST_", "CARGO_PKG_"];
     for (name, _) in std::env::vars_os() {
@@ -54,7 +54,7 @@ pub(crate) fn without_own_package(command: &mut Command) {
     }
 }
 
-/// Runs a command to its end with its output shown; an exit code other than 0 is an error that names the command.
+/// Runs a command to its end and shows its output; an exit code other than 0 is an error that names the command.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = display(command);
     let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
@@ -74,22 +74,22 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// How a command with a bound ended, and what it wrote.
+/// How a command with a time limit ended, and what it wrote.
 pub(crate) struct Captured {
-    /// `None` when it was still running at the bound, and was ended.
+    /// `None` if it was still running at the limit and was ended.
     pub(crate) status: Option<ExitStatus>,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
 }
 
-/// Runs a command to its end, for at most `patience`; then it is killed with all it has started. It stays in this
+/// Runs a command to its end, for at most `patience`; after that it is killed with everything it has started. It stays in this
 /// process's group, so that a Ctrl-C at the terminal reaches it.
 pub(crate) fn capture_within(command: &mut Command, patience: Duration) -> io::Result<Captured> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let mark = format!("{}-{}", *RUN_ID, COUNT.fetch_add(1, Ordering::Relaxed));
     command.env(MARK, &mark).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
-    // Read from the start: a full pipe that nobody reads would stop the child.
+    // Read from the start: a full pipe that nobody reads would block the child.
     let (stdout, stderr) = (chunks(child.stdout.take()), chunks(child.stderr.take()));
     let deadline = Instant::now() + patience;
     let status = loop {
@@ -98,7 +98,7 @@ pub(crate) fn capture_within(command: &mut Command, patience: Duration) -> io::R
         }
         if Instant::now() >= deadline {
             sweep(&mark, Duration::ZERO);
-            // Where its environment could not be read.
+            // In case its environment could not be read.
             child.kill()?;
             child.wait()?;
             break None;
@@ -109,7 +109,7 @@ pub(crate) fn capture_within(command: &mut Command, patience: Duration) -> io::R
     Ok(Captured { status, stdout: collect(&stdout, until), stderr: collect(&stderr, until) })
 }
 
-/// What comes out of a pipe, read by a thread that ends with the pipe or with the receiver.
+/// The contents of a pipe, read by a thread that ends with the pipe or with the receiver.
 fn chunks(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -119,7 +119,7 @@ fn chunks(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
             match pipe.read(&mut buffer) {
                 Ok(length) if length > 0 && sender.send(buffer[..length].to_vec()).is_ok() => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // A pipe that breaks held what was written until then.
+                // After a read error, what was read so far has been sent.
                 _ => return,
             }
         }
@@ -134,7 +134,7 @@ fn collect(chunks: &Receiver<Vec<u8>>, until: Instant) -> Vec<u8> {
     {
         bytes.extend(chunk);
     }
-    // What had been read by then; no more than that from something that never stops writing.
+    // Only what had been read by then: something may never stop writing.
     chunks.try_iter().take(MOST_CHUNKS).for_each(|chunk| bytes.extend(chunk));
     bytes
 }
@@ -147,7 +147,7 @@ pub(crate) fn display(command: &Command) -> String {
     std::iter::once(name).chain(arguments).collect::<Vec<_>>().join(" ")
 }
 
-/// A long-running child, leader of a process group of its own: a Ctrl-C at the terminal reaches only this process,
+/// A long-running child, the leader of its own process group: a Ctrl-C at the terminal reaches only this process,
 /// which then stops its children in order.
 pub(crate) struct Supervised {
     name: &'static str,
@@ -171,7 +171,7 @@ impl Supervised {
         Ok(Self { name, child, ended: None })
     }
 
-    /// As messages call it.
+    /// Its name in messages.
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
@@ -181,7 +181,7 @@ impl Supervised {
         &mut self.child
     }
 
-    /// How it ended, when it has.
+    /// How it ended; `None` while it is running.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().ok().flatten();
@@ -229,7 +229,7 @@ pub(crate) fn sweep(run_id: &str, patience: Duration) -> BTreeMap<i32, String> {
         }
         let late = Instant::now() >= deadline;
         for (id, name) in running {
-            // One that was started while the others were told to end is told now.
+            // A process that was started in the meantime is told now.
             let new = found.insert(id, name).is_none();
             if new || late {
                 let signal = if late { Signal::SIGKILL } else { Signal::SIGTERM };
@@ -241,7 +241,7 @@ pub(crate) fn sweep(run_id: &str, patience: Duration) -> BTreeMap<i32, String> {
     }
 }
 
-/// The processes that carry the mark of `run_id`, this one left out.
+/// The processes that carry the mark of `run_id`, except this one.
 #[cfg(target_os = "linux")]
 fn marked(run_id: &str) -> BTreeMap<i32, String> {
     let mark = format!("{MARK}={run_id}").into_bytes();
@@ -255,7 +255,7 @@ fn marked(run_id: &str) -> BTreeMap<i32, String> {
     processes.filter(|(id, _)| u32::try_from(*id).is_ok_and(|id| id != std::process::id())).collect()
 }
 
-/// The processes that carry the mark of `run_id`: `ps -E` shows environments where there is no `/proc`.
+/// The processes that carry the mark of `run_id`: `ps -E` shows environments on systems without `/proc`.
 #[cfg(not(target_os = "linux"))]
 fn marked(run_id: &str) -> BTreeMap<i32, String> {
     let mark = format!("{MARK}={run_id}");

@@ -1,4 +1,4 @@
-//! Signals by which the user asks a command to stop.
+//! The signals that ask a command to stop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::process;
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
 /// From here on Ctrl-C, SIGTERM and SIGHUP only set [`requested`]; a second one ends everything at once. The signals are
-/// handled, not blocked: a child would inherit the blocking, and never notice that it should end.
+/// handled, not blocked: a child would inherit the blocking, and would never notice that it should end.
 pub(crate) fn listen() -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen to signals")?;
     let wait = move || {

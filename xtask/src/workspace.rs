@@ -1,4 +1,4 @@
-//! Where things are.
+//! The folders and programs of the workspace.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ pub(crate) fn tool_dir(name: &str) -> PathBuf {
     target_dir().join("tools").join(name)
 }
 
-/// True in CI, where a missing prerequisite is a failure and not a skip.
+/// True in CI, where a missing prerequisite is a failure instead of a skip.
 pub(crate) fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
 }
@@ -40,6 +40,6 @@ pub(crate) fn this_program() -> Result<PathBuf> {
     Ok(if running.exists() {
         running.to_path_buf()
     } else {
-        std::env::current_exe().context("no path of this program")?
+        std::env::current_exe().context("the path of this program is unknown")?
     })
 }

@@ -9,12 +9,12 @@ use super::report::Line;
 use super::settings::{self, Settings};
 use crate::needs;
 
-/// `terraform version` takes some seconds to ask a server for a newer version.
+/// `terraform version` takes a few seconds to check for a newer version.
 const TERRAFORM_TIMEOUT: Duration = Duration::from_secs(20);
-/// The AWS command line may look for credentials in five places first.
+/// The AWS CLI may first look for credentials in five places.
 const AWS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The oldest version that reads the configuration; `infra/versions.tf` says the same.
+/// The oldest version that supports the configuration, as in `infra/versions.tf`.
 pub(super) const OLDEST_TERRAFORM: (u32, u32) = (1, 9);
 
 pub(super) fn terraform(machine: &Machine, infra: &Path) -> Line {
@@ -33,11 +33,14 @@ pub(super) fn terraform(machine: &Machine, infra: &Path) -> Line {
             }
             first => {
                 let line = first.map(|(line, _)| line).unwrap_or_default();
-                Line::missing(subject, format!("`terraform version` says {line:?}, and {major}.{minor} is needed"))
-                    .with(install)
+                Line::missing(
+                    subject,
+                    format!("`terraform version` reports {line:?}, but {major}.{minor} or later is required"),
+                )
+                .with(install)
             }
         },
-        ProgramAnswer::Absent => Line::missing(subject, "no program \"terraform\" on the PATH").with(install),
+        ProgramAnswer::Absent => Line::missing(subject, "there is no program \"terraform\" on the PATH").with(install),
         ProgramAnswer::Refused(_) => Line::missing(subject, "`terraform version` fails").with("terraform version"),
         ProgramAnswer::Late => {
             Line::look(subject, "`terraform version` did not answer in time").with("terraform version")
@@ -45,18 +48,21 @@ pub(super) fn terraform(machine: &Machine, infra: &Path) -> Line {
     }
 }
 
-/// Where the state will be kept. A file on this machine is easily lost, and without it Terraform does not know the cluster.
+/// Where the state will be kept. A file on this machine is easily lost, and without it Terraform does not know about the cluster.
 pub(super) fn state(infra: &Path) -> Line {
     let blocks = settings::blocks(infra, "terraform").unwrap_or_default();
     let backend = blocks.iter().filter_map(|block| block.get("backend")?.as_object()?.keys().next()).next();
     match backend {
         Some(kind) => Line::ok("state", format!("kept in backend {kind}")),
-        None => Line::look("state", "kept in a file on this machine, secrets in clear: fine to try it out alone")
-            .with("versions.tf shows the lines for a bucket; a team needs one"),
+        None => Line::look(
+            "state",
+            "kept in a file on this machine, with secrets in plain text: fine for trying it out on your own",
+        )
+        .with("versions.tf shows the lines for a bucket; a team needs one"),
     }
 }
 
-/// Where credentials come from, and whether AWS accepts them; true when it does.
+/// Where credentials come from, and whether AWS accepts them; true if it does.
 pub(super) fn credentials(machine: &Machine, offline: bool) -> (Line, bool) {
     let answer = if offline { None } else { Some(identity(machine)) };
     let work = matches!(answer, Some(ProgramAnswer::Text(_)));
@@ -75,7 +81,7 @@ fn credentials_line(source: Option<String>, answer: Option<ProgramAnswer>) -> Li
         }
         (source, Some(ProgramAnswer::Refused(text))) => {
             let Some(source) = source else { return Line::missing(subject, "none found").with(how) };
-            let line = Line::missing(subject, format!("from {source}; AWS does not accept them{}", code(&text)));
+            let line = Line::missing(subject, format!("from {source}; AWS rejects them{}", code(&text)));
             line.with(how).with("aws sts get-caller-identity")
         }
         (None, _) => Line::missing(subject, "none found").with(how),
@@ -84,14 +90,14 @@ fn credentials_line(source: Option<String>, answer: Option<ProgramAnswer>) -> Li
                 .with("aws sts get-caller-identity")
         }
         (Some(source), Some(ProgramAnswer::Absent)) => {
-            let line = Line::look(subject, format!("from {source}; without the AWS command line AWS was not asked"));
-            line.with("install it: the guides use it (docs/01_GETTING_STARTED.md)")
+            let line = Line::look(subject, format!("from {source}; not checked, because the AWS CLI is not installed"));
+            line.with("install the AWS CLI: the guides use it (docs/01_GETTING_STARTED.md)")
         }
-        (Some(source), None) => Line::look(subject, format!("from {source}; not asked, because of --offline")),
+        (Some(source), None) => Line::look(subject, format!("from {source}; not checked, because of --offline")),
     }
 }
 
-/// Whose the credentials are: an account number, or an error on standard error.
+/// Whose credentials they are: an account number, or an error on standard error.
 fn identity(machine: &Machine) -> ProgramAnswer {
     match ask_aws(machine, &["sts", "get-caller-identity", "--query", "Account"]) {
         ProgramAnswer::Text(text) if !is_account(text.trim()) => ProgramAnswer::Refused(String::new()),
@@ -99,7 +105,7 @@ fn identity(machine: &Machine) -> ProgramAnswer {
     }
 }
 
-/// One question to AWS through its command line, answered as plain text.
+/// One query to AWS through its CLI, answered as plain text.
 pub(super) fn ask_aws(machine: &Machine, question: &[&str]) -> ProgramAnswer {
     let limits = ["--output", "text", "--cli-connect-timeout", "5", "--cli-read-timeout", "5"];
     machine.ask("aws", &[question, limits.as_slice()].concat(), AWS_TIMEOUT)
@@ -109,7 +115,7 @@ fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The code of `An error occurred (ExpiredToken) when ...`; the rest of the text may hold anything, secrets included.
+/// The code of `An error occurred (ExpiredToken) when ...`; the rest of the text may contain anything, including secrets.
 fn code(text: &str) -> String {
     let inner = text.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(code, _)| code);
     let code = inner.filter(|code| code.len() <= 60 && code.bytes().all(|byte| byte.is_ascii_alphabetic()));
@@ -134,7 +140,7 @@ fn source(machine: &Machine) -> Option<String> {
     container.into_iter().find(|name| set(name)).map(str::to_owned)
 }
 
-/// How a profile signs in, when there is such a profile with any credentials in it.
+/// How a profile signs in, if there is such a profile with any credentials.
 fn profile_kind(machine: &Machine, profile: &str) -> Option<&'static str> {
     let has = |variable, below_home, section: &str, keys: &[&str]| {
         let text = machine.home_file(variable, below_home).and_then(|file| std::fs::read_to_string(file).ok());
@@ -166,7 +172,7 @@ fn section_names<'a>(text: &'a str, section: &str) -> impl Iterator<Item = &'a s
     own.filter_map(|line| line.split_once('=')).map(|(name, _)| name.trim())
 }
 
-/// The region of the deployment, and that of the guides' commands.
+/// The region of the deployment, and the region that the guides' commands would use.
 pub(super) fn region(machine: &Machine, settings: &Settings) -> Line {
     let region = settings.text("region");
     let subject = "region";
@@ -177,11 +183,11 @@ pub(super) fn region(machine: &Machine, settings: &Settings) -> Line {
                 .with("region = \"...\" in terraform.tfvars")
         }
         Some(mine) if mine != region => {
-            let says = format!("{region}, but your shell's is {mine}: the guides' aws commands would look there");
+            let says = format!("{region}, but your shell's region is {mine}, which the guides' aws commands would use");
             Line::look(subject, says).with(format!("export AWS_REGION={region}"))
         }
         Some(_) => Line::ok(subject, region),
-        None => Line::look(subject, format!("{region}; the guides' aws commands need it in your shell"))
+        None => Line::look(subject, format!("{region}; the guides' aws commands need it to be set in your shell"))
             .with(format!("export AWS_REGION={region}")),
     }
 }

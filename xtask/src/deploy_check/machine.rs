@@ -1,4 +1,4 @@
-//! The environment and the programs of this machine as one value, so that tests can make up another machine.
+//! The environment and the programs of this machine as one value, so that tests can invent another machine.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use crate::process;
 
-/// What a check may know about the machine.
+/// What the checks can find out about the machine.
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) environment: BTreeMap<String, String>,
 }
 
-/// What came of running a program.
+/// The result of running a program.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ProgramAnswer {
-    /// It ended with 0 and printed this to standard output.
+    /// It exited with code 0 and printed this to standard output.
     Text(String),
-    /// It ended with another code and printed this to standard error.
+    /// It exited with another code and printed this to standard error.
     Refused(String),
     /// It did not answer in time and was ended.
     Late,
@@ -35,7 +35,7 @@ impl Machine {
         Self { environment: readable.collect() }
     }
 
-    /// The value of a variable that is set and not empty.
+    /// The value of a variable, if it is set and not empty.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }

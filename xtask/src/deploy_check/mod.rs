@@ -1,13 +1,13 @@
 //! `cargo xtask deploy-check`: what is missing before `terraform apply`, on one screen.
 //!
-//! | Module | Holds |
+//! | Module | Contains |
 //! |---|---|
-//! | [`settings`] | the variables' values, as Terraform will see them |
+//! | [`settings`] | the values of the variables, as Terraform will see them |
 //! | [`machine`] | the environment and the programs of this machine |
 //! | [`zips`] | whether the functions' zips exist, fit the processor, are newer than the sources and small enough |
 //! | [`account`] | Terraform, its state, credentials, region |
-//! | [`quotas`] | how much of the account's quotas the deployment takes, and how to see them |
-//! | [`next`] | what to type when nothing is missing |
+//! | [`quotas`] | how much of the account's quotas the deployment uses, and how to look them up |
+//! | [`next`] | what to type if nothing is missing |
 //! | [`report`] | the lines of the report, and how they are printed |
 
 mod account;
@@ -29,16 +29,16 @@ use settings::Settings;
 
 /// Check what is missing before `terraform apply`: zips, settings, Terraform, credentials, quotas.
 ///
-/// The exit code is 0 when no line says `missing`. Nothing is changed or created, and no secret is printed. If the AWS
+/// The exit code is 0 if no line says `missing`. Nothing is changed or created, and no secret is printed. If the AWS
 /// command line is installed, `aws sts get-caller-identity` and `aws lambda get-account-settings` are run, for at most ten
-/// seconds each; `--offline` leaves them out.
+/// seconds each; `--offline` skips them.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Options {
     /// Folder of the Terraform configuration.
     #[arg(long, value_name = "FOLDER")]
     infra: Option<PathBuf>,
-    /// A file of variables that you will pass to `terraform apply` with the same option; repeatable.
+    /// A variables file that you will pass to `terraform apply` with the same option; repeatable.
     #[arg(long, value_name = "FILE")]
     var_file: Vec<PathBuf>,
     /// Do not ask AWS anything.
@@ -60,22 +60,22 @@ Examples:
   cargo xtask deploy-check --offline && terraform -chdir=infra plan
       in a script: continues only when nothing is missing
 
-The whole way is in docs/02_TERRAFORM_DEPLOY.md.";
+docs/02_TERRAFORM_DEPLOY.md describes all the steps.";
 
-/// Prints the lines; an error when something is missing.
+/// Prints the report; an error if something is missing.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let infra = options.infra.clone().unwrap_or_else(|| workspace::root().join("infra"));
     let lines = check(&workspace::root(), &infra, &options.var_file, options.offline, &Machine::this());
     print!("{}", report::render(&lines));
     match lines.iter().filter(|line| line.status() == Status::Missing).count() {
         0 => {
-            let here = std::env::current_dir().context("the current folder is gone")?;
+            let here = std::env::current_dir().context("the current folder no longer exists")?;
             let commands = next::commands(&here, options.infra.as_deref(), &infra, &options.var_file);
             println!("\nNothing is missing. Next: {commands}");
             Ok(())
         }
-        1 => bail!("one thing is missing; do what the line below it says and run this again"),
-        count => bail!("{count} things are missing; do what the lines below them say and run this again"),
+        1 => bail!("one thing is missing; follow the line below it and run this again"),
+        count => bail!("{count} things are missing; follow the lines below them and run this again"),
     }
 }
 

@@ -1,8 +1,8 @@
-//! What to type when nothing is missing.
+//! What to type if nothing is missing.
 
 use std::path::{Component, Path, PathBuf};
 
-/// The next commands for a user in the folder `here`. `given` is the configuration's folder if and as the user named it.
+/// The next commands for a user in the folder `here`. `given` is the configuration's folder as the user wrote it, if at all.
 pub(super) fn commands(here: &Path, given: Option<&Path>, infra: &Path, var_files: &[PathBuf]) -> String {
     let (here, infra) = (real(here, here), real(here, infra));
     let folder = given.map_or_else(|| relative(&here, &infra), Path::to_owned);

@@ -1,4 +1,4 @@
-//! How much of the account's quotas the deployment takes, and the commands that show them. Quotas differ from account to
+//! How much of the account's quotas the deployment uses, and the commands that show them. Quotas differ from account to
 //! account, so a line is a `look`, unless AWS itself reported that there is enough.
 
 use serde_json::Value;
@@ -8,9 +8,9 @@ use super::machine::{Machine, ProgramAnswer};
 use super::report::Line;
 use super::settings::{Settings, whole_number};
 
-/// Availability zones. Each has a private subnet, and a NAT gateway where on-demand pollers leave.
+/// Availability zones. Each has a private subnet, and a NAT gateway if on-demand pollers need one.
 const ZONES: u64 = 3;
-/// Executions that Lambda keeps for functions that reserve none.
+/// Concurrent executions that Lambda keeps for functions without reserved concurrency.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html>
 const UNRESERVED: u64 = 100;
 /// The member of the answer to `aws lambda get-account-settings`.
@@ -18,13 +18,13 @@ const FREE_EXECUTIONS: &str = "AccountLimit.UnreservedConcurrentExecutions";
 /// Partitions of a topic by default, as in `infra/variables-cluster.tf`.
 pub(super) const PARTITIONS: u64 = 6;
 
-/// The most executions that producer and consumer reserve. They follow from MSK's connection limits; `infra/locals.tf` has
+/// The most executions that producer and consumer reserve. They are derived from MSK's connection limits; `infra/locals.tf` has
 /// the formula.
 pub(super) const CONCURRENCY: (u64, u64) = (150, 50);
 /// The same on `kafka.t3.small`.
 pub(super) const CONCURRENCY_BURSTABLE: (u64, u64) = (6, 2);
 
-/// Executions that no function of the account has reserved. An earlier deployment's own reservations are not among them,
+/// Executions that no function of the account has reserved. The reservations of an earlier deployment are not included,
 /// so too few does not prove that something is missing.
 pub(super) fn free_executions(machine: &Machine, region: &str) -> Option<u64> {
     let question = ["lambda", "get-account-settings", "--region", region];
@@ -39,24 +39,25 @@ pub(super) fn lines(settings: &Settings, free: Option<u64>) -> Vec<Line> {
     let mut lines = vec![concurrency(settings, free)];
     if settings.value("existing_cluster").is_none() {
         let brokers = settings.number("broker_count");
-        let line = Line::look("MSK brokers", format!("{brokers} more; an account has 90 at first"));
+        let line = Line::look("MSK brokers", format!("{brokers} more; a new account may have 90"));
         lines.push(
             line.with("aws kafka list-clusters-v2 --query 'sum(ClusterInfoList[].Provisioned.NumberOfBrokerNodes)'"),
         );
     }
     if own_network {
-        let line = Line::look("VPCs", "1 more; a region has 5 at first");
+        let line = Line::look("VPCs", "1 more; by default a region may have 5");
         lines.push(line.with("aws ec2 describe-vpcs --query 'length(Vpcs)'"));
     }
     if own_network && !settings.flag("use_vpc_endpoints") {
         let gateways = gateways(settings);
-        let line = Line::look("addresses", format!("Elastic IPs: {gateways} more for NAT; a region has 5 at first"));
+        let line =
+            Line::look("addresses", format!("Elastic IPs: {gateways} more for NAT; by default a region may have 5"));
         lines.push(line.with("aws ec2 describe-addresses --query 'length(Addresses)'"));
     }
     lines
 }
 
-/// NAT gateways, as `infra/bastion.tf` derives them: on-demand pollers leave from every zone, the bastion from one.
+/// NAT gateways, as derived in `infra/bastion.tf`: on-demand pollers need one in every zone, the bastion needs one.
 fn gateways(settings: &Settings) -> u64 {
     match settings.value("single_nat_gateway").and_then(Value::as_bool) {
         Some(true) => 1,
@@ -70,17 +71,17 @@ fn concurrency(settings: &Settings, free: Option<u64>) -> Line {
     let (producer, consumer) = reserved(settings);
     let subject = "concurrency";
     if producer + consumer == 0 {
-        return Line::ok(subject, "the functions reserve none");
+        return Line::ok(subject, "the functions reserve no executions");
     }
     let needed = producer + consumer + UNRESERVED;
     let says = format!("Lambda: {producer} + {consumer} reserved + {UNRESERVED} that must stay free = {needed}");
     let line = match free {
         Some(free) if free >= needed => return Line::ok(subject, format!("{says}; the account has {free}")),
-        Some(free) => Line::look(subject, format!("{says}; the account has {free} beside what is reserved")),
+        Some(free) => Line::look(subject, format!("{says}; the account has {free} besides those already reserved")),
         None => Line::look(subject, format!("{says}; a new account may have 10"))
             .with(format!("aws lambda get-account-settings --query {FREE_EXECUTIONS}")),
     };
-    line.with("smaller? reserved_concurrency = -1 in producer and consumer, until AWS has raised it")
+    line.with("if it has fewer: set reserved_concurrency = -1 in producer and consumer until AWS has raised the quota")
 }
 
 /// Reserved executions of producer and consumer, as `infra/app.tf` computes them.

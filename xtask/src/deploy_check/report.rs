@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-/// How a check went.
+/// The result of a check in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     /// Nothing to do.
     Ok,
-    /// To be fixed before `terraform apply`.
+    /// Must be fixed before `terraform apply`.
     Missing,
-    /// Only a person can tell.
+    /// A person has to decide.
     Look,
 }
 
@@ -61,7 +61,7 @@ impl Line {
     }
 }
 
-/// The report in columns: status, subject, text. What to do stands below its line.
+/// The report in columns: status, subject, text. What to do is below the line it belongs to.
 pub(super) fn render(lines: &[Line]) -> String {
     let width = lines.iter().map(|line| line.subject.chars().count()).max().unwrap_or_default();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The variables' values, as Terraform will see them: defaults, then `TF_VAR_...`, `terraform.tfvars`, `*.auto.tfvars`,
+//! The values of the variables, as Terraform will see them: defaults, then `TF_VAR_...`, `terraform.tfvars`, `*.auto.tfvars`,
 //! and the files given with `--var-file`; a later value overrides an earlier one.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::machine::Machine;
 use super::report::Line;
 use crate::package::Architecture;
 
-/// Parts of values that only examples have: RFC 2606's names, RFC 5737's addresses, the documentation's account.
+/// Parts of values that occur only in examples: names of RFC 2606, addresses of RFC 5737, the documentation's account.
 const PLACEHOLDERS: [&str; 6] =
     ["@example.", ".example.com", "//example.", "com/example/", "203.0.113.", ":123456789012:"];
 
@@ -47,7 +47,7 @@ impl Settings {
             _ => hcl::from_str(&text(file)?).with_context(|| format!("{} cannot be read", file.display()))?,
         };
         if let Some(unknown) = values.keys().find(|name| !self.defaults.contains_key(*name)) {
-            bail!("{} sets {unknown}, and there is no such variable", file.display());
+            bail!("{} sets {unknown}, but there is no such variable", file.display());
         }
         self.given.extend(values);
         self.files.push(file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned());
@@ -92,7 +92,7 @@ impl Settings {
             .any(|name| self.value(name).and_then(Value::as_array).is_some_and(|receivers| !receivers.is_empty()))
     }
 
-    /// Variables that still hold an example's value.
+    /// Variables that still have an example's value.
     fn placeholders(&self) -> Vec<&str> {
         let given = self.given.iter().filter(|(_, value)| is_placeholder(value));
         given.map(|(name, _)| name.as_str()).collect()
@@ -113,7 +113,8 @@ pub(super) fn lines(settings: &Settings, root: &Path, infra: &Path) -> Vec<Line>
         let infra = infra.strip_prefix(root).unwrap_or(infra).display();
         let copy = format!("cp {infra}/terraform.tfvars.example {infra}/terraform.tfvars, then edit it");
         lines.push(
-            Line::missing("settings", "no terraform.tfvars, so every variable would have its default").with(copy),
+            Line::missing("settings", "there is no terraform.tfvars, so every variable would have its default value")
+                .with(copy),
         );
     } else {
         let count = settings.given.len();
@@ -121,19 +122,21 @@ pub(super) fn lines(settings: &Settings, root: &Path, infra: &Path) -> Vec<Line>
     }
     let placeholders = settings.placeholders();
     if !placeholders.is_empty() {
-        let line = Line::missing("settings", format!("an example's value is left in {}", placeholders.join(", ")));
-        lines.push(line.with("enter yours, or remove the line"));
+        let line =
+            Line::missing("settings", format!("the example's value is still set for {}", placeholders.join(", ")));
+        lines.push(line.with("enter your own value, or remove the line"));
     }
     lines.push(if settings.has_receivers() {
-        Line::ok("alarms", "they have receivers (alarm_emails, paging_topic_arns)")
+        Line::ok("alarms", "receivers are set (alarm_emails, paging_topic_arns)")
     } else if settings.is_given("alarm_emails") {
-        Line::look("alarms", "alarm_emails is empty: alarms fire, and nobody is notified")
+        Line::look("alarms", "alarm_emails is empty: alarms will fire, but nobody will be notified")
     } else {
-        Line::missing("alarms", "nobody receives them")
-            .with("set alarm_emails = [\"you@your.domain\"]; [] means nobody, on purpose")
+        Line::missing("alarms", "nobody would be notified")
+            .with("set alarm_emails = [\"you@your.domain\"]; [] means that nobody should be")
     });
     if settings.flag("enable_managed_grafana") {
-        let line = Line::look("Grafana", "signing in needs IAM Identity Center or SAML, set up beforehand");
+        let line =
+            Line::look("Grafana", "signing in requires IAM Identity Center or SAML, which must be set up beforehand");
         lines.push(line.with("aws sso-admin list-instances"));
     }
     lines
@@ -157,7 +160,7 @@ fn from_environment(text: &str) -> Value {
         .unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-/// The files that Terraform reads without being told, in its order.
+/// The files that Terraform reads automatically, in its order.
 fn automatic_files(infra: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = names(infra)
         .into_iter()
@@ -169,7 +172,7 @@ fn automatic_files(infra: &Path) -> Vec<PathBuf> {
     first.into_iter().filter(|file| file.is_file()).chain(files).collect()
 }
 
-/// Every variable of the configuration with its default; null where it has none.
+/// Every variable of the configuration with its default; null if it has none.
 fn defaults(infra: &Path) -> Result<BTreeMap<String, Value>> {
     let mut defaults = BTreeMap::new();
     for block in blocks(infra, "variable")? {
@@ -178,7 +181,7 @@ fn defaults(infra: &Path) -> Result<BTreeMap<String, Value>> {
         }
     }
     if defaults.is_empty() {
-        bail!("{} has no Terraform variables: is it the folder of the configuration?", infra.display());
+        bail!("{} has no Terraform variables; pass the folder of the configuration", infra.display());
     }
     Ok(defaults)
 }
@@ -195,7 +198,7 @@ pub(crate) fn blocks(infra: &Path, kind: &str) -> Result<Vec<Value>> {
     Ok(found)
 }
 
-/// Names of the files in a folder, sorted; none when it cannot be read.
+/// Names of the files in a folder, sorted; none if it cannot be read.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();

@@ -164,7 +164,7 @@ fn a_zip_for_the_other_processor_is_missing() {
     place.zip("consumer", 0x3e);
     let report = place.report();
     assert_eq!(missing(&report), ["consumer zip"]);
-    assert_says(&report, "built for x86_64, and function_architecture is arm64");
+    assert_says(&report, "built for x86_64, but function_architecture is arm64");
 
     place.write("infra/terraform.tfvars", format!("{GOOD}function_architecture = \"x86_64\""));
     assert_eq!(missing(&place.report()), ["producer zip"]);
@@ -197,9 +197,9 @@ fn what_is_no_zip_is_missing() {
     place.write("target/lambda/producer/bootstrap.zip", "not a zip");
     let report = place.report();
     assert_eq!(missing(&report), ["producer zip"]);
-    assert_says(&report, "is no zip with a file `bootstrap` in it");
+    assert_says(&report, "is not a zip that contains a file `bootstrap`");
     place.zip("producer", 0x08);
-    assert_says(&place.report(), "no 64-bit Linux program for x86_64 or arm64");
+    assert_says(&place.report(), "not a 64-bit Linux program for x86_64 or arm64");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn an_example_value_left_over_is_missing() {
         "infra/terraform.tfvars",
         "region = \"eu-west-1\"\nalarm_emails = [\"you@example.com\"]\nallowed_cidrs = [\"203.0.113.7/32\"]",
     );
-    assert_says(&place.report(), "missing settings an example's value is left in alarm_emails, allowed_cidrs");
+    assert_says(&place.report(), "missing settings the example's value is still set for alarm_emails, allowed_cidrs");
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn a_misspelt_variable_is_named() {
     place.write("infra/terraform.tfvars", "regoin = \"eu-west-1\"");
     let report = place.report();
     assert_eq!(missing(&report), ["settings"]);
-    assert_says(&report, "terraform.tfvars sets regoin, and there is no such variable");
+    assert_says(&report, "terraform.tfvars sets regoin, but there is no such variable");
     place.write("infra/terraform.tfvars", "region = ");
     assert_eq!(missing(&place.report()), ["settings"]);
 }
@@ -249,7 +249,10 @@ fn a_misspelt_variable_is_named() {
 fn an_old_terraform_is_missing() {
     let place = Place::complete();
     place.program("terraform", "echo 'Terraform v1.8.5'");
-    assert_says(&place.report(), "missing Terraform `terraform version` says \"Terraform v1.8.5\", and 1.9 is needed");
+    assert_says(
+        &place.report(),
+        "Terraform `terraform version` reports \"Terraform v1.8.5\", but 1.9 or later is required",
+    );
 }
 
 #[test]
@@ -265,7 +268,7 @@ fn refused_credentials_are_missing_and_their_error_is_not_repeated() {
     place.program("aws", "echo 'An error occurred (ExpiredToken) when calling: canary-token' >&2; exit 254");
     let report = place.report();
     assert_eq!(missing(&report), ["credentials"]);
-    assert_says(&report, "from AWS_ACCESS_KEY_ID; AWS does not accept them (ExpiredToken)");
+    assert_says(&report, "from AWS_ACCESS_KEY_ID; AWS rejects them (ExpiredToken)");
     place.program("aws", "echo canary-token");
     assert_eq!(missing(&place.report()), ["credentials"]);
 }
@@ -277,7 +280,7 @@ fn without_the_aws_command_line_nobody_knows() {
     let path = place.path("bin").display().to_string();
     let report = place.set("PATH", &path).report();
     assert_eq!(missing(&report), Vec::<&str>::new(), "{report}");
-    assert_says(&report, "look credentials from AWS_ACCESS_KEY_ID; without the AWS command line");
+    assert_says(&report, "look credentials from AWS_ACCESS_KEY_ID; not checked, because the AWS CLI is not installed");
 }
 
 #[test]
@@ -285,7 +288,7 @@ fn offline_asks_nobody() {
     let place = Place::complete();
     place.program("aws", "touch \"$HOME/../asked\"; echo 123456789012");
     fs::create_dir_all(place.path("home")).unwrap();
-    assert_says(&place.report_with(&[], true), "look credentials from AWS_ACCESS_KEY_ID; not asked");
+    assert_says(&place.report_with(&[], true), "look credentials from AWS_ACCESS_KEY_ID; not checked, because of");
     assert!(!place.path("asked").exists());
     place.report();
     assert!(place.path("asked").exists());
@@ -297,12 +300,12 @@ fn profiles_are_found_by_name() {
     place.write("home/.aws/config", "[default]\nregion = x\n[profile work]\nsso_session = canary-token\nregion = y\n");
     assert_says(&place.report_with(&[], true), "profile work (IAM Identity Center; run aws sso login first)");
     place.write("home/.aws/sso/cache/token.json", "{}");
-    assert_says(&place.report_with(&[], true), "look credentials from profile work (IAM Identity Center); not asked");
+    assert_says(&place.report_with(&[], true), "look credentials from profile work (IAM Identity Center); not checked");
     place.write(
         "home/.aws/credentials",
         "[work]\naws_access_key_id = AKIACANARY\naws_secret_access_key = canary-secret\n",
     );
-    assert_says(&place.report_with(&[], true), "look credentials from profile work; not asked");
+    assert_says(&place.report_with(&[], true), "look credentials from profile work; not checked");
 
     let other = place.set("AWS_PROFILE", "other");
     assert_eq!(missing(&other.report_with(&[], true)), ["credentials"]);
@@ -311,7 +314,7 @@ fn profiles_are_found_by_name() {
 #[test]
 fn another_region_in_the_shell_is_said() {
     let report = Place::complete().set("AWS_REGION", "us-east-1").report();
-    assert_says(&report, "look region eu-west-1, but your shell's is us-east-1");
+    assert_says(&report, "look region eu-west-1, but your shell's region is us-east-1");
     assert_says(&report, "> export AWS_REGION=eu-west-1");
 }
 
@@ -350,7 +353,7 @@ fn quotas_follow_from_the_settings() {
 
     let none = "producer = { reserved_concurrency = -1 }\nconsumer = { reserved_concurrency = -1 }";
     place.write("infra/terraform.tfvars", format!("{GOOD}{none}"));
-    assert_says(&place.report(), "ok concurrency the functions reserve none");
+    assert_says(&place.report(), "ok concurrency the functions reserve no executions");
 }
 
 #[test]

@@ -27,21 +27,21 @@ fn line(root: &Path, directory: &Path, function: &str, wanted: Architecture) -> 
     let Ok(file) = std::fs::metadata(&zip) else {
         let zip = plain(&zip);
         let shown = zip.strip_prefix(root).unwrap_or(&zip).display();
-        return Line::missing(subject, format!("{shown} is not there")).with(wanted.package_command());
+        return Line::missing(subject, format!("{shown} does not exist")).with(wanted.package_command());
     };
     let found = match package::architecture_of(&zip) {
         Ok(found) => found,
         Err(error) => return Line::missing(subject, format!("{error:#}")).with(wanted.package_command()),
     };
     if found != wanted {
-        let says = format!("built for {}, and function_architecture is {}", found.name(), wanted.name());
+        let says = format!("built for {}, but function_architecture is {}", found.name(), wanted.name());
         let line = Line::missing(subject, says).with(wanted.package_command());
         return line.with(format!("or function_architecture = \"{}\" in terraform.tfvars", found.name()));
     }
     let size = format!("{:.1} MB, {}", file.len() as f64 / 1e6, found.name());
     if file.len() > LARGEST_UPLOAD_BYTES {
-        return Line::missing(subject, format!("{size}: the limit of Lambda is 50 MiB"))
-            .with("cargo tree says what was linked");
+        return Line::missing(subject, format!("{size}: too large for Lambda, whose limit is 50 MiB"))
+            .with("cargo tree shows what was linked");
     }
     if let (Some((source, changed)), Ok(built)) = (newest_source(root, function), file.modified())
         && changed > built
@@ -50,8 +50,8 @@ fn line(root: &Path, directory: &Path, function: &str, wanted: Architecture) -> 
         return Line::missing(subject, format!("{size}, older than {source}")).with(wanted.package_command());
     }
     if file.len() > package::LARGEST_ZIP_BYTES {
-        let says = format!("{size}: larger than this project's zips are ({} bytes)", package::LARGEST_ZIP_BYTES);
-        return Line::look(subject, says).with("cargo tree says what was linked; a larger zip starts later");
+        let says = format!("{size}: larger than this project's zips should be ({} bytes)", package::LARGEST_ZIP_BYTES);
+        return Line::look(subject, says).with("cargo tree shows what was linked; a larger zip starts more slowly");
     }
     Line::ok(subject, format!("{size}, newer than the sources"))
 }
@@ -70,7 +70,7 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
-/// The source that changed last, and when.
+/// The most recently changed source, and when it changed.
 fn newest_source(root: &Path, function: &str) -> Option<(PathBuf, SystemTime)> {
     let own = root.join("functions").join(function);
     let mut folders: Vec<PathBuf> = COMMON_SOURCES.iter().map(|source| root.join(source)).chain([own]).collect();

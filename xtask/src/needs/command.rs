@@ -1,4 +1,4 @@
-//! `cargo xtask needs`: what is there and what is missing for which stage; installs it when told.
+//! `cargo xtask needs`: what is installed and what is missing for each stage; installs it on request.
 
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -7,40 +7,44 @@ use anyhow::{Context, Result, bail};
 use super::{CURL, Install, NATIVE_BUILD, Need, PYTHON_VENV, debian};
 use crate::stages::STAGES;
 
-/// Of `cargo xtask up`, with embedded brokers and the line to try.
+/// The needs of `cargo xtask up`, with embedded brokers and the `curl` command it prints.
 const UP: &[Need] = &[NATIVE_BUILD, PYTHON_VENV, CURL];
 
-/// Show what this machine has and lacks, for all that runs by default or for what is named. Ends with 0 when all is there.
+/// Show what this machine has and lacks, for everything that runs by default or for the named stages. Exits with 0 if nothing is missing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Stages of `cargo xtask test`, or `up`; `up` and every stage that is not on demand when none is named.
+    /// Stages of `cargo xtask test`, or `up`; by default `up` and every stage that is not on demand.
     #[arg(value_name = "STAGE")]
     names: Vec<String>,
-    /// Install what is missing with apt-get, on Debian and Ubuntu. At a terminal it asks first; elsewhere it wants `--yes`.
+    /// Install what is missing with apt-get, on Debian and Ubuntu. At a terminal it asks first; elsewhere it requires `--yes`.
     #[arg(long)]
     install: bool,
-    /// Do not ask.
+    /// Install without asking.
     #[arg(long, requires = "install")]
     yes: bool,
 }
 
-/// A need, and who has it.
+/// A need, and what requires it.
 struct Row {
     need: &'static Need,
     /// `up` and names of stages.
     by: Vec<&'static str>,
 }
 
-/// Prints the table, and installs what is missing when told.
+/// Prints the table, and installs what is missing on request.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let rows = rows(&options.names)?;
     let missing = print(&rows);
     if missing.is_empty() {
-        println!("\nall is there");
+        println!("\nnothing is missing");
         return Ok(());
     }
     if !options.install {
-        bail!("{} of {} missing; `cargo xtask needs --install` installs what apt-get has", missing.len(), rows.len());
+        bail!(
+            "{} of {} are missing; `cargo xtask needs --install` installs what apt-get has",
+            missing.len(),
+            rows.len()
+        );
     }
     let packages = debian::packages(missing.iter().map(|need| need.install))?;
     if !packages.is_empty() {
@@ -51,11 +55,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         command.run()?;
     }
-    // Looked at once more, for a package may hold another version than is needed.
+    // Checked once more, because a package may contain a different version than required.
     match missing.iter().find_map(|need| need.complaint()) {
         Some(complaint) => bail!("{complaint}"),
         None => {
-            println!("\nall is there now");
+            println!("\nnothing is missing now");
             Ok(())
         }
     }
@@ -65,7 +69,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn agreed() -> Result<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        bail!("nothing was installed: there is no terminal to ask at; `--yes` says that you agree");
+        bail!("nothing was installed: there is no terminal to ask at; pass `--yes` to agree");
     }
     print!("Run it? [y/N] ");
     std::io::stdout().flush().context("cannot write to the terminal")?;
@@ -78,11 +82,14 @@ fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
-/// Each need once, with all that need it, in the order of `up` and the table of stages.
+/// Each need once, with everything that requires it, in the order of `up` and the table of stages.
 fn rows(names: &[String]) -> Result<Vec<Row>> {
     let all = || std::iter::once(("up", UP, false)).chain(STAGES.iter().map(|it| (it.name, it.needs, it.on_demand)));
     if let Some(unknown) = names.iter().find(|name| !all().any(|(known, ..)| known == name.as_str())) {
-        bail!("no stage {unknown:?}; there are {}", all().map(|(name, ..)| name).collect::<Vec<_>>().join(", "));
+        bail!(
+            "there is no stage {unknown:?}; the choices are {}",
+            all().map(|(name, ..)| name).collect::<Vec<_>>().join(", ")
+        );
     }
     let mut rows: Vec<Row> = Vec::new();
     for (name, needs, on_demand) in all() {

@@ -8,10 +8,10 @@ use anyhow::{Result, bail};
 use super::{Install, not_runnable};
 use crate::process::{capture, run};
 
-/// The packages of these needs, each once, and of alternatives the one that this release has.
+/// The packages for these needs, each once; of alternatives, the one that this release has.
 ///
 /// # Errors
-/// There is no apt-get here; names the packages all the same.
+/// If there is no apt-get; the error still names the packages.
 pub(super) fn packages(installs: impl Iterator<Item = Install>) -> Result<Vec<&'static str>> {
     let mut wanted: Vec<&'static str> = Vec::new();
     for install in installs {
@@ -20,7 +20,7 @@ pub(super) fn packages(installs: impl Iterator<Item = Install>) -> Result<Vec<&'
         }
     }
     if let (false, Some(problem)) = (wanted.is_empty(), not_runnable("apt-get", &["--version"])) {
-        bail!("{problem}: install with your own package manager what Debian calls {}", wanted.join(", "));
+        bail!("{problem}; use your own package manager to install what Debian calls {}", wanted.join(", "));
     }
     // A new image knows no packages before the first update.
     if wanted.iter().any(|alternatives| chosen(alternatives, has).is_none()) {
@@ -33,7 +33,7 @@ fn first(alternatives: &'static str) -> &'static str {
     alternatives.split('|').next().unwrap_or(alternatives)
 }
 
-/// The first of `a|b` that there is.
+/// The first of `a|b` that exists.
 fn chosen(alternatives: &'static str, has: impl Fn(&str) -> bool) -> Option<&'static str> {
     alternatives.split('|').find(|package| has(package))
 }
@@ -48,7 +48,7 @@ fn is_root() -> bool {
     capture(process::Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }
 
-/// A command for root.
+/// A command that must run as root.
 pub(super) struct Command(Vec<&'static str>);
 
 impl Command {

@@ -12,7 +12,7 @@ use crate::{needs, process, workspace};
 /// The tests of `e2e/tests/packaged.rs`.
 const TESTS: &str = "packaged";
 
-/// Packages both functions for arm64 and runs what the zips hold in an execution environment; on another processor
+/// Packages both functions for arm64 and runs the contents of the zips in an execution environment; on another processor
 /// under qemu.
 pub(super) fn run() -> Result<()> {
     let folder = workspace::target_dir().join("xtask").join("packaged-arm64");
@@ -25,14 +25,14 @@ pub(super) fn run() -> Result<()> {
     let consumer = runnable(&package::unpack(&folder, "consumer")?)?;
     let binaries = binaries::build()?;
     let tests = binaries.iter().find(|binary| binary.target == TESTS);
-    let mut tests = tests.with_context(|| format!("cargo built no {TESTS}"))?.command();
+    let mut tests = tests.with_context(|| format!("cargo did not build {TESTS}"))?.command();
     // One after the other: an emulated processor is slow, and the init phase has a limit.
     tests.args(["--ignored", "--nocapture", "--test-threads", "1"]);
     tests.env("MSK_E2E_PRODUCER", producer).env("MSK_E2E_CONSUMER", consumer);
     process::run(&mut tests)
 }
 
-/// The binary itself on an arm64 machine, elsewhere a script beside it that starts it under qemu.
+/// The binary itself on an arm64 machine, elsewhere a script next to it that starts it under qemu.
 fn runnable(binary: &Path) -> Result<PathBuf> {
     if Architecture::host() == Architecture::Arm64 {
         return Ok(binary.to_path_buf());
@@ -40,7 +40,7 @@ fn runnable(binary: &Path) -> Result<PathBuf> {
     let qemu = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
         .map(|folder| folder.join(needs::QEMU_PROGRAM))
         .find(|program| program.is_file())
-        .with_context(|| format!("no {} on the PATH", needs::QEMU_PROGRAM))?;
+        .with_context(|| format!("there is no {} on the PATH", needs::QEMU_PROGRAM))?;
     let script = binary.with_extension("sh");
     let text = format!("#!/bin/sh\nexec '{}' -L {} '{}'\n", qemu.display(), needs::ARM64_LIBRARIES, binary.display());
     fs::write(&script, text).with_context(|| format!("cannot write {}", script.display()))?;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{binaries, compiled_once, ha, laptop};
 use crate::{process, tools, workspace};
 
-/// The crate whose tests start real brokers; its scenarios have stages of their own.
+/// The crate whose tests start real brokers; its scenarios have their own stages.
 const RIG: &str = ha::SCENARIOS.0;
 
 pub(super) fn fmt() -> Result<()> {
@@ -22,7 +22,7 @@ pub(super) fn lint() -> Result<()> {
     process::run(&mut clippy)
 }
 
-/// The tests that need no rig, and the examples in the documentation; and that other commands compile no dependency again.
+/// The tests that need no rig, and the examples in the documentation; also checks that other commands recompile no dependency.
 pub(super) fn unit() -> Result<()> {
     let binaries = binaries::build()?;
     let tests = binaries.iter().filter(|binary| !binary.is_example && binary.package != RIG);

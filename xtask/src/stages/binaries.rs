@@ -1,7 +1,7 @@
 //! The test binaries of the whole workspace, built by one cargo command.
 //!
 //! `cargo test --package x` would be simpler, but every other selection of packages unifies features differently and
-//! compiles half of the tree again. One selection, `--workspace`, serves every stage.
+//! recompiles half of the tree. One selection, `--workspace`, serves every stage.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -19,22 +19,22 @@ pub(super) struct Binary {
     pub(super) package: String,
     /// The target, such as `end_to_end`.
     pub(super) target: String,
-    /// An example, and no test.
+    /// Whether it is an example instead of a test.
     pub(super) is_example: bool,
     program: PathBuf,
     /// The package's folder, from which cargo runs tests.
     folder: PathBuf,
 }
 
-/// What cargo says of something that it compiled, or had compiled before.
+/// What cargo reports about something that it compiled now or earlier.
 #[derive(Debug, Deserialize)]
 pub(super) struct Artifact {
-    /// Such as `registry+...#serde_json@1.0.154`, or `path+...` for a crate of this workspace.
+    /// For example `registry+...#serde_json@1.0.154`, or `path+...` for a crate of this workspace.
     pub(super) package_id: String,
     pub(super) features: Vec<String>,
-    /// Their names hold a hash of all that they were compiled with.
+    /// The files; their names contain a hash of everything they were compiled with.
     pub(super) filenames: Vec<PathBuf>,
-    /// It was there already.
+    /// Whether it had been compiled before.
     pub(super) fresh: bool,
     manifest_path: PathBuf,
     target: Target,
@@ -61,7 +61,7 @@ pub(super) fn build() -> Result<Vec<Binary>> {
     Ok(artifacts(EVERYTHING)?.into_iter().filter_map(binary).collect())
 }
 
-/// Runs a cargo command that builds, with its progress shown.
+/// Runs a cargo command that builds, and shows its progress.
 pub(super) fn artifacts(arguments: &[&str]) -> Result<Vec<Artifact>> {
     let mut cargo = process::cargo(arguments);
     cargo.args(["--locked", "--message-format", "json-render-diagnostics"]);
@@ -77,7 +77,7 @@ pub(super) fn artifacts(arguments: &[&str]) -> Result<Vec<Artifact>> {
     Ok(artifacts)
 }
 
-/// A line of `--message-format json`; `None` when it is not about an artifact.
+/// A line of `--message-format json`; `None` if it is not about an artifact.
 fn parse(line: &str) -> Option<Artifact> {
     #[derive(Deserialize)]
     struct Reason<'a> {
@@ -90,7 +90,7 @@ fn parse(line: &str) -> Option<Artifact> {
     serde_json::from_str(line).ok()
 }
 
-/// The program, when it is a test or an example.
+/// The program, if it is a test or an example.
 fn binary(artifact: Artifact) -> Option<Binary> {
     let folder = artifact.manifest_path.parent()?.to_path_buf();
     let is_example = artifact.target.kind.iter().any(|kind| kind == "example");
@@ -118,7 +118,7 @@ impl Binary {
         &self.program
     }
 
-    /// The program as a command that runs where cargo would run it.
+    /// The program as a command that runs in the folder where cargo would run it.
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.current_dir(&self.folder).stdin(Stdio::null());

@@ -1,4 +1,4 @@
-//! Part of stage `unit`: a dependency is compiled once, whichever command needs it. Cargo compiles it again when a command
+//! Part of stage `unit`: a dependency is compiled once, whichever command needs it. Cargo recompiles it when a command
 //! selects other packages, and with them other features; `build-support/feature-set/Cargo.toml` evens them out.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use super::binaries::{self, Artifact};
 use crate::up;
 
-/// What else is built in the development profile: by `cargo lambda watch`, `cargo xtask` and by hand. `cargo lambda watch`
+/// What else is built with the development profile: by `cargo lambda watch`, `cargo xtask` and by hand. `cargo lambda watch`
 /// runs `cargo run --bin <function>`.
 const SELECTIONS: [&[&str]; 4] = [
     &["build", "--bin", "producer"],
@@ -18,7 +18,7 @@ const SELECTIONS: [&[&str]; 4] = [
     &["build", "--workspace"],
 ];
 
-/// Compares every selection with that of the tests, which are built already.
+/// Compares every selection with that of the tests, which are already built.
 pub(super) fn check() -> Result<()> {
     let tests = binaries::artifacts(binaries::EVERYTHING)?;
     let up = up::build_arguments(up::ClusterKind::Real);
@@ -32,12 +32,12 @@ pub(super) fn check() -> Result<()> {
     }
     if !problems.is_empty() {
         bail!(
-            "compiled more than once:\n  {}\nAdd the features that are missing to build-support/feature-set/Cargo.toml; \
-             `cargo tree --workspace --edges features --invert <crate>` says who asks for them",
+            "compiled more than once:\n  {}\nAdd the missing features to build-support/feature-set/Cargo.toml; \
+             `cargo tree --workspace --edges features --invert <crate>` shows which crates enable them",
             problems.join("\n  ")
         );
     }
-    println!("{dependencies} times a dependency was needed by another command than the tests, 0 times compiled again");
+    println!("a dependency was needed by commands other than the tests {dependencies} times, and was never recompiled");
     Ok(())
 }
 
@@ -45,7 +45,7 @@ fn is_dependency(artifact: &Artifact) -> bool {
     !artifact.package_id.starts_with("path+")
 }
 
-/// The dependencies among `others` that are not the very files of `tests`, or were not there.
+/// The dependencies among `others` that are not the same files as in `tests`, or had to be compiled.
 fn compiled_again(tests: &[Artifact], others: &[Artifact]) -> Vec<String> {
     let files: BTreeMap<&PathBuf, &Artifact> =
         tests.iter().flat_map(|artifact| artifact.filenames.iter().map(move |file| (file, artifact))).collect();

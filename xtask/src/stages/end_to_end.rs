@@ -7,7 +7,7 @@ use super::{ha, laptop};
 use crate::process;
 use crate::tools::{self, CargoLambda};
 
-/// Packages both functions for this machine, runs the tests in `local/tests/end_to_end` on what the zips hold, and tries
+/// Packages both functions for this machine, runs the tests in `local/tests/end_to_end` on the contents of the zips, and tries
 /// `cargo xtask up`.
 pub(super) fn run() -> Result<()> {
     let [producer, consumer] = ha::packaged()?;
@@ -19,7 +19,7 @@ pub(super) fn run() -> Result<()> {
     let failing = find(&binaries, "fails_once")?.program();
 
     let mut tests = tests.command();
-    // One after the other: they measure times, and each has brokers and functions of its own.
+    // One after the other: they measure times, and each has its own brokers and functions.
     tests.args(["--ignored", "--nocapture", "--test-threads", "1"]);
     tests.env("E2E_PRODUCER", producer).env("E2E_CONSUMER", consumer).env("E2E_FAILING_CONSUMER", failing);
     tests.env("E2E_CARGO_LAMBDA", cargo_lambda.program()).env("E2E_PYTHON", python);
@@ -28,5 +28,5 @@ pub(super) fn run() -> Result<()> {
 }
 
 fn find<'a>(binaries: &'a [Binary], target: &str) -> Result<&'a Binary> {
-    binaries.iter().find(|binary| binary.target == target).with_context(|| format!("cargo built no {target}"))
+    binaries.iter().find(|binary| binary.target == target).with_context(|| format!("cargo did not build {target}"))
 }

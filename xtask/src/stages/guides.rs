@@ -1,4 +1,4 @@
-//! Stage `guides`: every `aws` command of the documentation against AWS's own service models. AWS is not called. The other
+//! Stage `guides`: checks every `aws` command of the documentation against AWS's own service models. AWS is not called. The other
 //! rules for the guides are tests in `tidy/`.
 
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub(super) fn run() -> Result<()> {
 
 /// The pages of the documentation.
 fn pages(docs: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(docs).with_context(|| format!("no folder {}", docs.display()))?;
+    let entries = std::fs::read_dir(docs).with_context(|| format!("cannot read the folder {}", docs.display()))?;
     let mut pages: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
     pages.sort();

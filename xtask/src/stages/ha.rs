@@ -11,7 +11,7 @@ use crate::{needs, process, workspace};
 
 /// The crate and the test target of the scenarios.
 pub(super) const SCENARIOS: (&str, &str) = ("msk-e2e", "ha");
-/// The variable that breaks promises in builds with the feature `sabotage`: a binary that reads it holds its name.
+/// The variable that breaks promises in builds with the feature `sabotage`: a binary that reads it contains its name.
 const SWITCH: &[u8] = b"SABOTAGE";
 /// The producer of such a build.
 const SABOTAGED: &str = "sabotaged_producer";
@@ -19,10 +19,10 @@ const SABOTAGED: &str = "sabotaged_producer";
 /// Options of `cargo xtask ha`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The full column of docs/reliability.md: more faults for longer, some hours in all.
+    /// The full column of docs/reliability.md: more faults for longer, several hours in total.
     #[arg(long)]
     full: bool,
-    /// Scenarios by their ids, such as `R2`; all when none is named.
+    /// Scenarios by their ids, such as `R2`; all by default.
     scenarios: Vec<String>,
 }
 
@@ -41,24 +41,24 @@ pub(super) fn fast() -> Result<()> {
     process::run(&mut scenarios(packaged()?)?)
 }
 
-/// The scenarios' program, aimed at the packaged functions.
+/// The program with the scenarios, set up to use the packaged functions.
 fn scenarios([producer, consumer]: [PathBuf; 2]) -> Result<Command> {
     let binaries = binaries::build()?;
     let wanted = |binary: &&binaries::Binary| (binary.package.as_str(), binary.target.as_str()) == SCENARIOS;
-    let mut command = binaries.iter().find(wanted).context("cargo built no scenarios")?.command();
+    let mut command = binaries.iter().find(wanted).context("cargo did not build the scenarios")?.command();
     command.env("MSK_E2E_PRODUCER", producer).env("MSK_E2E_CONSUMER", consumer);
     Ok(command)
 }
 
-/// Packages both functions for this machine and gives what the zips hold, producer and consumer.
+/// Packages both functions for this machine and returns the binaries from the zips, producer and consumer.
 pub(super) fn packaged() -> Result<[PathBuf; 2]> {
-    // Not `target/lambda`: a test must not replace what somebody is about to deploy.
+    // Not `target/lambda`: a test must not replace zips that somebody is about to deploy.
     let folder = workspace::target_dir().join("xtask").join("packaged");
     package::build(Architecture::host(), &folder)?;
     Ok([package::unpack(&folder, "producer")?, package::unpack(&folder, "consumer")?])
 }
 
-/// Stage `sabotage`: with a promise broken, the scenario that tests it fails; and no package can break one.
+/// Stage `sabotage`: with a promise broken, the scenario that tests it fails; and no packaged binary can break one.
 pub(super) fn sabotage() -> Result<()> {
     let packaged = packaged()?;
     for binary in &packaged {
@@ -74,7 +74,11 @@ pub(super) fn sabotage() -> Result<()> {
         "msk-producer/sabotage",
     ]))?;
     let sabotaged = workspace::target_dir().join("debug").join("examples").join(SABOTAGED);
-    ensure!(holds_switch(&sabotaged)?, "{} has no switches: the check above would see none", sabotaged.display());
+    ensure!(
+        holds_switch(&sabotaged)?,
+        "{} has no switches, so the check above could not have found any",
+        sabotaged.display()
+    );
     process::run(scenarios(packaged)?.arg("--ignored"))
 }
 

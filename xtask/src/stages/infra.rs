@@ -1,8 +1,8 @@
 //! Stages `infra` and `infra-mutations`: the Terraform configuration, proven without AWS. Every test mocks its providers,
 //! so nothing is created.
 //!
-//! Terraform works in a copy, so that no `.terraform` folder is left in the tree. Where the providers come from is
-//! Terraform's own matter: the registry, or what `TF_CLI_CONFIG_FILE` names.
+//! Terraform works in a copy, so that no `.terraform` folder is left in the tree. The source of the providers is
+//! Terraform's default, the registry, or what `TF_CLI_CONFIG_FILE` names.
 
 mod jobs;
 
@@ -15,9 +15,9 @@ use tempfile::TempDir;
 use self::jobs::Job;
 use crate::{process, tools, workspace};
 
-/// What the tests read: the configuration, the runbooks that alarms link, the metrics that functions write.
+/// What the tests read: the configuration, the runbooks that alarms link to, the metrics that functions write.
 const READ_BY_TESTS: [&str; 3] = ["infra", "docs", "functions"];
-/// Plans in one run of the matrix, as `matrix.py` writes them: what a run of it costs compared with others.
+/// Plans in one run of the matrix, as `matrix.py` writes them: what such a run costs compared with others.
 const PLANS_A_RUN: usize = 8;
 
 /// Runs stage `infra`.
@@ -33,7 +33,7 @@ pub(super) fn run() -> Result<()> {
     process::run(&mut tool(&infra, "tests_of_tools.py", &[]))?;
     process::run(&mut tool(&infra, "matrix.py", &[&infra, &matrix]))?;
     let grafana = infra.join("grafana");
-    // Their output is long, and of interest only when one fails.
+    // Their output is long, and only matters if one of them fails.
     let init =
         |folder| process::capture(&mut terraform(folder, &["init", "-backend=false", "-input=false", "-no-color"]));
     std::thread::scope(|scope| {
@@ -44,7 +44,7 @@ pub(super) fn run() -> Result<()> {
     })?;
 
     let mut jobs = vec![security(&infra)?];
-    // Grafana's plans are small: they fill what is left at the end.
+    // Grafana's plans are small: they fill the gaps at the end.
     for (folder, weight) in [(&infra, 1), (&grafana, 0)] {
         jobs.push(Job::new(0, format!("{} is valid", name(folder)), terraform(folder, &["validate", "-no-color"])));
         jobs.extend(tests(folder, weight, &[], None)?);
@@ -58,16 +58,16 @@ pub(super) fn run() -> Result<()> {
     process::run(&mut tool(&infra, "policies.py", &[&outputs, &data.join("who-may-do-what.md")]))
 }
 
-/// Runs stage `infra-mutations`: breaks the configuration in one way after another, and each must break its test.
+/// Runs stage `infra-mutations`: breaks the configuration in one way after another, and each one must make a test fail.
 pub(super) fn mutations() -> Result<()> {
     let copy = copy()?;
     let infra = copy.path().join("infra");
     process::run(&mut tool(&infra, "mutations.py", &[copy.path()]))
 }
 
-/// The files that the tests read, in a folder of their own.
+/// A copy of the files that the tests read, in its own folder.
 fn copy() -> Result<TempDir> {
-    let copy = tempfile::tempdir().context("no temporary folder for a copy of the configuration")?;
+    let copy = tempfile::tempdir().context("cannot create a temporary folder for a copy of the configuration")?;
     for folder in READ_BY_TESTS {
         let source = workspace::root().join(folder);
         process::run(Command::new("cp").args(["-R", "--"]).arg(source).arg(copy.path()))?;
@@ -77,8 +77,8 @@ fn copy() -> Result<TempDir> {
 
 /// One job for each test file of a folder. `weight` is what one run costs, compared with others.
 fn tests(folder: &Path, weight: usize, options: &[&str], outputs: Option<&Path>) -> Result<Vec<Job>> {
-    let entries =
-        std::fs::read_dir(folder.join("tests")).with_context(|| format!("no tests in {}", folder.display()))?;
+    let entries = std::fs::read_dir(folder.join("tests"))
+        .with_context(|| format!("cannot read the tests in {}", folder.display()))?;
     let mut jobs = Vec::new();
     for entry in entries {
         let file = entry?.path();
@@ -110,15 +110,15 @@ fn terraform(folder: &Path, arguments: &[&str]) -> Command {
 /// A script of `infra/tests/tools`.
 fn tool(infra: &Path, script: &str, arguments: &[&Path]) -> Command {
     let mut command = Command::new("python3");
-    // -B: no __pycache__ beside the scripts.
+    // -B: leaves no __pycache__ next to the scripts.
     command.arg("-B").arg(infra.join("tests/tools").join(script)).args(arguments).stdin(Stdio::null());
     command
 }
 
-/// checkov: every finding has its reason, and every reason its finding.
+/// checkov: every finding must have a reason on record, and every recorded reason a finding.
 fn security(infra: &Path) -> Result<Job> {
     let checkov: PathBuf = tools::CHECKOV.bin()?.join("checkov");
     let skips = infra.join("tests/data/checkov-skips.json");
-    // First: it is one long process.
+    // It starts first, because it is one long process.
     Ok(Job::new(usize::MAX, "checkov".to_owned(), tool(infra, "security.py", &[&checkov, infra, &skips])))
 }

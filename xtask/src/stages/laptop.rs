@@ -21,11 +21,11 @@ use super::watch;
 
 /// The first start compiles the functions.
 const READY_PATIENCE: Duration = Duration::from_secs(30 * 60);
-/// From the answer to the line of the consumed record.
+/// From the response to the line of the consumed record.
 const CONSUMED_PATIENCE: Duration = Duration::from_secs(2);
 /// From Ctrl-C to the end: functions, mapping and brokers have 5 s each.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
-/// How long a refusal may take: the longest creates a virtual environment first.
+/// How long a refusal may take: the slowest one creates a virtual environment first.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A function, one of its sources, and what it logs once at its start.
@@ -45,15 +45,15 @@ const PRODUCER: Function = Function {
     source: "functions/producer/src/api/routes/version.rs",
     starts: "\"message\":\"connected to the cluster\"",
 };
-/// A request, also one that comes while its function starts.
+/// For a request, including one that arrives while its function starts.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
-/// From saving a source to the new process: a build of one crate, on busy cores.
+/// From saving a source file to the new process: a build of one crate, on busy cores.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(5 * 60);
 
-/// What `up` says of the processes that a killed one left behind.
+/// What `up` prints about the processes that a killed one left behind.
 const LEFTOVERS_ENDED: &str = "was killed and left processes behind; ended them";
 
-/// `up` with embedded brokers, and what it says when it cannot start.
+/// `up` with embedded brokers, and what it reports if it cannot start.
 pub(super) fn run() -> Result<()> {
     refuses_a_busy_port()?;
     needs_the_network_once()?;
@@ -61,7 +61,7 @@ pub(super) fn run() -> Result<()> {
     laptop.try_it()?;
     refuses_a_second_one()?;
     let killed = laptop.kill()?;
-    // On the same port, which the killed one's functions still hold.
+    // On the same port, which the functions of the killed one still use.
     let mut next = Laptop::start(&[], killed.port)?;
     ensure!(next.said(LEFTOVERS_ENDED), "`up` after a killed one did not say that it ended its leftovers");
     ensure!(process::sweep(&killed.run_id, Duration::ZERO).is_empty(), "processes of the killed `up` were left");
@@ -69,7 +69,7 @@ pub(super) fn run() -> Result<()> {
     watch::run(next.brokers()?, free_port()?)?;
     let saved = [next.reloads(&CONSUMER)?, next.reloads(&PRODUCER)?];
     next.stop()?;
-    // Or the later stages would build these functions once more.
+    // Otherwise the later stages would rebuild these functions.
     saved.into_iter().try_for_each(Saved::undo)
 }
 
@@ -78,15 +78,15 @@ pub(super) fn run_on_real_brokers() -> Result<()> {
     let real = ["--kafka", "real"];
     let mut laptop = Laptop::start(&real, free_port()?)?;
     ensure!(laptop.said("three brokers (processes"), "`up` did not say what its brokers are");
-    // Else a check that nothing of it is left would see nothing in the wrong place.
+    // Otherwise the check that nothing is left might look in the wrong place.
     ensure!(
         !data_folders(&laptop.folder)?.is_empty(),
-        "no folder with brokers' data in {}",
+        "there is no folder with brokers' data in {}",
         laptop.folder.path().display()
     );
     laptop.try_it()?;
     laptop.stop()?;
-    // Four JVMs and their data are too much to wait for the next `up`: they end with the one that was killed.
+    // Four JVMs and their data are too much to wait for the next `up`: they must end with the `up` that was killed.
     let killed = Laptop::start(&real, free_port()?)?.kill()?;
     let deadline = Instant::now() + STOP_PATIENCE;
     while !data_folders(&killed.folder)?.is_empty() {
@@ -98,14 +98,14 @@ pub(super) fn run_on_real_brokers() -> Result<()> {
     Ok(())
 }
 
-/// What is known of an `up` that was killed.
+/// What is known about an `up` that was killed.
 struct Killed {
     run_id: String,
     port: u16,
     folder: tempfile::TempDir,
 }
 
-/// The process of an `up`. A test that fails ends it as a user would, so that it ends all it has started.
+/// The process of an `up`. A failing test ends it as a user would, so that it ends everything it has started.
 struct Up(Supervised);
 
 impl Drop for Up {
@@ -122,12 +122,12 @@ struct Laptop {
     seen: Vec<String>,
     curl: String,
     port: u16,
-    /// Where it and its children put temporary files.
+    /// The folder where it and its children put temporary files.
     folder: tempfile::TempDir,
 }
 
 impl Laptop {
-    /// Starts `up` and waits for the line to try.
+    /// Starts `up` and waits for the `curl` line.
     fn start(arguments: &[&str], port: u16) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut command = up(&["--port", &port.to_string()])?;
@@ -137,15 +137,15 @@ impl Laptop {
         let mut laptop = Self { process: Up(process), lines, seen: Vec::new(), curl: String::new(), port, folder };
         laptop.curl = laptop
             .wait_for(READY_PATIENCE, |line| line.trim_start().starts_with("curl "))
-            .context("`cargo xtask up` printed no curl line")?;
+            .context("`cargo xtask up` did not print a curl line")?;
         Ok(laptop)
     }
 
-    /// The line that `up` prints works, and its record is consumed.
+    /// Runs the `curl` line that `up` prints and checks that the record is consumed.
     fn try_it(&mut self) -> Result<()> {
-        // One more try for a machine that stands still for a moment.
+        // A second attempt, in case the machine stalls for a moment.
         let in_time = self.is_consumed_in_time()? || self.is_consumed_in_time()?;
-        ensure!(in_time, "twice no line for a record within {CONSUMED_PATIENCE:?} of its acknowledgement");
+        ensure!(in_time, "twice there was no line for a record within {CONSUMED_PATIENCE:?} of its acknowledgement");
         Ok(())
     }
 
@@ -156,20 +156,20 @@ impl Laptop {
         ensure!(answer.status.is_some(), "no answer within {ANSWER_PATIENCE:?}");
         let answer = String::from_utf8_lossy(&answer.stdout);
         let answer: Value =
-            serde_json::from_str(&answer).with_context(|| format!("the answer is no JSON: {answer}"))?;
+            serde_json::from_str(&answer).with_context(|| format!("the response is not JSON: {answer}"))?;
         let (topic, partition, offset) =
             (answer["topic"].as_str(), answer["partition"].as_i64(), answer["offset"].as_i64());
         let (Some(topic), Some(partition), Some(offset)) = (topic, partition, offset) else {
-            bail!("the answer names no place: {answer}");
+            bail!("the response has no topic, partition and offset: {answer}");
         };
         let place = format!("{topic}  partition {partition}  offset {offset}");
         let in_time = self.wait_for(CONSUMED_PATIENCE, |line| line.contains(&place)).is_some();
-        let what = if in_time { "the record's line came" } else { "no line for the record" };
+        let what = if in_time { "the record's line appeared" } else { "there was no line for the record" };
         println!("{what} {:.0?} after its acknowledgement", answered.elapsed());
         Ok(in_time)
     }
 
-    /// Saving a source of a function builds it again and starts it anew.
+    /// Saving a source file of a function rebuilds and restarts it.
     fn reloads(&mut self, function: &Function) -> Result<Saved> {
         let Function { name, source, starts } = function;
         let log = up::log_path()?;
@@ -179,17 +179,17 @@ impl Laptop {
             Ok((log.matches(starts).count(), modified(&binary)?))
         };
         let (before, at) = (state()?, Instant::now());
-        ensure!(before.0 > 0, "the log tells of no {name} that started");
+        ensure!(before.0 > 0, "the log does not show that the {name} started");
         let saved = Saved::again(workspace::root().join(source))?;
         loop {
             let now = state()?;
             if now.0 > before.0 && now.1.is_some() && now.1 > before.1 {
                 break;
             }
-            ensure!(at.elapsed() < RELOAD_PATIENCE, "saving {source} did not build the {name} and start it anew");
+            ensure!(at.elapsed() < RELOAD_PATIENCE, "saving {source} did not rebuild and restart the {name}");
             std::thread::sleep(Duration::from_millis(100));
         }
-        println!("the {name} was built and started anew within {:.1?} of saving {source}", at.elapsed());
+        println!("the {name} was rebuilt and restarted within {:.1?} of saving {source}", at.elapsed());
         self.try_it()?;
         Ok(saved)
     }
@@ -200,9 +200,9 @@ impl Laptop {
         line.map(str::trim).context("`up` did not say where its brokers are")
     }
 
-    /// Ctrl-C: it ends well and leaves nothing behind.
+    /// Sends Ctrl-C and checks that it ends successfully and leaves nothing behind.
     fn stop(mut self) -> Result<()> {
-        let run_id = up::running_id().context("`up` wrote down no run id")?;
+        let run_id = up::running_id().context("`up` did not record a run id")?;
         self.process.0.signal(Signal::SIGINT);
         self.process.0.wait_or_kill(Instant::now() + STOP_PATIENCE);
         let status = self.process.0.ended();
@@ -215,15 +215,15 @@ impl Laptop {
         Ok(())
     }
 
-    /// SIGKILL.
+    /// Kills it with SIGKILL.
     fn kill(mut self) -> Result<Killed> {
-        let run_id = up::running_id().context("`up` wrote down no run id")?;
+        let run_id = up::running_id().context("`up` did not record a run id")?;
         self.process.0.signal(Signal::SIGKILL);
         self.process.0.wait_or_kill(Instant::now() + STOP_PATIENCE);
         Ok(Killed { run_id, port: self.port, folder: self.folder })
     }
 
-    /// The first line that is wanted; `None` when it does not come in time, or `up` ended.
+    /// The first line that is wanted; `None` if it does not appear in time, or `up` ends.
     fn wait_for(&mut self, patience: Duration, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let deadline = Instant::now() + patience;
         loop {
@@ -235,13 +235,13 @@ impl Laptop {
         }
     }
 
-    /// Whether a line so far had these words.
+    /// Whether any line so far has these words.
     fn said(&self, words: &str) -> bool {
         self.seen.iter().any(|line| line.contains(words))
     }
 }
 
-/// A file that was saved without a change.
+/// A file that was saved without changes.
 struct Saved {
     path: PathBuf,
     /// When it was saved before.
@@ -249,14 +249,14 @@ struct Saved {
 }
 
 impl Saved {
-    /// Writes a file's own text into its place, as an editor does: a new file takes the old one's name, so there is no
-    /// moment without one.
+    /// Saves a file unchanged, as an editor does: a new file takes the old one's name, so there is no
+    /// moment without a file.
     fn again(path: PathBuf) -> Result<Self> {
         let before = Self::write_anew(&path).with_context(|| format!("cannot save {}", path.display()))?;
         Ok(Self { path, before })
     }
 
-    /// Returns when the file was saved before.
+    /// Saves the file, and returns its previous modification time.
     fn write_anew(path: &Path) -> Result<SystemTime> {
         let old = std::fs::metadata(path)?;
         let mut new = tempfile::NamedTempFile::new_in(path.parent().context("a file is in a folder")?)?;
@@ -266,16 +266,16 @@ impl Saved {
         Ok(old.modified()?)
     }
 
-    /// Gives it back the time at which it was saved before: to cargo it is unchanged.
+    /// Restores the previous modification time, so that cargo sees no change.
     fn undo(self) -> Result<()> {
         let file = File::options().write(true).open(&self.path);
         file.and_then(|file| file.set_modified(self.before))
-            .with_context(|| format!("cannot give {} its time back", self.path.display()))
+            .with_context(|| format!("cannot restore the modification time of {}", self.path.display()))
     }
 }
 
-/// When a file was written last; `None` while there is none. Cargo takes the old binary away before it puts the new one
-/// there, and taking away a large file takes a moment.
+/// When a file was last written; `None` while there is none. Cargo removes the old binary before it creates the new
+/// one, and removing a large file takes a moment.
 fn modified(path: &Path) -> Result<Option<SystemTime>> {
     match std::fs::metadata(path).and_then(|metadata| metadata.modified()) {
         Ok(time) => Ok(Some(time)),
@@ -292,7 +292,7 @@ fn data_folders(parent: &tempfile::TempDir) -> Result<Vec<OsString>> {
     Ok(names.filter(|name| name.to_string_lossy().starts_with("msk-e2e-")).collect())
 }
 
-/// `cargo xtask up`, without cargo before it.
+/// `cargo xtask up` as a direct command, without cargo.
 fn up(arguments: &[&str]) -> Result<Command> {
     let mut command = Command::new(workspace::this_program()?);
     command.arg("up").args(arguments).stdin(Stdio::null());
@@ -303,19 +303,19 @@ fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// `up` says who runs already, and ends.
+/// A second `up` reports the one that is running, and ends.
 fn refuses_a_second_one() -> Result<()> {
     refused(&mut up(&[])?, &["already running", "Ctrl-C"])
 }
 
-/// `up` names a port that is in use, and the way out.
+/// `up` reports a port that is in use, and what to do.
 fn refuses_a_busy_port() -> Result<()> {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = taken.local_addr()?.port().to_string();
     refused(&mut up(&["--port", &port])?, &[&format!("port {port} is in use"), "--port"])
 }
 
-/// The first run fetches tools and crates; where it cannot, it says so.
+/// The first run downloads tools and crates; if it cannot, it says so.
 fn needs_the_network_once() -> Result<()> {
     let empty = tempfile::tempdir()?;
     // Nothing listens on port 1 of loopback.
@@ -336,27 +336,27 @@ fn needs_the_network_once() -> Result<()> {
 fn path_without(program: &str) -> Result<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).filter(|folder| !folder.join(program).exists());
-    std::env::join_paths(folders).context("the PATH holds a folder that cannot be joined")
+    std::env::join_paths(folders).context("the PATH has a folder that cannot be joined")
 }
 
-/// The command ends by itself, not well, and its error has these words.
+/// Checks that the command fails by itself, with an error that has these words.
 fn refused(command: &mut Command, words: &[&str]) -> Result<()> {
     let started = Instant::now();
     let mut process = Supervised::spawn("cargo xtask up", command.stdout(Stdio::null()).stderr(Stdio::piped()))?;
     let stderr = process.child().stderr.take().context("standard error is a pipe")?;
-    // In a thread, for a child that does not end holds the pipe open.
+    // In a thread, because a child that does not end keeps the pipe open.
     let reader = std::thread::spawn(move || std::io::read_to_string(stderr));
     process.wait_or_kill(started + REFUSAL_PATIENCE);
     let status = process.ended().context("it has ended")?;
     let text = reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
-    ensure!(status.code() == Some(1), "`up` ended with {status} after {:.1?}, and said: {text}", started.elapsed());
+    ensure!(status.code() == Some(1), "`up` ended with {status} after {:.1?}, and printed: {text}", started.elapsed());
     let missing = words.iter().find(|words| !text.contains(**words));
-    ensure!(missing.is_none(), "`up` did not say {missing:?}, but: {text}");
+    ensure!(missing.is_none(), "`up` did not print {missing:?}, but: {text}");
     println!("refused in {:.1?}: {}", started.elapsed(), text.trim());
     Ok(())
 }
 
-/// The child's lines; they are shown as they come.
+/// The child's lines, which are also printed as they arrive.
 fn lines_of(laptop: &mut Supervised) -> Result<Receiver<String>> {
     let stdout = laptop.child().stdout.take().context("standard output is a pipe")?;
     let (sender, lines) = mpsc::channel();

@@ -20,19 +20,19 @@ use crate::needs::{self, Need};
 /// One part of what a change must pass.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    /// As it is named on the command line.
+    /// The name used on the command line.
     pub(crate) name: &'static str,
     /// One line for `--list` and for the progress line.
     pub(crate) does: &'static str,
-    /// What the machine must have. When one is missing the stage is skipped, or fails in CI.
+    /// What the machine must have. If anything is missing, the stage is skipped, or fails in CI.
     pub(crate) needs: &'static [Need],
-    /// Runs only when it is named.
+    /// Whether it runs only if it is named.
     pub(crate) on_demand: bool,
-    /// Seconds: about twice what it takes on two quiet cores in a new clone, with all that it compiles and fetches, because
-    /// machines of the same size differ that much. Over them is a warning; twice as many are a failure in CI. Those of all
-    /// that run by default are 75 minutes together.
+    /// Seconds: about twice what it takes on two idle cores in a new clone, including everything it compiles and downloads, because
+    /// machines of the same size differ that much. More is a warning; more than twice as much is a failure in CI. The budgets of all
+    /// stages that run by default add up to 75 minutes.
     pub(crate) budget: u64,
-    /// Does the work. Its output is the user's; an error is the stage's failure.
+    /// Does the work. Its output is for the user; an error means that the stage failed.
     pub(crate) run: fn() -> Result<()>,
 }
 

@@ -1,4 +1,4 @@
-//! Part of stage `e2e`: `cargo lambda watch` and `cargo lambda invoke` by themselves, as their users know them.
+//! Part of stage `e2e`: `cargo lambda watch` and `cargo lambda invoke` used directly.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use crate::process::{self, Supervised};
 use crate::tools::CargoLambda;
 
-/// Until `watch` listens.
+/// How long until `watch` listens.
 const LISTENS_PATIENCE: Duration = Duration::from_secs(30);
-/// `watch` builds a function when it is first invoked; here it finds it built.
+/// `watch` builds a function when it is first invoked; here it is already built.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(180);
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(50);
 
-/// Invokes both functions with sample events, and calls the producer by HTTP along the workspace's own routes.
+/// Invokes both functions with sample events, and calls the producer over HTTP through the workspace's own routes.
 pub(super) fn run(bootstrap_servers: &str, port: u16) -> Result<()> {
     let cargo_lambda = CargoLambda::for_watch()?;
     let mut watch = cargo_lambda.command("watch");
@@ -33,7 +33,7 @@ pub(super) fn run(bootstrap_servers: &str, port: u16) -> Result<()> {
     let elsewhere = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port));
     ensure!(
         TcpStream::connect_timeout(&elsewhere, Duration::from_secs(1)).is_err(),
-        "`cargo lambda watch` listens on other addresses than 127.0.0.1"
+        "`cargo lambda watch` listens on addresses other than 127.0.0.1"
     );
 
     let answer = invoke(&cargo_lambda, port, "consumer", "msk-several-partitions")?;
@@ -47,7 +47,8 @@ pub(super) fn run(bootstrap_servers: &str, port: u16) -> Result<()> {
     {
         let url = format!("http://127.0.0.1:{port}{path}");
         let answer = process::capture(Command::new("curl").args(["-sS", "--max-time", "60", &url]))?;
-        let answer: Value = serde_json::from_str(&answer).with_context(|| format!("{path}: no JSON: {answer}"))?;
+        let answer: Value =
+            serde_json::from_str(&answer).with_context(|| format!("{path}: the response is not JSON: {answer}"))?;
         ensure!(answer[member] == expected, "{path} answered {answer}");
     }
     watch.signal(Signal::SIGINT);
@@ -67,7 +68,7 @@ fn listens(watch: &mut Supervised, port: u16) -> Result<()> {
     Ok(())
 }
 
-/// The answer that `cargo lambda invoke` prints.
+/// The response that `cargo lambda invoke` prints.
 fn invoke(cargo_lambda: &CargoLambda, port: u16, function: &str, event: &str) -> Result<Value> {
     let file = format!("events/{event}.json");
     let mut command = cargo_lambda.command("invoke");
@@ -77,5 +78,5 @@ fn invoke(cargo_lambda: &CargoLambda, port: u16, function: &str, event: &str) ->
         process::capture_within(&mut command, ANSWER_PATIENCE).with_context(|| format!("cannot run `{shown}`"))?;
     let (stdout, stderr) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     ensure!(done.status.is_some_and(|status| status.success()), "`{shown}` failed: {stdout}{stderr}");
-    serde_json::from_str(stdout.trim()).with_context(|| format!("`{shown}` printed no JSON: {stdout}"))
+    serde_json::from_str(stdout.trim()).with_context(|| format!("`{shown}` did not print JSON: {stdout}"))
 }

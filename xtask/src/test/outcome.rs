@@ -1,4 +1,4 @@
-//! One stage, and how it ended.
+//! Runs one stage and notes how it ended.
 
 use crate::stages::Stage;
 use crate::workspace;
@@ -11,7 +11,7 @@ pub(super) enum Outcome {
     Skipped(String),
 }
 
-/// Runs the stage where the machine has what it needs. A missing prerequisite fails it in CI and skips it elsewhere.
+/// Runs the stage if the machine has what it needs. A missing prerequisite fails it in CI and skips it elsewhere.
 pub(super) fn run_one(stage: &Stage) -> Outcome {
     for need in stage.needs {
         if let Some(reason) = need.complaint() {

@@ -7,17 +7,17 @@ use super::outcome::Outcome;
 use crate::stages::Stage;
 use crate::workspace;
 
-/// How one stage went.
+/// The result of one stage.
 pub(super) struct Report {
     stage: &'static Stage,
     outcome: Outcome,
     elapsed: Duration,
-    /// What is to be said of the budget.
+    /// A remark if the budget was exceeded.
     late: Option<String>,
 }
 
 impl Report {
-    /// In CI a stage that took twice its budget has failed.
+    /// The report of a stage. In CI, a stage that took more than twice its budget has failed.
     pub(super) fn new(stage: &'static Stage, outcome: Outcome, elapsed: Duration) -> Self {
         Self::judge(stage, outcome, elapsed, workspace::in_ci())
     }
@@ -36,7 +36,7 @@ impl Report {
         Self { stage, outcome, elapsed, late }
     }
 
-    /// Prints how it ended.
+    /// Prints how the stage ended.
     pub(super) fn told(self) -> Self {
         let (name, elapsed) = (self.stage.name, show(self.elapsed));
         match &self.outcome {
@@ -69,7 +69,7 @@ pub(super) fn print(reports: &[Report], elapsed: Duration) -> ExitCode {
     println!("{:<16} {:<8} {:>7.0}", "all", "", elapsed.as_secs_f64());
     let count = |wanted: fn(&Outcome) -> bool| reports.iter().filter(|report| wanted(&report.outcome)).count();
     let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
-    // The error goes first, to the other stream.
+    // The error comes first, on the other stream.
     if failed > 0 {
         eprintln!("error: {failed} of {} stages failed", reports.len());
     }
@@ -78,7 +78,7 @@ pub(super) fn print(reports: &[Report], elapsed: Duration) -> ExitCode {
     if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// `42.1 s`, or `3 min 07 s` from a minute on.
+/// `42.1 s`, or `3 min 07 s` from one minute on.
 pub(super) fn show(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds / 60 {

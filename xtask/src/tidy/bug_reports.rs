@@ -2,7 +2,7 @@
 
 use super::{assert_none, files, read};
 
-/// The files in the page's order, each with what decides there.
+/// The files in the order of the page, each with the code that decides the matter.
 const DECIDED_BY: [(&str, &str, &str); 10] = [
     ("functions/producer", "problem.rs", "limit_bytes"),
     ("functions/consumer", "dead_letter.rs", "fn headers"),

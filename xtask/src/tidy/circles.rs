@@ -1,4 +1,4 @@
-//! Data flows one way: inside a crate no file imports, by whatever way round, a file that imports it.
+//! Data flows one way: inside a crate, no file imports, directly or indirectly, a file that imports it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use super::imports::{Imports, imports};
 use super::{assert_none, files};
 use crate::workspace;
 
-/// Folders whose circles are still being untied.
+/// Folders whose circles have yet to be removed.
 const LATER: [&str; 0] = [];
 
 #[test]
@@ -28,7 +28,7 @@ fn is_crate_root(path: &Path) -> bool {
         && path.file_name().is_some_and(|name| name == "lib.rs" || name == "main.rs")
 }
 
-/// Groups of files each of which reaches every other.
+/// Groups of files that all reach each other.
 fn circles(imports: &Imports) -> Vec<BTreeSet<PathBuf>> {
     let reached: BTreeMap<&PathBuf, BTreeSet<&PathBuf>> =
         imports.keys().map(|(from, _)| (from, reachable(from, imports))).collect();

@@ -12,7 +12,7 @@ use crate::workspace;
 #[test]
 fn the_profiles_of_the_cost_table_are_those_deployed() {
     let prices: Value = serde_json::from_str(&read("docs/tools/prices.json")).expect("docs/tools/prices.json is JSON");
-    // A folder without somebody's own terraform.tfvars, and no TF_VAR_ either.
+    // A folder without anybody's own terraform.tfvars, and without TF_VAR_ variables.
     let bare = tempfile::tempdir().expect("a temporary folder");
     for (path, text) in stack_files() {
         std::fs::write(bare.path().join(path.file_name().unwrap_or_default()), text).expect("a copy");
@@ -20,7 +20,7 @@ fn the_profiles_of_the_cost_table_are_those_deployed() {
     let nothing_set = Machine { environment: BTreeMap::new() };
     for (name, profile) in object(&prices["profiles"]) {
         let file = profile["var_file"].as_str().map(|file| workspace::root().join(file));
-        // `express` has no file: its settings are the difference that the page names.
+        // `express` has no file: its settings are those that the page lists.
         let settings = object(&profile["settings"]);
         let deployed = Settings::read(bare.path(), file.as_slice(), &nothing_set).expect("the variables can be read");
         for (variable, default) in object(&prices["defaults"]) {
@@ -31,7 +31,7 @@ fn the_profiles_of_the_cost_table_are_those_deployed() {
     }
 }
 
-/// Members that an object leaves out have the defaults that its type gives them.
+/// Members that an object omits have the defaults of its type.
 #[test]
 fn the_assumed_sizes_are_the_defaults_of_the_configuration() {
     let prices: Value = serde_json::from_str(&read("docs/tools/prices.json")).expect("docs/tools/prices.json is JSON");
@@ -47,5 +47,5 @@ fn the_assumed_sizes_are_the_defaults_of_the_configuration() {
 }
 
 fn object(value: &Value) -> Map<String, Value> {
-    value.as_object().cloned().unwrap_or_else(|| panic!("{value} is no object"))
+    value.as_object().cloned().unwrap_or_else(|| panic!("{value} is not an object"))
 }

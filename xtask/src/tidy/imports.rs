@@ -1,20 +1,20 @@
-//! Which file of a crate imports which: read from the tokens of its sources, with re-exports followed to where an item is
-//! defined. Code under `#[cfg(test)]` is left out.
+//! Which file of a crate imports which, read from the tokens of its sources; re-exports are followed to where an item is
+//! defined. Code under `#[cfg(test)]` is ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// An import from one file to another, and the path as the source names it.
+/// Imports from one file to another, each with the paths as written in the source.
 pub(super) type Imports = BTreeMap<(PathBuf, PathBuf), BTreeSet<String>>;
 
-/// Re-exports that lead to re-exports; more than this is a loop.
+/// The longest chain of re-exports; a longer one is a loop.
 const MAX_REEXPORTS: usize = 16;
-/// The words that an item's name follows.
+/// The keywords that precede an item's name.
 const ITEM_KEYWORDS: [&str; 8] = ["fn", "struct", "enum", "trait", "const", "static", "type", "macro_rules"];
 
-/// The imports between the files below `root`, a `lib.rs` or `main.rs`. `read` gives a file's text if there is one.
+/// The imports between the files below `root`, a `lib.rs` or `main.rs`. `read` returns the text of a file that exists.
 pub(super) fn imports(root: &Path, read: &dyn Fn(&Path) -> Option<String>) -> Imports {
     let mut tree = Tree::default();
     tree.add(root.to_owned(), root.parent().unwrap_or(Path::new("")).to_owned(), Vec::new(), read);
@@ -30,7 +30,7 @@ pub(super) fn imports(root: &Path, read: &dyn Fn(&Path) -> Option<String>) -> Im
     imports
 }
 
-/// A path in the crate: the names of its modules, none for the root.
+/// A path in the crate: the names of its modules, empty for the root.
 type ModulePath = Vec<String>;
 
 #[derive(Default)]
@@ -39,25 +39,25 @@ struct Tree {
     by_path: BTreeMap<ModulePath, usize>,
 }
 
-/// A module with a file of its own.
+/// A module with its own file.
 struct Module {
     file: PathBuf,
     source: Source,
 }
 
-/// What a source says.
+/// What a source file declares and uses.
 #[derive(Default)]
 struct Source {
     /// Modules with files: where they are declared, and their names.
     children: Vec<(ModulePath, String)>,
     /// Top-level items.
     items: BTreeSet<String>,
-    /// Names that a `use` brings into scope, where, and what they stand for.
+    /// Names that a `use` brings into scope, with the place and what they stand for.
     names: BTreeMap<String, (ModulePath, Vec<String>)>,
     globs: Vec<(ModulePath, Vec<String>)>,
-    /// Names that a `pub use` hands on, where, and what they stand for.
+    /// Names that a `pub use` re-exports, with the place and what they stand for.
     reexports: Vec<(String, ModulePath, Vec<String>)>,
-    /// Paths that are used, and where.
+    /// Paths that are used, and the places.
     references: Vec<(ModulePath, Vec<String>)>,
     /// Identifiers outside of `use` declarations.
     words: BTreeSet<String>,
@@ -70,7 +70,7 @@ impl Tree {
         let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let mut source = Source::default();
         source.read(&tokens.into_iter().collect::<Vec<_>>(), &path, true);
-        // A parent that only hands on what its children define does not import them.
+        // A parent that only re-exports what its children define does not import them.
         let reexports = std::mem::take(&mut source.reexports);
         source.references.extend(reexports.into_iter().filter_map(|(name, here, target)| {
             let is_child =
@@ -93,7 +93,7 @@ impl Tree {
         (0..=here.len()).rev().find_map(|length| self.by_path.get(&here[..length]).copied())
     }
 
-    /// The module that defines what `path`, written in module `here`, names. `None` for what is not of this crate.
+    /// The module that defines what `path`, written in module `here`, refers to. `None` for anything outside this crate.
     fn resolve(&self, here: &[String], path: &[String], depth: usize) -> Option<usize> {
         if depth > MAX_REEXPORTS {
             return None;
@@ -212,7 +212,7 @@ impl Source {
     }
 }
 
-/// The paths of a `use`, each with the name that it has from then on, `*` for all of a module.
+/// The paths of a `use`, each with the name it introduces, `*` for everything in a module.
 fn use_tree(tokens: &[TokenTree], prefix: &[String], found: &mut Vec<(Vec<String>, String)>) {
     let mut path = prefix.to_vec();
     let mut name = None;

@@ -17,7 +17,7 @@ fn every_relative_link_leads_somewhere() {
             if !found.exists() {
                 problems.push(format!("{}: {target} does not exist", path.display()));
             } else if !anchor.is_empty() && !has_anchor(&found, anchor) {
-                problems.push(format!("{}: {target} names no heading there", path.display()));
+                problems.push(format!("{}: {target} does not match any heading there", path.display()));
             }
         }
     }
@@ -33,12 +33,12 @@ fn the_index_of_the_docs_is_complete() {
     let missing = pages.filter_map(|path| {
         let name = path.strip_prefix("docs").ok()?.to_str()?.to_owned();
         (name != "README.md" && !linked.contains(name.as_str()))
-            .then(|| format!("docs/README.md: has no link to {name}"))
+            .then(|| format!("docs/README.md has no link to {name}"))
     });
     assert_none(&missing.collect::<Vec<_>>());
 }
 
-/// What a reader copies must be the same in both languages.
+/// Whatever a reader may copy must be the same in both languages.
 #[test]
 fn both_readmes_show_the_same_commands_and_output() {
     let blocks = |name: &str| code_blocks(&std::fs::read_to_string(workspace::root().join(name)).expect("a README"));
@@ -64,7 +64,7 @@ fn is_relative(target: &str) -> bool {
     !target.contains("://") && !target.starts_with("mailto:")
 }
 
-/// True when the page has a heading with this anchor, as GitHub makes them.
+/// True if the page has a heading with this anchor, as GitHub generates them.
 fn has_anchor(page: &PathBuf, anchor: &str) -> bool {
     let text = std::fs::read_to_string(page).unwrap_or_default();
     text.lines()

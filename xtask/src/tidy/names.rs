@@ -1,4 +1,4 @@
-//! Rules for names: the field's words and not those that gave way to them, and a file name for one idea only.
+//! Rules for names: standard terms instead of those they have replaced, and each file name for one idea only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use proc_macro2::{TokenStream, TokenTree};
 
 use super::{assert_none, texts};
 
-/// Folders whose names are still being put in order.
+/// Folders whose names have yet to be revised.
 const LATER: [&str; 2] = ["xtask/src/needs", "xtask/src/stages"];
 
-/// Identifiers that gave way: where (everywhere when empty), which, and what says it better. One that ends with `*` stands
-/// for all that begin so.
+/// Retired identifiers: where (everywhere if empty), the identifier, and what to use instead. One that ends with `*` stands
+/// for all that begin that way.
 const RETIRED: [(&str, &str, &str); 38] = [
     ("", "Letter", "DeadLetter"),
     ("", "Settled", "Disposition"),
@@ -53,7 +53,7 @@ const RETIRED: [(&str, &str, &str); 38] = [
     ("", "fn of*", "new, parse, from_x, for_x (Rust API guidelines)"),
 ];
 
-/// File names that stand for one idea wherever they are.
+/// File names that stand for the same idea wherever they occur.
 const SHARED_IDEAS: [&str; 12] = [
     "main.rs",
     "lib.rs",
@@ -79,7 +79,7 @@ fn no_retired_identifier_comes_back() {
         identifiers.insert(path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
         for (_, retired, better) in RETIRED.iter().filter(|(place, ..)| path.starts_with(place)) {
             for found in identifiers.iter().filter(|found| is_retired(found, retired)) {
-                problems.push(format!("{}: `{found}`: say {better}", path.display()));
+                problems.push(format!("{}: `{found}`: use {better}", path.display()));
             }
         }
     }
@@ -120,7 +120,7 @@ fn within_a_crate_no_two_files_have_one_name() {
     let mut named: BTreeMap<(PathBuf, String), Vec<String>> = BTreeMap::new();
     for (path, _) in texts("rs").into_iter().filter(|(path, _)| !is_for_later(path)) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // `src` and `tests` apart: the test of a file may bear its name.
+        // `src` and `tests` are separate: the test of a file may have the same name.
         let part = path.ancestors().find(|folder| folder.ends_with("src") || folder.ends_with("tests"));
         if let Some(part) = part.filter(|_| !SHARED_IDEAS.contains(&name.as_str())) {
             named.entry((part.to_owned(), name)).or_default().push(path.display().to_string());

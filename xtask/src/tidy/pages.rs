@@ -1,4 +1,4 @@
-//! Rules for the guides: what they tell a reader to type, to set or to open exists.
+//! Rules for the guides: whatever they tell a reader to type, set or open must exist.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::deploy_check::settings;
 use crate::stages::STAGES;
 use crate::{Cli, process, workspace};
 
-/// Files that a reader makes, or that a build makes.
+/// Files that are created by a reader or by a build.
 const MADE_BY_READERS: [&str; 2] = ["infra/backend.tf", "infra/terraform.tfvars"];
 /// Folders of the repository: a name in a page that begins with one is a path.
 const FOLDERS: [&str; 10] =
@@ -32,7 +32,7 @@ fn every_xtask_command_is_one() {
     assert_none(&problems);
 }
 
-/// `None` when clap takes it and its stages exist; `...` stands for anything.
+/// `None` if clap accepts it and its stages exist; `...` stands for anything.
 fn not_an_xtask_command(command: &str) -> Option<String> {
     let words: Vec<&str> = command.split_whitespace().skip(2).collect();
     if words.first().is_some_and(|word| *word == "..." || word.starts_with('<')) {
@@ -47,10 +47,10 @@ fn not_an_xtask_command(command: &str) -> Option<String> {
     unknown.next().map(|word| format!("there is no stage {word:?}"))
 }
 
-/// A filter pattern is case-sensitive, and one that fits no line finds nothing without a complaint.
+/// A filter pattern is case-sensitive, and one that matches no line finds nothing without any error.
 #[test]
 fn every_text_looked_for_in_a_log_is_one_that_is_logged() {
-    /// Levels, Lambda's own status of an invocation, and librdkafka's word.
+    /// Levels, Lambda's own status of an invocation, and a term of librdkafka.
     const NOT_OURS: [&str; 4] = ["ERROR", "WARN", "timeout", "SASL"];
     let ours = |path: &PathBuf| path.starts_with("functions") || path.starts_with("shared");
     let sources: String = texts("rs").into_iter().filter(|(path, _)| ours(path)).map(|(_, text)| text).collect();
@@ -87,7 +87,7 @@ fn every_terraform_output_and_variable_is_one() {
     for (path, text) in texts("md") {
         let mut check = |marker: &str, known: &BTreeSet<String>| {
             for name in following(&text, marker).filter(|name| !known.contains(*name)) {
-                problems.push(format!("{}: `{marker}{name}`: infra/ has none of that name", path.display()));
+                problems.push(format!("{}: `{marker}{name}`: infra/ has none with that name", path.display()));
             }
         };
         check("terraform output ", &outputs);
@@ -127,7 +127,7 @@ fn every_setting_shown_is_a_variable_or_its_member() {
     assert_none(&problems);
 }
 
-/// Members of an object that its type does not have. Keys of maps are free.
+/// Members of an object that its type does not have. Keys of maps may be anything.
 fn unknown_members(value: &Value, kind: &str) -> Vec<String> {
     let members = value.as_object().into_iter().flatten();
     if kind.contains("map(object(") {
@@ -178,7 +178,7 @@ fn every_alarm_named_in_a_guide_is_one() {
         });
         for name in italics {
             if !table.contains(&format!(" {name} = {{")) {
-                problems.push(format!("{}: *{name}* is no row of infra/alarms*.tf", path.display()));
+                problems.push(format!("{}: *{name}* is not a row of infra/alarms*.tf", path.display()));
             }
         }
     }
@@ -198,7 +198,7 @@ fn generated_tables_are_up_to_date() {
     assert_none(&stale.collect::<Vec<_>>());
 }
 
-/// The file of the teardown takes the protection off everything that has it, and off nothing else.
+/// The teardown's file removes the protection from everything that has it, and from nothing else.
 #[test]
 fn the_teardown_lifts_each_protection() {
     let mut protected = BTreeSet::new();
@@ -247,7 +247,7 @@ fn following<'a>(text: &'a str, marker: &str) -> impl Iterator<Item = &'a str> {
     })
 }
 
-/// The commands of a block of shell lines: prompts, comments and what stands around `&&` and `|` taken away.
+/// The commands of a block of shell lines: without prompts and comments, split at `&&` and `|`.
 fn commands(block: &str) -> Vec<String> {
     let lines = block.lines().map(|line| line.trim().trim_start_matches("$ "));
     let parts = lines.flat_map(|line| {

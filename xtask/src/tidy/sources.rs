@@ -3,9 +3,9 @@
 use super::{assert_none, files, texts};
 use crate::workspace;
 
-/// A file past this length, its unit tests not counted, holds a second idea.
+/// A file longer than this, not counting its unit tests, has a second idea in it.
 const MAX_LINES: usize = 400;
-/// With its unit tests.
+/// The limit including its unit tests.
 const MAX_LINES_WITH_TESTS: usize = 600;
 
 #[test]
@@ -42,7 +42,7 @@ fn no_file_names_a_folder_of_somebodys_machine() {
     assert_none(&problems);
 }
 
-/// True when the line has the folder as an absolute path, and not as the middle of a longer one or of a URL.
+/// True if the line has the folder as an absolute path, not in the middle of a longer path or a URL.
 fn names_folder(line: &str, folder: &str) -> bool {
     line.match_indices(folder).any(|(at, _)| {
         let before = line[..at].chars().next_back();
@@ -69,7 +69,7 @@ fn versions_and_lints_live_once_in_the_root_manifest() {
                 && !line.starts_with('#')
                 && !line.contains("workspace = true")
             {
-                problems.push(format!("{}: `{line}`: its version belongs into the root Cargo.toml", path.display()));
+                problems.push(format!("{}: `{line}`: its version belongs in the root Cargo.toml", path.display()));
             }
         }
     }

@@ -40,7 +40,7 @@ pub(super) fn forward(process: &mut Supervised, lines: &Sender<OutputLine>) -> R
     Ok(())
 }
 
-/// Writes every line to the log file, and to the terminal what concerns the user.
+/// Writes every line to the log file, and to the terminal what the user should see.
 pub(super) struct Printer {
     log: File,
 }
@@ -51,7 +51,7 @@ impl Printer {
     }
 
     pub(super) fn print(&mut self, line: &OutputLine) {
-        // `up` goes on without its log: a full disk must not stop it.
+        // `up` continues without its log: a full disk must not stop it.
         let _ = writeln!(self.log, "{}: {}", line.source, line.text);
         if let Some(shown) = show(line) {
             println!("{shown}");
@@ -80,12 +80,12 @@ fn record(line: &Value) -> String {
     format!("{outcome}  {topic}  partition {}  offset {}", line["partition"], line["offset"])
 }
 
-/// `consumer  reported  orders-2@17..19  1 record is delivered again`.
+/// `consumer  reported  orders-2@17..19  attempt 1  1 to be redelivered`.
 fn invocation(line: &Value) -> String {
     let text = |member: &str| line[member].as_str().unwrap_or_default().to_owned();
     let mut shown =
         format!("{}  {}  {}  attempt {}", text("function"), text("outcome"), text("offsets"), line["attempt"]);
-    for (member, words) in [("retried", "delivered again"), ("given_up", "given up")] {
+    for (member, words) in [("retried", "to be redelivered"), ("given_up", "given up")] {
         if let Some(count) = line[member].as_u64().filter(|count| *count > 0) {
             shown.push_str(&format!("  {count} {words}"));
         }
@@ -96,7 +96,7 @@ fn invocation(line: &Value) -> String {
     shown
 }
 
-/// Warnings of every healthy start.
+/// Warnings that every normal start has.
 const HEALTHY_WARNINGS: [&str; 2] = [
     // `cargo lambda watch` always sets this variable, to have one request at a time.
     "AWS_LAMBDA_MAX_CONCURRENCY",
@@ -104,7 +104,7 @@ const HEALTHY_WARNINGS: [&str; 2] = [
     "Coordinator load in progress: retrying",
 ];
 
-/// `WARN  record sent to the dead letter  reason=undecodable  record=orders-2@2`.
+/// `WARN  record sent to the dead-letter topic  reason=undecodable  record=orders-2@2`.
 fn log_line(line: &Value) -> Option<String> {
     let message = line["message"].as_str().unwrap_or_default();
     if HEALTHY_WARNINGS.iter().any(|words| message.contains(words)) {
@@ -126,7 +126,7 @@ fn log_line(line: &Value) -> Option<String> {
 
 /// Messages of `cargo lambda watch` and cargo that come with every start.
 fn is_routine(text: &str) -> bool {
-    // They have terminal colours, and the level first.
+    // These lines have terminal colours and begin with the level.
     let plain = strip_colours(text);
     let plain = plain.trim_start();
     // A reload kills the old process; two functions that start together wait for each other's cargo.
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(shown(&line("done")), None);
         assert_eq!(
             shown(&line("reported")).unwrap(),
-            "consumer  reported  orders-2@17..19  attempt 1  2 delivered again"
+            "consumer  reported  orders-2@17..19  attempt 1  2 to be redelivered"
         );
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{process, workspace};
 
-/// How long a process left behind may take to end by itself.
+/// How long a process that was left behind may take to end by itself.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the running `up` writes into the file for the next one.
@@ -21,13 +21,13 @@ struct Owner {
     port: u16,
 }
 
-/// The locked file; the kernel unlocks it when this process ends in any way.
+/// The locked file; the kernel unlocks it however this process ends.
 pub(super) struct InstanceLock {
     file: File,
 }
 
 impl InstanceLock {
-    /// Takes the lock, and ends what an `up` that was killed left behind. `port` is for the message that another `up`
+    /// Takes the lock, and ends what a killed `up` left behind. `port` is for the message that another `up`
     /// prints meanwhile.
     pub(super) fn acquire(port: u16) -> Result<Self> {
         let path = state_dir()?.join("up.json");
@@ -63,12 +63,12 @@ impl InstanceLock {
 
 impl Drop for InstanceLock {
     fn drop(&mut self) {
-        // An empty file says that nothing was left behind; without it the next run looks for processes and finds none.
+        // An empty file means that nothing was left behind; without it the next run looks for processes and finds none.
         let _ = self.write("");
     }
 }
 
-/// The id of the `up` that runs in this workspace, or of one that was killed.
+/// The id of the `up` that is running in this workspace, or of one that was killed.
 pub(crate) fn running_id() -> Option<String> {
     let text = std::fs::read_to_string(state_dir().ok()?.join("up.json")).ok()?;
     Some(serde_json::from_str::<Owner>(&text).ok()?.run_id)
@@ -79,7 +79,7 @@ pub(crate) fn log_path() -> Result<PathBuf> {
     Ok(state_dir()?.join("up.log"))
 }
 
-/// `target/xtask`.
+/// The folder `target/xtask`, created if necessary.
 fn state_dir() -> Result<PathBuf> {
     let dir = workspace::target_dir().join("xtask");
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Result, bail};
 
-/// An error when another program listens on the port, on whatever address.
+/// An error if another program is listening on the port, on any address.
 pub(super) fn check(port: u16) -> Result<()> {
     // One after the other: the second listener would find the first one's port busy.
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop);
@@ -13,7 +13,7 @@ pub(super) fn check(port: u16) -> Result<()> {
     match free {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(
-            "port {port} is in use by another program. Stop it (`lsof -i :{port}` names it), or choose another port: \
+            "port {port} is in use by another program. Stop it (`lsof -i :{port}` shows which one), or choose another port: \
              `cargo xtask up --port {}`",
             port.checked_add(10).unwrap_or(9000)
         ),

@@ -10,14 +10,14 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{self, Captured};
 
-/// More would need more memory than time is won: Terraform holds the provider's schema, about 1 GB.
+/// More would cost a lot of memory for little time: each Terraform process keeps the provider's schema, about 1 GB.
 const AT_ONCE: usize = 4;
-/// How long one job may take; the same as in `mutations.py`.
+/// How long one job may take, as in `mutations.py`.
 const BOUND: Duration = Duration::from_secs(900);
 
 /// One command.
 pub(super) struct Job {
-    /// How long it takes, compared with others: long ones start first, so that no processor idles at the end.
+    /// How long it takes compared with others: long ones start first, so that no processor is idle at the end.
     weight: usize,
     /// For the progress lines.
     name: String,
@@ -38,7 +38,7 @@ impl Job {
             let (stdout, stderr) =
                 (String::from_utf8_lossy(&captured.stdout), String::from_utf8_lossy(&captured.stderr));
             bail!(
-                "still running after {} s, so it was ended; until then it printed:\n{stdout}{stderr}",
+                "still running after {} s, so it was killed; until then it printed:\n{stdout}{stderr}",
                 bound.as_secs()
             );
         };
@@ -49,7 +49,7 @@ impl Job {
     }
 }
 
-/// Runs all of them, whatever fails, with a line for each as it ends; the output of one that failed is shown.
+/// Runs all jobs even if some fail, and prints a line when each one ends; the output of failed jobs is shown.
 ///
 /// # Errors
 /// Names the jobs that failed.
@@ -57,7 +57,7 @@ pub(super) fn run_side_by_side(mut jobs: Vec<Job>) -> Result<()> {
     jobs.sort_by_key(|job| job.weight);
     let total = jobs.len();
     let workers = available_parallelism().map_or(1, usize::from).min(AT_ONCE);
-    println!("{total} jobs, {workers} at once");
+    println!("{total} jobs, {workers} at a time");
     let waiting = Mutex::new(jobs);
     // Also keeps the lines of two workers apart.
     let ended: Mutex<(usize, Vec<String>)> = Mutex::new((0, Vec::new()));
@@ -84,12 +84,12 @@ pub(super) fn run_side_by_side(mut jobs: Vec<Job>) -> Result<()> {
     Ok(())
 }
 
-/// The heaviest that waits.
+/// The heaviest job that is waiting.
 fn take(waiting: &Mutex<Vec<Job>>) -> Option<Job> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner).pop()
 }
 
-/// Prints how a job ended; true when it passed.
+/// Prints how a job ended; true if it passed.
 fn report(name: &str, seconds: f64, result: &Result<Output>) -> bool {
     match result {
         Ok(output) if output.status.success() => {
