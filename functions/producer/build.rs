@@ -1,5 +1,5 @@
-//! Tells the compiler the revision of the source, which `GET /version` and `--version` say: what `MSK_REVISION` says, or
-//! git's. Only this crate is compiled again after a commit. Uncommitted changes are not told: each would have to run this.
+//! Tells the compiler the revision of the source, which `GET /version` and `--version` report: the value of `MSK_REVISION`, or
+//! git's. Only this crate is recompiled after a commit. Uncommitted changes are not reported: each of them would have to run this.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,23 +16,23 @@ fn main() {
     }
 }
 
-/// The commit whose tree this folder is in; `None` without git, without a repository, and where the repository around it
-/// is that of another project, which has this one's source somewhere in it, unknown to git.
+/// The commit whose tree this folder is in; `None` without git, without a repository, and if the surrounding repository
+/// belongs to another project that contains this one's source as untracked files.
 pub fn revision(folder: &Path) -> Option<String> {
     git(folder, &["ls-files", "--error-unmatch", "Cargo.toml"])?;
     git(folder, &["rev-parse", "--short=12", "HEAD"])
 }
 
-/// Those of git's files that change with what HEAD is, and exist: cargo takes one that does not exist for changed.
+/// Those of git's files that change with HEAD and exist: cargo treats a file that does not exist as changed.
 pub fn changed_by_commits(folder: &Path) -> Vec<PathBuf> {
     let branch = git(folder, &["symbolic-ref", "--quiet", "HEAD"]);
-    // `logs/HEAD` grows with every commit and checkout; a branch has no file of its own while it is packed.
+    // `logs/HEAD` grows with every commit and checkout; a branch has no file while it is packed.
     let names = ["HEAD", "logs/HEAD", "packed-refs"].into_iter().chain(branch.as_deref());
     let paths = names.filter_map(|name| git(folder, &["rev-parse", "--git-path", name]));
     paths.map(|path| folder.join(path)).filter(|path| path.is_file()).collect()
 }
 
-/// What git answers, in one line.
+/// What git prints, in one line.
 fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("git");
     command.args(arguments).current_dir(folder);

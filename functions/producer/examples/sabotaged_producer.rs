@@ -1,5 +1,5 @@
-//! The producer with switches that break one promise each (`SABOTAGE=acks-one`, ...): the scenarios on real brokers show
-//! with it that they would notice. Needs the feature `sabotage`, which no package is built with.
+//! The producer with switches that each break one promise (`SABOTAGE=acks-one`, ...): the scenarios on real brokers use it to show
+//! that they would notice. Requires the feature `sabotage`, which no packaged binary is built with.
 
 #[path = "../src/main.rs"]
 mod producer;

@@ -11,17 +11,17 @@ use crate::api::router::router;
 use crate::api::state::AppState;
 use crate::config::Config;
 
-/// How long the Kafka client may take to warm up. Lambda's init phase ends after 10 s; a cluster that is down must not use it up.
+/// How long the Kafka client may take to warm up. Lambda's init phase ends after 10 s; a cluster that is down must not use up that time.
 const WARM_UP: Duration = Duration::from_secs(3);
 
 /// A running application.
 pub struct App {
     pub router: Router,
-    /// The publisher that the API writes with, to be shut down at the end.
+    /// The publisher that the API uses, to be shut down at the end.
     pub publisher: KafkaPublisher,
 }
 
-/// Why the application cannot start. A cluster that is down is not among the reasons.
+/// Why the application cannot start. An unreachable cluster is not a reason.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     #[error(transparent)]

@@ -1,5 +1,5 @@
-//! The command line. On Lambda there is none. By hand: four forms that do not combine are one `match`, and a parser crate
-//! would take as many lines.
+//! The command line. On Lambda there is none. Parsed by hand: four forms that cannot be combined are one `match`, and a parser crate
+//! would need as many lines.
 
 use std::net::SocketAddr;
 
@@ -17,15 +17,15 @@ pub(crate) enum Command {
 /// A wrong command line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UsageError {
-    /// The place of an unknown argument; its text is not repeated, as it could be a secret.
+    /// The position of an unknown argument; its text is not repeated because it could be a secret.
     #[error("argument {0} is unknown; see --help")]
     Unknown(usize),
-    /// `--http` without an address, or with something else.
+    /// `--http` without a valid address.
     #[error("--http needs an address and a port, such as 127.0.0.1:8080; 0.0.0.0:8080 listens on all addresses")]
     Address,
-    /// Not on Lambda, and without arguments.
+    /// Not on Lambda, but no arguments were given.
     #[error(
-        "not on Lambda (AWS_LAMBDA_RUNTIME_API is not set): give --http 127.0.0.1:8080 to serve plain HTTP; see --help"
+        "not on Lambda (AWS_LAMBDA_RUNTIME_API is not set): use --http 127.0.0.1:8080 to serve plain HTTP; see --help"
     )]
     NotOnLambda,
 }
@@ -44,7 +44,7 @@ Configured by environment variables; KAFKA_BOOTSTRAP_SERVERS and TOPICS are requ
 All of them: docs/http-api.md
 ";
 
-/// Reads the arguments behind the program's name.
+/// Parses the arguments after the program's name.
 ///
 /// # Errors
 /// [`UsageError`]

@@ -1,4 +1,4 @@
-//! The producer's configuration, read once from the environment. Every problem is reported together.
+//! The producer's configuration, read once from the environment. All problems are reported together.
 
 use msk_shared::env::{EnvError, EnvReader};
 use msk_shared::kafka::{DeliveryTimeout, KafkaSettings, PublisherSettings};
@@ -8,45 +8,45 @@ use msk_shared::telemetry::{LogLevel, MetricsNamespace};
 
 use crate::topics::Topics;
 
-/// Which existing clients the API's answers suit: this decides the status of failures, and what becomes of unknown fields and
+/// Which existing clients the API is compatible with: this decides the status of failures, and what happens to unknown fields and
 /// query parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compatibility {
-    /// 207 and 4xx or 5xx; unknown fields and parameters are refused.
+    /// Failures have status 207, 4xx or 5xx; unknown fields and parameters are rejected.
     #[default]
     Strict,
-    /// 200 with the failures in the body, as Confluent's REST Proxy answers; unknown fields and parameters are ignored.
+    /// Failed records are reported in the body of a 200, as by Confluent's REST Proxy; unknown fields and parameters are ignored.
     Confluent,
 }
 
 /// Sizes and counts of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// `MAX_REQUEST_BYTES`
+    /// Largest request body (`MAX_REQUEST_BYTES`).
     pub request_bytes: RequestBytes,
-    /// `MAX_RECORDS`
+    /// Most records in a request (`MAX_RECORDS`).
     pub records: RecordCount,
-    /// `MAX_RECORD_BYTES`
+    /// Largest record: key, value and headers (`MAX_RECORD_BYTES`).
     pub record_bytes: RecordBytes,
 }
 
-/// What the HTTP side needs to know.
+/// The producer's configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Topics that may be written (`TOPICS`).
+    /// Topics that may be written to (`TOPICS`).
     pub topics: Topics,
     /// The topic of `POST /messages` (`DEFAULT_TOPIC`); one of `topics`.
     pub default_topic: TopicName,
     pub limits: Limits,
-    /// `COMPATIBILITY`
+    /// Which clients' conventions the API follows (`COMPATIBILITY`).
     pub compatibility: Compatibility,
-    /// `DELIVERY_TIMEOUT_MS`
+    /// How long a record may wait for its acknowledgement (`DELIVERY_TIMEOUT_MS`).
     pub delivery_timeout: DeliveryTimeout,
-    /// `METRICS_NAMESPACE`
+    /// CloudWatch namespace (`METRICS_NAMESPACE`).
     pub metrics_namespace: MetricsNamespace,
-    /// `LOG_LEVEL`
+    /// The least severe level that is logged (`LOG_LEVEL`).
     pub log_level: LogLevel,
-    /// `KAFKA_*`
+    /// The cluster (`KAFKA_*`).
     pub kafka: KafkaSettings,
 }
 
@@ -60,7 +60,7 @@ impl Config {
         env.finish(config)
     }
 
-    /// What the publisher needs to know of it.
+    /// The settings of the publisher.
     pub fn publisher_settings(&self) -> PublisherSettings {
         PublisherSettings {
             delivery_timeout: self.delivery_timeout,
@@ -87,7 +87,7 @@ impl Config {
                 "IDEMPOTENCY_TABLE is not supported yet: remove it; Idempotency-Key still becomes a record header",
             );
         }
-        // Last, and before any `?`, so that its problems are in the same report.
+        // Last, but before any `?`, so that its problems are in the same report.
         let kafka = KafkaSettings::from_env(env);
         Some(Self {
             topics: topics?,
@@ -103,7 +103,7 @@ impl Config {
 }
 
 fn topics(env: &mut EnvReader) -> Option<Topics> {
-    let text = env.required("TOPICS", "list the topics that may be written, such as `orders,payments`")?;
+    let text = env.required("TOPICS", "list the topics that may be written to, such as `orders,payments`")?;
     match Topics::parse(&text) {
         Ok(topics) => Some(topics),
         Err(problems) => {
@@ -117,7 +117,7 @@ fn default_topic(env: &mut EnvReader, topics: Option<&Topics>) -> Option<TopicNa
     let Some(name) = env.optional("DEFAULT_TOPIC") else {
         return topics?.iter().next().map(|topic| topic.name.clone());
     };
-    // Also without topics to look it up in: every problem is reported.
+    // Checked even if there are no topics to look it up in: all problems are reported.
     if let Err(error) = TopicName::parse(name.trim()) {
         env.problem(format!("DEFAULT_TOPIC: {error}"));
         return None;

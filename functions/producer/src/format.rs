@@ -1,4 +1,4 @@
-//! How a record's key or value is written in a request.
+//! How a record's key or value is represented in a request.
 
 /// The format of a key or value in a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,10 +12,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format, in the order in which answers list them.
+    /// Every format, in the order in which responses list them.
     pub const ALL: [Self; 3] = [Self::Json, Self::Binary, Self::Text];
 
-    /// The word of a topic policy's `formats`.
+    /// The word used in `formats` of a topic policy.
     pub fn name(self) -> &'static str {
         match self {
             Self::Json => "json",

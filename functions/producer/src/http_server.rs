@@ -1,4 +1,4 @@
-//! The producer as a plain HTTP server, for containers and for like-for-like benchmarks.
+//! The producer as a plain HTTP server, for containers and for comparable benchmarks.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -11,28 +11,28 @@ use crate::app::App;
 
 /// How long requests in flight may take to finish once the server is told to stop. None takes longer than its deadline.
 const DRAIN: Duration = Duration::from_secs(30);
-/// How long queued records may take after that: a container has 10 s or more between SIGTERM and its end.
+/// How long sending queued records may take after that: a container has at least 10 s between SIGTERM and its end.
 const FLUSH: Duration = Duration::from_secs(3);
 
-/// Takes the address.
+/// Binds the address.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// If the address cannot be bound.
 pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).await;
-    listener.with_context(|| format!("cannot listen on {address}: choose another with --http"))
+    listener.with_context(|| format!("cannot listen on {address}: choose another address with --http"))
 }
 
-/// Serves until `stop` is ready, then lets requests in flight finish and sends what is queued.
+/// Serves until `stop` completes, then lets requests in flight finish and sends queued records.
 ///
 /// # Errors
-/// When the listener fails for good.
+/// If the listener fails permanently.
 pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    // With port 0 only this line knows the port.
+    // With port 0, only this line has the actual port.
     tracing::info!(address = listener.local_addr()?.to_string(), "listening");
     let (drain, draining) = tokio::sync::oneshot::channel::<()>();
     let server = axum::serve(listener, app.router).with_graceful_shutdown(async move {
-        // A dropped sender means stop, too.
+        // A dropped sender also means stop.
         let _ = draining.await;
     });
     let mut server = std::pin::pin!(server.into_future());
@@ -49,8 +49,8 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
     Ok(())
 }
 
-/// Ready at SIGTERM or SIGINT. The handlers are there as soon as this returns, so call it before anything is served: a
-/// signal that comes before its handler ends the process at once. Needs a tokio runtime.
+/// Completes at SIGTERM or SIGINT. The handlers are installed as soon as this returns, so call it before anything is served: a
+/// signal that arrives before its handler is installed ends the process at once. Requires a tokio runtime.
 pub fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
     let handlers = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));

@@ -1,8 +1,8 @@
-//! The producer: HTTP requests become Kafka records, and the answer says truthfully what happened to each.
+//! The producer: HTTP requests become Kafka records, and the response says truthfully what happened to each.
 //!
 //! Each module uses only those below it.
 //!
-//! | Module | Holds |
+//! | Module | Contains |
 //! |---|---|
 //! | [`lambda`], [`http_server`] | the two ways of serving: as an AWS Lambda function, as a plain HTTP server |
 //! | [`app`] | from the environment to a running application |

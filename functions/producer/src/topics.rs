@@ -1,4 +1,4 @@
-//! The topics that callers may write, and each one's policy: `TOPICS`.
+//! The topics that callers may write to, and the policy of each: `TOPICS`.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub struct Policy {
     pub key_required: bool,
     /// A tighter limit than `MAX_RECORD_BYTES`.
     pub max_record_bytes: Option<RecordBytes>,
-    /// Accepted formats of values; `None` is all. Words of formats that are not built yet are kept: they only narrow.
+    /// Accepted formats of values; `None` means all. Formats that are not supported yet are kept: they only restrict.
     pub formats: Option<Vec<&'static str>>,
 }
 
@@ -32,14 +32,14 @@ impl Policy {
     }
 }
 
-/// A topic that may be written.
+/// A topic that may be written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topic {
     pub name: TopicName,
     pub policy: Policy,
 }
 
-/// All topics that may be written, in the order of the configuration; at least one.
+/// All topics that may be written to, in the order of the configuration; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics(Vec<Topic>);
 
@@ -47,7 +47,7 @@ impl Topics {
     /// Reads `TOPICS`: `orders,payments`, or a JSON object of policies.
     ///
     /// # Errors
-    /// Every fault, one sentence each, without values.
+    /// All faults, one sentence each, without values.
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let topics = if text.trim_start().starts_with('{') {
@@ -63,17 +63,17 @@ impl Topics {
             }
         }
         if topics.is_empty() && problems.is_empty() {
-            problems.push("TOPICS names no topic: list those that may be written".to_owned());
+            problems.push("TOPICS has no topics: list those that may be written to".to_owned());
         }
         if problems.is_empty() { Ok(Self(topics)) } else { Err(problems) }
     }
 
-    /// The topic that a caller names, if it may be written.
+    /// The topic that a caller names, if it may be written to.
     pub fn get(&self, name: &str) -> Option<&Topic> {
         self.0.iter().find(|topic| topic.name.as_str() == name)
     }
 
-    /// In the order of the configuration.
+    /// The topics in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &Topic> {
         self.0.iter()
     }
@@ -110,15 +110,15 @@ fn parse_object(text: &str, problems: &mut Vec<String>) -> Vec<Topic> {
     topics
 }
 
-/// What the specification promises for later: refused, so that nobody believes it holds.
+/// Members planned for later: rejected, so that nobody believes they have an effect.
 const NOT_BUILT: [&str; 3] = ["schema", "principals", "compression"];
-/// Words of `formats`.
+/// The values allowed in `formats`.
 const FORMATS: [&str; 6] = ["json", "binary", "text", "cloudevents", "ndjson", "raw"];
 
 fn policy(place: &str, value: &Value, problems: &mut Vec<String>) -> Policy {
     let mut policy = Policy::default();
     let Value::Object(members) = value else {
-        problems.push(format!("{place} must be an object; write {{}} for a topic without rules"));
+        problems.push(format!("{place} must be an object; use {{}} for a topic without rules"));
         return policy;
     };
     for (member, value) in members {
@@ -137,12 +137,15 @@ fn policy(place: &str, value: &Value, problems: &mut Vec<String>) -> Policy {
             }
             "formats" => match formats(value) {
                 Some(formats) => policy.formats = Some(formats),
-                None => problems.push(format!("{place}: `formats` must list some of {}", FORMATS.join(", "))),
+                None => {
+                    problems.push(format!("{place}: `formats` must be an array with some of {}", FORMATS.join(", ")))
+                }
             },
             other if NOT_BUILT.contains(&other) => {
                 problems.push(format!("{place}: `{other}` is not supported yet; remove it"));
             }
-            _ => problems.push(format!("{place} has an unknown member; known: key, max_record_bytes, formats")),
+            _ => problems
+                .push(format!("{place} has an unknown member; the allowed ones are key, max_record_bytes and formats")),
         }
     }
     policy
@@ -153,7 +156,7 @@ fn formats(value: &Value) -> Option<Vec<&'static str>> {
     list.iter().map(|word| FORMATS.into_iter().find(|known| word.as_str() == Some(known))).collect()
 }
 
-/// A JSON object's members in their order, duplicates kept: `DEFAULT_TOPIC` is the first, and a name twice is a mistake.
+/// A JSON object's members in order, including duplicates: `DEFAULT_TOPIC` is the first by default, and a repeated name is a mistake.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {

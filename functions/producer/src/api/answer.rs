@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
 pub(crate) const JSON: &str = "application/json";
-/// The type of every answer of Kafka REST v2.
+/// The media type of every response of Kafka REST v2.
 pub(crate) const KAFKA_REST_JSON: &str = "application/vnd.kafka.v2+json";
 
 pub(crate) fn json(status: StatusCode, media_type: &'static str, body: &impl Serialize) -> Response {

@@ -1,4 +1,4 @@
-//! What every request passes on its way in and out.
+//! What every request passes through on its way in and out.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(super) async fn request_layer<B: Backend>(
                 None => next.run(request).await,
             }
         };
-        // A panic is a fault of this program; the caller still gets an answer in the API's form.
+        // A panic is a fault of this program; the caller still gets a response in the API's format.
         let handled = AssertUnwindSafe(handled).catch_unwind().await;
         let mut response = handled.unwrap_or_else(|_| panicked(&method).into_response());
         let published = response.extensions_mut().remove::<Published>();
@@ -61,7 +61,7 @@ pub(super) async fn request_layer<B: Backend>(
 fn panicked(method: &Method) -> Problem {
     let detail = "internal error; the service's log has the details under this request id";
     let problem = Problem::new(ProblemKind::Internal, detail);
-    // How far a request to write had come is lost with the panic.
+    // How far a write request had progressed is lost with the panic.
     if method == Method::POST { problem.possibly_persisted() } else { problem }
 }
 
@@ -75,13 +75,13 @@ fn render_problem(mut response: Response, method: &Method, info: &RequestInfo, m
     response
 }
 
-/// A method as the log shows it: any other is the caller's text, of any length.
+/// A method as shown in the log: an unknown one would be the caller's text, of any length.
 fn method_name(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
-/// One line per request: what and how long, never bodies, keys or paths, which are the caller's text.
+/// One line per request: what was requested and how long it took, never bodies, keys or paths, which are the caller's text.
 fn log(
     method: &Method,
     route: Option<&MatchedPath>,

@@ -1,4 +1,4 @@
-//! What belongs to one request, whatever brought it: its id, its deadline, its trace.
+//! What belongs to one request, however it arrived: its id, its deadline, its trace.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, SystemTime};
@@ -7,19 +7,19 @@ use msk_shared::deadline::Deadline;
 
 use crate::request::faults::Faults;
 
-/// API Gateway gives up after 30 s (HTTP API quotas, "maximum integration timeout"); the answer needs its way too.
+/// API Gateway gives up after 30 s (HTTP API quotas, "maximum integration timeout"); the response needs time too.
 pub(crate) const LONGEST: Duration = Duration::from_secs(28);
 
-/// An extension of a request; a plain HTTP request gets its own from the middleware.
+/// An extension of a request; for a plain HTTP request the middleware creates it.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestInfo {
-    /// In the answer and on every log line. On Lambda it is the invocation's, as in Lambda's own log lines.
+    /// The id in the response and on every log line. On Lambda it is that of the invocation, as in Lambda's own log lines.
     pub(crate) request_id: String,
-    /// By when the answer must be out.
+    /// When the response must have been sent.
     pub(crate) deadline: Deadline,
     /// The trace that the request belongs to.
     pub(crate) trace_id: Option<String>,
-    /// Why the request goes no further than its answer.
+    /// Why the request is refused without being handled.
     pub(crate) refused: Option<Faults>,
 }
 
@@ -36,7 +36,7 @@ impl RequestInfo {
     }
 }
 
-/// An id for logs and answers: unlikely to repeat, no secret. `RandomState` is seeded by the system and differs each time.
+/// An id for logs and responses: unlikely to repeat, not secret. `RandomState` is seeded by the system and differs each time.
 fn random_id() -> String {
     let half = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", half(), half())

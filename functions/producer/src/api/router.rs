@@ -14,8 +14,8 @@ use super::problem::{Problem, ProblemKind};
 use super::routes::{health, message, records, topics, version};
 use super::state::{AppState, Backend};
 
-/// A path, its methods with a meaning of their own, and their handlers. `OPTIONS` is answered everywhere, `HEAD` wherever
-/// `GET` is. Path parameters are in braces, as API Gateway and `cargo lambda watch` write them too.
+/// A path, the methods that have a handler, and their handlers. `OPTIONS` is answered everywhere, `HEAD` wherever
+/// `GET` is. Path parameters are in braces, as in API Gateway and `cargo lambda watch`.
 type Route<B> = (&'static str, &'static [&'static str], MethodRouter<Arc<AppState<B>>>);
 
 fn table<B: Backend>() -> [Route<B>; 7] {
@@ -30,7 +30,7 @@ fn table<B: Backend>() -> [Route<B>; 7] {
     ]
 }
 
-/// Every path with its methods. The infrastructure's routes and the laptop's are compared with it.
+/// Every path with its methods. The routes of the infrastructure and of the laptop are compared with this.
 pub fn paths() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
     table::<KafkaPublisher>().into_iter().map(|(path, methods, _)| (path, methods))
 }

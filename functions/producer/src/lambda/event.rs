@@ -1,8 +1,8 @@
 //! The API Gateway event, checked before `lambda_http` sees it.
 //!
 //! `lambda_http` 1.3.2 builds its request with `unwrap` and `expect`: bad base64, a space or a quote in `rawQueryString`,
-//! a bad host and a path over 64 KB panic it, and a line break in a header fails the invocation. Each is a caller's fault
-//! here and gets a 400. Only a payload that is no HTTP event at all fails the invocation: nobody waits for an HTTP answer.
+//! a bad host and a path over 64 KB make it panic, and a line break in a header fails the invocation. Each is a caller's fault
+//! here and gets a 400. Only a payload that is not an HTTP event at all fails the invocation: nobody waits for an HTTP response.
 
 use base64::Engine;
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::request::faults::{FaultKind, Faults};
 use crate::request::query::completes_escape;
 
-/// A checked event: `lambda_http` can do nothing wrong with what is left of it.
+/// A checked event: `lambda_http` cannot fail on what is left of it.
 #[derive(Debug, Default)]
 pub(super) struct CheckedEvent {
     /// The event without body and host.
@@ -29,12 +29,12 @@ pub(super) struct CheckedEvent {
 /// Why an event is not passed on.
 #[derive(Debug)]
 pub(super) enum EventError {
-    /// An HTTP event that breaks HTTP's rules: the caller gets an answer.
+    /// An HTTP event that breaks HTTP's rules: the caller gets a response.
     Refused(Faults),
     NotHttp,
 }
 
-/// What every event of payload format 2.0 has; other events (REST APIs, queues, Kafka) do not.
+/// What every event of payload format 2.0 has, unlike other events (REST APIs, queues, Kafka).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Probe {
@@ -63,7 +63,7 @@ pub(super) fn check(payload: &[u8]) -> Result<CheckedEvent, EventError> {
     check_host(&event)?;
     let body = event.body.take().unwrap_or_default();
     let body = if event.is_base64_encoded { decoded(&body)? } else { Bytes::from(body) };
-    // Host and query only serve to build the address, which stands above.
+    // Host and query are only used to build the address, which was done above.
     event.headers.remove(HOST);
     event.request_context.domain_name = None;
     event.raw_path = None;
@@ -71,11 +71,11 @@ pub(super) fn check(payload: &[u8]) -> Result<CheckedEvent, EventError> {
     Ok(CheckedEvent { event, uri, body })
 }
 
-/// An event that does not parse is an HTTP event with something wrong in it, or no HTTP event.
+/// An event that does not parse is either an HTTP event with something wrong in it, or not an HTTP event.
 fn why_unreadable(payload: &[u8]) -> EventError {
     match serde_json::from_slice::<Probe>(payload) {
         Ok(probe) if probe.request_context.http.method.is_string() => {
-            bad("a header, cookie or other part of the request is malformed, for example by a line break")
+            bad("a header, cookie or other part of the request is malformed, for example because of a line break")
         }
         _ => EventError::NotHttp,
     }
@@ -85,7 +85,7 @@ fn bad(detail: &str) -> EventError {
     EventError::Refused(Faults::new(FaultKind::Malformed, detail))
 }
 
-/// A named stage stands before the path; `$default` does not.
+/// A named stage comes before the path; `$default` does not.
 fn without_stage<'a>(path: &'a str, stage: Option<&str>) -> &'a str {
     let Some(stage) = stage.filter(|stage| !stage.is_empty() && *stage != "$default") else { return path };
     match path.strip_prefix('/').and_then(|rest| rest.strip_prefix(stage)) {
@@ -94,7 +94,7 @@ fn without_stage<'a>(path: &'a str, stage: Option<&str>) -> &'a str {
     }
 }
 
-/// Real HTTP APIs send the path decoded, `cargo lambda watch` encoded. What is encoded stays, what is not gets encoded,
+/// Real HTTP APIs send the path decoded, `cargo lambda watch` encoded. What is encoded stays, the rest is encoded,
 /// so that a decoded `?` or `#` is part of the path, not its end.
 fn uri(path: &str, query: &str) -> Result<Uri, EventError> {
     let path = if path.is_empty() { "/" } else { path };
@@ -107,7 +107,7 @@ fn uri(path: &str, query: &str) -> Result<Uri, EventError> {
             text.push_str(if completes_escape(part) { "%" } else { "%25" });
         }
         for byte in part.bytes() {
-            // RFC 3986, 3.3: what the segments of a path may hold, and their slashes.
+            // RFC 3986, 3.3: what the segments of a path may contain, and the slashes between them.
             match byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte) {
                 true => text.push(char::from(byte)),
                 false => text.push_str(percent_encode_byte(byte)),

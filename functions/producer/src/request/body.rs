@@ -1,4 +1,4 @@
-//! The body of a request, bounded while it is read.
+//! The body of a request, with its size limited while it is read.
 
 use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
@@ -12,7 +12,7 @@ use super::faults::{FaultKind, Faults};
 /// Reads a whole body.
 ///
 /// # Errors
-/// [`FaultKind::TooLarge`] when it is larger than `limit_bytes` (`MAX_REQUEST_BYTES`), [`FaultKind::Malformed`] when the
+/// [`FaultKind::TooLarge`] if it is larger than `limit_bytes` (`MAX_REQUEST_BYTES`), [`FaultKind::Malformed`] if the
 /// connection breaks or the body is not complete by the deadline.
 pub(crate) async fn read(
     headers: &HeaderMap,

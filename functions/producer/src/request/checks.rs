@@ -1,4 +1,4 @@
-//! The whole request against the topic's policy and the limits, before its first record is sent.
+//! Checks the whole request against the topic's policy and the limits, before its first record is sent.
 
 use msk_shared::kafka::OutboundRecord;
 
@@ -50,18 +50,18 @@ fn check_format(format: Option<Format>, topic: &Topic, index: usize, faults: &mu
     faults.note_part(FaultKind::Invalid, index, RecordPart::Value, detail);
 }
 
-/// Sets the partition of the path on every record. A record may repeat it, not contradict it.
+/// Sets the partition of the path on every record. A record may repeat it, but must not contradict it.
 pub(crate) fn fix_partition(drafts: &mut [Draft], partition: i32, faults: &mut FaultCollector) {
     for (index, draft) in drafts.iter_mut().enumerate() {
         if draft.partition.is_some_and(|own| own != partition) {
-            let detail = "contradicts the partition in the path; leave one of them out";
+            let detail = "contradicts the partition in the path; omit one of them";
             faults.note_part(FaultKind::Invalid, index, RecordPart::Partition, detail);
         }
         draft.partition = Some(partition);
     }
 }
 
-/// Checks the partitions that records name against the number of partitions that the topic has.
+/// Checks the partitions that records specify against the number of partitions of the topic.
 ///
 /// # Errors
 /// [`FaultKind::PartitionNotFound`]

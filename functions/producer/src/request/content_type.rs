@@ -1,4 +1,4 @@
-//! Which format a request's body has, by its `Content-Type`.
+//! Determines the format of a request's body from its `Content-Type`.
 
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -6,7 +6,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use super::faults::{FaultKind, Faults};
 use crate::format::Format;
 
-/// What a `Content-Type` says.
+/// The meaning of a `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContentType {
     /// One of Kafka REST v2's types.
@@ -21,10 +21,10 @@ pub(crate) const RECORDS_TYPES: &str = "application/vnd.kafka.json.v2+json, appl
 /// The media types that `POST /messages` accepts.
 pub(crate) const MESSAGE_TYPES: &str = "application/json";
 
-/// The content type of a request, when `accepted` are the media types that its path accepts.
+/// The content type of a request; `accepted` are the media types that its path accepts.
 ///
 /// # Errors
-/// [`FaultKind::MediaType`] for a type that this API does not read or a charset other than UTF-8, and
+/// [`FaultKind::MediaType`] for a type that this API does not support or a charset other than UTF-8, and
 /// [`FaultKind::ContentEncoding`] for a compressed body.
 pub(crate) fn content_type(headers: &HeaderMap, accepted: &'static str) -> Result<ContentType, Faults> {
     refuse_content_encoding(headers)?;
@@ -61,7 +61,7 @@ pub(crate) fn content_type(headers: &HeaderMap, accepted: &'static str) -> Resul
 /// The headers that make a request a CloudEvent in binary mode (CloudEvents HTTP protocol binding 1.0.2, 3.1).
 const CLOUDEVENTS_HEADERS: [&str; 4] = ["ce-id", "ce-source", "ce-specversion", "ce-type"];
 
-/// Compressed bodies are refused unread, and so is a compression bomb.
+/// Compressed bodies are rejected without being read, so a compression bomb does no harm.
 fn refuse_content_encoding(headers: &HeaderMap) -> Result<(), Faults> {
     let compressed = headers.get_all(CONTENT_ENCODING).iter().any(|value| {
         let codings = value.to_str().unwrap_or("unreadable");

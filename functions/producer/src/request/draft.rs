@@ -7,16 +7,16 @@ use crate::format::Format;
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Draft {
-    /// `None` is no key.
+    /// The key; `None` means no key.
     pub(crate) key: Option<Bytes>,
-    /// `None` is a tombstone.
+    /// The value; `None` means a tombstone.
     pub(crate) value: Option<Bytes>,
     /// The format in which the value was written.
     pub(crate) value_format: Option<Format>,
     /// The partition, if the caller chose one.
     pub(crate) partition: Option<i32>,
-    /// Milliseconds since the epoch, at least 1.
+    /// The timestamp in milliseconds since the Unix epoch, at least 1.
     pub(crate) timestamp_ms: Option<i64>,
-    /// In the caller's order; names may repeat.
+    /// The headers in the caller's order; names may repeat.
     pub(crate) headers: Vec<Header>,
 }

@@ -11,20 +11,20 @@ use crate::format::Format;
 /// How a body is read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
-    /// The format of keys and values, unless a record says otherwise.
+    /// The format of keys and values, unless a record specifies another.
     pub(crate) format: Format,
-    /// Whether unknown fields are refused (`COMPATIBILITY=strict`).
+    /// Whether unknown fields are rejected (`COMPATIBILITY=strict`).
     pub(crate) strict: bool,
     /// How many records a request may have.
     pub(crate) max_records: usize,
 }
 
-/// A body that decodes: its records, and what is wrong with them.
+/// A decoded body: its records, and what is wrong with them.
 #[derive(Debug, Default)]
 pub(crate) struct Envelope {
     /// The records, at most `max_records`.
     pub(crate) records: Vec<Draft>,
-    /// Whether `records` is there and an array.
+    /// Whether `records` is present and an array.
     pub(crate) has_records: bool,
     /// How many records the body has.
     pub(crate) count: usize,
@@ -43,7 +43,7 @@ pub(crate) fn read(body: &Bytes, reading: Reading) -> Parsed<Envelope> {
     if json_type == JsonType::Object {
         reader.object(|reader, member| envelope.member(reader, member, reading))?;
         if !envelope.has_records && envelope.faults.kind().is_none() {
-            envelope.faults.note(FaultKind::Invalid, "/records", "missing; give an array of records");
+            envelope.faults.note(FaultKind::Invalid, "/records", "missing; must be an array of records");
         }
     } else {
         reader.skip()?;
@@ -55,14 +55,14 @@ pub(crate) fn read(body: &Bytes, reading: Reading) -> Parsed<Envelope> {
 }
 
 impl Envelope {
-    /// Refuses a body without records, and one with too many.
+    /// Rejects a body without records, and one with too many.
     ///
     /// # Errors
-    /// [`FaultKind::RecordCount`], with the numbers.
+    /// [`FaultKind::RecordCount`], with the actual number and the limit.
     pub(crate) fn check_count(&self, max_records: usize) -> Result<(), Faults> {
         match self.count {
             0 if self.has_records => {
-                Err(Faults::new(FaultKind::RecordCount, "`records` is empty; give at least one record"))
+                Err(Faults::new(FaultKind::RecordCount, "`records` is empty; send at least one record"))
             }
             count if count > max_records => Err(Faults::new(
                 FaultKind::RecordCount,
@@ -92,7 +92,7 @@ impl Envelope {
                     self.faults.note(
                         FaultKind::Invalid,
                         format!("/{}", escaped(member)),
-                        "unknown field; the body has `records` only",
+                        "unknown field; the body may have only `records`",
                     );
                 }
                 reader.skip()
@@ -129,7 +129,7 @@ fn record(reader: &mut Reader<'_>, index: usize, reading: Reading, faults: &mut 
     let (mut key, mut value): (Option<EarlyRead>, Option<EarlyRead>) = (None, None);
     let (mut key_format, mut value_format) = (None, None);
     let fallback = reading.format;
-    // A format may stand behind its key or value, so those are read in the format known so far, and again if it was another.
+    // A format may come after its key or value, so those are read in the format known so far, and again if it turns out to be another.
     reader.object(|reader, member| {
         let pointer = || format!("/records/{index}/{}", escaped(member));
         let mut field = Field { reader, faults, pointer: &pointer };
@@ -168,13 +168,13 @@ fn record(reader: &mut Reader<'_>, index: usize, reading: Reading, faults: &mut 
 }
 
 const UNKNOWN_FIELD: &str =
-    "unknown field; a record has value, key, key_format, value_format, partition, timestamp, headers";
+    "unknown field; a record may have value, key, key_format, value_format, partition, timestamp, headers";
 
 impl EarlyRead {
     fn new(reader: &mut Reader<'_>, format: Format) -> Parsed<Self> {
         reader.peek()?;
         let position = reader.position();
-        // What gives no bytes here is read again, with its faults noted, when the format is known for certain.
+        // If this gives no bytes, the value is read again, with its faults noted, once the format is certain.
         let faults = &mut FaultCollector::default();
         let bytes = Field { reader, faults, pointer: &String::new }.key_or_value(format)?;
         Ok(Self { position, format, bytes })

@@ -1,11 +1,11 @@
 //! From an HTTP request to records: content type, body, fields, headers, and the checks before anything is sent.
 //!
-//! "Kafka REST v2" is the API that Confluent's REST Proxy introduced and that Strimzi's bridge and Karapace speak too:
+//! "Kafka REST v2" is the API that Confluent's REST Proxy introduced and that Strimzi's bridge and Karapace also support:
 //! `application/vnd.kafka.<format>.v2+json` bodies with an array `records`
 //! (<https://docs.confluent.io/platform/current/kafka-rest/api.html#api-v2>).
 //!
-//! Each step is a function over values; what is wrong with a request is reported as [`faults::Faults`]. Nothing here knows the
-//! form of an answer.
+//! Each step is a function of values; what is wrong with a request is reported as [`faults::Faults`]. Nothing here depends on the
+//! format of a response.
 
 pub(crate) mod body;
 pub(crate) mod checks;

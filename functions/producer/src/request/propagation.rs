@@ -7,10 +7,10 @@ use msk_shared::trace_parent::TraceParent;
 
 use super::faults::{FaultKind, Faults};
 
-/// Longest idempotency key in bytes. Keys are UUIDs or hashes; the rest of the 10 KB of headers is for others.
+/// Longest idempotency key in bytes. Keys are UUIDs or hashes; the rest of the 10 KB of headers is left for others.
 pub(crate) const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 
-/// Record headers that a request gives to all its records.
+/// Headers that a request adds to all its records.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct PropagatedHeaders {
     traceparent: Option<Bytes>,
@@ -20,7 +20,7 @@ pub(crate) struct PropagatedHeaders {
 }
 
 impl PropagatedHeaders {
-    /// Reads the request's headers. An invalid `traceparent` is ignored, as W3C Trace Context 3.2.2.5 demands, and
+    /// Reads the request's headers. An invalid `traceparent` is ignored, as W3C Trace Context 3.2.2.5 requires, and
     /// `tracestate` with it.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl PropagatedHeaders {
         })
     }
 
-    /// Adds the headers to the records. A record that has a header of the same name keeps its own.
+    /// Adds the headers to the records. A record that has a header with the same name keeps its own.
     pub(crate) fn apply_to(&self, records: &mut [OutboundRecord]) {
         let several = records.len() > 1;
         for (index, record) in records.iter_mut().enumerate() {
@@ -59,7 +59,7 @@ fn put(record: &mut OutboundRecord, name: &str, value: Option<&Bytes>) {
     }
 }
 
-/// The trace that a request belongs to: from `traceparent`, else from X-Ray's header.
+/// The trace that a request belongs to: from `traceparent`, otherwise from X-Ray's header.
 pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
     if let Some(parent) = headers.get("traceparent").and_then(|value| TraceParent::parse(value.as_bytes())) {
         return Some(parent.trace_id().to_owned());
@@ -74,7 +74,7 @@ fn bytes_of(value: &HeaderValue) -> Bytes {
     Bytes::copy_from_slice(value.as_bytes())
 }
 
-/// A list header: several lines are one list (RFC 9110, 5.3).
+/// A list header: several lines form one list (RFC 9110, 5.3).
 fn joined(headers: &HeaderMap, name: &str) -> Option<Bytes> {
     let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).filter(|v| !v.is_empty()).collect();
     if lines.is_empty() { None } else { Some(Bytes::from(lines.join(&b","[..]))) }
@@ -94,7 +94,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Faults> {
     let key = quoted.unwrap_or(text);
     if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES {
         let length = key.len();
-        return Err(fault(&format!("has {length} bytes; it needs 1 to {MAX_IDEMPOTENCY_KEY_BYTES}")));
+        return Err(fault(&format!("has {length} bytes; it must have 1 to {MAX_IDEMPOTENCY_KEY_BYTES}")));
     }
     // API Gateway joins repeated headers with commas.
     if key.contains(['"', '\\']) || (quoted.is_none() && key.contains(',')) {

@@ -18,13 +18,13 @@ pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Header names that only this system may set: they say who wrote a record and why it is a dead letter.
+/// Header names that only this system may set: they tell who wrote a record and why it is a dead letter.
 fn is_reserved(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name == "x-principal" || name.starts_with("x-dlq-")
 }
 
-/// A field whose value is read next. Faults are noted and give `None`; so does null.
+/// A field whose value is read next. Faults are noted and result in `None`, like null.
 pub(crate) struct Field<'f, 'a> {
     pub(crate) reader: &'f mut Reader<'a>,
     pub(crate) faults: &'f mut FaultCollector,
@@ -51,7 +51,7 @@ impl Field<'_, '_> {
         }
     }
 
-    /// The word of `key_format` or `value_format`.
+    /// The value of `key_format` or `value_format`.
     pub(crate) fn format(&mut self) -> Parsed<Option<Format>> {
         let format = match self.reader.peek()? {
             JsonType::Null => return self.skip(),
@@ -83,7 +83,7 @@ impl Field<'_, '_> {
         }
     }
 
-    /// A timestamp in milliseconds since the epoch, or as RFC 3339.
+    /// A timestamp in milliseconds since the Unix epoch, or as RFC 3339.
     pub(crate) fn timestamp(&mut self) -> Parsed<Option<i64>> {
         let timestamp_ms = match self.reader.peek()? {
             JsonType::Null => return self.skip(),
@@ -114,7 +114,7 @@ impl Field<'_, '_> {
         }
     }
 
-    /// One header: `{"key":"k","value":"<base64>"}` or `{"key":"k","value_utf8":"text"}`; `name` says the same as `key`.
+    /// One header: `{"key":"k","value":"<base64>"}` or `{"key":"k","value_utf8":"text"}`; `name` is an alias of `key`.
     fn header(&mut self) -> Parsed<Option<Header>> {
         if self.reader.peek()? != JsonType::Object {
             return self.wrong_type("an object with `key` and `value`");
@@ -127,7 +127,7 @@ impl Field<'_, '_> {
             match member {
                 "key" | "name" => {
                     if name.is_some() {
-                        field.invalid("`key` and `name` mean the same; give only one of them");
+                        field.invalid("`key` and `name` mean the same; use only one of them");
                     }
                     name = Some(field.header_name()?);
                 }
@@ -140,7 +140,7 @@ impl Field<'_, '_> {
                 }
                 _ => {
                     field.reader.skip()?;
-                    field.invalid("unknown field; a header has `key` and `value` or `value_utf8`");
+                    field.invalid("unknown field; a header may have `key` and `value` or `value_utf8`");
                 }
             }
             Ok(())
@@ -179,11 +179,11 @@ impl Field<'_, '_> {
     }
 }
 
-/// What a timestamp may be. Kafka's 0 and negative numbers mean "none" or "now" on the way.
+/// What a timestamp may be. In Kafka and its clients, 0 and negative numbers mean "none" or "now".
 pub(crate) const TIMESTAMP_RULE: &str =
     "must be milliseconds since 1970-01-01T00:00:00Z, at least 1, or an RFC 3339 time";
 
-/// RFC 3339 text as milliseconds since the epoch; finer fractions are cut off.
+/// RFC 3339 text as milliseconds since the Unix epoch; smaller fractions are truncated.
 pub(crate) fn rfc3339_ms(text: &str) -> Option<i64> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok().filter(|ms| *ms >= 1)
@@ -192,7 +192,7 @@ pub(crate) fn rfc3339_ms(text: &str) -> Option<i64> {
 /// Why a record header must not have this name.
 pub(crate) fn header_name_fault(name: &str) -> Option<&'static str> {
     if name.contains('\0') {
-        Some("a header's name cannot hold a NUL character")
+        Some("a header's name must not contain a NUL character")
     } else if is_reserved(name) {
         Some("reserved: `x-principal` and `x-dlq-*` are set by this system only")
     } else {
@@ -200,7 +200,7 @@ pub(crate) fn header_name_fault(name: &str) -> Option<&'static str> {
     }
 }
 
-/// A member name as a step of a JSON pointer (RFC 6901), cut short: it is the caller's text and may be megabytes.
+/// A member name as a step of a JSON pointer (RFC 6901), truncated because it is the caller's text and may be megabytes long.
 pub(crate) fn escaped(name: &str) -> String {
     let short: String = name.chars().take(64).filter(|c| !c.is_control()).collect();
     short.replace('~', "~0").replace('/', "~1")

@@ -1,4 +1,4 @@
-//! A request that is one message: the body is the value; key, partition, timestamp and headers come as HTTP headers.
+//! A request that is one message: the body is the value; key, partition, timestamp and headers are sent as HTTP headers.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};

@@ -15,12 +15,12 @@ use crate::api::answer;
 use crate::api::request_info::RequestInfo;
 use crate::api::state::{AppState, Backend};
 
-/// Touches nothing else.
+/// Always 200, without checking anything else.
 pub(crate) async fn healthz() -> Response {
     answer::json(StatusCode::OK, answer::JSON, &BTreeMap::from([("status", "ok")]))
 }
 
-/// 200, or 503 with the failing check named; also how long the client's warm-up and its steps took during init.
+/// 200, or 503 with the failing check; also how long the client's warm-up and its steps took during init.
 pub(crate) async fn readyz<B: Backend>(
     State(state): State<Arc<AppState<B>>>,
     Extension(info): Extension<RequestInfo>,

@@ -1,4 +1,4 @@
-//! `GET /topics` and `GET /topics/{topic}`: what may be written, and in which form.
+//! `GET /topics` and `GET /topics/{topic}`: which topics may be written to, and in which formats.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use crate::api::publishing::{partition_count, writable_topic};
 use crate::api::request_info::RequestInfo;
 use crate::api::state::{AppState, Backend};
 
-/// The names of the topics that may be written, as Kafka REST v2 lists them.
+/// The names of the topics that may be written to, as Kafka REST v2 lists them.
 pub(crate) async fn list<B: Backend>(State(state): State<Arc<AppState<B>>>) -> Response {
     let names: Vec<&TopicName> = state.config.topics.iter().map(|topic| &topic.name).collect();
     answer::json(StatusCode::OK, KAFKA_REST_JSON, &names)
 }
 
-/// One topic: its partitions, its policy and the limits that hold for it.
+/// One topic: its partitions, its policy and the limits that apply to it.
 pub(crate) async fn details<B: Backend>(
     State(state): State<Arc<AppState<B>>>,
     Extension(info): Extension<RequestInfo>,

@@ -1,4 +1,4 @@
-//! `GET /version`: what runs here.
+//! `GET /version`: the running version.
 
 use axum::response::Response;
 use http::StatusCode;
@@ -14,7 +14,7 @@ struct Version {
     librdkafka: String,
 }
 
-/// The commit that was built, or what `MSK_REVISION` said then; `unknown` where the source is in no git repository.
+/// The commit that was built, or the value of `MSK_REVISION` at build time; `unknown` if the source is not in a git repository.
 const REVISION: &str = env!("MSK_REVISION");
 
 fn this() -> Version {
@@ -30,7 +30,7 @@ pub(crate) async fn version() -> Response {
     answer::json(StatusCode::OK, answer::JSON, &this())
 }
 
-/// The same as one line, for `--version`.
+/// The version as one line, for `--version`.
 pub fn line() -> String {
     let Version { name, version, revision, librdkafka } = this();
     format!("{name} {version} (revision {revision}, librdkafka {librdkafka})")
