@@ -1,4 +1,4 @@
-//! The test bed's brokers: every listener works, every way to hurt them does what its name says, and nothing stays behind.
+//! The test bed's brokers: every listener works, every fault does what its name says, and nothing is left behind.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
@@ -8,7 +8,7 @@ use msk_e2e::kafka::cluster::BROKERS;
 use msk_e2e::kafka::{Cluster, ClusterOptions, KafkaVersion, Listener, iam};
 use msk_e2e::{client, log_reader};
 
-/// Waits for an election end, a start, a session's end: 9 s by Kafka's defaults, and the rest for a slow machine.
+/// Bounds waits for an election, a start or the end of a session: 9 s by Kafka's defaults, the rest for a slow machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,8 +76,8 @@ async fn a_stopped_leader_is_replaced_and_returns(cluster: &Cluster) {
     cluster.admin().wait_settled("orders", 3, LIMIT).await.unwrap();
 }
 
-/// The replica that is left leads with an older high watermark, and while it is alone below `min.insync.replicas` that
-/// stays so: a fetch reports an end without the last record.
+/// The remaining replica leads with an older high watermark, and while it is alone below `min.insync.replicas` that
+/// does not change: a fetch reports an end without the last record.
 async fn an_election_hides_nothing_from_the_final_read(cluster: &Cluster) {
     cluster.admin().create_topic("tail", 1, &[]).await.unwrap();
     let partition = cluster.admin().partitions("tail").await.unwrap().remove(0);
@@ -92,7 +92,7 @@ async fn an_election_hides_nothing_from_the_final_read(cluster: &Cluster) {
     let leads = |partition: &msk_e2e::kafka::admin::Partition| partition.leader == Some(left);
     cluster.admin().wait_partitions("the replica that is left as leader", "tail", LIMIT, leads).await.unwrap();
     let back = async {
-        // Time for a reader that trusts such an end to stop there; the test bedht one waits for the others.
+        // Enough time for a reader that trusts such an end to stop there; a correct one waits for the others.
         tokio::time::sleep(Duration::from_secs(1)).await;
         others.for_each(|id| cluster.restart(id).unwrap());
         cluster.wait_ready(LIMIT).await.unwrap();
@@ -105,7 +105,7 @@ async fn an_election_hides_nothing_from_the_final_read(cluster: &Cluster) {
 async fn a_clean_end_leaves_no_partition_without_leader(cluster: &Cluster) {
     let leader = cluster.admin().leader("orders", 0).await.unwrap();
     cluster.terminate(leader).await.unwrap();
-    // No waiting: a clean end hands its leaderships over before the process ends.
+    // No waiting: a broker that ends cleanly hands over its leaderships before the process ends.
     let partitions = cluster.admin().partitions("orders").await.unwrap();
     assert!(partitions.iter().all(|partition| partition.leader.is_some_and(|now| now != leader)), "{partitions:?}");
     let producer = client::producer(cluster, Listener::Iam).unwrap();

@@ -1,4 +1,4 @@
-//! A test bed that is killed leaves no process and no folder behind, whatever kills it.
+//! A killed test bed leaves no processes or folders behind, however it was killed.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests fail by panicking")]
 
@@ -12,7 +12,7 @@ use msk_test_kit::Process;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Set in the test bed that is to be killed: this test binary, started again.
+/// Set in the test bed that is to be killed, which is this test binary, started again.
 const ROLE: &str = "MSK_E2E_TEST_VICTIM";
 
 #[test]
@@ -27,7 +27,7 @@ fn a_killed_test_bed_leaves_nothing_behind() {
     }
 }
 
-/// The first download takes minutes: the wish to stop is heard meanwhile, and Maven ends too.
+/// The first download takes minutes: a stop request is noticed meanwhile, and Maven ends too.
 #[test]
 fn brokers_stopped_during_the_download_leave_no_maven_behind() {
     for signal in [Some(Signal::SIGTERM), Some(Signal::SIGINT), None] {
@@ -44,11 +44,11 @@ fn brokers_stopped_during_the_download_leave_no_maven_behind() {
     }
 }
 
-/// `msk-e2e-brokers` in a place where Apache Kafka was never fetched, with a Maven that never ends.
+/// `msk-e2e-brokers` with a target folder without Apache Kafka, and with a Maven that never ends.
 fn start_a_download(place: &Path) -> (std::process::Child, PathBuf) {
     let id = place.join("maven.id");
     let script = format!("printf '#!/bin/sh\necho $$ > {0}.new; mv {0}.new {0}; sleep 300\n' > mvn", id.display());
-    // Written by a process of its own: Linux starts no program that another thread's child could still write to.
+    // Written by a separate process: Linux does not start a program that another thread's child could still write to.
     let mut writer = Command::new("sh");
     writer.args(["-c", &format!("{script}; chmod 755 mvn")]).current_dir(place);
     assert!(writer.status().unwrap().success());
@@ -67,13 +67,13 @@ fn start_a_download(place: &Path) -> (std::process::Child, PathBuf) {
     (brokers, maven)
 }
 
-/// Not a test of its own: what [`a_killed_test_bed_leaves_nothing_behind`] starts and kills.
+/// Not a separate test: this is what [`a_killed_test_bed_leaves_nothing_behind`] starts and kills.
 #[test]
 fn victim() {
     if std::env::var_os(ROLE).is_none() {
         return;
     }
-    // Forgotten ones must not be touched, and must not disturb the list.
+    // Forgotten ones must not be touched, and must not affect the list.
     drop(Process::spawn("ended before", Command::new("sleep").arg("100")).unwrap());
     drop(TempFolder::new().unwrap());
     let folder = TempFolder::new().unwrap();

@@ -1,5 +1,5 @@
-//! MSK IAM tokens (R13): every rule of the verifier refuses the token forged against it, by its own name; the
-//! function's own tokens are those of AWS's signer.
+//! MSK IAM tokens (R13): every rule of the verifier rejects the token forged against it, under its own name; the
+//! function's own tokens equal those of AWS's signer.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests fail by panicking")]
 
@@ -56,7 +56,7 @@ fn every_forged_token_is_refused_by_the_rule_it_breaks() {
     }
 }
 
-/// Shows that the test above can fail: a rule that is switched off is missed, whichever it is.
+/// Shows that the test above can fail: it notices if any rule is switched off.
 #[test]
 fn a_verifier_without_one_rule_lets_its_token_pass() {
     let distribution = Distribution::fetch(KafkaVersion::V3_9).unwrap();
@@ -69,12 +69,12 @@ fn a_verifier_without_one_rule_lets_its_token_pass() {
         by_rule.entry(forged.rule).or_default().push(forged.token.clone());
     }
     assert!(by_rule.len() >= 15, "{:?}", by_rule.keys());
-    // `access_key` has no secret to go on with.
+    // `access_key` has no secret to continue with.
     by_rule.remove("access_key");
     for (rule, tokens) in by_rule {
         let answers = verify_tokens(&distribution, &setup.iam, &tokens, Some(rule)).unwrap();
         assert!(answers.iter().all(|answer| answer != rule), "{rule} was not switched off: {answers:?}");
-        // Of two equal names the verifier keeps one, and then the signature does not fit.
+        // Of two equal names the verifier keeps one, and then the signature does not match.
         let caught_again = rule == "duplicate_parameter";
         assert!(caught_again || answers.iter().any(|answer| answer.starts_with("ok ")), "{rule}: {answers:?}");
     }
@@ -133,7 +133,7 @@ fn parameters(token: &str) -> BTreeMap<String, String> {
     parameters
 }
 
-/// AWS's signer on each question, at the time that the question names.
+/// The results of AWS's signer for each case, at the time given in the case.
 fn aws_signer(questions: &str) -> Vec<String> {
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/aws_signer.py");
     let mut python =
@@ -147,7 +147,7 @@ fn aws_signer(questions: &str) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// A virtual environment in the target folder with the pinned signer; made once.
+/// A virtual environment in the target folder with the pinned signer; created once.
 fn aws_signer_python() -> PathBuf {
     const SIGNER: &str = "aws-msk-iam-sasl-signer-python==1.0.2";
     let folder = target_dir().join("tools/aws-signer");

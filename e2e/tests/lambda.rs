@@ -81,7 +81,7 @@ async fn the_wall_clock_jumps_and_the_monotonic_one_does_not() {
     let passed = |name: &str| after[name].as_i64().unwrap() - before[name].as_i64().unwrap();
     assert!((1_200_000..1_210_000).contains(&passed("wall_ms")), "wall clock moved by {} ms", passed("wall_ms"));
     assert!(passed("monotonic_ms") < 10_000, "monotonic clock moved by {} ms", passed("monotonic_ms"));
-    // The deadline is given on the function's own calendar.
+    // The deadline is given in the function's own wall-clock time.
     let left = after["deadline_ms"].as_i64().unwrap() - after["wall_ms"].as_i64().unwrap();
     assert!((20_000..28_001).contains(&left), "{left} ms left");
 }

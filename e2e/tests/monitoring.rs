@@ -1,7 +1,7 @@
-//! What is promised of the monitoring, on real brokers: every panel and every rule has data while traffic flows, and
+//! What the monitoring promises, on real brokers: every panel and every rule has data while traffic flows, and
 //! each alert fires under its own fault and clears when the fault is gone.
 //!
-//! Needs Prometheus and the node exporter; `cargo xtask test monitoring` runs it.
+//! Requires Prometheus and the node exporter; `cargo xtask test monitoring` runs it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(clippy::print_stdout, reason = "five minutes of faults want a line for each")]
@@ -22,10 +22,10 @@ use msk_test_kit::Process;
 /// Scrapes every 4 s, conditions that must last 4 s, sessions that end after 9 s, and a machine that is busy.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What lags when brokers die or nobody reads.
+/// What lags if brokers die or nobody reads.
 const LAG: [&str; 2] = ["MskConsumerLagTime", "MskConsumerStalled"];
 
-/// The test bed's brokers share two cores with everything else: this alert may be on at any time.
+/// The test bed's brokers share two cores with everything else: this alert may fire at any time.
 const ALWAYS_ALLOWED: &str = "MskBrokerCpuHigh";
 
 #[test]
@@ -61,14 +61,14 @@ async fn panels_and_rules_have_data_and_alerts_fire_under_their_own_fault() {
     every_alert_was_seen(&stack, &watch.fired).await;
 }
 
-/// Traffic needs some scrapes before every rate and every recorded series is there.
+/// It takes a few scrapes of traffic until every rate and every recorded series exists.
 async fn every_panel_and_rule_has_data(stack: &Stack) {
     let prometheus = stack.prometheus();
     let mut queries: Vec<(String, String)> =
         rules::panel_queries().unwrap().into_iter().map(|panel| (panel.place, panel.query)).collect();
     for rule in prometheus.rules().await.unwrap() {
         let sides = if rule.alert { rules::sides(&rule.query) } else { vec![rule.query] };
-        // absent() has data only when its metric has not; its fault is one of those below.
+        // absent() has data only if its metric has none; its fault is one of those below.
         let sides = sides.into_iter().filter(|side| !side.starts_with("absent("));
         queries.extend(sides.map(|side| (rule.name.clone(), side)));
     }
@@ -95,14 +95,14 @@ async fn every_alert_was_seen(stack: &Stack, fired: &BTreeSet<String>) {
     assert!(missing.is_empty(), "no fault here makes these fire: {missing:?}");
 }
 
-/// Looks at the alerts from fault to fault.
+/// Checks the alerts from fault to fault.
 struct Watch {
     started: Instant,
     fired: BTreeSet<String>,
 }
 
 impl Watch {
-    /// Nothing fires while all is well, for three times what a condition must last.
+    /// Checks that nothing fires without a fault, for three times as long as a condition must last.
     async fn quiet(&mut self, stack: &Stack) {
         self.clears(stack, "start").await;
         let until = Instant::now() + Duration::from_secs(12);
@@ -131,7 +131,7 @@ impl Watch {
 
     async fn connections_pile_up(&mut self, stack: &Stack) {
         let (port, _) = stack.ports_of(1);
-        // A process of its own, with a limit of its own on open files.
+        // A separate process, with its own limit on open files.
         let script = format!(
             "ulimit -n 4096; for i in $(seq 2500); do exec {{fd}}<>/dev/tcp/127.0.0.1/{port} || exit 1; done; sleep 600"
         );
@@ -144,7 +144,7 @@ impl Watch {
         self.clears(stack, "the connections are closed").await;
     }
 
-    /// Bytes that are no TLS handshake, again and again.
+    /// Repeatedly sends bytes that are not a TLS handshake.
     async fn clients_fail_to_sign_in(&mut self, stack: &Stack) {
         let (_, port) = stack.ports_of(2);
         let intruder = tokio::spawn(async move {
@@ -167,7 +167,7 @@ impl Watch {
         self.clears(stack, "the brokers are scraped again").await;
     }
 
-    /// The test bed is not alone on its cores. The alert may be on before, and stay on as long as they really are busy.
+    /// The test bed shares its cores. The alert may already be firing, and continue while they really are busy.
     async fn cores_are_busy(&mut self, stack: &Stack) {
         let spin = || {
             let mut command = Command::new("sh");
@@ -199,7 +199,7 @@ impl Watch {
 
     async fn controller_stops(&mut self, stack: &Stack) {
         stack.cluster().pause_controller().unwrap();
-        // CloudWatch pages for it: no node says that it is the controller.
+        // CloudWatch pages for it: no node reports that it is the controller.
         self.shows(
             stack,
             "the controller is stopped",
@@ -207,17 +207,17 @@ impl Watch {
         )
         .await;
         stack.cluster().resume_controller().unwrap();
-        // It has heard nothing of the brokers for so long that it takes them for dead, until each has called again.
+        // It has not heard from the brokers for so long that it considers them dead, until each has contacted it again.
         stack.cluster().admin().wait_settled(TOPIC, 3, LIMIT).await.unwrap();
         self.clears(stack, "the controller runs again").await;
     }
 
-    /// One broker, then two, then all: a broker missing, copies missing, writes refused, nobody there.
+    /// One broker, then two, then all: a broker missing, replicas missing, writes refused, no broker at all.
     async fn brokers_die(&mut self, stack: &Stack) {
         let admin = stack.cluster().admin();
         admin.throttle_follower(3, Some(1)).await.unwrap();
         stack.cluster().kill(3).unwrap();
-        // Copies are missing before the scrape that finds the broker gone.
+        // Replicas are missing before the scrape that finds the broker gone.
         let copies = "MskUnderReplicatedPartitions";
         let follows = [LAG.as_slice(), &[copies]].concat();
         self.fires(stack, "one broker is killed", &["MskBrokerUnreachable"], &follows).await;
@@ -247,7 +247,7 @@ impl Watch {
         self.clears(stack, "all brokers are back").await;
     }
 
-    /// Waits until a condition that no alert here is on has data.
+    /// Waits until a condition that is not an alert here has data.
     async fn shows(&self, stack: &Stack, fault: &str, condition: &str) {
         let began = Instant::now();
         wait_until(fault, LIMIT, || async {
@@ -262,7 +262,7 @@ impl Watch {
         self.say(&format!("{fault}: {condition} ({:.1} s)", began.elapsed().as_secs_f64()));
     }
 
-    /// Waits until all of `expected` fire, and checks that nothing but them and `allowed` does.
+    /// Waits until all of `expected` fire, and checks that nothing else fires except `allowed`.
     async fn fires(&mut self, stack: &Stack, fault: &str, expected: &[&str], allowed: &[&str]) {
         let began = Instant::now();
         let known: BTreeSet<&str> = expected.iter().chain(allowed).copied().chain([ALWAYS_ALLOWED]).collect();
@@ -281,7 +281,7 @@ impl Watch {
         self.say(&format!("{fault}: {} ({:.1} s)", expected.join(", "), began.elapsed().as_secs_f64()));
     }
 
-    /// Waits until no alert fires, nor is about to: what is pending now would be taken for the next fault's.
+    /// Waits until no alert is firing or pending: a pending one would be attributed to the next fault.
     async fn clears(&mut self, stack: &Stack, repair: &str) {
         let began = Instant::now();
         let limit = 2 * LIMIT;

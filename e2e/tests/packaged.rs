@@ -1,4 +1,4 @@
-//! The packaged functions answer invocations, on whatever processor they were built for. `cargo xtask test arm64` names
+//! The packaged functions answer invocations, on the processor they were built for. `cargo xtask test arm64` names
 //! them in `MSK_E2E_PRODUCER` and `MSK_E2E_CONSUMER` and runs these.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print what they measured")]
@@ -56,12 +56,12 @@ async fn the_producer_writes_to_brokers() {
     }
 }
 
-/// A librdkafka that was built without `HAVE_ATOMICS_32_ATOMIC` never notices (librdkafka#5282). A cross-build has a C
-/// compiler of its own, to which the flags must find their way.
+/// A librdkafka that was built without `HAVE_ATOMICS_32_ATOMIC` never notices (librdkafka#5282). A cross-build has its own C
+/// compiler, which the flags must reach.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "drives packaged functions: run `cargo xtask test arm64`"]
 async fn the_producer_notices_that_all_brokers_are_down() {
-    // Bound and never accepted from would be a slow broker; closed again, they refuse.
+    // Bound ports that never accept would look like a slow broker; closed again, they refuse connections.
     let closed = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string());
     let environment = producer(&closed.join(",")).await;
     let health = answer(&environment, &HttpEvent::new("GET", "/healthz")).await;

@@ -12,13 +12,13 @@ use msk_e2e::proxy::{Cut, Faults, Loss, Proxy, Wire};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Long enough to believe that nothing comes any more.
+/// Long enough to conclude that nothing more will arrive.
 const SILENCE: Duration = Duration::from_millis(300);
 
-/// For an answer that must come: more than two busy cores ever take.
+/// For an answer that must arrive: more than two busy cores ever need.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Answers every byte with itself; counts connections that ended.
+/// Echoes every byte; counts connections that have ended.
 async fn echo_server() -> (SocketAddr, Arc<AtomicU64>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -45,7 +45,7 @@ async fn connect(proxy: &Proxy) -> TcpStream {
     TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).await.unwrap()
 }
 
-/// Sends `text` and waits for its echo; answers how long that took.
+/// Sends `text` and waits for its echo; returns how long that took.
 async fn echo(stream: &mut TcpStream, text: &str) -> Duration {
     let start = Instant::now();
     stream.write_all(text.as_bytes()).await.unwrap();
@@ -77,11 +77,11 @@ async fn delay_lengthens_the_round_trip_and_not_the_stream() {
     proxy.set(Faults { delay: Duration::from_millis(150), ..Faults::default() });
     let took = echo(&mut stream, "x").await;
     assert!(took >= Duration::from_millis(300), "{took:?}");
-    // A megabyte is many chunks; each waiting for the one before would take seconds.
+    // A megabyte is many chunks; if each waited for the previous one, it would take seconds.
     let took = echo(&mut stream, &"y".repeat(1 << 20)).await;
     assert!((300..2_000).contains(&took.as_millis()), "{took:?}");
     proxy.set(Faults::default());
-    // One of some: a delay that stayed would lengthen them all.
+    // One of several: a remaining delay would lengthen them all.
     let mut fastest = Duration::MAX;
     for _ in 0..5 {
         fastest = fastest.min(echo(&mut stream, "z").await);
@@ -173,7 +173,7 @@ async fn new_connections_over_the_limit_are_reset() {
     }
     let stats = proxy.stats();
     assert_eq!((stats.connections, stats.connections_over_limit), (through, 20 - through));
-    // Four in each second that it took: in one, unless the machine stood still.
+    // Four in each second that it took: that is one second unless the machine stalled.
     assert!((4..=4 * (start.elapsed().as_secs() + 1)).contains(&through), "{through} in {:?}", start.elapsed());
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     echo(&mut connect(&proxy).await, "x").await;
@@ -234,7 +234,7 @@ async fn frame_server() -> (SocketAddr, Arc<AtomicU64>) {
     (address, appended)
 }
 
-/// Sends one request; answers whether its response came within `bound`.
+/// Sends one request; returns whether its response arrived within `bound`.
 async fn request(stream: &mut TcpStream, api_key: i16, correlation: i32, bound: Duration) -> bool {
     let frame = [&8_u32.to_be_bytes()[..], &api_key.to_be_bytes(), &[0, 9], &correlation.to_be_bytes()].concat();
     stream.write_all(&frame).await.unwrap();

@@ -20,7 +20,7 @@ pub(crate) const LONGEST_STALL: Duration = Duration::from_secs(15);
 /// Traffic after a fault, before each environment's last request.
 pub(crate) const SETTLING: Duration = Duration::from_secs(4);
 
-/// Steady traffic that leaves the cores to the brokers.
+/// Steady traffic that leaves enough CPU time for the brokers.
 pub(crate) const STEADY: Plan =
     Plan { records: 1, pause: Duration::from_millis(20), every: Duration::ZERO, requests: u64::MAX, retry: false };
 
@@ -61,7 +61,7 @@ async fn kill_the_leader_on(clusters: &SharedClusters, kind: ClusterKind, times:
     let load = Load::new(&topic);
     let kills = async {
         for _ in 0..times {
-            // The leader of that moment: each time the one that took over before.
+            // The current leader: each time the one that took over before.
             let leader = cluster.admin().leader(&topic, 0).await?;
             cluster.kill(leader)?;
             wait_for_another_leader(&cluster, &topic, leader).await?;
@@ -88,7 +88,7 @@ pub(crate) async fn rolling_restart(clusters: &SharedClusters) -> anyhow::Result
             cluster.terminate(id).await?;
             cluster.restart(id)?;
             cluster.wait_ready(LIMIT).await?;
-            // As an operator does, and MSK: the next one only when all replicas are in sync again.
+            // As operators and MSK do it: the next one only once all replicas are in sync again.
             cluster.admin().wait_in_sync(&topic, 3, LIMIT).await?;
         }
         anyhow::Ok(())
@@ -111,12 +111,12 @@ pub(crate) async fn stopped_nodes(clusters: &SharedClusters) -> anyhow::Result<S
             cluster.pause(leader)?;
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             cluster.resume(leader)?;
-            // One fault at a time: a controller that is stopped cannot tell the broker that it leads no more.
+            // One fault at a time: a stopped controller cannot tell the broker that it is no longer the leader.
             cluster.admin().wait_settled(&topic, 3, LIMIT).await?;
             cluster.pause_controller()?;
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             cluster.resume_controller()?;
-            // It finds every session too old, fences all brokers and lets them in again: elections, with requests under way.
+            // It finds every session too old, fences all brokers and readmits them: elections, with requests in flight.
             cluster.admin().wait_settled(&topic, 3, LIMIT).await?;
         }
         anyhow::Ok(())
@@ -130,9 +130,9 @@ pub(crate) async fn stopped_nodes(clusters: &SharedClusters) -> anyhow::Result<S
 pub(crate) async fn two_brokers_down(clusters: &SharedClusters) -> anyhow::Result<String> {
     let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "r5").await?;
-    // Every broker must know it: one that still catches up after R4 would answer that there is no such topic.
+    // Every broker must know it: one that is still catching up after R4 would answer that there is no such topic.
     cluster.admin().wait_settled(&topic, 3, LIMIT).await?;
-    // With the default of 22 s the outage would be waited out; here the answers to it are of interest.
+    // With the default of 22 s, requests would wait until the outage is over; here their failures are of interest.
     let environments = producers(&cluster, &topic, CLIENTS + 1, &[("DELIVERY_TIMEOUT_MS", "5000")]).await?;
     let (prober, clients) = environments.split_last().context("no environments")?;
     let load = Load::new(&topic);
@@ -144,13 +144,13 @@ pub(crate) async fn two_brokers_down(clusters: &SharedClusters) -> anyhow::Resul
         for id in down {
             cluster.kill(id)?;
         }
-        // The broker that is left appends, and waits for replicas that it does not know to be dead yet.
+        // The remaining broker appends, and waits for replicas that it does not yet know to be dead.
         let unanswered = load.send_to(prober, CLIENTS, led).await;
         let alone = |partition: &msk_e2e::kafka::admin::Partition| partition.in_sync == [left];
         cluster.admin().wait_partitions("one in-sync replica", &topic, LIMIT, alone).await?;
         let from = load.now();
         let said_before = cluster.log(left)?.len();
-        // A broker reads a connection's next request only when the one before is answered: what waits behind the
+        // A broker reads a connection's next request only when the previous one is answered: what is waiting behind the
         // unanswered one may be `unknown` too.
         let mut refused = load.send_to(prober, CLIENTS, led).await;
         for _ in 0..2 {
@@ -158,7 +158,7 @@ pub(crate) async fn two_brokers_down(clusters: &SharedClusters) -> anyhow::Resul
                 refused = load.send_to(prober, CLIENTS, led).await;
             }
         }
-        // Only of that time: before and after it others' requests were refused.
+        // Only for that time: before and after it, other requests were refused.
         let said = cluster.log(left)?.get(said_before..).unwrap_or_default().to_owned();
         tokio::time::sleep(Duration::from_secs(clusters.choose(15, 30)).saturating_sub(load.now() - from)).await;
         let to = load.now();
@@ -181,7 +181,7 @@ pub(crate) async fn two_brokers_down(clusters: &SharedClusters) -> anyhow::Resul
     ensure!(during.iter().all(is_truthful), "during the outage: {}", Summary::new(&during));
     ensure!(unanswered.persisted.as_deref() == Some("unknown"), "appended, and not acknowledged: {unanswered:?}");
     ensure!(refused.persisted.as_deref() == Some("no"), "refused by the broker: {refused:?}");
-    // The answer cannot name the cause: librdkafka tries again until its time is over, and then reports only that.
+    // The answer cannot name the cause: librdkafka retries until its time is over, and then reports only that.
     let of_partition = format!("for partition {topic}-{led}");
     let is_cause = |line: &str| line.contains("NotEnoughReplicasException") && line.contains(&of_partition);
     ensure!(said.lines().any(is_cause), "broker {left} says nothing of too few replicas {of_partition}: {refused:?}");
@@ -210,7 +210,7 @@ fn ensure_no_stall(load: &Load, environments: &[Environment]) -> anyhow::Result<
     Ok(())
 }
 
-/// The end of an environment's log without its lines of requests and metrics.
+/// The end of an environment's log, without the lines for requests and metrics.
 fn without_requests(environment: &Environment) -> String {
     let log = environment.log();
     let lines: Vec<&str> =
@@ -218,7 +218,7 @@ fn without_requests(environment: &Environment) -> String {
     lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
-/// Answers that came within the span, whenever they were asked for.
+/// Answers that arrived within the span, whenever the request was sent.
 fn answered_between(answers: &[RequestResult], from: Duration, to: Duration) -> Vec<RequestResult> {
     let within = |answer: &&RequestResult| (from..to).contains(&(answer.sent_at + answer.duration));
     answers.iter().filter(within).cloned().collect()

@@ -1,4 +1,4 @@
-//! Credentials that end, rotate, and cannot always be had.
+//! Credentials that expire, rotate, and are not always available.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,16 +20,16 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::shared_clusters::{ClusterKind, SharedClusters, ensure_all_succeeded, producer, topic, verdict};
 
-/// How long each access key lives.
+/// How long each access key is valid.
 const LIFE: Duration = Duration::from_secs(20);
 
-/// How often the endpoint fails, of a thousand questions: the first, and then every third or fourth.
+/// How many of a thousand requests the endpoint fails: the first, and then every third or fourth.
 const FAILURES: u64 = 300;
 
 /// From the endpoint's return to the next 2xx: the client alone would wait 10 s.
 const RECOVERY: Duration = Duration::from_secs(2);
 
-/// A container credentials endpoint, as ECS and Lambda's managed instances have one, that gives a new key for each life.
+/// A container credentials endpoint, as ECS and Lambda's managed instances have one, which issues a new key for each lifetime.
 struct Endpoint {
     cluster: Arc<Cluster>,
     key: Mutex<Option<(AccessKey, Instant)>>,
@@ -37,7 +37,7 @@ struct Endpoint {
     failures: AtomicU64,
 }
 
-/// Questions to the endpoint, and those that failed.
+/// Requests to the endpoint, and those that failed.
 #[derive(Clone, Copy, Default)]
 struct Asked {
     times: u64,
@@ -45,8 +45,8 @@ struct Asked {
 }
 
 impl Endpoint {
-    /// Counts a question; answers whether it fails. The failures are spread evenly, not by chance, so that every few
-    /// questions have one.
+    /// Counts a request; returns whether it fails. The failures are spread evenly, not at random, so that every few
+    /// requests have one.
     fn fails(&self) -> bool {
         let failures = self.failures.load(Ordering::Relaxed);
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,11 +59,11 @@ impl Endpoint {
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The key of this life; a key whose life is over is unknown to the brokers from then on.
+    /// The key of the current lifetime; the brokers no longer know an expired key.
     fn key(&self) -> anyhow::Result<(AccessKey, Duration)> {
         let mut current = self.key.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((key, since)) = current.as_ref() {
-            // A key is not given out for its last moments, as AWS rotates before the end.
+            // A key is not issued shortly before it expires, as AWS rotates earlier.
             if since.elapsed() < LIFE / 2 {
                 return Ok((key.clone(), LIFE - since.elapsed()));
             }
@@ -125,12 +125,12 @@ pub(crate) async fn short_lives(clusters: &SharedClusters) -> anyhow::Result<Str
     Ok(format!("{seconds} s, keys of {LIFE:?}; {renewals}; {figures}; {silence}"))
 }
 
-/// What shows that keys and tokens really were renewed.
+/// Evidence that keys and tokens really were renewed.
 struct Renewals {
     asked: Asked,
-    /// Tokens shown on open connections, by broker.
+    /// Tokens presented on open connections, by broker.
     shown: Vec<u64>,
-    /// The ends of the tokens that the brokers' verifier has accepted.
+    /// The expiry times of the tokens that the brokers' verifier has accepted.
     ends: BTreeSet<String>,
 }
 
@@ -148,7 +148,7 @@ impl Renewals {
         Ok(seen)
     }
 
-    /// Those that came after `before`: inits ask and authenticate too, and are not what is looked for.
+    /// Only what came after `before`: init also requests and authenticates, which does not count here.
     fn since(mut self, before: &Self) -> Self {
         self.asked.times -= before.asked.times;
         self.asked.failed -= before.asked.failed;
@@ -183,7 +183,7 @@ impl fmt::Display for Renewals {
     }
 }
 
-/// An endpoint that fails from the start: init goes on, requests say so, and its return is noticed soon.
+/// An endpoint that fails from the start: init succeeds, requests report the failure, and its return is noticed soon.
 async fn silent_endpoint(endpoint: &Endpoint, cluster: &Cluster, options: &FunctionOptions) -> anyhow::Result<String> {
     let topic = topic(cluster, "r12").await?;
     let mut options = options.clone();

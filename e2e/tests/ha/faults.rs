@@ -18,13 +18,13 @@ use crate::shared_clusters::{CLIENTS, LIMIT, SharedClusters, ensure_all_succeede
 /// From the end of a network partition to the last failed answer.
 const RECOVERY: Duration = Duration::from_secs(10);
 
-/// Failures in a row from which an environment, or a partition whose leader is cut off, knows better than to wait.
+/// Failures in a row after which requests to an environment, or to a partition whose leader is cut off, fail fast.
 const FAILURES: usize = 3;
 
-/// Within this a request fails from then on; one that waits takes its `DELIVERY_TIMEOUT_MS` of 3 s.
+/// From then on a request fails within this time; one that waits takes its `DELIVERY_TIMEOUT_MS` of 3 s.
 const FAST: Duration = Duration::from_secs(1);
 
-/// The same for the slowest of them: two busy cores may stop for a second.
+/// The same for the slowest of them: two busy cores may stall for a second.
 const FAST_ENOUGH: Duration = Duration::from_secs(2);
 
 /// Kafka's `OUT_OF_ORDER_SEQUENCE_NUMBER`: fatal to librdkafka's idempotent producer.
@@ -138,7 +138,7 @@ async fn from_all_brokers(
     part(&what, load, begun, back, &slowest.join(", "))
 }
 
-/// The figures of a part that began at `begun` and whose fault was over at `back`.
+/// The figures of a part that started at `begun` and whose fault ended at `back`.
 fn part(what: &str, load: &Load, begun: Duration, back: Duration, fast: &str) -> anyhow::Result<String> {
     let answers = load.answers_since(begun);
     let recovery = recovery(&answers, back)?;
@@ -147,8 +147,8 @@ fn part(what: &str, load: &Load, begun: Duration, back: Duration, fast: &str) ->
     Ok(format!("{what}: recovery {recovery:.1?}; after the third failure in a row {fast}; {summary}"))
 }
 
-/// After the third failure in a row nobody waits any more: of these, asked for one after the other, all must be failures,
-/// and fast ones from the fourth on.
+/// After the third failure in a row, requests no longer wait: all of these, sent one after the other, must fail,
+/// quickly from the fourth one on.
 fn ensure_fails_fast(failures: &[RequestResult]) -> anyhow::Result<String> {
     let success = failures.iter().find(|answer| answer.is_success());
     ensure!(success.is_none(), "no failure: {success:?}");
@@ -264,7 +264,7 @@ pub(crate) async fn fatal_errors(clusters: &SharedClusters) -> anyhow::Result<St
     let falsified = falsified() - before;
     ensure!(falsified >= times, "only {falsified} responses were falsified");
     ensure!(environment.log().contains("\"fatal"), "librdkafka took none of them for fatal");
-    // Old clients are dropped off the request path: wait for the last one. Each that stays would hold several of both.
+    // Old clients are dropped outside the request path, so wait for the last one. Each that remains would have several of both.
     let wait = msk_e2e::wait::wait_until("as many descriptors and threads as before", LIMIT, || async {
         let [files, tasks] = footprint(environment.id()).unwrap_or([usize::MAX; 2]);
         let seen = format!("descriptors {descriptors} -> {files}, threads {threads} -> {tasks}");
@@ -275,7 +275,7 @@ pub(crate) async fn fatal_errors(clusters: &SharedClusters) -> anyhow::Result<St
     Ok(format!("{times} fatal errors; slowest next answer {slowest:.2?}; {after}; {figures}"))
 }
 
-/// Open files, sockets among them, and threads of a process.
+/// The number of open files, including sockets, and of threads of a process.
 fn footprint(id: u32) -> anyhow::Result<[usize; 2]> {
     let count = |what: &str| Ok::<_, std::io::Error>(std::fs::read_dir(format!("/proc/{id}/{what}"))?.count());
     Ok([count("fd")?, count("task")?])

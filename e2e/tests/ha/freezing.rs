@@ -12,7 +12,7 @@ use crate::shared_clusters::{CLIENTS, SharedClusters, ensure_all_succeeded, prod
 
 const MINUTE_MS: i64 = 60_000;
 
-/// How far the calendar moves while frozen, and what became of the connections meanwhile. A way that was forgotten
+/// How far the wall clock moves while frozen, and what happened to the connections meanwhile. A forgotten connection
 /// (stranded) takes minutes without traffic; brokers and load balancers reset at any time.
 const NIGHTS: [(i64, Option<Cut>); 12] = [
     (0, None),
@@ -23,7 +23,7 @@ const NIGHTS: [(i64, Option<Cut>); 12] = [
     (20 * MINUTE_MS, Some(Cut::Strand)),
     (120 * MINUTE_MS, None),
     (120 * MINUTE_MS, Some(Cut::Strand)),
-    // Too short to be taken for a freeze, and in sum longer than a token lives.
+    // Too short to count as a freeze, but in total longer than a token is valid.
     (4 * MINUTE_MS, None),
     (4 * MINUTE_MS, None),
     (4 * MINUTE_MS, None),
@@ -44,7 +44,7 @@ pub(crate) async fn freeze_and_thaw(clusters: &SharedClusters) -> anyhow::Result
         environment.freeze().await?;
         tokio::time::sleep(Duration::from_millis(100)).await;
         environment.advance_clock_ms(jump_ms)?;
-        // The brokers live on the same calendar.
+        // The brokers use the same wall clock.
         cluster.iam().set_clock_offset_ms(environment.clock_offset_ms())?;
         if let Some(cut) = cut {
             cluster.proxies().for_each(|proxy| proxy.cut(cut));
@@ -63,7 +63,7 @@ pub(crate) async fn freeze_and_thaw(clusters: &SharedClusters) -> anyhow::Result
     Ok(format!("{cycles} cycles, clock moved {moved} min; slowest first answer {slowest:.2?}; {figures}"))
 }
 
-/// Longer than a token lives, and than anything on the way keeps a silent connection.
+/// Longer than a token is valid, and longer than anything on the way keeps an idle connection.
 const REAL_FREEZE: Duration = Duration::from_secs(16 * 60);
 
 /// Five environments that really are frozen for as long, at the same time.
@@ -117,7 +117,7 @@ pub(crate) async fn no_zombies(clusters: &SharedClusters) -> anyhow::Result<Stri
         // The thaw gives every thread of the client its chance to write what it should have dropped.
         join_all(environments.iter().enumerate().map(|(number, one)| load.send(one, number, 1))).await;
     }
-    // Whatever still lingers has 3 s to show itself.
+    // Anything that is still pending has 3 s to appear.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let summary = load.summary();
     ensure!(summary.failures.is_empty(), "a request had no answer: {summary}");

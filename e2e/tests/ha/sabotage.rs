@@ -1,5 +1,5 @@
-//! Scenarios that must fail: each runs with one promise broken, or with a blind part of the test bed, and its complaint is what
-//! is looked for. A check that cannot fail checks nothing.
+//! Scenarios that must fail: each runs with one promise broken, or with a part of the test bed made blind, and its error
+//! is what must appear. A check that cannot fail checks nothing.
 
 use std::future::Future;
 
@@ -40,14 +40,14 @@ pub(crate) fn proxy_passes_everything() -> bool {
     broken() == Some(Broken::Proxy)
 }
 
-/// Overlooks a record, when that is what is broken.
+/// Overlooks a record, if that is what is broken.
 pub(crate) fn plant_loss(log: &mut Vec<Found>) {
     if broken() == Some(Broken::LogReader) {
         log.pop();
     }
 }
 
-/// The scenario's complaint, which must be the test bedht one.
+/// The scenario's error, which must be the expected one.
 async fn caught(
     what: Broken,
     is_right: impl Fn(&str) -> bool,
@@ -63,7 +63,7 @@ async fn caught(
     }
 }
 
-/// With `acks=1` nobody asks for in-sync replicas: with two of three brokers down it still says 2xx.
+/// With `acks=1` in-sync replicas are not required: with two of three brokers down, requests still get a 2xx.
 pub(crate) async fn leader_alone(clusters: &SharedClusters) -> anyhow::Result<String> {
     caught(
         Broken::Producer("acks-one"),
@@ -92,7 +92,7 @@ pub(crate) async fn no_rebuild(clusters: &SharedClusters) -> anyhow::Result<Stri
     .await
 }
 
-/// A request that is let in whatever time is left may be written after its caller has given up.
+/// A request that is admitted regardless of the time left may be written after its caller has given up.
 pub(crate) async fn no_admission(clusters: &SharedClusters) -> anyhow::Result<String> {
     caught(
         Broken::Producer("no-admission"),

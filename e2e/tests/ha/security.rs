@@ -1,4 +1,4 @@
-//! What must be refused, and how the function reports it.
+//! What must be rejected, and how the function reports it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,7 +56,7 @@ pub(crate) async fn tls_refusals(clusters: &SharedClusters) -> anyhow::Result<St
     Ok(figures.join(", "))
 }
 
-/// A way to the first broker that shows this certificate, or a way to its plaintext port.
+/// A proxy to the first broker that presents this certificate, or one to its plaintext port.
 async fn entry(cluster: &Cluster, identity: Option<&Identity>) -> anyhow::Result<Proxy> {
     let port = |listener| cluster.bound_port(BROKERS[0], listener);
     Ok(match identity {
@@ -79,7 +79,7 @@ pub(crate) async fn missing_permissions(clusters: &SharedClusters) -> anyhow::Re
         ("Connect", vec![on_cluster(&["WriteDataIdempotently"]), on_topic(&["DescribeTopic", "WriteData"], &topic)]),
         ("WriteDataIdempotently", vec![on_cluster(&["Connect"]), on_topic(&["DescribeTopic", "WriteData"], &topic)]),
         ("WriteData", vec![on_cluster(&["Connect", "WriteDataIdempotently"]), on_topic(&["DescribeTopic"], &topic)]),
-        // Another topic's permissions: what is missing on this one is the writing.
+        // The permissions of another topic: the right to write to this one is missing.
         (
             "WriteData",
             vec![
@@ -99,7 +99,7 @@ pub(crate) async fn missing_permissions(clusters: &SharedClusters) -> anyhow::Re
             answer.status == 503 && answer.persisted.as_deref() == Some("no"),
             "without {missing}: {answer:?}\n{log}"
         );
-        // A broker that refuses to connect does not say why: to a client it looks like a wrong token.
+        // A broker that refuses a connection does not say why: to a client it looks like an invalid token.
         let word = if missing == "Connect" { "authentication" } else { missing };
         // One name begins like the other.
         let named = log.split(word).skip(1).any(|rest| !rest.starts_with("Idempotently"));
@@ -110,7 +110,7 @@ pub(crate) async fn missing_permissions(clusters: &SharedClusters) -> anyhow::Re
     Ok(figures.join(", "))
 }
 
-/// Text that a log must not show, wherever it was put in.
+/// Text that must not appear in a log, wherever it was put in.
 const CANARY: &str = "canary-7f3a9c";
 
 pub(crate) async fn clean_logs(clusters: &SharedClusters) -> anyhow::Result<String> {
@@ -169,7 +169,7 @@ pub(crate) async fn forged_tokens_on_kafka_4(clusters: &SharedClusters) -> anyho
     forged_tokens_on(clusters, ClusterKind::Kafka4).await
 }
 
-/// Shows each token to a broker, which must refuse it and log the rule.
+/// Presents each token to a broker, which must reject it and log the rule.
 async fn forged_tokens_on(clusters: &SharedClusters, kind: ClusterKind) -> anyhow::Result<String> {
     let cluster = clusters.cluster_of(kind).await?;
     let now = time::OffsetDateTime::now_utc();
@@ -221,7 +221,7 @@ async fn connects(cluster: &Cluster, token: &str) -> anyhow::Result<bool> {
     asked.await?.context("the broker neither took nor refused the token")
 }
 
-/// Hands out one token and remembers that it was refused.
+/// Provides one token and remembers that it was rejected.
 struct OneToken {
     token: String,
     verdict: Arc<Mutex<Option<bool>>>,

@@ -1,4 +1,4 @@
-//! What the scenarios share: clusters that are started once, their healing in between, and the verdict at the end.
+//! What the scenarios share: clusters that are started once and healed in between, and the verdict at the end.
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
@@ -26,11 +26,11 @@ pub(crate) const CLIENTS: usize = 4;
 /// The clusters that scenarios run on, one at a time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClusterKind {
-    /// Kafka 3.9 as it comes.
+    /// Kafka 3.9 with its default settings.
     Kafka3,
-    /// Kafka 3.9 that asks for a new token every 15 s on an open connection.
+    /// Kafka 3.9 that requires a new token every 15 s on an open connection.
     Kafka3Reauthenticating,
-    /// Kafka 4 as it comes.
+    /// Kafka 4 with its default settings.
     Kafka4,
 }
 
@@ -57,12 +57,12 @@ impl SharedClusters {
         Self { current: Mutex::default(), full: std::env::var("MSK_E2E_FULL").is_ok_and(|full| full == "1") }
     }
 
-    /// Whether the full column is asked for.
+    /// Whether the full column is requested.
     pub(crate) fn is_full(&self) -> bool {
         self.full
     }
 
-    /// The figure of the column that is asked for.
+    /// The figure of the requested column.
     pub(crate) fn choose<T>(&self, fast: T, full: T) -> T {
         if self.full { full } else { fast }
     }
@@ -87,7 +87,7 @@ impl SharedClusters {
         self.cluster_of(ClusterKind::Kafka3).await
     }
 
-    /// Brings the running cluster back to health, whatever a scenario, perhaps a failed one, has left.
+    /// Brings the running cluster back to health, whatever state a scenario, perhaps a failed one, has left it in.
     pub(crate) async fn heal(&self) -> anyhow::Result<()> {
         let Some((_, cluster)) = self.current.lock().await.clone() else { return Ok(()) };
         for proxy in cluster.proxies() {
@@ -112,7 +112,7 @@ impl SharedClusters {
     }
 }
 
-/// A topic of a scenario's own, in sync.
+/// A new topic for one scenario, in sync.
 pub(crate) async fn topic(cluster: &Cluster, name: &str) -> anyhow::Result<String> {
     let topic = format!("{name}-{:08x}", rand::random::<u32>());
     cluster.admin().create_topic(&topic, PARTITIONS, &[]).await?;
@@ -150,7 +150,7 @@ pub(crate) async fn verdict(cluster: &Cluster, topic: &str, load: &Load) -> anyh
     Ok(figures)
 }
 
-/// Fails when a request had no 2xx or a record of one was not acknowledged, with what was answered instead.
+/// Fails if a request had no 2xx or one of its records was not acknowledged, and reports the answers.
 pub(crate) fn ensure_all_succeeded(load: &Load) -> anyhow::Result<()> {
     load.shortfall().map_or(Ok(()), |shortfall| Err(anyhow!(shortfall)))
 }

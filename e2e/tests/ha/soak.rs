@@ -1,4 +1,4 @@
-//! Hours in small: what grows when nothing breaks.
+//! Hours of operation in a short time: what grows when nothing fails.
 
 use std::{fs, time::Duration};
 
@@ -10,12 +10,12 @@ use crate::shared_clusters::{CLIENTS, SharedClusters, ensure_all_succeeded, prod
 /// Caches and pools fill up first.
 const WARM: Duration = Duration::from_secs(5 * 60);
 const SOAK: Duration = Duration::from_secs(55 * 60);
-/// How often the processes are looked at: growth that goes on looks other than growth that ends.
+/// How often the processes are measured: continued growth looks different from growth that ends.
 const LOOK: Duration = Duration::from_secs(5 * 60);
 /// All clients together.
 const REQUESTS_PER_SECOND: u32 = 100;
 
-/// Of these, what must have been answered: the figures hold for this load and no lighter one.
+/// How many of these must have been answered: the figures are for this load and not a lighter one.
 const LEAST_SHARE: f64 = 0.95;
 
 /// Of each process: resident memory in KiB, and open descriptors.
@@ -64,7 +64,7 @@ pub(crate) async fn soak(clusters: &SharedClusters) -> anyhow::Result<String> {
     ))
 }
 
-/// The processes' memory together, from look to look.
+/// The total memory of the processes at each measurement.
 fn memory(looks: &[Vec<Footprint>]) -> String {
     let sums = looks.iter().map(|look| look.iter().map(|footprint| footprint.memory).sum::<u64>().to_string());
     format!("{} KiB", sums.collect::<Vec<_>>().join(", "))
