@@ -26,7 +26,6 @@ pub struct StoredRecord {
     pub offset: i64,
     /// Milliseconds since the Unix epoch.
     pub timestamp: Option<i64>,
-    /// Its key.
     pub key: Option<Vec<u8>>,
     /// Its value; `None` is a tombstone.
     pub value: Option<Vec<u8>>,

@@ -82,17 +82,14 @@ impl Stack {
         .await
     }
 
-    /// Prometheus.
     pub fn prometheus(&self) -> &Prometheus {
         &self.prometheus
     }
 
-    /// The cluster.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// The data volume.
     pub fn volume(&self) -> &Volume {
         &self.volume
     }

@@ -15,7 +15,6 @@ pub struct Forged {
     pub name: &'static str,
     /// The rule's name in the verifier.
     pub rule: &'static str,
-    /// The token.
     pub token: String,
 }
 

@@ -16,7 +16,6 @@ use crate::names::TopicName;
 /// Failures in a row after which a partition's leader is asked before anything is sent to it.
 const FAILURES: u32 = 3;
 
-/// A partition of a topic.
 pub(super) type TopicPartition = (TopicName, i32);
 
 /// Failures in a row, by partition. Partitions that work are not in it.

@@ -11,9 +11,7 @@ use serde_json::{Map, Value, json};
 pub enum Unit {
     /// A number of things.
     Count,
-    /// Bytes.
     Bytes,
-    /// Milliseconds.
     Milliseconds,
 }
 

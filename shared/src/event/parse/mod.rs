@@ -18,13 +18,11 @@ use super::record::{BrokenRecord, Record};
 /// Why a body is not an MSK event. Never includes its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
-    /// Not UTF-8.
     #[error("the event is not UTF-8 text: byte {position} does not begin a valid character")]
     NotUtf8 {
         /// Position of the first invalid byte, counted from 1.
         position: usize,
     },
-    /// Not JSON.
     #[error("the event is not JSON: invalid or incomplete at line {line}, column {column}")]
     NotJson {
         /// Line, counted from 1.

@@ -35,7 +35,6 @@ pub enum CredentialsError {
     TokenFile,
 }
 
-/// A source of credentials.
 pub(super) enum CredentialsSource {
     /// The same as long as the process lives: Lambda's environment variables.
     Fixed(Credentials),
