@@ -106,7 +106,7 @@ locals {
     {
       Sid      = "WriteTheListedTopics"
       Effect   = "Allow"
-      Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"]
+      Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:WriteData"] # the second names a topic's size limit in refusals
       Resource = [for name in sort(keys(local.produced_topics)) : "${local.topic_arn_prefix}${name}"]
     },
   ]

@@ -16,7 +16,7 @@ run "producer_role_exact_actions" {
   assert {
     condition = jsonencode({ for statement in jsondecode(aws_iam_role_policy.producer.policy).Statement : statement.Sid => sort(flatten([statement.Action])) if !startswith(flatten([statement.Action])[0], "ec2:") }) == jsonencode({
       ConnectAndWriteOnce  = ["kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"]
-      WriteTheListedTopics = ["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"]
+      WriteTheListedTopics = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:WriteData"]
       Traces               = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
       OwnLogGroup          = ["logs:CreateLogStream", "logs:PutLogEvents"]
     })

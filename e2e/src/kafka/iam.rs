@@ -111,7 +111,7 @@ pub fn producer_policy(topics: &[&str]) -> Vec<Statement> {
     let topics: Vec<String> = topics.iter().map(|topic| topic_arn(topic)).collect();
     vec![
         Statement::allow(&["Connect", "WriteDataIdempotently"], &[cluster_arn()]),
-        Statement::allow(&["DescribeTopic", "WriteData"], &topics),
+        Statement::allow(&["DescribeTopic", "DescribeTopicDynamicConfiguration", "WriteData"], &topics),
     ]
 }
 

@@ -1,7 +1,16 @@
-//! One record's result as an answer shows it.
+//! What became of a request's records, and one record's result as an answer shows it.
 
-use msk_shared::kafka::{Delivery, Persisted};
+use msk_shared::kafka::{Delivery, Persisted, PublishResult};
 use serde::Serialize;
+
+/// What became of a request's records, in their order.
+pub(crate) struct DeliveryResults {
+    /// The records' sizes in bytes.
+    pub(crate) sizes: Vec<usize>,
+    pub(crate) results: Vec<PublishResult>,
+    /// The topic's limit, when a record was too large for it and the cluster tells it.
+    pub(crate) limit_bytes: Option<usize>,
+}
 
 /// One record's result; its place in the list is the record's place in the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,6 +41,12 @@ pub(crate) enum RecordResult {
         retriable: bool,
         /// `no` or `unknown`.
         persisted: &'static str,
+        /// What the topic takes, when the record is too large and the limit known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limit_bytes: Option<usize>,
+        /// The record's size, when it is too large.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        actual_bytes: Option<usize>,
     },
 }
 
@@ -43,8 +58,25 @@ impl RecordResult {
 
     /// `text` says what happened, without host names, tokens or the caller's data.
     pub(crate) fn failed(error_code: u32, text: &'static str, retriable: bool, persisted: Persisted) -> Self {
-        let persisted = persisted_word(persisted);
-        Self::Failed { partition: None, offset: None, error_code, error: text, message: text, retriable, persisted }
+        Self::Failed {
+            partition: None,
+            offset: None,
+            error_code,
+            error: text,
+            message: text,
+            retriable,
+            persisted: persisted_word(persisted),
+            limit_bytes: None,
+            actual_bytes: None,
+        }
+    }
+
+    /// The same with the sizes of a record that is too large.
+    pub(crate) fn with_sizes(mut self, limit: Option<usize>, actual: usize) -> Self {
+        if let Self::Failed { limit_bytes, actual_bytes, .. } = &mut self {
+            (*limit_bytes, *actual_bytes) = (limit, Some(actual));
+        }
+        self
     }
 }
 

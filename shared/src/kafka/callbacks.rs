@@ -1,7 +1,7 @@
 //! What librdkafka reports and asks for: delivery reports with each message's own status, errors, log lines, and requests for
 //! tokens. Everything here runs on the client's polling thread.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use super::iam::TokenSource;
 use super::milestones::Milestones;
 use super::publish::{NotReady, PublishResult, Readiness};
 use super::record::Delivery;
+use super::refusal::is_for_content;
 use super::sabotage::{self, Sabotage};
 
 /// The same error this soon is the same event: librdkafka itself waits longer between two attempts to connect.
@@ -36,6 +37,8 @@ pub(super) struct Callbacks {
     /// The client asked for a token and got none: librdkafka asks again only 10 s later.
     token_failed: AtomicBool,
     auth_failures: AtomicU64,
+    /// How often the producer's epoch was raised: it has 15 bits, and a broker refuses one that begins again at 0.
+    epochs_used: AtomicU32,
     /// The newest failure of a connection, while nothing has succeeded since.
     last_connection_error: Mutex<Option<FailureCause>>,
     /// The newest client-wide error.
@@ -61,6 +64,7 @@ impl Callbacks {
             producer_id: AtomicBool::new(false),
             token_failed: AtomicBool::new(false),
             auth_failures: AtomicU64::new(0),
+            epochs_used: AtomicU32::new(0),
             last_connection_error: Mutex::new(None),
             newest_error: Mutex::new(None),
         }
@@ -119,6 +123,11 @@ impl Callbacks {
         self.auth_failures.load(Ordering::Relaxed)
     }
 
+    /// How often the producer's epoch was raised.
+    pub(super) fn epochs_used(&self) -> u32 {
+        self.epochs_used.load(Ordering::Relaxed)
+    }
+
     /// The newest connection failure since the last success.
     pub(super) fn last_connection_error(&self) -> Option<FailureCause> {
         *self.last_connection_error.lock().unwrap_or_else(PoisonError::into_inner)
@@ -175,6 +184,9 @@ impl ClientContext for Callbacks {
                 if fac == "IDEMPSTATE" {
                     if message.contains("-> Assigned") {
                         self.set_producer_id();
+                    } else if message.contains("-> DrainBump") {
+                        // After a refused batch: the client keeps its id and raises the epoch itself once nothing is in flight.
+                        self.epochs_used.fetch_add(1, Ordering::Relaxed);
                     } else {
                         self.producer_id.store(false, Ordering::Release);
                     }
@@ -245,6 +257,15 @@ pub(super) struct Report {
     pub(super) partition: Option<i32>,
     /// The client gave it up, because of a purge or a fatal error.
     pub(super) taken_back: bool,
+    /// The broker's code, when it refused the record's batch for what was in it and nothing was written.
+    pub(super) refused: Option<Code>,
+}
+
+impl Report {
+    /// Of a record that was not sent.
+    pub(super) const fn not_sent(cause: FailureCause) -> Self {
+        Self { result: Err(PublishFailure::not_sent(cause)), partition: None, taken_back: false, refused: None }
+    }
 }
 
 /// Where one record's report goes.
@@ -256,7 +277,7 @@ impl ProducerContext for Callbacks {
     fn delivery(&self, result: &DeliveryResult<'_>, report_to: Box<ReportTo>) {
         let (Ok(message) | Err((_, message))) = result;
         let partition = message.partition();
-        let mut taken_back = false;
+        let (mut taken_back, mut refused) = (false, None);
         let result = match result {
             Ok(message) => {
                 self.set_connected();
@@ -268,6 +289,7 @@ impl ProducerContext for Callbacks {
                 let mut cause = FailureCause::from(code);
                 taken_back = cause == FailureCause::Fatal || matches!(code, Code::PurgeQueue | Code::PurgeInflight);
                 let persisted = persisted(code, message);
+                refused = Some(code).filter(|code| persisted == Persisted::No && is_for_content(*code));
                 // While some broker is connected, the failure of another one's connection explains nothing: the record may
                 // have been refused for too few replicas again and again, which librdkafka does not report.
                 if cause == FailureCause::TimedOut && persisted == Persisted::No && !self.is_connected() {
@@ -281,7 +303,7 @@ impl ProducerContext for Callbacks {
         };
         let partition = Some(partition).filter(|partition| *partition >= 0);
         // The request may have given up waiting; it has then answered `unknown`.
-        let _ = report_to.send(Report { result, partition, taken_back });
+        let _ = report_to.send(Report { result, partition, taken_back, refused });
     }
 }
 

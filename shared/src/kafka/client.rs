@@ -79,6 +79,11 @@ impl Client {
         self.producer().context()
     }
 
+    /// librdkafka's own handle, valid as long as the client.
+    pub(super) fn native(&self) -> *mut rdkafka_sys::bindings::rd_kafka_t {
+        self.producer().client().native_ptr()
+    }
+
     /// The error that ended this client for good, if there is one.
     pub(super) fn fatal_error(&self) -> Option<(Code, String)> {
         self.producer().client().fatal_error()
@@ -109,11 +114,9 @@ impl Client {
 
     fn enqueue_one(&self, record: &OutboundRecord) -> Pending {
         let (report_to, pending) = oneshot::channel();
-        let refused =
-            |cause| Report { result: Err(PublishFailure::not_sent(cause)), partition: None, taken_back: false };
         // A NUL would panic inside rdkafka; the functions refuse it before, with a better text.
         if record.headers.iter().any(|header| header.name.contains('\0')) {
-            let _ = report_to.send(refused(FailureCause::Rejected));
+            let _ = report_to.send(Report::not_sent(FailureCause::Rejected));
             return pending;
         }
         let mut kafka = BaseRecord::<[u8], [u8], _>::with_opaque_to(record.topic.as_str(), Box::new(report_to));
@@ -131,7 +134,7 @@ impl Client {
         if let Err((error, kafka)) = self.producer().send(kafka) {
             let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
             // Refused by the local queue: it never left the process.
-            let _ = kafka.delivery_opaque.send(refused(FailureCause::from(code)));
+            let _ = kafka.delivery_opaque.send(Report::not_sent(FailureCause::from(code)));
         }
         pending
     }

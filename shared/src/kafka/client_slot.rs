@@ -26,6 +26,8 @@ const FREEZE: Duration = Duration::from_secs(5 * 60);
 const MIN_AGE: Duration = Duration::from_secs(1);
 /// The same when the cluster refuses the credentials: MSK limits new connections, and trying again soon changes nothing.
 const MIN_AGE_REFUSED: Duration = Duration::from_secs(5);
+/// Epochs after which a client is replaced: the last is 32,767, and a refused batch uses one.
+const MAX_EPOCHS: u32 = 30_000;
 /// Pause between two requests to a source of tokens that fails.
 const TOKEN_PAUSE: Duration = Duration::from_millis(300);
 
@@ -59,6 +61,8 @@ enum ReplaceReason {
     TokenFailed,
     /// Several requests in a row failed.
     Failures,
+    /// It has raised its producer epoch [`MAX_EPOCHS`] times.
+    EpochsUsed,
 }
 
 impl ReplaceReason {
@@ -70,13 +74,25 @@ impl ReplaceReason {
             Self::TokenExpired => "token_expired",
             Self::TokenFailed => "token_failed",
             Self::Failures => "failures",
+            Self::EpochsUsed => "epochs_used",
         }
     }
 }
 
 impl ClientSlot {
+    /// Starts a client that puts together in a batch what waits.
     pub(super) fn start(settings: PublisherSettings) -> KafkaResult<Self> {
         let config = properties::producer(&settings);
+        Self::with_config(settings, config)
+    }
+
+    /// Starts a client that sends each record in a batch of its own.
+    pub(super) fn start_alone(settings: PublisherSettings) -> KafkaResult<Self> {
+        let config = properties::producer_of_single_records(&settings);
+        Self::with_config(settings, config)
+    }
+
+    fn with_config(settings: PublisherSettings, config: ClientConfig) -> KafkaResult<Self> {
         let client = Client::start(&config, settings.kafka.tokens().cloned())?;
         Ok(Self {
             settings,
@@ -179,6 +195,8 @@ impl ClientSlot {
             Some(ReplaceReason::TokenFailed)
         } else if self.breaker.is_open() && old_enough {
             Some(ReplaceReason::Failures)
+        } else if client.callbacks().epochs_used() >= MAX_EPOCHS {
+            Some(ReplaceReason::EpochsUsed)
         } else {
             None
         }

@@ -24,6 +24,10 @@ pub enum FailureCause {
     Throttled,
     /// The broker refuses the record's size.
     RecordTooLarge,
+    /// The record has no key, and the topic is compacted.
+    KeyMissing,
+    /// The record's timestamp is outside the bounds of the topic.
+    TimestampOutOfRange,
     /// The cluster does not have the topic.
     TopicMissing,
     /// The topic does not have the partition.
@@ -42,8 +46,12 @@ pub enum FailureCause {
     ClusterAuthorization,
     /// The idempotent producer's fatal error: the client is unusable and is being replaced.
     Fatal,
-    /// The broker refuses the record itself (corrupt, unsupported timestamp, ...).
+    /// The broker refuses the record itself, for another reason than its size, key or timestamp.
     Rejected,
+    /// The broker refused the batch that the record was in, and no time was left to send the record alone.
+    BatchRefused,
+    /// The batch that the record was in was refused, and a later record of its key or partition is, or may be, written.
+    Overtaken,
     /// Anything else, by librdkafka's code.
     Other(Code),
 }
@@ -73,6 +81,8 @@ impl FailureCause {
             Self::QueueFull => "queue_full",
             Self::Throttled => "throttled",
             Self::RecordTooLarge => "record_too_large",
+            Self::KeyMissing => "key_missing",
+            Self::TimestampOutOfRange => "timestamp_out_of_range",
             Self::TopicMissing => "topic_missing",
             Self::PartitionMissing => "partition_missing",
             Self::BrokersUnreachable => "brokers_unreachable",
@@ -83,12 +93,15 @@ impl FailureCause {
             Self::ClusterAuthorization => "cluster_authorization",
             Self::Fatal => "fatal",
             Self::Rejected => "rejected",
+            Self::BatchRefused => "batch_refused",
+            Self::Overtaken => "overtaken",
             Self::Other(_) => "other",
         }
     }
 }
 
-/// The table of librdkafka's error codes: the one place to read, test and document.
+/// The table of librdkafka's error codes: the one place to read, test and document. `refusal.rs` says which of them are a
+/// record's fault.
 impl From<Code> for FailureCause {
     fn from(code: Code) -> Self {
         match code {
@@ -123,9 +136,9 @@ impl From<Code> for FailureCause {
             | Code::InvalidProducerEpoch
             | Code::ProducerFenced
             | Code::Inconsistent => Self::Fatal,
-            Code::InvalidMessage | Code::InvalidTimestamp | Code::InvalidRecord | Code::PolicyViolation => {
-                Self::Rejected
-            }
+            Code::InvalidTimestamp => Self::TimestampOutOfRange,
+            Code::InvalidMessage | Code::InvalidRecord | Code::PolicyViolation => Self::Rejected,
+            Code::InvalidDifferentRecord => Self::BatchRefused,
             other => Self::Other(other),
         }
     }

@@ -3,8 +3,8 @@
 //!
 //! The way of a record: [`OutboundRecord`] -> [`Publisher::publish`] -> [`Delivery`] or [`PublishFailure`]. Each file stands
 //! on those to its right only:
-//! `publisher` -> `record_delivery` -> `client_slot`, `partition_health` -> `client` -> `callbacks` -> `properties` ->
-//! `settings` -> `iam` -> `publish`, `milestones` -> `failure`, `record`.
+//! `publisher` -> `topic_limit`, `isolation` -> `record_delivery`, `topic_refusals` -> `client_slot`, `partition_health` -> `client` ->
+//! `callbacks` -> `properties` -> `settings` -> `iam` -> `publish`, `milestones` -> `refusal` -> `failure`, `record`.
 
 mod callbacks;
 mod circuit_breaker;
@@ -13,6 +13,7 @@ mod client_slot;
 mod environment;
 mod failure;
 mod iam;
+mod isolation;
 mod milestones;
 mod partition_health;
 mod properties;
@@ -20,8 +21,11 @@ mod publish;
 mod publisher;
 mod record;
 mod record_delivery;
+mod refusal;
 mod sabotage;
 mod settings;
+mod topic_limit;
+mod topic_refusals;
 
 pub use crate::env::Secret;
 pub use crate::header::Header;

@@ -155,6 +155,13 @@ pub(super) fn producer(settings: &PublisherSettings) -> ClientConfig {
     config
 }
 
+/// The same, but each record is a batch of its own: what a broker refuses, it refuses for that record.
+pub(super) fn producer_of_single_records(settings: &PublisherSettings) -> ClientConfig {
+    let mut config = producer(settings);
+    config.set("batch.num.messages", "1");
+    config
+}
+
 /// A broker that has returned must be reached while a record still waits for it, and nobody may try more than once a second.
 fn longest_reconnect(message_timeout: Duration) -> Duration {
     (message_timeout / 2).clamp(Duration::from_secs(1), Duration::from_secs(3))

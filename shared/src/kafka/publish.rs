@@ -12,8 +12,8 @@ pub type PublishResult = Result<Delivery, PublishFailure>;
 
 /// Writes records to Kafka and reports truthfully what became of each.
 pub trait Publisher: Clone + Send + Sync + 'static {
-    /// Sends all records before it waits for any, and answers before `deadline` with one result per record, in the
-    /// same order. Records of one call with the same key or partition keep their order.
+    /// Answers before `deadline` with one result per record, in the same order. Records of one call with the same key or
+    /// partition keep their order, and a record's result is its own: none is refused for what is wrong with another.
     fn publish(
         &self,
         records: Vec<OutboundRecord>,

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 
+use super::client::Client;
 use super::client_slot::ClientSlot;
 use super::failure::{FailureCause, PublishFailure};
 use super::iam::TokenSource;
+use super::isolation::Isolation;
 use super::milestones::WarmUp;
 use super::partition_health::PartitionHealth;
 use super::properties;
@@ -16,6 +18,7 @@ use super::publish::{PublishResult, Publisher, Readiness};
 use super::record::OutboundRecord;
 use super::record_delivery::{RecordDelivery, refresh_refused_topics};
 use super::settings::{CONNECT, CONNECT_OPEN, METADATA_AGE, PublisherSettings, RESERVE, has_time};
+use super::topic_limit::TopicLimits;
 use crate::deadline::Deadline;
 use crate::names::TopicName;
 
@@ -57,6 +60,15 @@ pub struct KafkaPublisher(Arc<Inner>);
 struct Inner {
     slot: ClientSlot,
     partitions: PartitionHealth,
+    isolation: Isolation,
+    limits: TopicLimits,
+}
+
+impl Inner {
+    /// The clients: the usual one, and that for single records if there is one.
+    fn slots(&self) -> impl Iterator<Item = &ClientSlot> {
+        std::iter::once(&self.slot).chain(self.isolation.slot())
+    }
 }
 
 impl KafkaPublisher {
@@ -66,7 +78,12 @@ impl KafkaPublisher {
     /// [`StartError`] when librdkafka refuses the configuration.
     pub fn start(settings: PublisherSettings) -> Result<Self, StartError> {
         let slot = ClientSlot::start(settings)?;
-        Ok(Self(Arc::new(Inner { slot, partitions: PartitionHealth::default() })))
+        Ok(Self(Arc::new(Inner {
+            slot,
+            partitions: PartitionHealth::default(),
+            isolation: Isolation::default(),
+            limits: TopicLimits::default(),
+        })))
     }
 
     /// Connects, authenticates, fetches metadata and acquires the producer id, at most for `bound`.
@@ -76,20 +93,31 @@ impl KafkaPublisher {
 
     /// Counters since the start.
     pub fn stats(&self) -> PublisherStats {
-        let slot = &self.0.slot;
+        let slots = || self.0.slots();
         PublisherStats {
-            token_refreshes: slot.settings.kafka.tokens().map_or(0, TokenSource::refreshes),
-            rebuilds: slot.replaced(),
-            auth_failures: slot.auth_failures(),
-            queue_depth: slot.client().queue_depth(),
+            // The clients share it.
+            token_refreshes: self.0.slot.settings.kafka.tokens().map_or(0, TokenSource::refreshes),
+            rebuilds: slots().map(ClientSlot::replaced).sum(),
+            auth_failures: slots().map(ClientSlot::auth_failures).sum(),
+            queue_depth: slots().map(|slot| slot.client().queue_depth()).sum(),
         }
+    }
+
+    /// A topic's `max.message.bytes`, which limits a batch as it is stored; `None` when the cluster does not tell it, for
+    /// example for want of `kafka-cluster:DescribeTopicDynamicConfiguration`. To be asked after a refusal.
+    pub async fn max_message_bytes(&self, topic: &TopicName, deadline: Deadline) -> Option<usize> {
+        let bound = deadline.remaining_less(RESERVE);
+        if bound.is_zero() {
+            return None;
+        }
+        self.0.limits.max_message_bytes(self.0.slot.client(), topic, bound).await
     }
 
     /// Sends what is queued, at most for `bound`: the last act before the process ends.
     pub async fn shutdown(&self, bound: Duration) {
-        let client = self.0.slot.client();
-        let flushed = tokio::task::spawn_blocking(move || client.flush(bound)).await;
-        if !matches!(flushed, Ok(Ok(()))) {
+        let flush = |client: Arc<Client>| tokio::task::spawn_blocking(move || client.flush(bound));
+        let flushed = futures_util::future::join_all(self.0.slots().map(|slot| flush(slot.client()))).await;
+        if !flushed.iter().all(|flushed| matches!(flushed, Ok(Ok(())))) {
             tracing::warn!("records were still queued at shutdown; their requests were answered as not acknowledged");
         }
     }
@@ -97,7 +125,7 @@ impl KafkaPublisher {
 
 impl Publisher for KafkaPublisher {
     async fn publish(&self, mut records: Vec<OutboundRecord>, deadline: Deadline) -> Vec<PublishResult> {
-        let Inner { slot, partitions } = &*self.0;
+        let Inner { slot, partitions, isolation, .. } = &*self.0;
         let all = |records: &[OutboundRecord], cause| vec![Err(PublishFailure::not_sent(cause)); records.len()];
         if !has_time(deadline) {
             return all(&records, FailureCause::NoTimeLeft);
@@ -116,7 +144,8 @@ impl Publisher for KafkaPublisher {
         let mut results = all(&records, FailureCause::CircuitOpen);
         let sendable = records.into_iter().enumerate().filter(|(index, _)| !withheld[*index]);
         let (indices, records): (Vec<usize>, Vec<OutboundRecord>) = sendable.unzip();
-        let sent = RecordDelivery { slot, partitions, deadline }.send(&client, &records).await;
+        let together = RecordDelivery { slot, partitions, deadline };
+        let sent = isolation.deliver(&together, &client, &records).await;
         slot.note_results(&sent);
         refresh_refused_topics(&client, &records, &sent);
         for (index, result) in indices.into_iter().zip(sent) {

@@ -19,6 +19,7 @@ const UNREPORTED: Report = Report {
     result: Err(PublishFailure { cause: FailureCause::TimedOut, persisted: Persisted::Unknown }),
     partition: None,
     taken_back: false,
+    refused: None,
 };
 
 /// Where records of one request go, and who learns how it went.
@@ -31,15 +32,14 @@ pub(super) struct RecordDelivery<'a> {
 impl RecordDelivery<'_> {
     /// Sends records in order on one client; what was certainly not written because that client was taken away meanwhile is
     /// sent once more on the next one.
-    pub(super) async fn send(&self, client: &Arc<Client>, records: &[OutboundRecord]) -> Vec<PublishResult> {
+    pub(super) async fn send(&self, client: &Arc<Client>, records: &[OutboundRecord]) -> Vec<Report> {
         let mut reports = self.send_once(client, records).await;
         let again: Vec<usize> = (0..reports.len())
             .filter(|index| may_be_resent(&reports[*index]) && !is_overtaken(*index, records, &reports))
             .collect();
         // A record must not overtake an earlier one of the same request that may have been written.
-        let unknown = |report: &Report| matches!(report.result, Err(f) if f.persisted == Persisted::Unknown);
         if !again.is_empty()
-            && !reports.iter().any(unknown)
+            && !reports.iter().any(may_be_written)
             && has_time(self.deadline)
             && let Ok(client) = self.slot.admit(self.deadline).await
             // Connecting may have used it up.
@@ -51,7 +51,7 @@ impl RecordDelivery<'_> {
                 reports[index] = report;
             }
         }
-        reports.into_iter().map(|report| report.result).collect()
+        reports
     }
 
     /// Sends, waits, and notes the results at the records' partitions.
@@ -104,15 +104,29 @@ fn may_be_resent(report: &Report) -> bool {
     report.taken_back && matches!(report.result, Err(PublishFailure { persisted: Persisted::No, .. }))
 }
 
+fn may_be_written(report: &Report) -> bool {
+    matches!(report.result, Err(PublishFailure { persisted: Persisted::Unknown, .. }))
+}
+
+/// Whether two records must keep their order; `report` is the other one's.
+fn are_in_order(record: &OutboundRecord, other: &OutboundRecord, report: &Report) -> bool {
+    let same_key = record.key.is_some() && other.key == record.key;
+    let same_partition = record.partition.is_some() && record.partition == report.partition;
+    other.topic == record.topic && (same_key || same_partition)
+}
+
 /// Whether a later record with the same key or partition was written: the record's place in their order is gone.
 fn is_overtaken(index: usize, records: &[OutboundRecord], reports: &[Report]) -> bool {
-    let record = &records[index];
-    let in_order_with = |(later, report): &(&OutboundRecord, &Report)| {
-        let same_key = record.key.is_some() && later.key == record.key;
-        let same_partition = record.partition.is_some() && record.partition == report.partition;
-        later.topic == record.topic && report.result.is_ok() && (same_key || same_partition)
-    };
-    records.iter().zip(reports).skip(index + 1).any(|later| in_order_with(&later))
+    let mut later = records.iter().zip(reports).skip(index + 1);
+    later.any(|(later, report)| report.result.is_ok() && are_in_order(&records[index], later, report))
+}
+
+/// Whether a record that is not written must not be sent any more: a later one of its key or partition is written, or any
+/// other of them may be.
+pub(super) fn order_is_lost(index: usize, records: &[OutboundRecord], reports: &[Report]) -> bool {
+    let mut others = records.iter().zip(reports);
+    is_overtaken(index, records, reports)
+        || others.any(|(other, report)| may_be_written(report) && are_in_order(&records[index], other, report))
 }
 
 #[cfg(test)]
@@ -128,7 +142,7 @@ mod tests {
     fn report(written: bool, partition: i32) -> Report {
         let delivery = Delivery { partition, offset: 7, timestamp_ms: None };
         let result = if written { Ok(delivery) } else { Err(PublishFailure::not_sent(FailureCause::TimedOut)) };
-        Report { result, partition: Some(partition).filter(|_| written), taken_back: !written }
+        Report { result, partition: Some(partition).filter(|_| written), taken_back: !written, refused: None }
     }
 
     #[test]
@@ -144,7 +158,10 @@ mod tests {
         ];
         for (case, first, second, written, overtaken) in cases {
             let reports = [report(false, -1), report(written, 2)];
-            assert_eq!(is_overtaken(0, &[first, second], &reports), overtaken, "{case}");
+            let records = [first, second];
+            assert_eq!(is_overtaken(0, &records, &reports), overtaken, "{case}");
+            assert_eq!(order_is_lost(0, &records, &reports), overtaken, "{case}");
+            assert!(!order_is_lost(1, &records, &reports), "{case}: the earlier one is not written");
         }
     }
 }

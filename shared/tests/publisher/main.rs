@@ -217,13 +217,15 @@ async fn brokers_refusals_keep_their_meaning() {
     let cluster = cluster();
     let publisher = publisher(&cluster, 4_000);
     publisher.warm_up(Duration::from_secs(3)).await;
+    // What a record is refused for counts once it is refused alone: the second time.
     let cases = [
-        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, FailureCause::RecordTooLarge),
-        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, FailureCause::TopicAuthorization),
-        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, FailureCause::Rejected),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 2, FailureCause::RecordTooLarge),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 1, FailureCause::TopicAuthorization),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, 2, FailureCause::TimestampOutOfRange),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD, 2, FailureCause::Rejected),
     ];
-    for (error, cause) in cases {
-        cluster.request_errors(RDKafkaApiKey::Produce, &[error; 1]);
+    for (error, times, cause) in cases {
+        cluster.request_errors(RDKafkaApiKey::Produce, &vec![error; times]);
         let failure = publisher.publish(vec![record("k", "v")], soon()).await[0].unwrap_err();
         assert_eq!((failure.cause, failure.persisted), (cause, Persisted::No), "{error:?}");
         let until = Instant::now() + Duration::from_secs(5);
@@ -231,6 +233,27 @@ async fn brokers_refusals_keep_their_meaning() {
             assert!(Instant::now() < until, "still failing 5 s after {error:?}: {next:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_batch_is_written_record_by_record_in_order() {
+    let cluster = cluster();
+    let publisher = publisher(&cluster, 4_000);
+    publisher.warm_up(Duration::from_secs(3)).await;
+    // The first batch is refused whatever is in it: none of its records is at fault.
+    cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; 1]);
+    let records = |from: usize| (from..from + 50).map(|n| record(&format!("k{n}"), &n.to_string())).collect();
+    let results = publisher.publish(records(0), soon()).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    // The topic has refused something: records of one key leave one by one, and are in order whatever is refused.
+    cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; 1]);
+    let same_key: Vec<_> = (0..50).map(|n| record("k", &n.to_string())).collect();
+    let results = publisher.publish(same_key, soon()).await;
+    let refused: Vec<usize> = (0..50).filter(|index| results[*index].is_err()).collect();
+    assert_eq!(refused.len(), 1, "one record was refused alone: {results:?}");
+    let offsets: Vec<i64> = results.iter().filter_map(|result| Some(result.as_ref().ok()?.offset)).collect();
+    assert!(offsets.is_sorted() && offsets.len() == 49, "{offsets:?}");
+    assert_eq!(publisher.stats().rebuilds, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

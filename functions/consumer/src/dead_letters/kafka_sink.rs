@@ -58,6 +58,10 @@ fn advice(cause: FailureCause) -> &'static str {
     match cause {
         FailureCause::TopicMissing => "the cluster does not have the dead-letter topic; create it",
         FailureCause::RecordTooLarge => "it is too large; raise max.message.bytes of the dead-letter topic",
+        FailureCause::KeyMissing => "it has no key; the dead-letter topic must not be compacted",
+        FailureCause::TimestampOutOfRange => {
+            "its timestamp is too old; raise message.timestamp.before.max.ms of the topic"
+        }
         FailureCause::TopicAuthorization => "the function may not write the topic; allow kafka-cluster:WriteData on it",
         FailureCause::ClusterAuthorization => "the function may not write; allow kafka-cluster:WriteDataIdempotently",
         other => other.name(),

@@ -6,12 +6,14 @@
 //! | `middleware`, `request_info` | around every request: its id, its deadline, its log line, its metrics |
 //! | `routes` | one file per resource |
 //! | `publishing` | from checked records to delivery results, within the deadline |
+//! | `failure_text` | what a caller is told about a record that was not written |
 //! | [`problem`] | failures as HTTP: the one place that maps causes to statuses |
 //! | `answer` | answers with a JSON body |
 //! | `request_metrics` | a request's line of CloudWatch metrics |
 //! | [`state`] | what all requests share |
 
 mod answer;
+mod failure_text;
 mod middleware;
 pub mod problem;
 mod publishing;

@@ -8,8 +8,9 @@ use msk_shared::kafka::{FailureCause, Persisted, PublishFailure, PublishResult};
 use serde::Serialize;
 
 use super::answer::{self, KAFKA_REST_JSON};
-use crate::record_result::{RecordResult, persisted_word};
-use crate::request::faults::{Fault, FaultKind, Faults, Oversize};
+use super::failure_text::{failure_text, refused_records};
+use crate::record_result::{DeliveryResults, RecordResult, persisted_word};
+use crate::request::faults::{Fault, FaultKind, Faults, Oversize, Places};
 
 /// A kind of failure as a caller sees it: one status, one `error_code`, one page in the docs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -114,7 +115,7 @@ impl ProblemKind {
             FailureCause::QueueFull | FailureCause::Throttled => Self::Busy,
             FailureCause::RecordTooLarge => Self::TooLarge,
             FailureCause::PartitionMissing => Self::PartitionNotFound,
-            FailureCause::Rejected => Self::Invalid,
+            FailureCause::KeyMissing | FailureCause::TimestampOutOfRange | FailureCause::Rejected => Self::Invalid,
             FailureCause::NoTimeLeft
             | FailureCause::CircuitOpen
             | FailureCause::TopicMissing
@@ -126,6 +127,8 @@ impl ProblemKind {
             | FailureCause::TopicAuthorization
             | FailureCause::ClusterAuthorization
             | FailureCause::Fatal
+            | FailureCause::BatchRefused
+            | FailureCause::Overtaken
             | FailureCause::Other(_) => Self::Unavailable,
         }
     }
@@ -142,41 +145,21 @@ impl ProblemKind {
     }
 }
 
-/// What a caller is told about a record's failure: never library output, host names, tokens or bodies.
-pub(crate) fn failure_text(failure: &PublishFailure) -> &'static str {
-    match (failure.cause, failure.persisted) {
-        (FailureCause::NoTimeLeft, _) => "too little time was left to write; nothing was sent",
-        (FailureCause::CircuitOpen, _) => "the cluster has not answered lately; nothing was sent",
-        (FailureCause::QueueFull, _) => "too many records are waiting to be sent; nothing of this record was sent",
-        (FailureCause::Throttled, _) => "the cluster's quota is used up",
-        (FailureCause::RecordTooLarge, _) => "the record is larger than the cluster accepts",
-        (FailureCause::TopicMissing, _) => "the topic is configured here but the cluster does not have it",
-        (FailureCause::PartitionMissing, _) => "the topic has no such partition",
-        (FailureCause::Rejected, _) => "the cluster refuses the record itself, for example its timestamp",
-        (FailureCause::Authentication, _) => "the cluster refused this service's credentials",
-        (FailureCause::TopicAuthorization | FailureCause::ClusterAuthorization, _) => {
-            "the cluster does not permit this service to write"
-        }
-        (FailureCause::NotEnoughReplicas, Persisted::No) => "too few in-sync replicas; the record was not written",
-        (FailureCause::NotEnoughReplicas, Persisted::Unknown) => {
-            "written, but not to enough replicas; it may be lost or kept"
-        }
-        (FailureCause::BrokersUnreachable, Persisted::No) => "no broker could be reached; the record was not written",
-        (FailureCause::TimedOut, Persisted::No) => "not accepted by the cluster in time; the record was not written",
-        (_, Persisted::No) => "the record was not written",
-        (_, Persisted::Unknown) => "no acknowledgement in time; the record may have been written",
-    }
-}
-
-/// One record's result, as answers show it.
-pub(crate) fn record_result(result: &PublishResult) -> RecordResult {
+/// One record's result, as answers show it; `size` is the record's, `limit` the topic's if it is known, in bytes.
+fn record_result(result: &PublishResult, size: usize, limit: Option<usize>) -> RecordResult {
     match result {
         Ok(delivery) => RecordResult::written(delivery),
         Err(failure) => {
             let Row { error_code, retriable, .. } = ProblemKind::for_failure(failure).row();
-            RecordResult::failed(error_code, failure_text(failure), retriable, failure.persisted)
+            let result = RecordResult::failed(error_code, failure_text(failure), retriable, failure.persisted);
+            if failure.cause == FailureCause::RecordTooLarge { result.with_sizes(limit, size) } else { result }
         }
     }
+}
+
+/// Every record's result, as answers show it.
+pub(crate) fn record_results(DeliveryResults { sizes, results, limit_bytes }: &DeliveryResults) -> Vec<RecordResult> {
+    results.iter().zip(sizes).map(|(result, size)| record_result(result, *size, *limit_bytes)).collect()
 }
 
 /// A failed request.
@@ -216,30 +199,38 @@ impl Problem {
         Self { persisted: failure.persisted, ..Self::new(ProblemKind::for_failure(failure), failure_text(failure)) }
     }
 
-    /// The problem of a record of this many bytes that could not be written. The limit of one that is too large for the
-    /// cluster is not known.
-    pub(crate) fn for_record(failure: &PublishFailure, size: usize) -> Self {
-        let actual_bytes = (failure.cause == FailureCause::RecordTooLarge).then_some(size);
-        Self { actual_bytes, ..Self::for_failure(failure) }
+    /// The problem of the one record of a request, which could not be written.
+    pub(crate) fn for_message(failure: &PublishFailure, size: usize, limit: Option<usize>) -> Self {
+        let errors = refused_records(Places::Message, std::slice::from_ref(&Err(*failure)));
+        Self { errors, ..Self::for_record(failure, size, limit) }
+    }
+
+    /// The problem of a record of this many bytes that could not be written; `limit` is the topic's, if it is known.
+    fn for_record(failure: &PublishFailure, size: usize, limit: Option<usize>) -> Self {
+        let is_too_large = failure.cause == FailureCause::RecordTooLarge;
+        let (limit_bytes, actual_bytes) = (limit.filter(|_| is_too_large), is_too_large.then_some(size));
+        Self { limit_bytes, actual_bytes, ..Self::for_failure(failure) }
     }
 
     /// The problem of a request of which no record was written, with every record's result: the first of the most severe
-    /// failures decides. `sizes` are those of the records, in bytes.
-    pub(crate) fn for_results(sizes: &[usize], results: &[PublishResult]) -> Self {
+    /// failures decides, and `errors` names the records that the cluster refuses.
+    pub(crate) fn for_results(delivered: &DeliveryResults) -> Self {
+        let DeliveryResults { sizes, results, limit_bytes } = delivered;
         let failures =
             || results.iter().zip(sizes).enumerate().filter_map(|(i, (r, size))| Some((i, size, r.as_ref().err()?)));
-        let offsets = Some(results.iter().map(record_result).collect());
+        let offsets = Some(record_results(delivered));
+        let errors = refused_records(Places::Envelope, results);
         let persisted = failures().map(|(.., failure)| failure.persisted).max().unwrap_or(Persisted::Unknown);
         let most_severe = failures().rev().max_by_key(|(.., failure)| ProblemKind::for_failure(failure).severity());
         let problem = match most_severe {
             Some((index, size, failure)) => {
                 let index = (failure.cause == FailureCause::RecordTooLarge).then_some(index);
-                Self { index, ..Self::for_record(failure, *size) }
+                Self { index, ..Self::for_record(failure, *size, *limit_bytes) }
             }
             // The publisher gives one result per record, and a request has at least one.
             None => Self::new(ProblemKind::Internal, "the delivery results of the records are unknown"),
         };
-        Self { persisted, offsets, ..problem }
+        Self { persisted, offsets, errors, ..problem }
     }
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {

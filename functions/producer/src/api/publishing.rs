@@ -10,6 +10,7 @@ use msk_shared::names::TopicName;
 use super::problem::{Problem, ProblemKind};
 use super::request_metrics::Published;
 use super::state::{AppState, Backend};
+use crate::record_result::DeliveryResults;
 use crate::request::checks;
 use crate::request::faults::Places;
 use crate::topics::Topic;
@@ -52,11 +53,9 @@ pub(super) async fn check_partitions<B: Backend>(
     Ok(checks::partitions_exist(records, count, places)?)
 }
 
-/// What became of a request's records, in their order.
-pub(super) struct DeliveryResults {
-    /// The records' sizes in bytes.
-    pub(super) sizes: Vec<usize>,
-    pub(super) results: Vec<PublishResult>,
+/// Records that were handed to the publisher.
+pub(super) struct Publication {
+    pub(super) delivered: DeliveryResults,
     latency: Duration,
 }
 
@@ -65,9 +64,10 @@ pub(super) async fn publish_within<B: Backend>(
     state: &AppState<B>,
     records: Vec<OutboundRecord>,
     deadline: Deadline,
-) -> DeliveryResults {
+) -> Publication {
     let started = Instant::now();
     let sizes: Vec<usize> = records.iter().map(OutboundRecord::size).collect();
+    let topic = records.first().map(|record| record.topic.clone());
     let publishing = state.backend.publish(records, deadline);
     let results = tokio::time::timeout_at(deadline.less(ANSWER).instant().into(), publishing).await;
     let results = results.unwrap_or_else(|_| {
@@ -76,14 +76,21 @@ pub(super) async fn publish_within<B: Backend>(
         vec![Err(unknown); sizes.len()]
     });
     log_failures(&results);
-    DeliveryResults { sizes, results, latency: started.elapsed() }
+    let latency = started.elapsed();
+    let too_large = |result: &PublishResult| matches!(result, Err(it) if it.cause == FailureCause::RecordTooLarge);
+    let limit_bytes = match topic {
+        Some(topic) if results.iter().any(too_large) => state.backend.max_message_bytes(&topic, deadline).await,
+        _ => None,
+    };
+    Publication { delivered: DeliveryResults { sizes, results, limit_bytes }, latency }
 }
 
-impl DeliveryResults {
+impl Publication {
     /// The answer, with the numbers for the log and the metrics.
     pub(super) fn respond(&self, answer: Result<Response, Problem>) -> Response {
+        let DeliveryResults { sizes, results, .. } = &self.delivered;
         let mut response = answer.into_response();
-        response.extensions_mut().insert(Published::from_results(&self.sizes, &self.results, self.latency));
+        response.extensions_mut().insert(Published::from_results(sizes, results, self.latency));
         response
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Published {
     pub(crate) error_code: Option<u32>,
     /// Records that the cluster refused because this service lacks a permission.
     pub(crate) unauthorized: usize,
+    /// Good records that were not written to keep the order, after their batch was refused for another record.
+    pub(crate) overtaken: usize,
 }
 
 impl Published {
@@ -33,6 +35,7 @@ impl Published {
         let lacks_rights =
             |cause| matches!(cause, FailureCause::TopicAuthorization | FailureCause::ClusterAuthorization);
         let unauthorized = failures.clone().filter(|failure| lacks_rights(failure.cause)).count();
+        let overtaken = failures.clone().filter(|failure| failure.cause == FailureCause::Overtaken).count();
         let most_severe = failures.clone().map(ProblemKind::for_failure).max_by_key(|kind| kind.severity());
         Self {
             records: results.len(),
@@ -41,6 +44,7 @@ impl Published {
             latency,
             error_code: most_severe.map(|kind| kind.row().error_code),
             unauthorized,
+            overtaken,
         }
     }
 }
@@ -90,6 +94,7 @@ impl RequestMetrics {
         let counters = [
             ("TokenRefreshes", new(&self.token_refreshes, stats.token_refreshes)),
             ("ProducerRebuilds", new(&self.rebuilds, stats.rebuilds)),
+            ("RecordsOvertaken", published.map_or(0, |done| done.overtaken as u64)),
             ("AuthFailures", new(&self.auth_failures, stats.auth_failures) + unauthorized),
         ];
         for (name, count) in counters.into_iter().filter(|(_, count)| *count > 0) {

@@ -118,18 +118,22 @@ pub(crate) enum RecordPart {
     Key,
     Value,
     Partition,
+    Timestamp,
 }
 
 impl Places {
-    fn pointer(self, index: usize, part: RecordPart) -> String {
+    /// What a part of a record is called in an answer.
+    pub(crate) fn pointer(self, index: usize, part: RecordPart) -> String {
         match (self, part) {
             (Self::Envelope, RecordPart::Whole) => format!("/records/{index}"),
             (Self::Envelope, RecordPart::Key) => format!("/records/{index}/key"),
             (Self::Envelope, RecordPart::Value) => format!("/records/{index}/value"),
             (Self::Envelope, RecordPart::Partition) => format!("/records/{index}/partition"),
+            (Self::Envelope, RecordPart::Timestamp) => format!("/records/{index}/timestamp"),
             (Self::Message, RecordPart::Whole | RecordPart::Value) => String::new(),
             (Self::Message, RecordPart::Key) => "Kafka-Key".to_owned(),
             (Self::Message, RecordPart::Partition) => "Kafka-Partition".to_owned(),
+            (Self::Message, RecordPart::Timestamp) => "Kafka-Timestamp".to_owned(),
         }
     }
 }

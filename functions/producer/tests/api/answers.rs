@@ -87,7 +87,7 @@ async fn reported(failure: PublishFailure) -> Reported {
 }
 
 /// Every cause there is.
-const CAUSES: [FailureCause; 16] = [
+const CAUSES: [FailureCause; 20] = [
     FailureCause::NoTimeLeft,
     FailureCause::CircuitOpen,
     FailureCause::QueueFull,
@@ -102,7 +102,11 @@ const CAUSES: [FailureCause; 16] = [
     FailureCause::TopicAuthorization,
     FailureCause::ClusterAuthorization,
     FailureCause::Fatal,
+    FailureCause::KeyMissing,
+    FailureCause::TimestampOutOfRange,
     FailureCause::Rejected,
+    FailureCause::BatchRefused,
+    FailureCause::Overtaken,
     FailureCause::Other(RDKafkaErrorCode::Unknown),
 ];
 
@@ -113,7 +117,9 @@ async fn each_cause_has_its_status() {
             FailureCause::QueueFull | FailureCause::Throttled => (429, 42901, true, true),
             FailureCause::RecordTooLarge => (413, 413, false, false),
             FailureCause::PartitionMissing => (404, 40402, false, false),
-            FailureCause::Rejected => (422, 42206, false, false),
+            FailureCause::KeyMissing | FailureCause::TimestampOutOfRange | FailureCause::Rejected => {
+                (422, 42206, false, false)
+            }
             _ => (503, 50302, true, true),
         };
         let expected = (status, error_code, retriable, "no".to_owned(), retry_after);

@@ -132,10 +132,17 @@ impl Publisher for Scripted {
 }
 
 impl Backend for Scripted {
+    async fn max_message_bytes(&self, _: &TopicName, _: Deadline) -> Option<usize> {
+        Some(MAX_MESSAGE_BYTES)
+    }
+
     fn stats(&self) -> PublisherStats {
         self.state().stats
     }
 }
+
+/// What the scripted cluster says of every topic's limit.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 1_048_588;
 
 /// The failure of a cause before anything was sent.
 pub(crate) fn not_sent(cause: FailureCause) -> PublishFailure {

@@ -15,6 +15,7 @@ use crate::api::problem::{Problem, ProblemKind};
 use crate::api::publishing::{check_partitions, publish_within, writable_topic};
 use crate::api::request_info::RequestInfo;
 use crate::api::state::{AppState, Backend};
+use crate::record_result::DeliveryResults;
 use crate::request::content_type::{ContentType, MESSAGE_TYPES, content_type};
 use crate::request::faults::{FaultCollector, FaultKind, Faults, Places};
 use crate::request::propagation::PropagatedHeaders;
@@ -50,20 +51,21 @@ pub(crate) async fn publish<B: Backend>(
     faults.into_result()?;
     check_partitions(&state, &records, Places::Message, info.deadline).await?;
     propagated.apply_to(&mut records);
-    let delivered = publish_within(&state, records, info.deadline).await;
+    let publication = publish_within(&state, records, info.deadline).await;
+    let DeliveryResults { sizes, results, limit_bytes } = &publication.delivered;
     let answer =
-        match (delivered.results.first(), delivered.sizes.first()) {
+        match (results.first(), sizes.first()) {
             (Some(Ok(delivery)), _) => {
                 let (partition, offset, timestamp) = (delivery.partition, delivery.offset, delivery.timestamp_ms);
                 let topic = &topic.name;
                 let body = MessageAnswer { topic, partition, offset, timestamp, request_id: &info.request_id };
                 Ok(answer::json(StatusCode::OK, answer::JSON, &body))
             }
-            (Some(Err(failure)), Some(size)) => Err(Problem::for_record(failure, *size)),
+            (Some(Err(failure)), Some(size)) => Err(Problem::for_message(failure, *size, *limit_bytes)),
             _ => Err(Problem::new(ProblemKind::Internal, "the delivery result of the record is unknown")
                 .possibly_persisted()),
         };
-    Ok(delivered.respond(answer))
+    Ok(publication.respond(answer))
 }
 
 fn not_one_message() -> Faults {

@@ -14,13 +14,13 @@ use msk_shared::names::TopicName;
 use serde::{Deserialize, Serialize};
 
 use crate::api::answer::{self, KAFKA_REST_JSON};
-use crate::api::problem::{Problem, ProblemKind, record_result};
-use crate::api::publishing::{DeliveryResults, check_partitions, publish_within, writable_topic};
+use crate::api::problem::{Problem, ProblemKind, record_results};
+use crate::api::publishing::{check_partitions, publish_within, writable_topic};
 use crate::api::request_info::RequestInfo;
 use crate::api::state::{AppState, Backend};
 use crate::config::{Compatibility, Limits};
 use crate::format::Format;
-use crate::record_result::RecordResult;
+use crate::record_result::{DeliveryResults, RecordResult};
 use crate::request::content_type::{ContentType, RECORDS_TYPES, content_type};
 use crate::request::envelope::{self, Envelope, Reading};
 use crate::request::faults::{FaultKind, Faults, Places};
@@ -55,8 +55,9 @@ pub(crate) async fn publish<B: Backend>(
     let mut records = records(envelope, topic, partition, &state.config.limits)?;
     check_partitions(&state, &records, Places::Envelope, info.deadline).await?;
     propagated.apply_to(&mut records);
-    let delivered = publish_within(&state, records, info.deadline).await;
-    Ok(delivered.respond(answer(state.config.compatibility, &topic.name, &info.request_id, &delivered)))
+    let publication = publish_within(&state, records, info.deadline).await;
+    let answer = answer(state.config.compatibility, &topic.name, &info.request_id, &publication.delivered);
+    Ok(publication.respond(answer))
 }
 
 /// A partition in a path is a name like any other there: one that is not a number does not exist.
@@ -118,15 +119,16 @@ fn answer(
     compatibility: Compatibility,
     topic: &TopicName,
     request_id: &str,
-    DeliveryResults { sizes, results, .. }: &DeliveryResults,
+    delivered: &DeliveryResults,
 ) -> Result<Response, Problem> {
+    let results = &delivered.results;
     let failed = results.iter().filter(|result| result.is_err()).count();
     let status = match (failed, compatibility) {
         (0, _) | (_, Compatibility::Confluent) => StatusCode::OK,
         (failed, Compatibility::Strict) if failed < results.len() => StatusCode::MULTI_STATUS,
-        (_, Compatibility::Strict) => return Err(Problem::for_results(sizes, results)),
+        (_, Compatibility::Strict) => return Err(Problem::for_results(delivered)),
     };
-    let offsets = results.iter().map(record_result).collect();
+    let offsets = record_results(delivered);
     let body = RecordsAnswer { topic, request_id, offsets, key_schema_id: None, value_schema_id: None };
     Ok(answer::json(status, KAFKA_REST_JSON, &body))
 }
