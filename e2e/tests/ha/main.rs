@@ -13,6 +13,7 @@ mod consuming;
 mod credentials;
 mod faults;
 mod freezing;
+mod refusals;
 mod sabotage;
 mod security;
 mod shared_clusters;
@@ -57,6 +58,7 @@ const SCENARIOS: &[Scenario] = scenarios! {
     "R15" "every broker at a new address" clients::moved_brokers;
     "R16" "fatal errors" faults::fatal_errors;
     "R17" "deadlines" clients::deadlines;
+    "R23" "refused batches during restarts" refusals::refusals_during_restarts;
     "C1" "duplicates, overlaps, crash" consuming::redelivery;
     "C2" "poison" consuming::poison;
     "C4" "dead letter down" consuming::dead_letter_down;
