@@ -257,6 +257,24 @@ async fn a_refused_batch_is_written_record_by_record_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_its_key_has_overtaken_is_left_to_its_sender() {
+    let cluster = cluster();
+    let publisher = publisher(&cluster, 4_000);
+    publisher.warm_up(Duration::from_secs(3)).await;
+    // Two do not fit into one batch (`batch.size`): the first is refused while the others are on their way.
+    let large = "v".repeat(600_000);
+    let records: Vec<_> = (0..3).map(|_| record("k", &large)).collect();
+    cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; 1]);
+    let results = publisher.publish(records.clone(), soon()).await;
+    let failure = results[0].unwrap_err();
+    assert_eq!((failure.cause, failure.persisted), (FailureCause::Overtaken, Persisted::No), "{results:?}");
+    assert!(results[1].is_ok() && results[2].is_ok(), "{results:?}");
+    // Sent again by its sender it is written, behind the others.
+    let again = publisher.publish(records[..1].to_vec(), soon()).await;
+    assert!(again[0].unwrap().offset > results[2].unwrap().offset, "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fatal_error_replaces_the_client_and_the_next_request_succeeds() {
     let cluster = cluster();
     let publisher = publisher(&cluster, 4_000);

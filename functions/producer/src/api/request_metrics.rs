@@ -149,15 +149,17 @@ mod tests {
             Ok(Delivery { partition: 0, offset: 0, timestamp_ms: None }),
             failure(FailureCause::TopicAuthorization, Persisted::No),
             failure(FailureCause::TimedOut, Persisted::Unknown),
+            failure(FailureCause::Overtaken, Persisted::No),
         ];
-        let published = Published::from_results(&[10, 20, 30], &results, Duration::from_millis(5));
-        assert_eq!((published.records, published.failed, published.bytes), (3, 2, 10));
+        let published = Published::from_results(&[10, 20, 30, 40], &results, Duration::from_millis(5));
+        assert_eq!((published.records, published.failed, published.bytes), (4, 3, 10));
         let line = metrics().line("r", &Method::POST, Some(published), PublisherStats::default()).to_json();
         let sets = &line["_aws"]["CloudWatchMetrics"][0]["Dimensions"];
         assert_eq!(*sets, json!([["service"], ["service", "error_code"]]));
         let shown = |name: &str| line[name].clone();
         assert_eq!(shown("error_code"), "50003");
-        assert_eq!((shown("RecordsPublished"), shown("RecordsFailed")), (json!(1), json!(2)));
+        assert_eq!((shown("RecordsPublished"), shown("RecordsFailed")), (json!(1), json!(3)));
+        assert_eq!(shown("RecordsOvertaken"), json!(1));
         assert_eq!((shown("AuthFailures"), shown("PublishLatencyMs")), (json!(1), json!(5)));
     }
 
