@@ -31,8 +31,8 @@ pub struct CloudEvent {
     pub time: Option<String>,
     /// `datacontenttype`: the `content-type` header in binary mode.
     pub data_content_type: Option<String>,
-    /// The data as JSON: of a structured event, or of a binary one whose content type is JSON or absent. `None` for data of another
-    /// type (read it with [`Record::value`]) and for none.
+    /// The data as JSON: of a structured event, or of a binary one whose content type is JSON, or whose data without a content
+    /// type are JSON. `None` for other data (read them with [`Record::value`]) and for none.
     pub data: Option<Value>,
 }
 
@@ -64,9 +64,11 @@ pub(super) fn is_binary(record: &Record) -> bool {
         || (record.header("ce_id").is_some() && record.header("ce_type").is_some())
 }
 
-/// An object with all required attributes is an event even when its content type got lost.
+/// An object with all required attributes is an event even when its content type got lost. One that is not valid has made no
+/// claim to be an event: it is other JSON.
 pub(super) fn looks_structured(members: &Map<String, Value>) -> bool {
-    ["specversion", "id", "source", "type"].iter().all(|name| members.get(*name).is_some_and(Value::is_string))
+    let text = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or_default();
+    text("specversion") == VERSION && ["id", "source", "type"].iter().all(|name| !text(name).is_empty())
 }
 
 pub(super) fn content_type(record: &Record) -> Option<String> {
@@ -81,7 +83,13 @@ pub(super) fn binary(record: &Record, value: Option<&[u8]>) -> Result<CloudEvent
     };
     version(&required("ce_specversion", "specversion")?)?;
     let data_content_type = content_type(record);
-    let is_json = data_content_type.as_deref().is_none_or(is_json_type);
+    let data = match (value.filter(|value| !value.is_empty()), data_content_type.as_deref()) {
+        (None, _) => None,
+        // CloudEvents 1.0, 3.1.1: without `datacontenttype` only the JSON event format implies JSON. In binary mode the data
+        // may be anything, and stay as they are.
+        (Some(value), None) => json(value).ok(),
+        (Some(value), Some(media_type)) => is_json_type(media_type).then(|| json(value)).transpose()?,
+    };
     Ok(CloudEvent {
         mode: CloudEventMode::Binary,
         id: required("ce_id", "id")?,
@@ -89,10 +97,7 @@ pub(super) fn binary(record: &Record, value: Option<&[u8]>) -> Result<CloudEvent
         kind: required("ce_type", "type")?,
         subject: attribute("ce_subject"),
         time: attribute("ce_time"),
-        data: match value {
-            Some(value) if is_json && !value.is_empty() => Some(json(value)?),
-            _ => None,
-        },
+        data,
         data_content_type,
     })
 }

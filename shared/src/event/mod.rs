@@ -4,7 +4,7 @@
 //! |---|---|
 //! | read an invocation's body | [`MskEvent::parse`] |
 //! | look at a record | [`Record`]: `value()`, `key()`, `header()`, `is_tombstone()`, `id()` |
-//! | decode its value | [`Record::json`], [`Record::text`], [`Record::message`], [`ConfluentPrefix`] |
+//! | decode its value | [`Record::json`], [`Record::text`], [`Record::message`], [`SchemaFrame`] |
 //! | answer | [`BatchResponse::reporting`] |
 //! | write an event as AWS does | [`Record::new`], [`MskEvent::new`], [`MskEvent::to_json`] |
 //! | judge a function's answer as AWS does | [`judge`] |
@@ -17,6 +17,7 @@ mod aws_lambda_events;
 mod cloud_event;
 mod decode;
 mod encoding;
+mod frame;
 mod message;
 mod msk_event;
 mod parse;
@@ -27,8 +28,9 @@ mod write;
 
 pub use crate::header::Header;
 pub use cloud_event::{CloudEvent, CloudEventMode};
-pub use decode::{ConfluentPrefix, DecodeError};
+pub use decode::{DecodeError, JsonFault};
 pub use encoding::FieldError;
+pub use frame::{ConfluentPrefix, SchemaFrame};
 pub use message::Message;
 pub use msk_event::{MSK_EVENT_SOURCE, MskEvent, PartitionRecords, SELF_MANAGED_EVENT_SOURCE};
 pub use parse::EventError;

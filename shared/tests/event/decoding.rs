@@ -1,6 +1,6 @@
 //! Typed decoding of values.
 
-use msk_shared::event::{CloudEventMode, ConfluentPrefix, DecodeError, Header, Message, Record};
+use msk_shared::event::{CloudEventMode, ConfluentPrefix, DecodeError, Header, JsonFault, Message, Record};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -43,8 +43,75 @@ fn errors_say_where_and_never_what() {
     assert_eq!(Record::new("t", 0, 1).json::<Order>(), Err(DecodeError::Tombstone));
     assert_eq!(record(&[], b"ab\xff").text(), Err(DecodeError::NotUtf8 { position: 3 }));
     assert_eq!(record(&[], "주문".as_bytes()).text().unwrap(), "주문");
-    let deep = [b"[".repeat(10_000), b"]".repeat(10_000)].concat();
-    assert!(matches!(record(&[], &deep).message(), Err(DecodeError::NotJson { .. })));
+}
+
+#[test]
+fn a_byte_order_mark_before_json_is_skipped() {
+    for value in ["\u{feff}{\"a\":1}", "\u{feff} {\"a\":1}", "\0\0\0\0\u{7}\u{feff}{\"a\":1}"] {
+        assert_eq!(record(&[], value.as_bytes()).json(), Ok(json!({"a": 1})), "{value:?}");
+        assert_eq!(record(&[], value.as_bytes()).message(), Ok(Message::Json(json!({"a": 1}))), "{value:?}");
+    }
+    let event = "\u{feff}{\"specversion\":\"1.0\",\"id\":\"9\",\"source\":\"/s\",\"type\":\"t\"}".as_bytes();
+    assert!(matches!(record(&[], event).message(), Ok(Message::CloudEvent(_))));
+    let binary = record(&[BINARY, &[("content-type", "application/json")]].concat(), b"\xef\xbb\xbf7");
+    assert_eq!(binary.cloud_event().unwrap().data, Some(json!(7)));
+    for value in ["\u{feff}", "\u{feff}\u{feff}1", "[\u{feff}1]"] {
+        assert!(matches!(record(&[], value.as_bytes()).message(), Err(DecodeError::NotJson { .. })), "{value:?}");
+    }
+    assert_eq!(record(&[], "\u{feff}a".as_bytes()).text().unwrap(), "\u{feff}a", "text is kept as it is");
+}
+
+#[test]
+fn json_that_cannot_be_read_says_why() {
+    let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let mut objects = (0..200).fold(json!(1), |inner, _| json!({ "a": inner })).to_string();
+    for (value, fault, says) in [
+        ("1e400", JsonFault::NumberOutOfRange, "number is out of range"),
+        (r#"{"a":-1e999}"#, JsonFault::NumberOutOfRange, "number is out of range"),
+        (&"9".repeat(400), JsonFault::NumberOutOfRange, "number is out of range"),
+        (r#""\ud800""#, JsonFault::UnpairedSurrogate, "unpaired surrogate"),
+        (r#"{"a":"\ud800\u0041"}"#, JsonFault::UnpairedSurrogate, "unpaired surrogate"),
+        (r#"["\udc00"]"#, JsonFault::UnpairedSurrogate, "unpaired surrogate"),
+        (r#"{"\ud83d":1}"#, JsonFault::UnpairedSurrogate, "unpaired surrogate"),
+        (&deep(129), JsonFault::TooDeep, "deeper than 128 levels"),
+        (&deep(10_000), JsonFault::TooDeep, "deeper than 128 levels"),
+        (&objects, JsonFault::TooDeep, "deeper than 128 levels"),
+    ] {
+        let error = record(&[], value.as_bytes()).message().unwrap_err();
+        let shown = value.get(..20).unwrap_or(value);
+        assert!(matches!(error, DecodeError::Unreadable { fault: found, .. } if found == fault), "{shown}: {error}");
+        assert!(error.to_string().contains(says), "{shown}: {error}");
+    }
+    assert!(record(&[], deep(128).as_bytes()).message().is_ok());
+    objects = (0..128).fold(json!(1), |inner, _| json!({ "a": inner })).to_string();
+    let Ok(Message::Json(read)) = record(&[], objects.as_bytes()).message() else { panic!("128 levels are read") };
+    assert_eq!(read.to_string(), objects);
+    let broken = format!("{}x{}", "[".repeat(128), "]".repeat(128));
+    assert!(matches!(record(&[], broken.as_bytes()).message(), Err(DecodeError::NotJson { .. })));
+}
+
+#[test]
+fn a_schema_registrys_frame_is_named() {
+    let error = |value: &[u8]| record(&[], value).message().unwrap_err();
+    let avro = error(b"\0\0\0\x01\x02\x06o-1\x8c\x1f");
+    assert!(matches!(avro, DecodeError::Framed(_)), "{avro:?}");
+    let text = avro.to_string();
+    assert!(text.contains("frame") && text.contains("magic byte 0") && text.contains("schema id 258"), "{text}");
+    assert!(!text.contains("line 1"), "{text}");
+    assert!(matches!(error(b"\0\0\0\0\x07"), DecodeError::Framed(_)), "nothing follows");
+    assert!(matches!(error(b"\0\0\0\0"), DecodeError::NotJson { .. }), "too short for a frame");
+    let glue = |compression: u8, rest: &[u8]| [&[3, compression], &[0xab; 16][..], rest].concat();
+    for (compression, says) in [(0, "abababababababababababababababab)"), (5, "compressed")] {
+        let text = error(&glue(compression, b"\x02\x04")).to_string();
+        assert!(text.contains("Glue") && text.contains(says), "{text}");
+    }
+    assert_eq!(record(&[], &glue(0, b"{\"a\":1}")).json(), Ok(json!({"a": 1})));
+    assert!(matches!(error(&glue(1, b"{}")), DecodeError::NotJson { .. }), "no such compression");
+    assert_eq!(
+        record(&[], b"\0\0\0\0\x07{\"a\":1e400}").message().unwrap_err(),
+        DecodeError::Unreadable { fault: JsonFault::NumberOutOfRange, line: 1, column: 9 }
+    );
+    assert!(matches!(record(&[], b"\0\0\0\0\x07\xff").text(), Err(DecodeError::Framed(_))));
 }
 
 #[test]
@@ -60,7 +127,19 @@ fn a_binary_cloud_event_has_its_attributes_in_headers() {
     assert_eq!((image.data, image.data_content_type.as_deref()), (None, Some("image/png")));
     let text = record(&[BINARY, &[("content-type", "Application/vnd.x+JSON; charset=utf-8")]].concat(), b"7");
     assert_eq!(text.cloud_event().unwrap().data, Some(json!(7)));
-    assert!(matches!(record(BINARY, b"not json").message(), Err(DecodeError::NotJson { .. })));
+    let claims_json = [BINARY, &[("content-type", "application/json")]].concat();
+    assert!(matches!(record(&claims_json, b"not json").message(), Err(DecodeError::NotJson { .. })));
+}
+
+#[test]
+fn a_binary_cloud_event_without_a_content_type_keeps_its_data_as_they_are() {
+    for value in [&b"not json"[..], b"\x89PNG", b"\0\0\0\0\x07\x02", b"1e400", b""] {
+        let record = record(BINARY, value);
+        let Ok(Message::CloudEvent(event)) = record.message() else { panic!("{value:?}") };
+        assert_eq!((event.data, event.data_content_type), (None, None), "{value:?}");
+        assert_eq!(record.value().unwrap().as_deref(), Some(value));
+    }
+    assert_eq!(record(BINARY, br#"{"id":1}"#).cloud_event().unwrap().data, Some(json!({"id": 1})));
 }
 
 #[test]
@@ -101,6 +180,12 @@ fn other_json_is_json_and_no_value_is_a_tombstone() {
         record(&[], br#"{"specversion":"1.0","id":"9"}"#).message().map(|m| matches!(m, Message::Json(_))),
         Ok(true)
     );
+    for no_event in [
+        r#"{"specversion":"0.3","id":"9","source":"/s","type":"t"}"#,
+        r#"{"specversion":"1.0","id":"","source":"/s","type":"t"}"#,
+    ] {
+        assert!(matches!(record(&[], no_event.as_bytes()).message(), Ok(Message::Json(_))), "{no_event}");
+    }
     assert_eq!(record(&[], b"[1]").message(), Ok(Message::Json(json!([1]))));
     assert_eq!(Record::new("t", 0, 1).message(), Ok(Message::Tombstone));
     assert!(matches!(record(&[], b"").message(), Err(DecodeError::NotJson { .. })));

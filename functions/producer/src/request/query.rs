@@ -1,5 +1,5 @@
-//! The query of `POST /messages`, decoded strictly: bytes that are not UTF-8 are refused, where common decoders would replace
-//! them.
+//! The query of a POST, decoded strictly: bytes that are not UTF-8 are refused, where common decoders would replace them. One
+//! rule for unknown parameters on every path: a misspelt one must not be lost, unless `COMPATIBILITY=confluent` asks for that.
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
@@ -7,7 +7,37 @@ use percent_encoding::percent_decode_str;
 use super::faults::{FaultKind, Faults};
 use crate::config::Compatibility;
 
-/// The query's `topic` and `key`.
+/// Reads the parameters that a path knows, in the order of `names`.
+///
+/// # Errors
+/// [`FaultKind::Malformed`] for a query that does not decode, [`FaultKind::Invalid`] for a parameter that is unknown or
+/// appears more than once.
+pub(crate) fn known_parameters<const N: usize>(
+    query: Option<&str>,
+    names: [&str; N],
+    compatibility: Compatibility,
+) -> Result<[Option<String>; N], Faults> {
+    let invalid = |detail: String| Faults::at(FaultKind::Invalid, "query", detail);
+    let mut values = [const { None }; N];
+    for (name, value) in parameters(query)? {
+        match names.iter().position(|known| *known == name) {
+            Some(at) if values[at].is_some() => {
+                return Err(invalid(format!("`{}` appears more than once; give it once", names[at])));
+            }
+            Some(at) => values[at] = Some(value),
+            // A request may be signed in its query (SigV4 presigned URLs).
+            None if name.starts_with("X-Amz-") || compatibility == Compatibility::Confluent => {}
+            None if N == 0 => return Err(invalid("unknown parameter; this path has none".to_owned())),
+            None => {
+                let known = names.map(|name| format!("`{name}`")).join(" and ");
+                return Err(invalid(format!("unknown parameter; known are {known}")));
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// The query's `topic` and `key` of `POST /messages`.
 #[derive(Debug, Default)]
 pub(crate) struct MessageQuery {
     pub(crate) topic: Option<String>,
@@ -16,33 +46,10 @@ pub(crate) struct MessageQuery {
 
 impl MessageQuery {
     /// # Errors
-    /// [`FaultKind::Malformed`] for a query that does not decode, [`FaultKind::Invalid`] for a parameter that is unknown or
-    /// appears more than once.
+    /// As [`known_parameters`].
     pub(crate) fn parse(query: Option<&str>, compatibility: Compatibility) -> Result<Self, Faults> {
-        let mut parsed = Self::default();
-        for (name, value) in parameters(query)? {
-            let slot = match name.as_str() {
-                "topic" => &mut parsed.topic,
-                "key" => &mut parsed.key,
-                // A request may be signed in its query (SigV4 presigned URLs).
-                name if name.starts_with("X-Amz-") || compatibility == Compatibility::Confluent => continue,
-                _ => {
-                    return Err(Faults::at(
-                        FaultKind::Invalid,
-                        "query",
-                        "unknown parameter; known are `topic` and `key`",
-                    ));
-                }
-            };
-            if slot.replace(value).is_some() {
-                return Err(Faults::at(
-                    FaultKind::Invalid,
-                    "query",
-                    "a parameter appears more than once; give it once",
-                ));
-            }
-        }
-        Ok(parsed)
+        let [topic, key] = known_parameters(query, ["topic", "key"], compatibility)?;
+        Ok(Self { topic, key })
     }
 
     /// The key, from the query or from the header `Kafka-Key`.

@@ -14,14 +14,14 @@ use crate::calls::{Call, HttpAnswer, JSON_V2, Scripted, app, try_invoke};
 
 /// What became of the cases of one test.
 #[derive(Default)]
-struct Shares {
+pub(crate) struct Shares {
     accepted: Cell<u32>,
     refused: Cell<u32>,
     failed: Cell<u32>,
 }
 
 impl Shares {
-    fn note(&self, answer: Option<&HttpAnswer>) {
+    pub(crate) fn note(&self, answer: Option<&HttpAnswer>) {
         let slot = match answer.map(|answer| answer.status) {
             Some(200..=299) => &self.accepted,
             Some(_) => &self.refused,
@@ -46,7 +46,7 @@ impl Shares {
 }
 
 /// Runs `check` on `cases` values of a strategy, in one async runtime.
-fn run<T: std::fmt::Debug>(
+pub(crate) fn run<T: std::fmt::Debug>(
     name: &str,
     cases: u32,
     strategy: impl Strategy<Value = T>,
@@ -63,7 +63,7 @@ fn run<T: std::fmt::Debug>(
 }
 
 /// The answer is a 2xx or a well-formed 4xx.
-fn judge(answer: &HttpAnswer) -> Result<(), TestCaseError> {
+pub(crate) fn judge(answer: &HttpAnswer) -> Result<(), TestCaseError> {
     match answer.status {
         200 | 204 => Ok(()),
         400..=499 => {

@@ -69,6 +69,12 @@ fn what_does_not_decode() -> Vec<Case> {
         case("10,000 levels of nesting", records(&nested(10_000)), MALFORMED, "nesting deeper than 128"),
         case("126 levels below the body's three", records(&nested(126)), MALFORMED, "nesting deeper than 128"),
         case("half a surrogate pair", records(r#"{"records":[{"value":"\ud800"}]}"#), MALFORMED, "surrogate"),
+        case("1e400", records(r#"{"records":[{"value":1e400}]}"#), MALFORMED, "a number is out of range"),
+        case("1e400 in a value", records(r#"{"records":[{"value":{"a":[-1e999]}}]}"#), MALFORMED, "out of range"),
+        case("1e400 as a key", records(r#"{"records":[{"key":1e400,"value":1}]}"#), MALFORMED, "out of range"),
+        case("UTF-16 with its mark", Call::records(b"\xff\xfe{\0}\0"), MALFORMED, "the body is UTF-16; send UTF-8"),
+        case("a mark and no more", records("\u{feff}"), MALFORMED, "the text ends where a value is expected"),
+        case("a mark within", records("{\u{feff}}"), MALFORMED, "expected a string at byte 1"),
         case("no UTF-8", Call::records(b"{\"records\":[{\"value\":\"\xff\"}]}"), MALFORMED, "not UTF-8"),
         case("bad escape", records(r#"{"records":[{"value":"\x"}]}"#), MALFORMED, "unknown escape"),
     ];
@@ -280,6 +286,7 @@ fn what_is_wrong_with_a_message() -> Vec<Case> {
         case("message: impossible topic", message("/messages?topic=%00"), NO_TOPIC, ""),
         case("message: empty topic", message("/messages?topic="), NO_TOPIC, ""),
         case("message: unknown parameter", message("/messages?kye=1"), INVALID, "`topic` and `key`"),
+        case("message: another unknown parameter", message("/messages?user_id=a"), INVALID, "unknown parameter"),
         case("message: key twice", message("/messages?key=1&key=2"), INVALID, "more than once"),
         case("message: key no UTF-8", message("/messages?key=%FF"), MALFORMED, "UTF-8"),
         case("message: keys contradict", message("/messages?key=1").header("kafka-key", "2"), INVALID, "contradicts"),
@@ -299,6 +306,19 @@ fn what_is_wrong_with_a_message() -> Vec<Case> {
     ]
 }
 
+/// A parameter that no path knows is refused on every path.
+fn what_is_wrong_with_a_query() -> Vec<Case> {
+    let records = |target: &str| Call::post(target, JSON_V2, many(1));
+    vec![
+        case("records: unknown parameter", records("/topics/orders?async=true"), INVALID, "query: unknown parameter"),
+        case("records: another path's", records("/topics/orders?key=1"), INVALID, "this path has none"),
+        case("records: without a value", records("/topics/orders?x"), INVALID, "unknown parameter"),
+        case("partition: unknown", records("/topics/orders/partitions/1?x=1"), INVALID, "unknown parameter"),
+        case("records: query no UTF-8", records("/topics/orders?x=%FF"), MALFORMED, "UTF-8"),
+        case("records: unknown topic first", records("/topics/x?x=1"), NO_TOPIC, ""),
+    ]
+}
+
 fn all() -> Vec<Case> {
     [
         what_does_not_decode(),
@@ -307,6 +327,7 @@ fn all() -> Vec<Case> {
         what_is_not_there(),
         what_is_of_the_wrong_type(),
         what_is_wrong_with_a_message(),
+        what_is_wrong_with_a_query(),
     ]
     .into_iter()
     .flatten()
@@ -382,10 +403,15 @@ async fn one_answer_names_every_fault_up_to_twenty() {
 }
 
 #[tokio::test]
-async fn in_confluent_mode_unknown_fields_are_ignored() {
+async fn in_confluent_mode_unknown_fields_and_parameters_are_ignored() {
     let publisher = Scripted::default();
     let router = crate::calls::app_with(&[("COMPATIBILITY", "confluent")], publisher.clone());
     let body = r#"{"records":[{"value":1,"vale":2}],"value_schema_id":7}"#;
     assert_eq!(records(body).send(&router).await.status, 200);
     assert_eq!(publisher.records().len(), 1);
+    for target in ["/topics/orders?async=true", "/topics/orders/partitions/1?async=true&x", "/messages?user_id=a"] {
+        let media = if target.starts_with("/messages") { "application/json" } else { JSON_V2 };
+        let answer = Call::post(target, media, many(1)).send(&router).await;
+        assert_eq!(answer.status, 200, "{target}: {:?}", answer.body);
+    }
 }

@@ -94,6 +94,33 @@ async fn plain_json_and_no_content_type_are_the_json_format() {
     assert_eq!(without, v2);
 }
 
+/// PowerShell and .NET write one.
+#[tokio::test]
+async fn a_byte_order_mark_before_the_body_is_skipped() {
+    let body = r#"{"records":[{"key":"aw==","value":"dg=="}]}"#;
+    for content_type in [JSON_V2, BINARY, TEXT, "application/json"] {
+        let plain = records_of(&Call::post("/topics/orders", content_type, body)).await;
+        let marked = records_of(&Call::post("/topics/orders", content_type, format!("\u{feff}{body}"))).await;
+        assert_eq!(marked, plain, "{content_type}");
+    }
+    let without_type = records_of(&Call::new("POST", "/topics/orders").body(format!("\u{feff} {body}"))).await;
+    assert_eq!(without_type.len(), 1);
+    let message = Call::post("/messages", "application/json", "\u{feff}{\"id\":\"\u{feff}7\"}");
+    assert_eq!(text(&records_of(&message).await[0].value).as_deref(), Some("{\"id\":\"\u{feff}7\"}"));
+}
+
+#[tokio::test]
+async fn a_signed_query_is_ignored_on_every_path() {
+    let records = r#"{"records":[{"value":1}]}"#;
+    for (target, body) in [
+        ("/topics/orders?X-Amz-Date=x&X-Amz-Signature=y", records),
+        ("/topics/orders/partitions/1?X-Amz-Date=x", records),
+        ("/messages?X-Amz-Date=x", "1"),
+    ] {
+        assert_eq!(records_of(&Call::post(target, "application/json", body)).await.len(), 1, "{target}");
+    }
+}
+
 #[tokio::test]
 async fn null_schema_fields_of_confluents_clients_are_accepted() {
     let body = r#"{"key_schema":null,"value_schema":null,"key_schema_id":null,"value_schema_id":null,"records":[{"value":1}]}"#;

@@ -5,6 +5,7 @@
 //! | `bad_requests` | the answer to everything that is wrong with a request |
 //! | `good_requests` | what records a request becomes |
 //! | `answers` | the shapes of answers, statuses for every outcome (snapshots) |
+//! | `agreement` | property test: what the producer takes, the consumer reads |
 //! | `arbitrary` | property tests: nothing panics, nothing is a 5xx |
 //! | `cluster` | real publisher, embedded brokers, a second client that reads back |
 //! | `docs` | the page that problem documents point to |
@@ -12,6 +13,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "figures are printed")]
 
+mod agreement;
 mod answers;
 mod arbitrary;
 mod bad_requests;

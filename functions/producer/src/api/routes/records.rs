@@ -8,7 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use msk_shared::kafka::OutboundRecord;
 use msk_shared::names::TopicName;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,7 @@ use crate::request::content_type::{ContentType, RECORDS_TYPES, content_type};
 use crate::request::envelope::{self, Envelope, Reading};
 use crate::request::faults::{FaultKind, Faults, Places};
 use crate::request::propagation::PropagatedHeaders;
+use crate::request::query::known_parameters;
 use crate::request::{body, checks};
 use crate::topics::Topic;
 
@@ -40,12 +41,14 @@ pub(crate) async fn publish<B: Backend>(
     State(state): State<Arc<AppState<B>>>,
     Extension(info): Extension<RequestInfo>,
     path: Result<Path<Target>, PathRejection>,
+    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let (topic, partition) = path.map_or((None, None), |Path(target)| (Some(target.topic), target.partition));
     let topic = writable_topic(&state, topic.as_deref())?;
     let partition = partition.as_deref().map(partition_of_path).transpose()?;
+    let [] = known_parameters(uri.query(), [], state.config.compatibility)?;
     let Limits { request_bytes, records: max_records, .. } = state.config.limits;
     let content_type = content_type(&headers, RECORDS_TYPES)?;
     let propagated = PropagatedHeaders::from_headers(&headers)?;

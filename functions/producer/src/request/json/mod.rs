@@ -23,6 +23,8 @@ use sink::Sink;
 /// Deepest nesting of arrays and objects, counted from the body's own braces. Recursion is bounded by it.
 pub(crate) const MAX_DEPTH: usize = 128;
 
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Text that is not valid JSON, or beyond this API's limits. The error says what and where, never the text itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {at}")]
@@ -72,14 +74,19 @@ pub(crate) struct Reader<'a> {
 pub(crate) type Parsed<T> = Result<T, SyntaxError>;
 
 impl<'a> Reader<'a> {
-    /// A reader at the start of a body.
+    /// A reader at the start of a body, behind its byte order mark, which PowerShell and .NET write (RFC 8259, 8.1 lets a
+    /// parser ignore it).
     ///
     /// # Errors
     /// [`SyntaxError`] when the body is not UTF-8 (RFC 8259 allows nothing else between systems).
     pub(crate) fn new(body: &'a Bytes) -> Parsed<Self> {
-        let text = std::str::from_utf8(body)
-            .map_err(|error| SyntaxError { what: "the body is not UTF-8", at: error.valid_up_to() })?;
-        Ok(Self { body, text, at: 0, depth: 0, names: Vec::new() })
+        let not_utf8 = |error: std::str::Utf8Error| match &body[..] {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => SyntaxError { what: "the body is UTF-16; send UTF-8", at: 0 },
+            _ => SyntaxError { what: "the body is not UTF-8", at: error.valid_up_to() },
+        };
+        let text = std::str::from_utf8(body).map_err(not_utf8)?;
+        let at = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
+        Ok(Self { body, text, at, depth: 0, names: Vec::new() })
     }
 
     /// The type of the next value; nothing is consumed but white space.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::sink::Sink;
-use super::{Parsed, Reader};
+use super::{Parsed, Reader, SyntaxError};
 
 impl<'a> Reader<'a> {
     pub(super) fn literal(&mut self, word: &'static str) -> Parsed<()> {
@@ -16,6 +16,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn number_token(&mut self) -> Parsed<()> {
+        let start = self.at;
         if self.byte() == Some(b'-') {
             self.at += 1;
         }
@@ -34,6 +35,11 @@ impl<'a> Reader<'a> {
                 self.at += 1;
             }
             self.digits()?;
+        }
+        let number = &self.text[start..self.at];
+        // Consumers read it as a number: asked of the reader that the consumer uses, so that the two agree to the last bit.
+        if may_overflow(number) && serde_json::from_str::<f64>(number).is_err() {
+            return Err(SyntaxError { what: OUT_OF_RANGE, at: start });
         }
         Ok(())
     }
@@ -156,6 +162,14 @@ impl<'a> Reader<'a> {
         self.at += 6;
         Ok(code)
     }
+}
+
+const OUT_OF_RANGE: &str = "a number is out of range: it must fit a 64-bit float, up to about 1.8e308,";
+
+/// Whether a number can be too large for a 64-bit float: it is long, or its exponent is.
+fn may_overflow(number: &str) -> bool {
+    let (digits, exponent) = number.split_once(['e', 'E']).unwrap_or((number, ""));
+    digits.len() > 200 || exponent.len() > 2
 }
 
 /// A character as it stands in a string: itself, or the shortest escape where RFC 8259 demands one.

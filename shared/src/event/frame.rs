@@ -1,0 +1,68 @@
+//! The frames that schema registries' serialisers put before a value.
+
+use std::fmt;
+
+/// The frame that Confluent's serialisers put before a value: a zero byte and the schema's id.
+/// Source: <https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfluentPrefix {
+    /// Id of the schema in the registry.
+    pub schema_id: u32,
+}
+
+impl ConfluentPrefix {
+    /// Length of the frame in bytes.
+    pub const LEN: usize = 5;
+
+    /// Splits a value into its frame and the rest; `None` if it does not begin with one.
+    pub fn split(value: &[u8]) -> Option<(Self, &[u8])> {
+        match value {
+            [0, a, b, c, d, rest @ ..] => Some((Self { schema_id: u32::from_be_bytes([*a, *b, *c, *d]) }, rest)),
+            _ => None,
+        }
+    }
+}
+
+/// A frame before a value, of either registry. No JSON text begins like one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaFrame {
+    /// Confluent's.
+    Confluent(ConfluentPrefix),
+    /// AWS Glue's: a header version (3), whether zlib compressed what follows, and the UUID of the schema version.
+    /// Source: `AWSSchemaRegistryConstants` of `awslabs/aws-glue-schema-registry`.
+    Glue {
+        /// Id of the schema version, a UUID.
+        schema_version: u128,
+        /// Whether what follows is compressed.
+        compressed: bool,
+    },
+}
+
+impl SchemaFrame {
+    /// Splits a value into its frame and the rest; `None` if it does not begin with one.
+    pub fn split(value: &[u8]) -> Option<(Self, &[u8])> {
+        if let Some((prefix, rest)) = ConfluentPrefix::split(value) {
+            return Some((Self::Confluent(prefix), rest));
+        }
+        let (&[3, compression @ (0 | 5)], rest) = value.split_first_chunk()? else { return None };
+        let (uuid, rest) = rest.split_first_chunk()?;
+        Some((Self::Glue { schema_version: u128::from_be_bytes(*uuid), compressed: compression == 5 }, rest))
+    }
+}
+
+impl fmt::Display for SchemaFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Confluent(ConfluentPrefix { schema_id }) => {
+                write!(f, "the frame of a Confluent schema registry (magic byte 0, schema id {schema_id})")
+            }
+            Self::Glue { schema_version, compressed } => {
+                let compressed = if *compressed { ", compressed" } else { "" };
+                write!(
+                    f,
+                    "the frame of a Glue schema registry (byte 3, schema version {schema_version:032x}{compressed})"
+                )
+            }
+        }
+    }
+}
