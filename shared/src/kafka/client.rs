@@ -28,6 +28,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// Partitions whose leaders are asked at once; a cluster of three brokers has them all among the first few.
 const LEADERS_ASKED: u32 = 6;
+/// Pause between two requests for a topic's metadata that callers cause by naming partitions that are not there: each such
+/// caller gets an answer that is true now, and all of them together cost the cluster two requests a second.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// How long a dropped client may take to send what is left. Nothing should be: every request has answered by then.
 const DROP_FLUSH: Duration = Duration::from_secs(2);
 
@@ -37,6 +40,8 @@ pub(super) struct Client {
     retired: AtomicBool,
     created: Instant,
     partitions: RwLock<HashMap<TopicName, (u32, Instant)>>,
+    /// When each topic was last asked about anew. Held while that is done, so that it is done once for all who wait.
+    asked_anew: tokio::sync::Mutex<HashMap<TopicName, Instant>>,
 }
 
 /// A topic's number of partitions in a broker's answer, or why the topic cannot be used.
@@ -67,6 +72,7 @@ impl Client {
             retired: AtomicBool::new(false),
             created: Instant::now(),
             partitions: RwLock::default(),
+            asked_anew: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -227,17 +233,46 @@ impl Client {
         max_age: Duration,
         bound: Duration,
     ) -> Result<u32, PublishFailure> {
-        let known = self.partitions.read().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
-        match known {
+        match self.known_partitions(topic) {
             Some((count, seen)) if seen.elapsed() < max_age => Ok(count),
             _ => self.fetch_metadata(Some(topic.clone()), bound).await?,
         }
     }
 
+    /// Partitions of a topic by metadata that was asked for after this call began.
+    pub(super) async fn partition_count_now(
+        self: &Arc<Self>,
+        topic: &TopicName,
+        bound: Duration,
+    ) -> Result<u32, PublishFailure> {
+        let called = Instant::now();
+        let asking = async {
+            let mut asked_anew = self.asked_anew.lock().await;
+            let last = asked_anew.get(topic).copied();
+            if let (Some(asked), Some((count, seen))) = (last, self.known_partitions(topic))
+                && called <= asked
+                && asked <= seen
+            {
+                return Ok(count);
+            }
+            if let Some(asked) = last {
+                tokio::time::sleep_until((asked + ASK_AGAIN).into()).await;
+            }
+            asked_anew.insert(topic.clone(), Instant::now());
+            let left = bound.saturating_sub(called.elapsed());
+            self.fetch_metadata(Some(topic.clone()), left).await?
+        };
+        let unreachable = PublishFailure::not_sent(FailureCause::BrokersUnreachable);
+        tokio::time::timeout(bound, asking).await.unwrap_or(Err(unreachable))
+    }
+
+    fn known_partitions(&self, topic: &TopicName) -> Option<(u32, Instant)> {
+        self.partitions.read().unwrap_or_else(PoisonError::into_inner).get(topic).copied()
+    }
+
     /// Whether any leader of a topic's partitions answers within `bound`; of a topic never seen, none.
     pub(super) async fn any_leader_answers(self: &Arc<Self>, topic: &TopicName, bound: Duration) -> bool {
-        let known = self.partitions.read().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
-        let count = known.map_or(0, |(count, _)| count).min(LEADERS_ASKED);
+        let count = self.known_partitions(topic).map_or(0, |(count, _)| count).min(LEADERS_ASKED);
         let ask = |partition: u32| Box::pin(self.leader_answers(topic.clone(), partition.cast_signed(), bound));
         let mut asked: FuturesUnordered<_> = (0..count).map(ask).collect();
         while let Some(answers) = asked.next().await {

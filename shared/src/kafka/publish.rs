@@ -31,6 +31,19 @@ pub trait Publisher: Clone + Send + Sync + 'static {
         deadline: Deadline,
     ) -> impl Future<Output = Result<u32, PublishFailure>> + Send;
 
+    /// As [`Self::partition_count`], but asked of the cluster after the call began: what a caller is told of a partition that is
+    /// not there must hold now. A publisher that remembers nothing has no need to tell the two apart.
+    ///
+    /// # Errors
+    /// As [`Self::partition_count`].
+    fn partition_count_now(
+        &self,
+        topic: &TopicName,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<u32, PublishFailure>> + Send {
+        self.partition_count(topic, deadline)
+    }
+
     /// Whether a record could be written now, check by check.
     fn readiness(&self, deadline: Deadline) -> impl Future<Output = Readiness> + Send;
 }

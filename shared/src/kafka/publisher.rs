@@ -113,6 +113,15 @@ impl KafkaPublisher {
         self.0.limits.max_message_bytes(self.0.slot.client(), topic, bound).await
     }
 
+    /// A connected client, and how long a question to the cluster may take.
+    async fn client_to_ask(&self, deadline: Deadline) -> Result<(Arc<Client>, Duration), PublishFailure> {
+        if !has_time(deadline) {
+            return Err(PublishFailure::not_sent(FailureCause::NoTimeLeft));
+        }
+        let client = self.0.slot.admit(deadline).await?;
+        Ok((client, CONNECT.min(deadline.remaining_less(RESERVE))))
+    }
+
     /// Sends what is queued, at most for `bound`: the last act before the process ends.
     pub async fn shutdown(&self, bound: Duration) {
         let flush = |client: Arc<Client>| tokio::task::spawn_blocking(move || client.flush(bound));
@@ -155,12 +164,13 @@ impl Publisher for KafkaPublisher {
     }
 
     async fn partition_count(&self, topic: &TopicName, deadline: Deadline) -> Result<u32, PublishFailure> {
-        if !has_time(deadline) {
-            return Err(PublishFailure::not_sent(FailureCause::NoTimeLeft));
-        }
-        let client = self.0.slot.admit(deadline).await?;
-        let bound = CONNECT.min(deadline.remaining_less(RESERVE));
+        let (client, bound) = self.client_to_ask(deadline).await?;
         client.partition_count(topic, METADATA_AGE, bound).await
+    }
+
+    async fn partition_count_now(&self, topic: &TopicName, deadline: Deadline) -> Result<u32, PublishFailure> {
+        let (client, bound) = self.client_to_ask(deadline).await?;
+        client.partition_count_now(topic, bound).await
     }
 
     async fn readiness(&self, deadline: Deadline) -> Readiness {

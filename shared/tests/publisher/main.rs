@@ -212,6 +212,32 @@ async fn a_missing_topic_and_a_missing_partition_are_told_apart() {
     assert_eq!((failure.cause, failure.persisted), (FailureCause::PartitionMissing, Persisted::No));
 }
 
+/// Callers who name partitions that are not there: each learns what holds now, all together ask about twice a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_cannot_make_a_storm_of_metadata_requests() {
+    let cluster = cluster();
+    let publisher = publisher(&cluster, 3_000);
+    assert!(publisher.warm_up(Duration::from_secs(3)).await.result.is_ok());
+    let started = Instant::now();
+    let ask = || async { publisher.partition_count_now(&topic(), soon()).await };
+    let counts = futures_util::future::join_all((0..50).map(|_| ask())).await;
+    assert!(counts.iter().all(|count| *count == Ok(4)), "{counts:?}");
+    for _ in 0..3 {
+        assert_eq!(ask().await, Ok(4));
+    }
+    // The first at once, the fifty together at most one more, three one after the other: half a second apart.
+    let paused = Duration::from_millis(3 * 500);
+    assert!(started.elapsed() >= paused, "{:?}", started.elapsed());
+    brokers(&cluster, false);
+    let started = Instant::now();
+    let soon = Deadline::after(Duration::from_millis(4_000));
+    let failure = publisher.partition_count_now(&topic(), soon).await.unwrap_err();
+    assert_eq!(failure.persisted, Persisted::No);
+    assert!(started.elapsed() < Duration::from_millis(2_900), "within the deadline: {:?}", started.elapsed());
+    let late = Deadline::after(Duration::from_millis(1_500));
+    assert_eq!(publisher.partition_count_now(&topic(), late).await.unwrap_err().cause, FailureCause::NoTimeLeft);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_refusals_keep_their_meaning() {
     let cluster = cluster();

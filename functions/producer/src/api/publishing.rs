@@ -32,13 +32,17 @@ pub(super) async fn partition_count<B: Backend>(
     topic: &TopicName,
     deadline: Deadline,
 ) -> Result<u32, Problem> {
-    state.backend.partition_count(topic, deadline).await.map_err(|failure| {
-        tracing::error!(topic = %topic, cause = failure.cause.name(), "partitions unknown");
-        Problem::for_failure(&failure)
-    })
+    let count = state.backend.partition_count(topic, deadline).await;
+    count.map_err(|failure| partitions_unknown(topic, &failure))
 }
 
-/// Asks the cluster whether the partitions that records name exist; a request that names none asks nothing.
+fn partitions_unknown(topic: &TopicName, failure: &PublishFailure) -> Problem {
+    tracing::error!(topic = %topic, cause = failure.cause.name(), "partitions unknown");
+    Problem::for_failure(failure)
+}
+
+/// Asks the cluster whether the partitions that records name exist; a request that names none asks nothing. Before a partition
+/// is denied the cluster is asked anew, as partitions can be added at any time.
 ///
 /// # Errors
 /// 404/40402 for a partition that does not exist, or the problem of a cluster that cannot be asked.
@@ -50,6 +54,11 @@ pub(super) async fn check_partitions<B: Backend>(
 ) -> Result<(), Problem> {
     let Some(named) = records.iter().find(|record| record.partition.is_some()) else { return Ok(()) };
     let count = partition_count(state, &named.topic, deadline).await?;
+    if checks::partitions_exist(records, count, places).is_ok() {
+        return Ok(());
+    }
+    let count = state.backend.partition_count_now(&named.topic, deadline).await;
+    let count = count.map_err(|failure| partitions_unknown(&named.topic, &failure))?;
     Ok(checks::partitions_exist(records, count, places)?)
 }
 

@@ -182,6 +182,26 @@ async fn a_cluster_that_cannot_tell_its_partitions_is_a_503() {
 }
 
 #[tokio::test]
+async fn a_partition_is_denied_only_when_the_cluster_has_just_said_so() {
+    let to_partition_4 = [
+        Call::records(r#"{"records":[{"value":1,"partition":4}]}"#),
+        Call::post("/topics/orders/partitions/4", "application/json", r#"{"records":[{"value":1}]}"#),
+        Call::post("/messages", "application/json", "1").header("kafka-partition", "4"),
+    ];
+    for call in to_partition_4 {
+        let stale = || Scripted::default().with_partitions(Ok(4));
+        let added = stale().with_partitions_now(Ok(5));
+        assert_eq!(call.send(&app(added.clone())).await.status, 200, "a partition added since metadata came");
+        assert_eq!(added.records()[0].partition, Some(4));
+        let denied = call.send(&app(stale().with_partitions_now(Ok(4)))).await;
+        assert_eq!(denied.problem(), (404, 40402));
+        let unknown =
+            call.send(&app(stale().with_partitions_now(Err(not_sent(FailureCause::BrokersUnreachable))))).await;
+        assert_eq!(unknown.problem(), (503, 50302), "nobody knows whether it is there: not final");
+    }
+}
+
+#[tokio::test]
 async fn the_v2_media_type_carries_the_same_document_when_asked_for() {
     let router = app(Scripted::default());
     let call = Call::records("{}");

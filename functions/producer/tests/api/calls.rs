@@ -37,6 +37,8 @@ struct State {
     script: Script,
     /// None: to be asked is a panic.
     partitions: Option<Result<u32, PublishFailure>>,
+    /// What the cluster says when it is asked anew; the same unless set.
+    partitions_now: Option<Result<u32, PublishFailure>>,
     readiness: Readiness,
     records: Vec<OutboundRecord>,
     stats: PublisherStats,
@@ -62,6 +64,7 @@ impl Scripted {
         Self(Arc::new(Mutex::new(State {
             script: Box::new(script),
             partitions: Some(Ok(4)),
+            partitions_now: None,
             readiness: Readiness { brokers: Ok(()), producer_id: Ok(()), token: Ok(()) },
             records: Vec::new(),
             stats: PublisherStats::default(),
@@ -76,6 +79,11 @@ impl Scripted {
 
     pub(crate) fn with_partitions(self, partitions: Result<u32, PublishFailure>) -> Self {
         self.state().partitions = Some(partitions);
+        self
+    }
+
+    pub(crate) fn with_partitions_now(self, partitions: Result<u32, PublishFailure>) -> Self {
+        self.state().partitions_now = Some(partitions);
         self
     }
 
@@ -124,6 +132,11 @@ impl Publisher for Scripted {
     async fn partition_count(&self, topic: &TopicName, _: Deadline) -> Result<u32, PublishFailure> {
         assert_ne!(topic.as_str(), "", "a name that reached the publisher is valid");
         self.state().partitions.expect("injected")
+    }
+
+    async fn partition_count_now(&self, _: &TopicName, _: Deadline) -> Result<u32, PublishFailure> {
+        let state = self.state();
+        state.partitions_now.or(state.partitions).expect("injected")
     }
 
     async fn readiness(&self, _: Deadline) -> Readiness {
