@@ -1,4 +1,5 @@
-//! The loop between AWS Lambda and a function: take an invocation, handle it, post its answer.
+//! Between AWS Lambda and a function: report that it cannot start, or take an invocation, handle it, post its answer, and
+//! again.
 //!
 //! `lambda_runtime`'s own loop puts each invocation's trace id into the environment. glibc's `setenv` never frees a value
 //! that it replaces, so memory would grow by some 160 bytes with every invocation; and librdkafka's threads read the
@@ -9,8 +10,10 @@
 //! Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -27,6 +30,11 @@ const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
 const DEADLINE: &str = "lambda-runtime-deadline-ms";
 /// Where it comes with an invocation, it goes back with the answer.
 const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
+const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+/// What keeps a function from starting is its configuration. AWS asks for the form `category.reason`.
+const START_FAULT: &str = "Runtime.ConfigInvalid";
+/// The Runtime API is on the same host; a process that waits longer for it would only end later.
+const START_REPORT: Duration = Duration::from_secs(2);
 
 /// Why no more invocations can be taken. The process should end; Lambda starts another.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +70,7 @@ where
     A: Serialize,
     Handled: Future<Output = Result<A, Diagnostic>>,
 {
-    let address = std::env::var(ADDRESS).ok().and_then(|address| address.parse::<Uri>().ok());
-    let address = address.filter(|address| address.authority().is_some()).ok_or(RuntimeError::Address)?;
-    let client = PooledClient::builder().with_endpoint(address).build();
+    let client = runtime_api()?;
     loop {
         let Some(NextInvocation { payload, context, id }) = next(&client).await? else { continue };
         let request_id = context.request_id.clone();
@@ -79,6 +85,39 @@ where
         };
         post(&client, &request_id, id, kind, body).await?;
     }
+}
+
+/// Passes on how a function's start went. A fault is posted to Lambda first, whose own report would only say that the process
+/// has ended. The process should end then.
+///
+/// # Errors
+/// That of `started`, whose text must hold no secret.
+pub async fn report_start<T, E: Display>(started: Result<T, E>) -> Result<T, E> {
+    if let Err(fault) = &started {
+        let posted = tokio::time::timeout(START_REPORT, post_start_fault(&fault.to_string())).await;
+        // The fault itself is logged at the boundary.
+        match posted {
+            Ok(Ok(status)) if status.is_success() => {}
+            Ok(Ok(status)) => tracing::debug!(status = status.as_u16(), "Lambda did not take the report of the start"),
+            Ok(Err(error)) => tracing::debug!(%error, "the start could not be reported to Lambda"),
+            Err(_) => tracing::debug!("Lambda did not answer the report of the start"),
+        }
+    }
+    started
+}
+
+async fn post_start_fault(message: &str) -> Result<StatusCode, RuntimeError> {
+    let document = serde_json::json!({ "errorType": START_FAULT, "errorMessage": message, "stackTrace": [] });
+    let request = build_request().method(Method::POST).uri("/2018-06-01/runtime/init/error");
+    let request = request.header(ERROR_TYPE, START_FAULT).body(Body::from(document.to_string()));
+    let request = request.map_err(|error| RuntimeError::Api(error.into()))?;
+    Ok(runtime_api()?.call(request).await.map_err(RuntimeError::Api)?.status())
+}
+
+fn runtime_api() -> Result<PooledClient, RuntimeError> {
+    let address = std::env::var(ADDRESS).ok().and_then(|address| address.parse::<Uri>().ok());
+    let address = address.filter(|address| address.authority().is_some()).ok_or(RuntimeError::Address)?;
+    Ok(PooledClient::builder().with_endpoint(address).build())
 }
 
 /// Lambda's JSON of a failed invocation.
@@ -121,7 +160,7 @@ async fn post(
     let mut request = build_request().method(Method::POST);
     request = request.uri(format!("/2018-06-01/runtime/invocation/{request_id}/{kind}"));
     if kind == "error" {
-        request = request.header("lambda-runtime-function-error-type", "unhandled");
+        request = request.header(ERROR_TYPE, "unhandled");
     }
     if let Some(id) = id {
         request = request.header(INVOCATION_ID, id);

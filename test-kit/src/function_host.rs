@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::runtime_api::{Extensions, RUNTIME, RuntimeAnswer, RuntimeApi};
+use crate::runtime_api::{Extensions, Phase, RUNTIME, RuntimeAnswer, RuntimeApi};
 use crate::{PATIENCE, Process};
 
 /// Every invocation's id.
@@ -46,6 +46,16 @@ impl FunctionHost {
         command.env("AWS_LAMBDA_FUNCTION_NAME", &name).env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST");
         command.env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128");
         Process::start(name.to_string_lossy(), &mut command)
+    }
+
+    /// Waits for the function to report that it cannot start: the report's error type and its JSON.
+    pub fn start_fault(&self) -> (Option<String>, Value) {
+        let mut phase = self.api.phase();
+        let failed = async { phase.wait_for(|phase| matches!(phase, Phase::InitFailed { .. })).await.unwrap().clone() };
+        match RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, failed).await }) {
+            Ok(Phase::InitFailed { error_type, document }) => (error_type, serde_json::from_str(&document).unwrap()),
+            other => panic!("no report in time: {other:?}"),
+        }
     }
 
     /// Sends an event and does not wait.

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -43,7 +43,12 @@ pub enum Phase {
     /// It has one.
     Busy,
     /// It reported that it cannot start.
-    InitFailed(String),
+    InitFailed {
+        /// The header `Lambda-Runtime-Function-Error-Type`.
+        error_type: Option<String>,
+        /// The body.
+        document: String,
+    },
 }
 
 /// What came back for an invocation.
@@ -187,8 +192,10 @@ fn answer(shared: &Shared, id: &str, answer: RuntimeAnswer) -> StatusCode {
     }
 }
 
-async fn init_error(State(shared): State<Arc<Shared>>, body: String) -> StatusCode {
-    shared.phase.send_replace(Phase::InitFailed(body));
+async fn init_error(State(shared): State<Arc<Shared>>, headers: HeaderMap, document: String) -> StatusCode {
+    let error_type = headers.get("lambda-runtime-function-error-type");
+    let error_type = error_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
+    shared.phase.send_replace(Phase::InitFailed { error_type, document });
     StatusCode::ACCEPTED
 }
 

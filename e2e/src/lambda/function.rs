@@ -270,7 +270,7 @@ impl Environment {
             status = self.ended() => return Err(self.exited(status)),
         };
         match phase {
-            Some(Phase::InitFailed(document)) => Err(self.exited(document)),
+            Some(Phase::InitFailed { document, .. }) => Err(self.exited(document)),
             Some(_) => Ok(()),
             None => Err(Error::TimedOut {
                 what: "the function's first call for an invocation".to_owned(),

@@ -2,7 +2,7 @@
 
 use lambda_runtime::{Context, Diagnostic};
 use msk_shared::env::{EnvError, EnvReader};
-use msk_shared::runtime::RuntimeError;
+use msk_shared::runtime::{RuntimeError, report_start};
 use msk_shared::telemetry::init_logs;
 
 use crate::batch::{BatchProcessor, InvocationContext};
@@ -45,10 +45,19 @@ pub async fn run(handler: impl RecordHandler) -> Result<(), RunError> {
 pub async fn run_with(handler: impl RecordHandler, store: impl IdempotencyStore) -> Result<(), RunError> {
     let mut env = EnvReader::from_process();
     init_logs(env.parsed("LOG_LEVEL").unwrap_or_default());
-    let config = Config::from_env(EnvReader::from_process())?;
     if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
+        Config::from_env(EnvReader::from_process())?;
         return Err(RunError::NotOnLambda);
     }
+    serve(report_start(start(handler, store).await).await?).await
+}
+
+/// From the environment to what processes batches.
+async fn start<H: RecordHandler, S: IdempotencyStore>(
+    handler: H,
+    store: S,
+) -> Result<BatchProcessor<H, impl DeadLetterSink, S>, RunError> {
+    let config = Config::from_env(EnvReader::from_process())?;
     tracing::info!(
         report_batch_item_failures = config.batch.report_batch_item_failures,
         ordering = ?config.batch.ordering,
@@ -57,7 +66,7 @@ pub async fn run_with(handler: impl RecordHandler, store: impl IdempotencyStore)
         "consumer starts"
     );
     let dead_letters = connect(config.dead_letter).await?;
-    serve(BatchProcessor::new(handler, dead_letters, store, config.batch)).await
+    Ok(BatchProcessor::new(handler, dead_letters, store, config.batch))
 }
 
 /// Answers invocations with `processor` until Lambda ends the process.

@@ -134,6 +134,39 @@ fn every_problem_of_the_environment_is_named_before_it_ends() {
     }
 }
 
+/// A function whose start Lambda is told of: the report's JSON, after its error type and the exit code are checked.
+fn report_of(variables: &[(&str, &str)]) -> Value {
+    let mut consumer = Consumer::start(variables);
+    let (error_type, document) = consumer.host.start_fault();
+    assert_eq!(error_type.as_deref(), Some("Runtime.ConfigInvalid"));
+    assert_eq!(document["errorType"], "Runtime.ConfigInvalid");
+    assert_eq!(document["stackTrace"], json!([]));
+    assert_eq!(consumer.process.end().code(), Some(1));
+    document
+}
+
+#[test]
+fn a_start_fault_is_reported_to_lambda_without_a_value() {
+    let document = report_of(&[("ORDERING", "c4n4ry"), ("CONCURRENCY", "c4n4ry"), ("DEAD_LETTER", "sqs:c4n4ry")]);
+    let message = document["errorMessage"].as_str().unwrap();
+    for name in ["3 problem(s)", "ORDERING", "CONCURRENCY", "DEAD_LETTER"] {
+        assert!(message.contains(name), "{name}: {message}");
+    }
+    assert!(!message.contains("c4n4ry"), "{message}");
+}
+
+#[cfg(feature = "dead-letter-kafka")]
+#[test]
+fn a_dead_letter_client_that_cannot_be_created_is_reported_too() {
+    let password = ("KAFKA_SASL_PASSWORD", "c4n4ry");
+    let variables = [("DEAD_LETTER", "kafka:dead"), ("KAFKA_BOOTSTRAP_SERVERS", "b:9096"), ("KAFKA_AUTH", "scram")];
+    let document =
+        report_of(&[&variables[..], &[password, ("KAFKA_OPTIONS", r#"{"compression.type":"c4n4ry"}"#)]].concat());
+    let message = document["errorMessage"].as_str().unwrap();
+    assert!(message.contains("KAFKA_SASL_USERNAME") && message.contains("compression.type"), "{message}");
+    assert!(!message.contains("c4n4ry"), "{message}");
+}
+
 #[test]
 fn outside_of_lambda_it_says_how_to_start_it() {
     let output = function(&[]).output().unwrap();

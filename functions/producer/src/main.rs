@@ -39,7 +39,7 @@ async fn run(command: Command, started: Instant) -> anyhow::Result<()> {
     match command {
         Command::Help => write!(std::io::stdout(), "{}", arguments::HELP)?,
         Command::Version => writeln!(std::io::stdout(), "{}", version::line())?,
-        Command::Lambda => lambda::serve(app::start(EnvReader::from_process(), started).await?).await?,
+        Command::Lambda => lambda::serve(EnvReader::from_process(), started).await?,
         Command::Http(address) => {
             let stop = http_server::stop_signal();
             // Before the cluster is asked, so that a port in use is reported at once.

@@ -119,11 +119,21 @@ pub(super) fn check_option(name: &str, value: &str) -> Result<(), String> {
     }
     let mut probe = ClientConfig::new();
     probe.set(name, value);
-    // librdkafka's own message names the property and the allowed values.
     probe.create_native_config().map(|_| ()).map_err(|error| match error {
-        rdkafka::error::KafkaError::ClientConfig(_, description, ..) => format!("{called}: {description}"),
-        other => format!("{called}: {other}"),
+        rdkafka::error::KafkaError::ClientConfig(_, description, ..) => {
+            format!("{called}: {}", without_value(&description))
+        }
+        _ => format!("{called}: librdkafka refuses its value"),
     })
+}
+
+/// librdkafka's own message, which names the property and what is allowed, without the value that it may repeat.
+fn without_value(description: &str) -> String {
+    let parts = description.split_once("Invalid value \"").and_then(|(before, rest)| {
+        let (_, after) = rest.rsplit_once("\" for configuration property ")?;
+        Some(format!("{before}Invalid value for configuration property {after}"))
+    });
+    parts.unwrap_or_else(|| description.to_owned())
 }
 
 /// The variable behind the property that librdkafka complains about when a client is created.
@@ -262,5 +272,16 @@ mod tests {
         assert!(check_option("no.such.property", "1").unwrap_err().contains("no.such.property"));
         assert!(check_option("compression.type", "brotli").is_err());
         assert_eq!(check_option("compression.type", "zstd"), Ok(()));
+        for (name, value) in [
+            ("compression.type", "c4n4ry"),
+            ("debug", "broker,c4n4ry"),
+            ("batch.size", "c4n4ry"),
+            ("socket.nagle.disable", "c4n4ry"),
+            ("c4n4ry.not", "c4n4ry"),
+            ("broker.address.family", "c4n4ry\" for configuration property \"x"),
+        ] {
+            let problem = check_option(name, value).unwrap_err();
+            assert!(!problem.replace(name, "").contains("c4n4ry"), "{problem}");
+        }
     }
 }

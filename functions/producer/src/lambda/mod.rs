@@ -5,7 +5,7 @@ mod event;
 mod event_tests;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -14,24 +14,26 @@ use futures_util::TryFutureExt;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Service};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use msk_shared::env::EnvReader;
 use msk_shared::kafka::KafkaPublisher;
 use msk_shared::runtime;
 use serde::Serialize;
 use tower::ServiceExt;
 
 use crate::api::request_info::RequestInfo;
-use crate::app::App;
+use crate::app::{self, App};
 use crate::http_server::stop_signal;
 use event::{CheckedEvent, EventError};
 
 /// Lambda kills the process 500 ms after SIGTERM when only an internal extension is registered.
 const FLUSH: Duration = Duration::from_millis(400);
 
-/// Serves invocations until the process ends.
+/// Starts the application and serves invocations until the process ends.
 ///
 /// # Errors
-/// When the Runtime API fails for good.
-pub async fn serve(App { router, publisher }: App) -> anyhow::Result<()> {
+/// When the application cannot start, which Lambda is told too, or when the Runtime API fails for good.
+pub async fn serve(env: EnvReader, started: Instant) -> anyhow::Result<()> {
+    let App { router, publisher } = runtime::report_start(app::start(env, started).await).await?;
     flush_on_sigterm(Arc::new(publisher)).await;
     let function = |payload, context| handle(router.clone(), payload, context).map_err(Diagnostic::from);
     match runtime::serve(function).await? {}

@@ -129,6 +129,30 @@ fn a_host_without_extensions_serves_it_too() {
 }
 
 #[test]
+fn a_start_fault_is_reported_to_lambda_without_a_value() {
+    let kafka = [("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"), ("KAFKA_AUTH", "none"), ("TOPICS", "orders")];
+    for (variables, names) in [
+        (&[("MAX_RECORDS", "c4n4ry"), ("TOPICS", "c4n4ry c4n4ry")][..], &["MAX_RECORDS", "TOPICS", "AWS_REGION"][..]),
+        (&[&kafka[..], &[("KAFKA_OPTIONS", r#"{"compression.type":"c4n4ry"}"#)]].concat(), &["compression.type"]),
+        (&[&kafka[..], &[("KAFKA_CA_FILE", "/c4n4ry")]].concat(), &["KAFKA_CA_FILE"]),
+    ] {
+        let host = FunctionHost::start(Extensions::Served);
+        let mut command = producer();
+        command.envs(variables.iter().copied());
+        let mut process = host.function(command);
+        let (error_type, document) = host.start_fault();
+        assert_eq!(error_type.as_deref(), Some("Runtime.ConfigInvalid"));
+        assert_eq!(document["errorType"], "Runtime.ConfigInvalid");
+        let message = document["errorMessage"].as_str().unwrap();
+        for name in names {
+            assert!(message.contains(name), "{name}: {message}");
+        }
+        assert!(!message.contains("c4n4ry"), "{message}");
+        assert_eq!(process.end().code(), Some(1));
+    }
+}
+
+#[test]
 fn a_cluster_that_is_down_does_not_fail_init() {
     let host = FunctionHost::start(Extensions::Served);
     let mut command = producer();
