@@ -99,18 +99,7 @@ impl fmt::Debug for TokenSource {
 impl TokenSource {
     /// Reads the region and where credentials come from. `None` when something is missing, which the reader then has noted.
     pub fn from_env(env: &mut EnvReader) -> Option<Self> {
-        let region = env.optional("AWS_REGION").or_else(|| env.optional("AWS_DEFAULT_REGION"));
-        let region = match region.map(|text| text.trim().to_owned()) {
-            Some(text) if is_region(&text) => Some(Region::new(text)),
-            Some(_) => {
-                env.problem("AWS_REGION must be a region's name, such as eu-west-1");
-                None
-            }
-            None => {
-                env.problem("AWS_REGION is missing: KAFKA_AUTH=iam signs tokens for a region");
-                None
-            }
-        };
+        let region = region(env);
         let credentials = CredentialsSource::from_env(env);
         Some(Self::new(region?, credentials?))
     }
@@ -205,10 +194,33 @@ impl TokenSource {
     }
 }
 
+/// The region that tokens are signed for, from the first of these variables that is set. Lambda sets `AWS_REGION` to the
+/// function's own; a broker takes a token for its own region only.
+const REGION_VARIABLES: [&str; 3] = ["MSK_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"];
+
+fn region(env: &mut EnvReader) -> Option<Region> {
+    let Some((name, text)) = REGION_VARIABLES.into_iter().find_map(|name| Some((name, env.optional(name)?))) else {
+        env.problem(
+            "AWS_REGION is missing: KAFKA_AUTH=iam signs tokens for a region (MSK_REGION, when the cluster's is another)",
+        );
+        return None;
+    };
+    if !is_region(text.trim()) {
+        env.problem(format!("{name} must be a region's name, such as eu-west-1"));
+        return None;
+    }
+    Some(Region::new(text.trim().to_owned()))
+}
+
+/// Words and a number with hyphens between them, as `us-gov-west-1`: an availability zone's name (`eu-west-1a`) is none.
 fn is_region(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 32
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    let Some((area, number)) = text.rsplit_once('-') else { return false };
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    text.len() <= 32
+        && area.contains('-')
+        && area.split('-').all(is_word)
+        && !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -265,6 +277,46 @@ mod tests {
         assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
         let asked = std::iter::from_fn(|| listener.accept().ok()).count();
         assert!((3..=6).contains(&asked), "{asked} requests for 20 callers");
+    }
+
+    fn source_of(regions: &[(&str, &str)]) -> Result<TokenSource, Vec<String>> {
+        let credentials = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+        let mut env = EnvReader::new(credentials.iter().chain(regions).copied());
+        let source = TokenSource::from_env(&mut env);
+        env.finish(source).map_err(|error| error.problems)
+    }
+
+    /// The presigned URL that a token is.
+    fn url_of(source: &TokenSource) -> String {
+        use base64::Engine;
+        let url = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(source.token().unwrap().expose()).unwrap();
+        String::from_utf8(url).unwrap()
+    }
+
+    #[test]
+    fn tokens_are_signed_for_the_clusters_region() {
+        for (regions, expected) in [
+            (&[("MSK_REGION", "ap-northeast-2"), ("AWS_REGION", "eu-west-1")][..], "ap-northeast-2"),
+            (&[("MSK_REGION", " us-gov-west-1 "), ("AWS_REGION", "nonsense")], "us-gov-west-1"),
+            (&[("MSK_REGION", " "), ("AWS_REGION", "eu-west-1")], "eu-west-1"),
+            (&[("MSK_REGION", "eusc-de-east-1")], "eusc-de-east-1"),
+            (&[("AWS_DEFAULT_REGION", "mx-central-1")], "mx-central-1"),
+        ] {
+            let url = url_of(&source_of(regions).unwrap());
+            assert!(url.starts_with(&format!("https://kafka.{expected}.amazonaws.com/")), "{regions:?}: {url}");
+            assert!(url.contains(&format!("%2F{expected}%2Fkafka-cluster%2Faws4_request")), "{regions:?}: {url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_region_is_refused_by_its_variables_name() {
+        for wrong in ["eu-west-1a", "euw1", "EU-WEST-1", "eu west 1", "eu-west-", "-west-1", "west-1", "eu--1", "1"] {
+            for (name, others) in [("MSK_REGION", &[("AWS_REGION", "eu-west-1")][..]), ("AWS_REGION", &[])] {
+                let problems = source_of(&[&[(name, wrong)][..], others].concat()).unwrap_err();
+                assert_eq!(problems, [format!("{name} must be a region's name, such as eu-west-1")], "{wrong}");
+            }
+        }
+        assert!(source_of(&[]).unwrap_err()[0].contains("MSK_REGION"));
     }
 
     #[test]
