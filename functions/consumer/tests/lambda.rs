@@ -149,7 +149,7 @@ fn report_of(variables: &[(&str, &str)]) -> Value {
 fn a_start_fault_is_reported_to_lambda_without_a_value() {
     let document = report_of(&[("ORDERING", "c4n4ry"), ("CONCURRENCY", "c4n4ry"), ("DEAD_LETTER", "sqs:c4n4ry")]);
     let message = document["errorMessage"].as_str().unwrap();
-    for name in ["3 problem(s)", "ORDERING", "CONCURRENCY", "DEAD_LETTER"] {
+    for name in ["ORDERING", "CONCURRENCY", "DEAD_LETTER"] {
         assert!(message.contains(name), "{name}: {message}");
     }
     assert!(!message.contains("c4n4ry"), "{message}");

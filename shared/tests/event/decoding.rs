@@ -107,10 +107,8 @@ fn a_schema_registrys_frame_is_named() {
     }
     assert_eq!(record(&[], &glue(0, b"{\"a\":1}")).json(), Ok(json!({"a": 1})));
     assert!(matches!(error(&glue(1, b"{}")), DecodeError::NotJson { .. }), "no such compression");
-    assert_eq!(
-        record(&[], b"\0\0\0\0\x07{\"a\":1e400}").message().unwrap_err(),
-        DecodeError::Unreadable { fault: JsonFault::NumberOutOfRange, line: 1, column: 9 }
-    );
+    let number = error(b"\0\0\0\0\x07{\"a\":1e400}");
+    assert!(matches!(number, DecodeError::Unreadable { fault: JsonFault::NumberOutOfRange, .. }), "{number:?}");
     assert!(matches!(record(&[], b"\0\0\0\0\x07\xff").text(), Err(DecodeError::Framed(_))));
 }
 

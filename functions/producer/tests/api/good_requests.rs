@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use msk_shared::kafka::{Header, OutboundRecord};
 
-use crate::calls::{Call, JSON_V2, Scripted, app};
+use crate::calls::{Call, JSON_V2, Scripted, app, app_with};
 
 const BINARY: &str = "application/vnd.kafka.binary.v2+json";
 const TEXT: &str = "application/vnd.kafka.text.v2+json";
@@ -189,4 +189,18 @@ async fn text_and_base64_events_give_the_same_records() {
     assert_eq!(call.invoke(&router, true).await.status, 200);
     assert_eq!(publisher.records(), from_text);
     assert_eq!(from_text.len(), 2);
+}
+
+#[tokio::test]
+async fn in_confluent_mode_unknown_fields_and_parameters_are_ignored() {
+    let publisher = Scripted::default();
+    let router = app_with(&[("COMPATIBILITY", "confluent")], publisher.clone());
+    let body = r#"{"records":[{"value":1,"vale":2}],"value_schema_id":7}"#;
+    assert_eq!(Call::records(body).send(&router).await.status, 200);
+    assert_eq!(publisher.records().len(), 1);
+    for target in ["/topics/orders?async=true", "/topics/orders/partitions/1?async=true&x", "/messages?user_id=a"] {
+        let media = if target.starts_with("/messages") { "application/json" } else { JSON_V2 };
+        let answer = Call::post(target, media, r#"{"records":[{"value":1}]}"#).send(&router).await;
+        assert_eq!(answer.status, 200, "{target}: {:?}", answer.body);
+    }
 }
