@@ -73,6 +73,14 @@ impl Cluster {
     /// Says what to install when Maven or Java is missing; otherwise carries the end of the log of the node at fault.
     pub async fn start(options: &ClusterOptions) -> Result<Self> {
         let distribution = Distribution::fetch(options.version)?;
+        archive_classes(&distribution).await?;
+        let cluster = Self::prepare(options, &distribution).await?;
+        cluster.start_all().await?;
+        Ok(cluster)
+    }
+
+    /// Everything but started nodes.
+    async fn prepare(options: &ClusterOptions, distribution: &Distribution) -> Result<Self> {
         let folder = TempFolder::new()?;
         let ports = Ports::take(layout::port_count(&options.proxied))?;
         let (controller_port, broker_ports) = layout::assign(ports.as_slice(), &options.proxied);
@@ -82,8 +90,7 @@ impl Cluster {
         let key = AccessKey::temporary();
         iam.add_key(&key, PRODUCER_ROLE)?;
         let common = Common { controller_port, certificates: folder.path(), extra: &options.properties };
-        let layout =
-            Layout { folder: folder.path(), distribution: &distribution, iam: &iam, jvm_options: &options.jvm_options };
+        let layout = Layout { folder: folder.path(), distribution, iam: &iam, jvm_options: &options.jvm_options };
         let controller = layout.controller(&common)?;
         let mut brokers = BTreeMap::new();
         for (&id, ports) in &broker_ports {
@@ -95,21 +102,8 @@ impl Cluster {
         layout::write(&folder.path().join("client.pem"), &client.certificate_pem)?;
         layout::write(&folder.path().join("client.key"), &client.key_pem)?;
         let proxies = start_proxies(&broker_ports, &authority).await?;
-        let cluster = Self {
-            controller,
-            brokers,
-            proxies,
-            broker_ports,
-            admin,
-            iam,
-            key,
-            authority,
-            client,
-            folder,
-            ports: vec![ports],
-        };
-        cluster.start_all().await?;
-        Ok(cluster)
+        let ports = vec![ports];
+        Ok(Self { controller, brokers, proxies, broker_ports, admin, iam, key, authority, client, folder, ports })
     }
 
     async fn start_all(&self) -> Result<()> {
@@ -322,6 +316,32 @@ impl Cluster {
     fn broker(&self, id: BrokerId) -> Result<&Node> {
         self.brokers.get(&id).ok_or_else(|| Error::Invalid(format!("no broker {id}: there are {BROKERS:?}")))
     }
+}
+
+/// Writes the class archive where there is none: the JVM of a broker in a cluster of its own does it when it ends.
+async fn archive_classes(distribution: &Distribution) -> Result<()> {
+    let archive = distribution.class_archive();
+    if archive.exists() {
+        return Ok(());
+    }
+    let _lock = distribution.lock()?;
+    if archive.exists() {
+        return Ok(());
+    }
+    tracing::info!(version = %distribution.version(), "archiving the classes of a broker");
+    let partial = archive.with_extension("partial");
+    let option = format!("-XX:ArchiveClassesAtExit={}", partial.display());
+    let [first, ..] = BROKERS;
+    let jvm_options = BTreeMap::from([(format!("broker-{first}"), vec![option])]);
+    let options = ClusterOptions { version: distribution.version(), jvm_options, ..ClusterOptions::default() };
+    let cluster = Cluster::prepare(&options, distribution).await?;
+    cluster.controller.start()?;
+    cluster.broker(first)?.start()?;
+    cluster.wait_ready(START_LIMIT).await?;
+    cluster.terminate(first).await?;
+    // A JVM that writes none ignores an empty one.
+    let written = if partial.exists() { fs::rename(&partial, &archive) } else { fs::write(&archive, "") };
+    written.map_err(file_error(&archive))
 }
 
 /// One for each listener whose advertised port is not the broker's own.

@@ -12,6 +12,8 @@ use crate::error::{Error, Result, file_error, os_error};
 use crate::folder;
 
 const INSTALL_MAVEN: &str = "install Maven 3.8 or newer (Debian: `apt-get install maven`)";
+/// The test bed's classes. A class archive takes jars, and no folder, in the class path.
+const TEST_BED_JAR: &str = "test-bed.jar";
 const INSTALL_JAVA: &str = "install a Java 17 development kit (Debian: `apt-get install openjdk-17-jdk-headless`)";
 
 /// A release of Apache Kafka that the test bed runs; each has a folder in `e2e/kafka/` with its pinned dependencies.
@@ -55,9 +57,7 @@ impl Distribution {
     pub fn fetch(version: KafkaVersion) -> Result<Self> {
         let root = root();
         fs::create_dir_all(&root).map_err(file_error(&root))?;
-        let lock_path = root.join(format!("{version}.lock"));
-        let lock = File::create(&lock_path).map_err(file_error(&lock_path))?;
-        lock.lock().map_err(file_error(&lock_path))?;
+        let _lock = lock(version)?;
         let jars = fetch_jars(version, &root)?;
         let classes = compile(version, &root, &jars)?;
         Ok(Self { version, jars, classes })
@@ -83,11 +83,29 @@ impl Distribution {
 
     /// Kafka's and the test bed's classes, as `java -cp` wants them.
     pub(crate) fn class_path(&self) -> OsString {
-        let mut path = self.classes.clone().into_os_string();
+        let mut path = self.classes.join(TEST_BED_JAR).into_os_string();
         path.push(":");
         path.push(self.jars.join("*"));
         path
     }
+
+    /// Where the classes of a broker are kept as a JVM has them in memory (JEP 350): with them it starts in half the CPU
+    /// time. A new compilation removes the file; a JVM that it does not fit starts without it.
+    pub(super) fn class_archive(&self) -> PathBuf {
+        self.classes.join("broker.jsa")
+    }
+
+    /// Held while the archive is made, so that one process makes it.
+    pub(super) fn lock(&self) -> Result<File> {
+        lock(self.version)
+    }
+}
+
+fn lock(version: KafkaVersion) -> Result<File> {
+    let path = root().join(format!("{version}.lock"));
+    let lock = File::create(&path).map_err(file_error(&path))?;
+    lock.lock().map_err(file_error(&path))?;
+    Ok(lock)
 }
 
 /// How often a download is tried.
@@ -140,17 +158,23 @@ fn fetch_jars(version: KafkaVersion, root: &Path) -> Result<PathBuf> {
 /// Compiles `e2e/java` against the release's own jars.
 fn compile(version: KafkaVersion, root: &Path, jars: &Path) -> Result<PathBuf> {
     let sources = java_sources()?;
+    // What is made from the classes is made from the jars, too.
+    let made_from = [sources.as_slice(), &[pom(version)]].concat();
     let classes = root.join(format!("{version}-classes"));
-    if up_to_date(&classes, &sources)? {
+    if up_to_date(&classes, &made_from)? {
         return Ok(classes);
     }
     let partial = root.join(format!("{version}-classes.partial"));
     start_over(&partial)?;
     let mut javac = Command::new("javac");
     javac.args(["-Xlint:all", "-Werror", "--release", "17", "-cp"]).arg(jars.join("*"));
-    javac.arg("-d").arg(&partial).args(&sources);
+    let compiled = partial.join("compiled");
+    javac.arg("-d").arg(&compiled).args(&sources);
     run(&mut javac, "javac", INSTALL_JAVA)?;
-    finish(&partial, &classes, &sources)
+    let mut jar = Command::new("jar");
+    jar.arg("--create").arg("--file").arg(partial.join(TEST_BED_JAR)).arg("-C").arg(&compiled).arg(".");
+    run(&mut jar, "jar", INSTALL_JAVA)?;
+    finish(&partial, &classes, &made_from)
 }
 
 fn java_sources() -> Result<Vec<PathBuf>> {

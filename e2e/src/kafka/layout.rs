@@ -101,6 +101,10 @@ impl Layout<'_> {
 
     fn jvm_options(&self) -> Vec<String> {
         let mut options = self.iam.system_properties();
+        let archive = self.distribution.class_archive();
+        if archive.exists() {
+            options.push(format!("-XX:SharedArchiveFile={}", archive.display()));
+        }
         options.push(format!("-Dlog4j.configuration=file:{}", self.folder.join("log4j.properties").display()));
         options.push(format!("-Dlog4j2.configurationFile={}", self.folder.join("log4j2.properties").display()));
         options
