@@ -28,7 +28,7 @@ pub type Targets = [(&'static str, Vec<(u16, String)>)];
 pub struct Rule {
     /// Name of the alert or of the recorded series.
     pub name: String,
-    /// The PromQL query.
+    /// The `PromQL` query.
     pub query: String,
     /// Whether it is an alert.
     pub alert: bool,

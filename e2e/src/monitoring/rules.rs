@@ -93,7 +93,7 @@ pub fn metric_relabelling() -> Result<String> {
 pub struct PanelQuery {
     /// `file: panel`.
     pub place: String,
-    /// The PromQL query, with the dashboard's variables filled in.
+    /// The `PromQL` query, with the dashboard's variables filled in.
     pub query: String,
 }
 
