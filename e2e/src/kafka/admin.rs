@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
@@ -136,6 +138,32 @@ impl Admin {
             }
         }
         self.wait_in_sync(topic, 3, Duration::from_secs(30)).await
+    }
+
+    /// Adds partitions to a topic, up to `total`, and waits until every replica is in sync.
+    ///
+    /// # Errors
+    /// [`Error::Kafka`], [`Error::TimedOut`] with the last state seen.
+    pub async fn add_partitions(&self, topic: &str, total: usize) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> =
+            self.config.create().map_err(kafka_error("creating the test bed's admin client"))?;
+        let what = format!("adding partitions to {topic}");
+        let options = AdminOptions::new().request_timeout(Some(CREATION_TIMEOUT));
+        let more = NewPartitions::new(topic, total);
+        let results = admin.create_partitions([&more], &options).await.map_err(kafka_error(&what))?;
+        for result in results {
+            if let Err((_, code)) = result {
+                return Err(Error::Kafka { what, source: rdkafka::error::KafkaError::AdminOp(code) });
+            }
+        }
+        let of_all = format!("{total} partitions of {topic} in sync");
+        wait_until(&of_all, CREATION_TIMEOUT, || async {
+            match self.partitions(topic).await {
+                Ok(seen) if seen.len() == total && seen.iter().all(|partition| partition.is_in_sync(3)) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
     }
 
     /// Lets a broker copy no more than `bytes_per_second` of what it has missed; `None` lets it copy all it can. Only

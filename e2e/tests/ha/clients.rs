@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use futures_util::future::join_all;
 use msk_e2e::functions;
 use msk_e2e::kafka::cluster::BROKERS;
@@ -14,7 +14,9 @@ use msk_e2e::proxy::{Faults, Proxy, Wire};
 use rand::Rng as _;
 
 use crate::availability::{SETTLING, last_requests, recovery};
-use crate::shared_clusters::{CLIENTS, ClusterKind, SharedClusters, producer, producers, topic, verdict};
+use crate::shared_clusters::{
+    CLIENTS, ClusterKind, LIMIT, PARTITIONS, SharedClusters, producer, producers, topic, verdict,
+};
 
 /// API Gateway's deadline is 30 s; the answer must leave this much earlier than the function's.
 const MARGIN: Duration = Duration::from_millis(300);
@@ -36,6 +38,9 @@ const LIMITS: [usize; 2] = [100, 4];
 
 /// librdkafka's idempotent producer waits 500 ms for its producer id unless brokers are up when it is asked for.
 const PENALTY: Duration = Duration::from_millis(450);
+
+/// From the start of the process to its first acknowledgement when one of three bootstrap servers is bad: p50 and maximum.
+const FROM_THE_OTHERS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 /// From the start of the process to the acknowledgement of its first record, one cold start after the other.
 pub(crate) async fn first_acknowledgement(clusters: &SharedClusters) -> anyhow::Result<String> {
@@ -72,6 +77,114 @@ pub(crate) async fn first_acknowledgement(clusters: &SharedClusters) -> anyhow::
         "{count} cold starts, TLS and IAM; process start to acknowledgement: p50 {:.0?}, maximum {:.0?}; \
          of these init: p50 {:.0?}, maximum {:.0?}; request: p50 {:.0?}, maximum {:.0?}",
         whole.0, whole.1, init.0, init.1, request.0, request.1
+    ))
+}
+
+/// What is wrong with the first of the bootstrap servers.
+const BAD_SERVERS: [(&str, BadServer); 4] = [
+    ("refusing", BadServer::Faults(Faults { refuse: true, ..HEALTHY })),
+    ("accepting and silent", BadServer::Faults(Faults { blackhole: true, ..HEALTHY })),
+    // A handshake of some 3 kB in pieces: the second flight of the client is due after half a minute.
+    ("never finishing TLS", BadServer::Slow(Faults { bytes_per_second: Some(20), ..HEALTHY })),
+    // Last, for it takes seconds to come back.
+    ("stopped", BadServer::Killed),
+];
+
+const HEALTHY: Faults = Faults {
+    delay: Duration::ZERO,
+    bytes_per_second: None,
+    blackhole: false,
+    refuse: false,
+    new_connections_per_second: None,
+    lose_produce_responses: None,
+    falsify_produce_responses: None,
+};
+
+enum BadServer {
+    /// Of the proxy that the broker is reached through, also once its address is known from metadata.
+    Faults(Faults),
+    /// Of a proxy before that one: only the bootstrap address is bad.
+    Slow(Faults),
+    Killed,
+}
+
+/// A cold start whose first bootstrap server is bad is served by the other two.
+pub(crate) async fn bad_bootstrap_server(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
+    let topic = topic(&cluster, "r20").await?;
+    let load = Load::new(&topic);
+    let bad = BROKERS[0];
+    let servers = cluster.bootstrap(Listener::Iam);
+    let (first, others) = servers.split_once(',').context("one bootstrap server")?;
+    let partitions = cluster.admin().partitions(&topic).await?;
+    let led_by_others: Vec<i32> =
+        partitions.iter().filter(|partition| partition.leader != Some(bad)).map(|partition| partition.id).collect();
+    let slow = Proxy::start(0, first.parse()?, Wire::Bytes).await?;
+    let (mut times, mut figures) = (Vec::new(), Vec::new());
+    for (what, server) in &BAD_SERVERS {
+        let mut bootstrap = servers.clone();
+        match server {
+            BadServer::Faults(faults) => cluster.proxy(bad, Listener::Iam)?.set(faults.clone()),
+            BadServer::Slow(faults) => {
+                slow.set(faults.clone());
+                bootstrap = format!("127.0.0.1:{},{others}", slow.port());
+            }
+            BadServer::Killed => cluster.kill(bad)?,
+        }
+        let options = producer(&cluster, &topic, &[("KAFKA_BOOTSTRAP_SERVERS", &bootstrap)]);
+        let mut slowest = Duration::ZERO;
+        for number in 0..clusters.choose(1, 20) {
+            let environment = Environment::start(&options).await.with_context(|| format!("init with it {what}"))?;
+            let partition = led_by_others[number % led_by_others.len()];
+            let answer = load.send_to(&environment, 0, partition).await;
+            ensure!(answer.is_success(), "{what}: {answer:?}");
+            let whole = environment.init_duration() + answer.duration;
+            ensure!(whole <= FROM_THE_OTHERS.1, "{what}: acknowledged only after {whole:.1?}");
+            slowest = slowest.max(whole);
+            times.push(whole);
+        }
+        cluster.proxy(bad, Listener::Iam)?.set(Faults::default());
+        figures.push(format!("{what} {slowest:.0?}"));
+    }
+    times.sort_unstable();
+    let p50 = times[times.len() / 2];
+    ensure!(p50 <= FROM_THE_OTHERS.0, "p50 {p50:.0?}: {}", figures.join(", "));
+    cluster.restart(bad)?;
+    cluster.wait_ready(LIMIT).await?;
+    let verdict = verdict(&cluster, &topic, &load).await?;
+    Ok(format!("process start to acknowledgement, slowest of each: {}; p50 {p50:.0?}; {verdict}", figures.join(", ")))
+}
+
+/// Kafka's number of the metadata request.
+const METADATA: i16 = 3;
+
+/// A partition is used as soon as it is there, and callers who name one that is not make no storm of metadata requests.
+pub(crate) async fn added_partitions(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
+    let topic = topic(&cluster, "f2").await?;
+    let environment = Environment::start(&producer(&cluster, &topic, &[])).await?;
+    let load = Load::new(&topic);
+    let beyond = PARTITIONS;
+    let asked =
+        || cluster.proxies().map(|proxy| proxy.stats().requests.get(&METADATA).copied().unwrap_or(0)).sum::<u64>();
+    let (before, start) = (asked(), Instant::now());
+    for _ in 0..10 {
+        let answer = load.send_to(&environment, 0, beyond).await;
+        ensure!(answer.status == 404, "a partition that is not there: {answer:?}");
+    }
+    let (requests, took) = (asked() - before, start.elapsed());
+    // Two a second, the first at once, and one of the client's own.
+    let most = took.as_millis() as u64 / 500 + 2;
+    ensure!(requests <= most, "{requests} metadata requests in {took:.1?}");
+    cluster.admin().add_partitions(&topic, usize::try_from(PARTITIONS)? + 1).await?;
+    let answer = load.send_to(&environment, 0, beyond).await;
+    ensure!(answer.is_success(), "a partition that was added: {answer:?}");
+    let first = answer.duration;
+    let again = load.send_to(&environment, 0, beyond).await;
+    ensure!(again.is_success(), "{again:?}");
+    Ok(format!(
+        "10 denials in {took:.1?} with {requests} metadata requests; the added partition written after {first:.0?}, then {:.0?}",
+        again.duration
     ))
 }
 

@@ -42,6 +42,7 @@ macro_rules! scenarios {
 
 const SCENARIOS: &[Scenario] = scenarios! {
     "F1" "first acknowledgement" clients::first_acknowledgement;
+    "F2" "added partitions" clients::added_partitions;
     "R1" "healthy" availability::healthy;
     "R2" "kill the leader" availability::kill_the_leader;
     "R3" "rolling restart" availability::rolling_restart;
@@ -58,6 +59,7 @@ const SCENARIOS: &[Scenario] = scenarios! {
     "R15" "every broker at a new address" clients::moved_brokers;
     "R16" "fatal errors" faults::fatal_errors;
     "R17" "deadlines" clients::deadlines;
+    "R20" "a bad bootstrap server" clients::bad_bootstrap_server;
     "R23" "refused batches during restarts" refusals::refusals_during_restarts;
     "C1" "duplicates, overlaps, crash" consuming::redelivery;
     "C2" "poison" consuming::poison;
