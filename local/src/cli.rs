@@ -52,14 +52,14 @@ pub(crate) enum EsmCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct BrokersArgs {
-    /// Topics to create, `NAME` or `NAME:PARTITIONS`, comma separated.
+    /// Topics to create, `NAME` or `NAME:PARTITIONS`, comma separated; `:compact` behind one that is compacted.
     #[arg(long, value_delimiter = ',', value_name = "TOPICS")]
     pub(crate) topics: Vec<TopicSpec>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
-    /// Topics to create and deliver, `NAME` or `NAME:PARTITIONS`, comma separated.
+    /// Topics to create and deliver, `NAME` or `NAME:PARTITIONS`, comma separated; `:compact` behind one that is compacted.
     #[arg(long, value_delimiter = ',', value_name = "TOPICS", required = true)]
     pub(crate) topics: Vec<TopicSpec>,
     /// Topics to create only, for example for dead letters.

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use msk_local::brokers::{self, EmbeddedBrokers};
 use msk_local::esm::document::MappingDocument;
 use msk_local::esm::mapping::Mapping;
 use msk_local::esm::metrics::Metrics;
 use msk_local::esm::running_mapping::{DrainLimits, End, RunningMapping};
+use msk_local::esm::topic_settings;
 use msk_local::esm::validate::{Strictness, validate};
 use msk_local::output::{Format, Line, ReadyLine, Reporter, SummaryLine};
 use msk_shared::event::{MskEvent, Verdict, judge};
@@ -79,14 +80,34 @@ async fn up(printer: &Printer, args: &UpArgs) -> Result<ExitCode> {
         checked(&document, Strictness::Strict)
     };
     let mappings = args.topics.iter().map(mapping).collect::<Result<Vec<_>>>()?;
-    let ready = ready(&bootstrap_servers, &args.topics, brokers.is_some());
+    let mut topics = args.topics.clone();
+    if brokers.is_none() {
+        let compacted = topic_settings::compacted(&mappings, &bootstrap_servers);
+        let Some(compacted) = stop.or(compacted).await else { return Ok(ExitCode::SUCCESS) };
+        agree(&mut topics, &compacted)?;
+    }
+    let ready = ready(&bootstrap_servers, &topics, brokers.is_some());
     run_until_stopped(&printer.reporter(args.mapping.records), mappings, &ready, &mut stop).await
+}
+
+/// What the cluster says of a topic holds; the command line must not say otherwise.
+fn agree(topics: &mut [TopicSpec], compacted: &[Option<bool>]) -> Result<()> {
+    for (topic, compacted) in topics.iter_mut().zip(compacted) {
+        let Some(compacted) = *compacted else { continue };
+        ensure!(
+            compacted || !topic.compacted,
+            "topic `{}` is not compacted on this cluster: leave `:compact` out, or set its cleanup.policy",
+            topic.name
+        );
+        topic.compacted = compacted;
+    }
+    Ok(())
 }
 
 async fn run_mapping(printer: &Printer, args: &MappingArgs) -> Result<ExitCode> {
     let mut stop = Signals::new()?;
     let mapping = mapping(args)?;
-    let topics = [TopicSpec { name: mapping.topic.clone(), partitions: 0 }];
+    let topics = [TopicSpec { name: mapping.topic.clone(), partitions: 0, compacted: false }];
     let ready = ready(mapping.local.bootstrap_servers.as_deref().unwrap_or_default(), &topics, false);
     run_until_stopped(&printer.reporter(args.flags.records), vec![mapping], &ready, &mut stop).await
 }
@@ -225,6 +246,7 @@ fn ready(bootstrap_servers: &str, topics: &[TopicSpec], embedded: bool) -> Line 
         ready: true,
         bootstrap_servers: bootstrap_servers.to_owned(),
         topics: topics.iter().map(|topic| topic.name.to_string()).collect(),
+        compacted: topics.iter().filter(|topic| topic.compacted).map(|topic| topic.name.to_string()).collect(),
         note: embedded.then(|| brokers::LIMITS.to_owned()),
     })
 }

@@ -41,6 +41,9 @@ pub struct ReadyLine {
     pub bootstrap_servers: String,
     /// Topics that were created, or are polled.
     pub topics: Vec<String>,
+    /// Those of them that are compacted: Kafka refuses records without a key there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub compacted: Vec<String>,
     /// What the user should know about this cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

@@ -8,13 +8,18 @@ const DEFAULT_PARTITIONS: i32 = 3;
 /// A laptop's cluster needs no more, and each partition costs it something.
 const MAX_PARTITIONS: i32 = 1000;
 
-/// A topic to create: `NAME` or `NAME:PARTITIONS`.
+/// How a specification says that its topic is compacted.
+const COMPACT: &str = ":compact";
+
+/// A topic to create: `NAME` or `NAME:PARTITIONS`, and `:compact` behind it for one that is compacted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSpec {
     /// The topic's name.
     pub name: TopicName,
     /// How many partitions it has; 3 unless said.
     pub partitions: i32,
+    /// Whether it is compacted: then Kafka refuses records without a key.
+    pub compacted: bool,
 }
 
 /// Why a text is no [`TopicSpec`].
@@ -32,6 +37,7 @@ impl FromStr for TopicSpec {
     type Err = TopicSpecError;
 
     fn from_str(text: &str) -> Result<Self, TopicSpecError> {
+        let (text, compacted) = text.strip_suffix(COMPACT).map_or((text, false), |rest| (rest, true));
         let (name, partitions) = match text.split_once(':') {
             None => (text, DEFAULT_PARTITIONS),
             Some((name, count)) => (name, count.parse().map_err(|_| TopicSpecError::Partitions)?),
@@ -39,7 +45,7 @@ impl FromStr for TopicSpec {
         if !(1..=MAX_PARTITIONS).contains(&partitions) {
             return Err(TopicSpecError::Partitions);
         }
-        Ok(Self { name: TopicName::parse(name)?, partitions })
+        Ok(Self { name: TopicName::parse(name)?, partitions, compacted })
     }
 }
 
@@ -52,6 +58,13 @@ mod tests {
         let spec: TopicSpec = "orders:6".parse().unwrap();
         assert_eq!((spec.name.as_str(), spec.partitions), ("orders", 6));
         assert_eq!("orders".parse::<TopicSpec>().unwrap().partitions, 3);
+        for (text, partitions) in [("state:compact", 3), ("state:6:compact", 6)] {
+            let spec: TopicSpec = text.parse().unwrap();
+            assert_eq!((spec.name.as_str(), spec.partitions, spec.compacted), ("state", partitions, true));
+        }
+        for text in [":compact", "state:compact:6", "state:compact:compact", "state:Compact"] {
+            assert!(text.parse::<TopicSpec>().is_err(), "{text}");
+        }
         for text in ["orders:0", "orders:1001", "orders:six", "orders:", "orders:1:2", "or ders:1", ""] {
             assert!(text.parse::<TopicSpec>().is_err(), "{text}");
         }

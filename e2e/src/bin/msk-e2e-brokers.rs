@@ -23,7 +23,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Debug, Parser)]
 #[command(name = "msk-e2e-brokers")]
 struct Cli {
-    /// Topics to create, `NAME` or `NAME:PARTITIONS`, comma separated.
+    /// Topics to create, `NAME` or `NAME:PARTITIONS`, comma separated; `:compact` behind one that is compacted.
     #[arg(long, value_delimiter = ',', value_name = "TOPICS", required = true)]
     topics: Vec<TopicSpec>,
 }
@@ -62,7 +62,11 @@ async fn serve(topics: &[TopicSpec]) -> Result<Infallible> {
     eprintln!("starting three Apache Kafka {version} brokers and a controller (about 10 s) ...");
     let cluster = Cluster::start(&ClusterOptions { version, ..ClusterOptions::default() }).await?;
     let admin = cluster.admin();
-    try_join_all(topics.iter().map(|topic| admin.create_topic(topic.name.as_str(), topic.partitions, &[]))).await?;
+    try_join_all(topics.iter().map(|topic| {
+        let settings: &[(&str, &str)] = if topic.compacted { &[("cleanup.policy", "compact")] } else { &[] };
+        admin.create_topic(topic.name.as_str(), topic.partitions, settings)
+    }))
+    .await?;
     println!("{}", ready(&cluster, version, topics));
     report_ends(&cluster).await
 }

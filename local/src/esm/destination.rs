@@ -18,6 +18,7 @@ use super::kafka_client::QuietContext;
 use super::mapping::DestinationTarget;
 use super::msk_event::{Envelope, PolledRecord, TOMBSTONES};
 use super::outcome::Failure;
+use super::topic_settings::{TopicLimit, batch_bytes};
 
 /// How long a document may take to be confirmed by the brokers.
 const PRODUCE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -47,7 +48,7 @@ pub(super) struct Destination {
 }
 
 enum Target {
-    Kafka { topic: String, producer: FutureProducer<QuietContext> },
+    Kafka { topic: String, producer: FutureProducer<QuietContext>, limit: TopicLimit },
     Files { folder: PathBuf, with_payload: bool },
 }
 
@@ -56,6 +57,11 @@ enum Target {
 pub enum DestinationError {
     #[error("topic `{topic}`: {source}")]
     Kafka { topic: String, source: KafkaError },
+    #[error(
+        "topic `{topic}` takes {limit_bytes} bytes (max.message.bytes), and the document has {bytes}: Lambda writes a record in \
+         base64, 4/3 of its size, with metadata; raise the topic's limit to twice its source's and 64 KiB"
+    )]
+    TooLarge { topic: String, bytes: usize, limit_bytes: usize },
     #[error("{path}: {source}")]
     File { path: String, source: std::io::Error },
     #[error("the document cannot be written as JSON: {0}")]
@@ -71,9 +77,10 @@ impl Destination {
         let target = match target {
             DestinationTarget::Kafka(topic) => {
                 let topic = topic.to_string();
-                let producer =
-                    producer(client).map_err(|source| DestinationError::Kafka { topic: topic.clone(), source })?;
-                Target::Kafka { topic, producer }
+                let config = producer_config(client);
+                let producer = config.create_with_context(QuietContext::default());
+                let producer = producer.map_err(|source| DestinationError::Kafka { topic: topic.clone(), source })?;
+                Target::Kafka { topic, producer, limit: TopicLimit::new(config) }
             }
             DestinationTarget::Files { folder, with_payload } => {
                 Target::Files { folder: folder.clone(), with_payload: *with_payload }
@@ -84,9 +91,10 @@ impl Destination {
 
     pub(super) async fn deliver(&self, given_up: &GivenUp<'_>) -> Result<(), DestinationError> {
         match &self.target {
-            Target::Kafka { topic, producer } => {
+            Target::Kafka { topic, producer, limit } => {
                 for record in given_up.records {
-                    self.produce(topic, producer, record, given_up).await?;
+                    let document = serde_json::to_vec(&self.record_document(record, given_up)?)?;
+                    produce(topic, producer, limit, record, &document).await?;
                 }
                 Ok(())
             }
@@ -99,22 +107,6 @@ impl Destination {
                     .map_err(|panic| DestinationError::File { path: String::new(), source: panic.into() })?
             }
         }
-    }
-
-    /// One document for each record, with the record's own key.
-    async fn produce(
-        &self,
-        topic: &str,
-        producer: &FutureProducer<QuietContext>,
-        record: &PolledRecord,
-        given_up: &GivenUp<'_>,
-    ) -> Result<(), DestinationError> {
-        let document = serde_json::to_vec(&self.record_document(record, given_up)?)?;
-        let key = record.record.key().ok().flatten();
-        let mut message = FutureRecord::<[u8], [u8]>::to(topic).payload(&document);
-        message.key = key.as_deref();
-        let sent = producer.send(message, PRODUCE_TIMEOUT).await;
-        sent.map(drop).map_err(|(source, _)| DestinationError::Kafka { topic: topic.to_owned(), source })
     }
 
     fn record_document(&self, polled: &PolledRecord, given_up: &GivenUp<'_>) -> Result<Value, DestinationError> {
@@ -169,6 +161,25 @@ impl Destination {
     }
 }
 
+/// One document for each record, with the record's own key.
+async fn produce(
+    topic: &str,
+    producer: &FutureProducer<QuietContext>,
+    limit: &TopicLimit,
+    record: &PolledRecord,
+    document: &[u8],
+) -> Result<(), DestinationError> {
+    let key = record.record.key().ok().flatten();
+    let bytes = batch_bytes(key.as_ref().map(|key| key.len()), document.len());
+    if let Some(limit_bytes) = limit.bytes(topic).await.filter(|limit| bytes > *limit) {
+        return Err(DestinationError::TooLarge { topic: topic.to_owned(), bytes, limit_bytes });
+    }
+    let mut message = FutureRecord::<[u8], [u8]>::to(topic).payload(document);
+    message.key = key.as_deref();
+    let sent = producer.send(message, PRODUCE_TIMEOUT).await;
+    sent.map(drop).map_err(|(source, _)| DestinationError::Kafka { topic: topic.to_owned(), source })
+}
+
 fn batch_info(envelope: &Envelope, batch_size: usize, payload_size: usize) -> Value {
     json!({
         "batchSize": batch_size,
@@ -178,7 +189,7 @@ fn batch_info(envelope: &Envelope, batch_size: usize, payload_size: usize) -> Va
     })
 }
 
-fn producer(client: &ClientConfig) -> Result<FutureProducer<QuietContext>, KafkaError> {
+fn producer_config(client: &ClientConfig) -> ClientConfig {
     let mut config = client.clone();
     config.remove("group.id").remove("group.protocol");
     for name in CONSUMER_ONLY {
@@ -187,7 +198,7 @@ fn producer(client: &ClientConfig) -> Result<FutureProducer<QuietContext>, Kafka
     // Java's placement of keys, all replicas, no duplicates by retries.
     config.set("partitioner", "murmur2_random").set("enable.idempotence", "true");
     config.set("message.max.bytes", MAX_DOCUMENT_BYTES).set("linger.ms", "0");
-    config.create_with_context(QuietContext::default())
+    config
 }
 
 /// Settings of the mapping's clients about which a producer would log a warning.

@@ -11,6 +11,7 @@
 //! | `batch_delivery` | one batch from its first invocation until every record is finished or given up |
 //! | `commit` | how far a partition may be committed when only some of its records are finished |
 //! | `destination` | the on-failure destination |
+//! | [`topic_settings`] | what the cluster says of a topic: its largest message, whether it is compacted |
 //! | `outcome` | what follows from an invocation: done, retry, split or give up |
 //! | `invoke` | the Invoke endpoints and their ways of reporting errors |
 //! | `msk_event` | the event a function is sent, and its size |
@@ -35,6 +36,7 @@ mod msk_event;
 mod outcome;
 mod poller;
 pub mod running_mapping;
+pub mod topic_settings;
 pub mod validate;
 
 pub use msk_event::MAX_EVENT_BYTES;

@@ -58,6 +58,24 @@ async fn a_poison_record_found_by_halving_is_the_only_one_at_the_destination() {
     assert_eq!(harness.counts().on_failure_destination_delivered_event_count, 1);
 }
 
+/// A default topic takes 1,048,588 bytes, and a document has 4/3 of its record and more.
+#[tokio::test]
+async fn a_document_larger_than_its_topic_takes_is_refused_and_the_record_dropped() {
+    let harness = harness();
+    for bytes in [780_000, 790_000, 900_000] {
+        harness.send(0, Some(b"key"), Some(&vec![b'x'; bytes]), &[]).await;
+    }
+    let function = Function::start(|_, _| Reply::error()).await;
+    let members = to_kafka(json!({"MaximumRetryAttempts": 0, "BatchSize": 1}));
+    assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
+    let counts = harness.counts();
+    assert_eq!((counts.on_failure_destination_delivered_event_count, counts.dropped_event_count), (1, 2));
+    assert_eq!(counts.on_failure_destination_delivery_error_count, 2);
+    let (_, document) = harness.read(DEAD, 1).await.remove(0);
+    assert_eq!(document["KafkaBatchInfo"]["recordInfo"]["offset"], "0");
+    assert_eq!(harness.committed(1).await, [3], "what is dropped blocks nothing, as on AWS");
+}
+
 #[tokio::test]
 async fn queues_and_buckets_are_folders() {
     for (service, with_payload) in [("sqs", false), ("s3", true)] {

@@ -22,10 +22,15 @@ const MAX_BODY_BYTES: u64 = 1024 * 1024;
 const EMPTY_BATCH: &str = r#"{"eventSource":"aws:kafka","records":{}}"#;
 
 /// Starts `cargo lambda watch`. It serves the HTTP API on `options.port` of 127.0.0.1 only.
-pub(super) fn start(cargo_lambda: &CargoLambda, options: &Options, bootstrap_servers: &str) -> Result<Supervised> {
+pub(super) fn start(
+    cargo_lambda: &CargoLambda,
+    options: &Options,
+    topics: &str,
+    bootstrap_servers: &str,
+) -> Result<Supervised> {
     let mut command = cargo_lambda.command("watch");
     command.args(["--invoke-address", "127.0.0.1", "--invoke-port", &options.port.to_string(), "--disable-cors"]);
-    command.env("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).env("TOPICS", options.topic_names().join(","));
+    command.env("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).env("TOPICS", topics);
     // The mapping asks for partial batch responses, as infra/ configures the real one.
     command.env("REPORT_BATCH_ITEM_FAILURES", "true");
     if options.bootstrap_servers.is_none() {

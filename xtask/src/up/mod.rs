@@ -40,7 +40,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) fn run(options: &Options) -> Result<()> {
     stop::listen()?;
     needs::require(options.needs())?;
-    let options = Options { topics: topics::distinct(&options.topics), ..options.clone() };
+    let options = Options { topics: topics::distinct(&options.topics)?, ..options.clone() };
     // What a killed `up` left behind may hold the port: the lock comes first.
     let lock = InstanceLock::acquire(options.port)?;
     port::check(options.port)?;
@@ -111,9 +111,10 @@ impl Laptop {
             None => println!("starting the brokers and the event source mapping ..."),
         }
         let mapping = self.start_until_ready(servers::mapping(options, servers.map(String::as_str)))?;
-        let brokers = real.unwrap_or(mapping);
         println!("starting the functions ...");
-        let mut watch = functions::start(cargo_lambda, options, &brokers.bootstrap_servers)?;
+        let policies = topics::policies(&options.topics, &mapping.compacted);
+        let brokers = real.unwrap_or(mapping);
+        let mut watch = functions::start(cargo_lambda, options, &policies, &brokers.bootstrap_servers)?;
         child_output::forward(&mut watch, &self.sender)?;
         self.children.push(watch);
         self.warm(options.port)?;

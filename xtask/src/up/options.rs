@@ -16,7 +16,8 @@ pub(crate) struct Options {
     /// functions; `KAFKA_AUTH` is `none` unless set. The topics must exist.
     #[arg(long, value_name = "HOST:PORT,...")]
     pub(super) bootstrap_servers: Option<String>,
-    /// Topics to serve, `NAME` or `NAME:PARTITIONS`; the first is the default one.
+    /// Topics to serve, `NAME` or `NAME:PARTITIONS`; the first is the default one. `:compact` behind one makes it compacted
+    /// (embedded brokers keep everything), and its records need a key.
     #[arg(long, value_name = "TOPIC,...", value_delimiter = ',', default_value = "orders,payments,audit",
         value_parser = topics::parse)]
     pub(super) topics: Vec<String>,

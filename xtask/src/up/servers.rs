@@ -25,6 +25,9 @@ pub(super) struct Server {
 #[derive(Debug, serde::Deserialize)]
 pub(super) struct Ready {
     pub(super) bootstrap_servers: String,
+    /// Topics that the cluster says are compacted.
+    #[serde(default)]
+    pub(super) compacted: Vec<String>,
     /// What these brokers cannot do.
     pub(super) note: Option<String>,
 }

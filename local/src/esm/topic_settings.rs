@@ -1,0 +1,106 @@
+//! What the cluster says of a topic's settings: how large a message it takes, and whether it is compacted.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
+use tokio::sync::OnceCell;
+
+use super::kafka_client::{QuietContext, client_config};
+use super::mapping::Mapping;
+
+/// Apache Kafka's `message.max.bytes`, and MSK's: what a topic takes that says nothing itself.
+const DEFAULT_BYTES: usize = 1_048_588;
+/// A cluster that does not answer is not waited for.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The head of a record batch (Kafka protocol, "Record Batch", version 2).
+const BATCH_HEAD: usize = 61;
+
+/// A topic's `max.message.bytes`, asked once.
+pub(super) struct TopicLimit {
+    client: ClientConfig,
+    bytes: OnceCell<Option<usize>>,
+}
+
+impl TopicLimit {
+    /// Will ask with the settings of `client`.
+    pub(super) fn new(client: ClientConfig) -> Self {
+        Self { client, bytes: OnceCell::new() }
+    }
+
+    /// The topic's limit. `None` when the cluster does not tell it: then the broker's own answer decides.
+    pub(super) async fn bytes(&self, topic: &str) -> Option<usize> {
+        let ask = async || match setting(&self.client, &[topic], "max.message.bytes").await {
+            Ok(values) => values.into_iter().flatten().next().and_then(|value| value.parse().ok()),
+            // Embedded brokers cannot be asked and refuse nothing: they stand for a cluster as it comes.
+            Err(KafkaError::AdminOp(RDKafkaErrorCode::UnsupportedFeature)) => Some(DEFAULT_BYTES),
+            Err(error) => {
+                tracing::debug!(%error, topic, "max.message.bytes is not known");
+                None
+            }
+        };
+        *self.bytes.get_or_init(ask).await
+    }
+}
+
+/// Which of the mappings' topics are compacted. `None` where the cluster does not tell.
+pub async fn compacted(mappings: &[Mapping], bootstrap_servers: &str) -> Vec<Option<bool>> {
+    let Some(first) = mappings.first() else { return Vec::new() };
+    let topics: Vec<&str> = mappings.iter().map(|mapping| mapping.topic.as_str()).collect();
+    match setting(&client_config(first, bootstrap_servers), &topics, "cleanup.policy").await {
+        Ok(policies) => {
+            policies.into_iter().map(|policy| Some(policy?.split(',').any(|word| word.trim() == "compact"))).collect()
+        }
+        Err(error) => {
+            tracing::debug!(%error, "cleanup.policy is not known");
+            vec![None; topics.len()]
+        }
+    }
+}
+
+/// One setting of each topic; `None` for a topic that does not tell it.
+async fn setting(client: &ClientConfig, topics: &[&str], name: &str) -> KafkaResult<Vec<Option<String>>> {
+    let admin: AdminClient<QuietContext> = client.create_with_context(QuietContext::default())?;
+    let options = AdminOptions::new().request_timeout(Some(ANSWER_TIMEOUT));
+    let asked: Vec<ResourceSpecifier<'_>> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+    let answers = admin.describe_configs(&asked, &options).await?;
+    answers
+        .into_iter()
+        .map(|answer| match answer {
+            Ok(settings) => Ok(settings.get(name).and_then(|entry| entry.value.clone())),
+            // No topic says that the brokers cannot be asked.
+            Err(code @ RDKafkaErrorCode::UnsupportedFeature) => Err(KafkaError::AdminOp(code)),
+            Err(_) => Ok(None),
+        })
+        .collect()
+}
+
+/// What a topic's limit counts: the batch that a single message without headers makes, not compressed.
+pub(super) fn batch_bytes(key: Option<usize>, value: usize) -> usize {
+    // Attributes, time and offset within the batch, and the number of headers: a byte each.
+    let record = 4 + key.map_or(1, |key| varint_bytes(key) + key) + varint_bytes(value) + value;
+    BATCH_HEAD + varint_bytes(record) + record
+}
+
+/// The length of a length, as a zigzag varint.
+fn varint_bytes(length: usize) -> usize {
+    let bits = usize::BITS - (length * 2).leading_zeros();
+    bits.div_ceil(7).max(1) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By the layout of the protocol, part by part.
+    #[test]
+    fn a_batch_is_counted_as_brokers_count_it() {
+        assert_eq!(batch_bytes(None, 0), 61 + 1 + 6);
+        assert_eq!(batch_bytes(Some(3), 5), 61 + 1 + 4 + 4 + 6);
+        assert_eq!(batch_bytes(None, 63), 61 + 2 + 4 + 1 + 1 + 63);
+        assert_eq!(batch_bytes(None, 64), 61 + 2 + 4 + 1 + 2 + 64);
+        assert_eq!(batch_bytes(Some(0), 1_000_000), 61 + 3 + 4 + 1 + 3 + 1_000_000);
+    }
+}
