@@ -134,7 +134,7 @@ locals {
       {
         Sid      = "ReadTheConsumedTopics"
         Effect   = "Allow"
-        Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"]
+        Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:ReadData"] # the second compares its size limit with the dead-letter topic's
         Resource = [for name in sort(keys(local.consumed_topics)) : "${local.topic_arn_prefix}${name}"]
       },
       {
@@ -147,7 +147,7 @@ locals {
     length(local.dead_letter_topics) == 0 ? [] : [{
       Sid      = "WriteTheDeadLetters"
       Effect   = "Allow"
-      Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"]
+      Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:WriteData"]
       Resource = [for name in sort(distinct(values(local.dead_letter_topics))) : "${local.topic_arn_prefix}${name}"]
     }],
     # https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure.html

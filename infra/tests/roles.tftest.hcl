@@ -38,9 +38,9 @@ run "consumer_role_exact_actions" {
     condition = jsonencode({ for statement in jsondecode(aws_iam_role_policy.consumer.policy).Statement : statement.Sid => sort(flatten([statement.Action])) if !startswith(flatten([statement.Action])[0], "ec2:") }) == jsonencode({
       MappingFindsTheBrokers = ["kafka:DescribeCluster", "kafka:DescribeClusterV2", "kafka:GetBootstrapBrokers"]
       Connect                = ["kafka-cluster:Connect", "kafka-cluster:DescribeClusterDynamicConfiguration", "kafka-cluster:WriteDataIdempotently"]
-      ReadTheConsumedTopics  = ["kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"]
+      ReadTheConsumedTopics  = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:ReadData"]
       OwnConsumerGroups      = ["kafka-cluster:AlterGroup", "kafka-cluster:DescribeGroup"]
-      WriteTheDeadLetters    = ["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"]
+      WriteTheDeadLetters    = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:WriteData"]
       Traces                 = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
       OwnLogGroup            = ["logs:CreateLogStream", "logs:PutLogEvents"]
     })

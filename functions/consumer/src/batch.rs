@@ -124,6 +124,7 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> BatchProcessor<H,
             Ok(event) => event,
             Err(error) => return Processed { answer: Err(error.into()), metrics: None },
         };
+        event.topics().for_each(|topic| self.records.dead_letters.note_source(topic));
         let settings = &self.records.settings;
         let budget = InvocationBudget::new(invocation.deadline, settings.min_time_to_start);
         let batch = Arc::new(RunningBatch::new(event, settings.ordering, budget));

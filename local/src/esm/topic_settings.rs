@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::config::ClientConfig;
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::error::KafkaResult;
 use tokio::sync::OnceCell;
 
 use super::kafka_client::{QuietContext, client_config};
@@ -32,14 +31,16 @@ impl TopicLimit {
 
     /// The topic's limit. `None` when the cluster does not tell it: then the broker's own answer decides.
     pub(super) async fn bytes(&self, topic: &str) -> Option<usize> {
-        let ask = async || match setting(&self.client, &[topic], "max.message.bytes").await {
-            Ok(values) => values.into_iter().flatten().next().and_then(|value| value.parse().ok()),
-            // Embedded brokers cannot be asked and refuse nothing: they stand for a cluster as it comes.
-            Err(KafkaError::AdminOp(RDKafkaErrorCode::UnsupportedFeature)) => Some(DEFAULT_BYTES),
-            Err(error) => {
-                tracing::debug!(%error, topic, "max.message.bytes is not known");
-                None
+        let ask = async || {
+            // They cannot be asked and refuse nothing: they stand for a cluster with the defaults.
+            if is_embedded(&self.client).await {
+                return Some(DEFAULT_BYTES);
             }
+            let values = setting(&self.client, &[topic], "max.message.bytes").await;
+            values
+                .inspect_err(|error| tracing::debug!(%error, topic, "max.message.bytes is not known"))
+                .ok()
+                .and_then(|values| values.into_iter().flatten().next()?.parse().ok())
         };
         *self.bytes.get_or_init(ask).await
     }
@@ -60,21 +61,22 @@ pub async fn compacted(mappings: &[Mapping], bootstrap_servers: &str) -> Vec<Opt
     }
 }
 
+/// Whether the brokers are librdkafka's own, which name their cluster so.
+async fn is_embedded(client: &ClientConfig) -> bool {
+    let Ok(admin) = client.create_with_context::<_, AdminClient<QuietContext>>(QuietContext::default()) else {
+        return false;
+    };
+    let id = tokio::task::spawn_blocking(move || admin.inner().fetch_cluster_id(ANSWER_TIMEOUT)).await;
+    id.ok().flatten().is_some_and(|id| id.starts_with("mockCluster"))
+}
+
 /// One setting of each topic; `None` for a topic that does not tell it.
 async fn setting(client: &ClientConfig, topics: &[&str], name: &str) -> KafkaResult<Vec<Option<String>>> {
     let admin: AdminClient<QuietContext> = client.create_with_context(QuietContext::default())?;
     let options = AdminOptions::new().request_timeout(Some(ANSWER_TIMEOUT));
     let asked: Vec<ResourceSpecifier<'_>> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
     let answers = admin.describe_configs(&asked, &options).await?;
-    answers
-        .into_iter()
-        .map(|answer| match answer {
-            Ok(settings) => Ok(settings.get(name).and_then(|entry| entry.value.clone())),
-            // No topic says that the brokers cannot be asked.
-            Err(code @ RDKafkaErrorCode::UnsupportedFeature) => Err(KafkaError::AdminOp(code)),
-            Err(_) => Ok(None),
-        })
-        .collect()
+    Ok(answers.into_iter().map(|answer| answer.ok()?.get(name)?.value.clone()).collect())
 }
 
 /// What a topic's limit counts: the batch that a single message without headers makes, not compressed.

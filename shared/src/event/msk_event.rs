@@ -57,6 +57,11 @@ impl MskEvent {
         self.entries().filter_map(Result::ok)
     }
 
+    /// The topic of each group, as its first record that has a name gives it.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        self.partitions.iter().filter_map(|group| group.records.iter().flatten().next()).map(Record::topic)
+    }
+
     /// Number of records, the broken ones included.
     pub fn len(&self) -> usize {
         self.partitions.iter().map(|group| group.records.len()).sum()

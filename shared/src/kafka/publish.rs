@@ -44,6 +44,10 @@ pub trait Publisher: Clone + Send + Sync + 'static {
         self.partition_count(topic, deadline)
     }
 
+    /// A topic's `max.message.bytes`, which limits a batch as it is stored; `None` when the cluster does not tell it, for
+    /// example for want of `kafka-cluster:DescribeTopicDynamicConfiguration`.
+    fn max_message_bytes(&self, topic: &TopicName, deadline: Deadline) -> impl Future<Output = Option<usize>> + Send;
+
     /// Whether a record could be written now, check by check.
     fn readiness(&self, deadline: Deadline) -> impl Future<Output = Readiness> + Send;
 }

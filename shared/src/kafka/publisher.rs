@@ -103,16 +103,6 @@ impl KafkaPublisher {
         }
     }
 
-    /// A topic's `max.message.bytes`, which limits a batch as it is stored; `None` when the cluster does not tell it, for
-    /// example for want of `kafka-cluster:DescribeTopicDynamicConfiguration`. To be asked after a refusal.
-    pub async fn max_message_bytes(&self, topic: &TopicName, deadline: Deadline) -> Option<usize> {
-        let bound = deadline.remaining_less(RESERVE);
-        if bound.is_zero() {
-            return None;
-        }
-        self.0.limits.max_message_bytes(self.0.slot.client(), topic, bound).await
-    }
-
     /// A connected client, and how long a question to the cluster may take.
     async fn client_to_ask(&self, deadline: Deadline) -> Result<(Arc<Client>, Duration), PublishFailure> {
         if !has_time(deadline) {
@@ -171,6 +161,14 @@ impl Publisher for KafkaPublisher {
     async fn partition_count_now(&self, topic: &TopicName, deadline: Deadline) -> Result<u32, PublishFailure> {
         let (client, bound) = self.client_to_ask(deadline).await?;
         client.partition_count_now(topic, bound).await
+    }
+
+    async fn max_message_bytes(&self, topic: &TopicName, deadline: Deadline) -> Option<usize> {
+        let bound = deadline.remaining_less(RESERVE);
+        if bound.is_zero() {
+            return None;
+        }
+        self.0.limits.max_message_bytes(self.0.slot.client(), topic, bound).await
     }
 
     async fn readiness(&self, deadline: Deadline) -> Readiness {

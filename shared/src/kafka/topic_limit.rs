@@ -1,5 +1,5 @@
-//! Asks the cluster for a topic's `max.message.bytes`, so that the refusal of a record can name its limit: only after one,
-//! on the connections of the client in use, and remembered. It needs `kafka-cluster:DescribeTopicDynamicConfiguration`;
+//! Asks the cluster for a topic's `max.message.bytes`, so that the refusal of a record can name its limit, and a dead-letter
+//! topic that takes less than its source is noticed: on the connections of the client in use, and remembered. It needs `kafka-cluster:DescribeTopicDynamicConfiguration`;
 //! without that right the limit stays unknown.
 //!
 //! The calls are made here because rdkafka's own admin client is a second librdkafka client, with connections of its own,
@@ -47,8 +47,8 @@ impl TopicLimits {
         if limit.is_none() {
             tracing::info!(
                 topic = topic.as_str(),
-                "the topic's max.message.bytes is not known: without kafka-cluster:DescribeTopicDynamicConfiguration \
-                 refusals of records that are too large do not name it"
+                "the topic's max.message.bytes is not known: the cluster did not answer, or this function lacks \
+                 kafka-cluster:DescribeTopicDynamicConfiguration"
             );
         }
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.clone(), (limit, Instant::now()));

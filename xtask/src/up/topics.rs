@@ -8,8 +8,8 @@ const MAX_NAME_BYTES: usize = 249;
 /// Behind a topic that is compacted.
 const COMPACT: &str = ":compact";
 
-/// Accepts `NAME` or `NAME:PARTITIONS`, with `:compact` or without, with the error texts of `msk_shared::topic_spec`. Only the tests link that crate,
-/// to compare: with it every `cargo xtask` would wait for tokio to be compiled.
+/// Accepts `NAME` or `NAME:PARTITIONS`, optionally followed by `:compact`, with the error texts of `msk_shared::topic_spec`.
+/// Only the tests link that crate, to compare: with it every `cargo xtask` would wait for tokio to be compiled.
 pub(super) fn parse(text: &str) -> Result<String, String> {
     let plain = text.strip_suffix(COMPACT).unwrap_or(text);
     if let Some((_, count)) = plain.split_once(':')

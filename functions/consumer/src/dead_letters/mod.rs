@@ -18,6 +18,10 @@ pub use topic_pattern::{TargetError, TopicPattern};
 
 /// Keeps records that will never succeed.
 pub trait DeadLetterSink: Send + Sync + 'static {
+    /// Called with each topic of a batch before the batch is handled, so that a sink can check in the background that it could
+    /// take that topic's records. Returns at once.
+    fn note_source(&self, _topic: &str) {}
+
     /// Sends a dead letter and returns once it is safely kept.
     ///
     /// # Errors
@@ -57,6 +61,10 @@ impl DeadLetterSink for NoSink {
 
 /// A sink that is shared with others.
 impl<D: DeadLetterSink> DeadLetterSink for Arc<D> {
+    fn note_source(&self, topic: &str) {
+        D::note_source(self, topic);
+    }
+
     fn send(
         &self,
         letter: &DeadLetter,
@@ -68,6 +76,12 @@ impl<D: DeadLetterSink> DeadLetterSink for Arc<D> {
 
 /// A sink, or none.
 impl<D: DeadLetterSink> DeadLetterSink for Option<D> {
+    fn note_source(&self, topic: &str) {
+        if let Some(sink) = self {
+            sink.note_source(topic);
+        }
+    }
+
     async fn send(&self, letter: &DeadLetter, deadline: Deadline) -> Result<(), DeadLetterError> {
         match self {
             Some(sink) => sink.send(letter, deadline).await,

@@ -139,16 +139,16 @@ impl Publisher for Scripted {
         state.partitions_now.or(state.partitions).expect("injected")
     }
 
+    async fn max_message_bytes(&self, _: &TopicName, _: Deadline) -> Option<usize> {
+        Some(MAX_MESSAGE_BYTES)
+    }
+
     async fn readiness(&self, _: Deadline) -> Readiness {
         self.state().readiness
     }
 }
 
 impl Backend for Scripted {
-    async fn max_message_bytes(&self, _: &TopicName, _: Deadline) -> Option<usize> {
-        Some(MAX_MESSAGE_BYTES)
-    }
-
     fn stats(&self) -> PublisherStats {
         self.state().stats
     }
