@@ -6,13 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
 use msk_e2e::folder::TempFolder;
-use msk_e2e::kafka::{Cluster, Listener, iam};
+use msk_e2e::kafka::{Cluster, Listener};
 use msk_e2e::lambda::Environment;
 use msk_e2e::lambda::msk_event::msk_event;
 use msk_e2e::load::{Load, Plan};
 use msk_e2e::log_reader::{self, StoredRecord};
 use msk_e2e::proxy::{Cut, Faults, Loss};
-use msk_e2e::wait::wait_until;
 use msk_e2e::{client, functions};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use rdkafka::{message::OwnedHeaders, producer::FutureRecord, util::Timeout};
@@ -29,7 +28,11 @@ const BATCH: usize = 100;
 type Place = (i32, i64);
 
 /// Writes `count` JSON messages with ids and keys, past the functions.
-async fn write_messages(cluster: &Cluster, topic: &str, values: Vec<(String, Vec<u8>)>) -> anyhow::Result<()> {
+pub(crate) async fn write_messages(
+    cluster: &Cluster,
+    topic: &str,
+    values: Vec<(String, Vec<u8>)>,
+) -> anyhow::Result<()> {
     let producer = client::producer(cluster, Listener::Plaintext)?;
     let sends = values.iter().enumerate().map(|(number, (id, value))| {
         let header = rdkafka::message::Header { key: "idempotency-key", value: Some(id) };
@@ -44,14 +47,14 @@ async fn write_messages(cluster: &Cluster, topic: &str, values: Vec<(String, Vec
     try_join_all(sends).await.context("writing the messages").map(drop)
 }
 
-fn message(number: usize) -> (String, Vec<u8>) {
+pub(crate) fn message(number: usize) -> (String, Vec<u8>) {
     let id = format!("m-{number}");
     let value = json!({ "id": id }).to_string().into_bytes();
     (id, value)
 }
 
 /// Invokes the consumer with one batch; returns the places that it reports as failed.
-async fn deliver(environment: &Environment, event: &Value) -> anyhow::Result<BTreeSet<Place>> {
+pub(crate) async fn deliver(environment: &Environment, event: &Value) -> anyhow::Result<BTreeSet<Place>> {
     let invocation = environment.invoke(event).await?;
     let answer: Value = serde_json::from_slice(&invocation.payload)?;
     let mut failed = BTreeSet::new();
@@ -343,47 +346,6 @@ pub(crate) async fn store_down(clusters: &SharedClusters) -> anyhow::Result<Stri
     let distinct = effects.iter().collect::<BTreeSet<_>>().len();
     ensure!(distinct == records.len() && effects.len() == distinct, "{} effects of {distinct} records", effects.len());
     Ok(format!("all {distinct} reported while it was down, none handled; then each had one effect, in two deliveries"))
-}
-
-/// The consumer compares what its topics take, once it may ask, and says what does not fit before a record is lost to it.
-pub(crate) async fn small_dead_letters(clusters: &SharedClusters) -> anyhow::Result<String> {
-    let cluster = clusters.cluster().await?;
-    let (topic, dead) = (topic(&cluster, "c5").await?, topic(&cluster, "c5-dead").await?);
-    write_messages(&cluster, &topic, vec![message(0)]).await?;
-    let event = msk_event(&topic, &log_reader::read_topic(&cluster, &topic).await?);
-    let mut figures = Vec::new();
-    for may_ask in [false, true] {
-        let mut policy = vec![
-            iam::Statement::allow(&["Connect", "WriteDataIdempotently"], &[iam::cluster_arn()]),
-            iam::Statement::allow(&["DescribeTopic", "WriteData"], &[iam::topic_arn("*")]),
-        ];
-        if may_ask {
-            policy.push(iam::Statement::allow(&["DescribeTopicDynamicConfiguration"], &[iam::topic_arn("*")]));
-        }
-        cluster.iam().set_policy(iam::PRODUCER_ROLE, policy)?;
-        let mut options = functions::consumer(&cluster, Listener::Iam, Some(&dead));
-        options.variables.push(("LOG_LEVEL".to_owned(), "debug".to_owned()));
-        let consumer = Environment::start(&options).await?;
-        ensure!(deliver(&consumer, &event).await?.is_empty(), "the batch was not handled");
-        let line =
-            wait_for_line(&consumer, "of the topic and its dead-letter topic are not known", "does not fit").await?;
-        let limits = ["max_message_bytes", "dead_letter_max_message_bytes", "needs"].map(|name| line[name].as_u64());
-        // Kafka's default for both, and room for the headers.
-        let expected = if may_ask { [Some(1_048_588), Some(1_048_588), Some(1_064_972)] } else { [None; 3] };
-        ensure!(limits == expected && (line["level"] == "WARN") == may_ask, "may ask: {may_ask}: {line}");
-        figures.push(format!("with the right: {may_ask}, told: {}", line["level"]));
-    }
-    Ok(figures.join("; "))
-}
-
-/// The first log line with either of these texts.
-async fn wait_for_line(environment: &Environment, one: &str, other: &str) -> anyhow::Result<Value> {
-    let look = || async {
-        let log = environment.log();
-        let line = log.lines().find(|line| line.contains(one) || line.contains(other));
-        line.and_then(|line| serde_json::from_str(line).ok()).ok_or(log)
-    };
-    Ok(wait_until("a line about the topics' limits", LIMIT, look).await?)
 }
 
 /// The dead letters of a topic: whose they are, and why.

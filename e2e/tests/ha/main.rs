@@ -11,6 +11,7 @@ mod availability;
 mod clients;
 mod consuming;
 mod credentials;
+mod dead_letter_limits;
 mod faults;
 mod freezing;
 mod refusals;
@@ -65,7 +66,7 @@ const SCENARIOS: &[Scenario] = scenarios! {
     "C2" "poison" consuming::poison;
     "C4" "dead letter down" consuming::dead_letter_down;
     "C4-store" "idempotency store down" consuming::store_down;
-    "C5" "a dead-letter topic that takes too little" consuming::small_dead_letters;
+    "C5" "a dead-letter topic that takes too little" dead_letter_limits::small_dead_letters;
     "S3" "secrets and control characters" security::clean_logs;
     "S4" "TLS refusals" security::tls_refusals;
     "S5" "missing permissions" security::missing_permissions;
