@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use futures_util::future::join_all;
 use msk_e2e::functions;
+use msk_e2e::kafka::admin::Partition;
 use msk_e2e::kafka::cluster::BROKERS;
 use msk_e2e::kafka::{Cluster, Listener, iam};
 use msk_e2e::lambda::{Environment, FunctionOptions};
@@ -129,7 +130,12 @@ pub(crate) async fn bad_bootstrap_server(clusters: &SharedClusters) -> anyhow::R
                 slow.set(faults.clone());
                 bootstrap = format!("127.0.0.1:{},{others}", slow.port());
             }
-            BadServer::Killed => cluster.kill(bad)?,
+            BadServer::Killed => {
+                cluster.kill(bad)?;
+                // Until the cluster has noticed, no write is acknowledged by anybody: the replica still counts as in sync.
+                let gone = |it: &Partition| it.leader.is_some_and(|id| id != bad) && !it.in_sync.contains(&bad);
+                cluster.admin().wait_partitions("the others alone in sync", &topic, LIMIT, gone).await?;
+            }
         }
         let options = producer(&cluster, &topic, &[("KAFKA_BOOTSTRAP_SERVERS", &bootstrap)]);
         let mut slowest = Duration::ZERO;
