@@ -59,7 +59,7 @@ async fn serve(topics: &[TopicSpec]) -> Result<Infallible> {
         eprintln!("fetching Apache Kafka {version} from Maven Central (once) ...");
     }
     fetch(version).await?;
-    eprintln!("starting three Apache Kafka {version} brokers and a controller (about 10 s) ...");
+    eprintln!("starting three Apache Kafka {version} brokers and a controller (about 10 s; longer the first time) ...");
     let cluster = Cluster::start(&ClusterOptions { version, ..ClusterOptions::default() }).await?;
     let admin = cluster.admin();
     try_join_all(topics.iter().map(|topic| {
