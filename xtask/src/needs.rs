@@ -58,16 +58,22 @@ pub(crate) fn require(needs: impl IntoIterator<Item = Need>) -> Result<()> {
     }
 }
 
-/// C and C++ compilers, cmake, make and perl: required to build librdkafka and its OpenSSL.
+/// C and C++ compilers, cmake and make, and OpenSSL with its headers: required to build librdkafka.
 pub(crate) const NATIVE_BUILD: Need = Need {
-    name: "C and C++ compilers, cmake, make, perl",
+    name: "C and C++ compilers, cmake, make, OpenSSL's headers",
     problem: || {
-        [("cc", "--version"), ("c++", "--version"), ("cmake", "--version"), ("make", "--version"), ("perl", "-v")]
+        [("cc", "--version"), ("c++", "--version"), ("cmake", "--version"), ("make", "--version")]
             .into_iter()
             .find_map(|(program, argument)| not_runnable(program, &[argument]))
+            // Homebrew's OpenSSL is found without it.
+            .or_else(|| if cfg!(target_os = "macos") { None } else { not_runnable("pkg-config", &["--exists", "openssl"]) })
     },
-    install: Install::Packages(&["build-essential", "cmake", "perl"]),
+    install: Install::Packages(&["build-essential", "cmake", "pkg-config", "libssl-dev"]),
 };
+
+/// Perl: OpenSSL's own build, in the packages that are deployed.
+pub(crate) const PERL: Need =
+    Need { name: "perl", problem: || not_runnable("perl", &["-v"]), install: Install::Packages(&["perl"]) };
 
 /// The program in the command that `cargo xtask up` prints.
 pub(crate) const CURL: Need =
@@ -197,7 +203,7 @@ mod tests {
 
     #[test]
     fn how_to_install_is_a_command_where_there_is_one() {
-        assert_eq!(NATIVE_BUILD.install.to_string(), "apt-get install build-essential cmake perl");
+        assert_eq!(NATIVE_BUILD.install.to_string(), "apt-get install build-essential cmake pkg-config libssl-dev");
         assert_eq!(JAVA.install.to_string(), "apt-get install openjdk-17-jdk-headless");
         assert!(TERRAFORM.install.to_string().starts_with("https://"));
     }

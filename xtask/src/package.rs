@@ -69,7 +69,7 @@ impl Architecture {
 
 /// Builds the zips.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    needs::require([needs::NATIVE_BUILD, needs::PYTHON_VENV])?;
+    needs::require([needs::NATIVE_BUILD, needs::PERL, needs::PYTHON_VENV])?;
     let architecture = if options.arm64 { Architecture::Arm64 } else { Architecture::X86_64 };
     let folder = workspace::target_dir().join("lambda");
     build(architecture, &folder)?;
@@ -94,6 +94,8 @@ pub(crate) fn build(architecture: Architecture, folder: &Path) -> Result<()> {
     for function in FUNCTIONS {
         command.args(["--package", &format!("msk-{function}")]);
     }
+    // The functions bring their own OpenSSL: what this machine has is not what AWS Lambda has.
+    command.env("OPENSSL_NO_VENDOR", "0");
     process::run(&mut command)?;
     let mut too_large = Vec::new();
     for zip in FUNCTIONS.map(|function| zip(folder, function)) {
@@ -101,6 +103,10 @@ pub(crate) fn build(architecture: Architecture, folder: &Path) -> Result<()> {
             std::fs::metadata(&zip).with_context(|| format!("the build did not create {}", zip.display()))?.len();
         let shown = zip.strip_prefix(workspace::root()).unwrap_or(&zip).display();
         println!("{shown}  {:.2} MB ({bytes} bytes)", bytes as f64 / 1e6);
+        let missing = libraries_of(&zip)?;
+        if !missing.is_empty() {
+            bail!("{shown} links {missing}, which AWS Lambda does not have; they must be linked statically");
+        }
         if bytes > LARGEST_ZIP_BYTES {
             too_large.push(shown.to_string());
         }
@@ -129,6 +135,15 @@ pub(crate) fn architecture_of(zip: &Path) -> Result<Architecture> {
         (true, Some("b700")) => Ok(Architecture::Arm64),
         _ => bail!("has a `bootstrap` that is not a 64-bit Linux program for x86_64 or arm64"),
     }
+}
+
+/// The C libraries that a zip's `bootstrap` would look for in AWS Lambda's image instead of bringing them.
+fn libraries_of(zip: &Path) -> Result<String> {
+    const NAMES: &str = "import re, sys, zipfile\n\
+        program = zipfile.ZipFile(sys.argv[1]).read('bootstrap')\n\
+        names = re.findall(rb'\\0(lib(?:ssl|crypto|rdkafka|zstd|z)\\.so[.0-9]*)\\0', program)\n\
+        print(', '.join(sorted({name.decode() for name in names})))";
+    Ok(process::capture(Command::new("python3").args(["-c", NAMES]).arg(zip))?.trim().to_owned())
 }
 
 /// Unpacks a function's zip next to it, as Lambda does, and returns the path of the binary.

@@ -28,7 +28,7 @@ pub(crate) struct Options {
 
 /// Runs scenarios of either column.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    needs::require([needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN])?;
+    needs::require([needs::NATIVE_BUILD, needs::PERL, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN])?;
     let mut scenarios = scenarios(packaged()?)?;
     if options.full {
         scenarios.env("MSK_E2E_FULL", "1");

@@ -81,7 +81,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "ha",
         does: "the functions on real Kafka while brokers die, networks fail and functions freeze",
-        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
+        needs: &[needs::NATIVE_BUILD, needs::PERL, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
         on_demand: false,
         budget: 840,
         run: ha::fast,
@@ -89,7 +89,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "sabotage",
         does: "with a promise broken, the scenario that tests it fails",
-        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
+        needs: &[needs::NATIVE_BUILD, needs::PERL, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
         on_demand: false,
         budget: 240,
         run: ha::sabotage,
@@ -129,7 +129,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "arm64",
         does: "the functions packaged for arm64 answer invocations, under qemu on another processor",
-        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::QEMU],
+        needs: &[needs::NATIVE_BUILD, needs::PERL, needs::PYTHON_VENV, needs::QEMU],
         on_demand: true,
         budget: 1200,
         run: arm64::run,
