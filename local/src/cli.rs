@@ -1,6 +1,6 @@
-//! The command line, and how it becomes a mapping.
+//! The command line, and its conversion to a mapping.
 
-#![expect(clippy::doc_markdown, reason = "these comments are the help text, which shows every word as it stands")]
+#![expect(clippy::doc_markdown, reason = "these comments are the help text, which shows every word as written")]
 
 use std::path::PathBuf;
 
@@ -42,11 +42,11 @@ pub(crate) enum Command {
 pub(crate) enum EsmCommand {
     /// Poll the topic and invoke the function until Ctrl-C.
     Run(Box<MappingArgs>),
-    /// Deliver what the topic holds, then stop; the exit code tells the result.
+    /// Deliver all records of the topic, then stop; the exit code tells the result.
     Drain(Box<DrainArgs>),
     /// Check a configuration against AWS's ranges and mode rules.
     Validate(Box<MappingArgs>),
-    /// Check a function's answer against the event it was sent, with AWS's rules.
+    /// Check a function's response to an event against AWS's rules.
     CheckResponse(CheckResponseArgs),
 }
 
@@ -74,10 +74,10 @@ pub(crate) struct MappingArgs {
     /// The mapping as JSON: the members of AWS's CreateEventSourceMapping, or the output of
     /// `aws lambda get-event-source-mapping`, plus a block `Local`. The flags below override it.
     pub(crate) config: Option<PathBuf>,
-    /// The topic.
+    /// The topic to poll.
     #[arg(long)]
     pub(crate) topic: Option<String>,
-    /// Only warn about what AWS would reject.
+    /// Only warn about settings that AWS would reject.
     #[arg(long)]
     pub(crate) lenient: bool,
     #[command(flatten)]
@@ -88,7 +88,7 @@ pub(crate) struct MappingArgs {
 pub(crate) struct DrainArgs {
     #[command(flatten)]
     pub(crate) mapping: MappingArgs,
-    /// Stop after this many records were committed.
+    /// Stop once this many records are committed.
     #[arg(long, value_name = "N")]
     pub(crate) max_records: Option<u64>,
     /// Stop after this many seconds.
@@ -98,21 +98,21 @@ pub(crate) struct DrainArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckResponseArgs {
-    /// File with the function's answer; `-` reads standard input.
+    /// File with the function's response; `-` reads standard input.
     pub(crate) response: PathBuf,
     /// File with the event that the function was sent.
     #[arg(long)]
     pub(crate) event: PathBuf,
 }
 
-/// The members of the mapping that have a flag, under the names of the AWS command line.
+/// The members of the mapping that have a flag, named as in the AWS command line.
 #[derive(Debug, Args)]
 pub(crate) struct MappingFlags {
     /// Name of the function, or its ARN.
     #[arg(long, alias = "function-name")]
     function: Option<String>,
     /// Invoke endpoint; `{FunctionName}` stands for the function's name
-    /// [default: http://127.0.0.1:9000/2015-03-31/functions/{FunctionName}/invocations, that of `cargo lambda watch`].
+    /// [default: http://127.0.0.1:9000/2015-03-31/functions/{FunctionName}/invocations, as served by `cargo lambda watch`].
     #[arg(long, value_name = "URL")]
     invoke_url: Option<String>,
     /// Brokers, `HOST:PORT,...`.
@@ -121,7 +121,7 @@ pub(crate) struct MappingFlags {
     /// Maximum number of records in a batch, 1 to 10000 [default: 100].
     #[arg(long, value_name = "N")]
     batch_size: Option<i64>,
-    /// Longest wait for a batch to fill, 0 to 300 [default: half a second].
+    /// Seconds to wait for a batch to fill, 0 to 300 [default: half a second].
     #[arg(long, value_name = "SECONDS")]
     maximum_batching_window_in_seconds: Option<i64>,
     /// Where to start without a committed offset: TRIM_HORIZON (default), LATEST or AT_TIMESTAMP.
@@ -133,22 +133,22 @@ pub(crate) struct MappingFlags {
     /// Consumer group [default: msk-local.FUNCTION.TOPIC].
     #[arg(long, value_name = "GROUP")]
     consumer_group_id: Option<String>,
-    /// The function's answer names the failed records (FunctionResponseTypes).
+    /// The function's response names the failed records (FunctionResponseTypes).
     #[arg(long)]
     report_batch_item_failures: bool,
     /// Retries after the first invocation, -1 to 10000 [default: -1, no limit].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     maximum_retry_attempts: Option<i64>,
-    /// Give up records older than this, -1 or 60 to 604800 [default: -1, never].
+    /// Give up records older than this many seconds, -1 or 60 to 604800 [default: -1, never].
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     maximum_record_age_in_seconds: Option<i64>,
-    /// Halve a failed batch.
+    /// Split a failed batch in two.
     #[arg(long)]
     bisect_batch_on_function_error: bool,
-    /// Where given-up records go: kafka://TOPIC, or the ARN of a queue, topic or bucket (files, see --destination-folder).
+    /// Where records go when they are given up: kafka://TOPIC, or the ARN of a queue, topic or bucket (files, see --destination-folder).
     #[arg(long, value_name = "DESTINATION")]
     on_failure_destination: Option<String>,
-    /// Folder for what would go to an ARN.
+    /// Folder for what AWS would send to an ARN.
     #[arg(long, value_name = "FOLDER")]
     destination_folder: Option<PathBuf>,
     /// Provisioned mode with this many pollers.
@@ -157,19 +157,19 @@ pub(crate) struct MappingFlags {
     /// Longest invocation in seconds, up to 840 [default: 60].
     #[arg(long, value_name = "SECONDS")]
     function_timeout: Option<f64>,
-    /// How long the function may take to build, start and give its first answer [default: 300].
+    /// Seconds the function may take to build, start and give its first response [default: 300].
     #[arg(long, value_name = "SECONDS")]
     startup_grace: Option<f64>,
-    /// First pause before a retry; it doubles with each further one [default: 1].
+    /// Seconds before the first retry; the pause doubles with each further one [default: 1].
     #[arg(long, value_name = "SECONDS")]
     retry_backoff: Option<f64>,
-    /// Longest pause before a retry [default: 30].
+    /// Longest pause before a retry, in seconds [default: 30].
     #[arg(long, value_name = "SECONDS")]
     max_retry_backoff: Option<f64>,
-    /// `items` redelivers the named records (as AWS documents for Kafka), `checkpoint` all from the first of them on.
+    /// `items` redelivers the named records (as AWS documents for Kafka), `checkpoint` everything from the first of them on.
     #[arg(long, value_name = "SEMANTICS")]
     partial_batch_semantics: Option<String>,
-    /// Never put records of two partitions into one event.
+    /// Never put records of different partitions into one event.
     #[arg(long)]
     single_partition_batches: bool,
     /// A librdkafka property, for clusters that need more than an address; repeatable.
@@ -188,7 +188,7 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
 }
 
 impl MappingArgs {
-    /// The file, overridden by the flags.
+    /// The configuration file, with the flags applied.
     pub(crate) fn document(&self) -> Result<MappingDocument> {
         let mut document = MappingDocument::default();
         if let Some(path) = &self.config {
@@ -205,7 +205,7 @@ impl MappingArgs {
 }
 
 impl MappingFlags {
-    /// Overrides the document with the flags that were given.
+    /// Applies the flags that were given to the document.
     pub(crate) fn override_in(&self, document: &mut MappingDocument) {
         replace(&mut document.function_name, &self.function);
         replace(&mut document.batch_size, &self.batch_size);

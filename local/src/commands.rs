@@ -27,7 +27,7 @@ const DEADLINE: u8 = 3;
 const GAVE_UP: u8 = 4;
 const UNREACHABLE: u8 = 5;
 const INTERRUPTED: u8 = 130;
-/// Ten years; much more would overflow the clock.
+/// Ten years; a much longer time would overflow the clock.
 const LONGEST_DEADLINE_SECONDS: f64 = 315_360_000.0;
 
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
@@ -75,7 +75,7 @@ async fn up(printer: &Printer, args: &UpArgs) -> Result<ExitCode> {
         let mut document = MappingDocument { topics: Some(vec![topic.name.to_string()]), ..MappingDocument::default() };
         args.mapping.override_in(&mut document);
         document.local.bootstrap_servers = Some(bootstrap_servers.clone());
-        // A laptop need not choose between the modes: provisioned mode allows everything.
+        // On a laptop there is no need to choose between the modes: provisioned mode allows everything.
         document.provisioned_poller_config.get_or_insert_default();
         checked(&document, Strictness::Strict)
     };
@@ -154,7 +154,7 @@ async fn run_all(mappings: Vec<RunningMapping>, stop: &mut Signals) -> Result<()
     };
     stop_all.send_replace(true);
     tokio::select! {
-        // A second signal does not wait for invocations in flight.
+        // After a second signal, invocations in flight are not awaited.
         () = stop.next() => {}
         () = async { while running.join_next().await.is_some() {} } => {}
     }
@@ -222,12 +222,12 @@ fn check_response(args: &CheckResponseArgs) -> Result<ExitCode> {
     match judge(&event, &read(&args.response)?) {
         Verdict::AllDone => println!("all {} records are done", event.len()),
         Verdict::Failed(ids) => {
-            println!("{} of {} records are delivered again:", ids.len(), event.len());
+            println!("{} of {} records will be redelivered:", ids.len(), event.len());
             for id in ids {
                 println!("  {id}");
             }
         }
-        Verdict::RetryAll(mistake) => bail!("all {} records are delivered again: {mistake}", event.len()),
+        Verdict::RetryAll(mistake) => bail!("all {} records will be redelivered: {mistake}", event.len()),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -266,7 +266,7 @@ impl Signals {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// The result of the work, or `None` when a signal comes first: brokers that do not answer cannot delay it.
+    /// The result of the work, or `None` if a signal arrives first: brokers that do not answer cannot delay it.
     async fn or<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             done = work => Some(done),

@@ -16,28 +16,28 @@ pub enum Format {
     Json,
 }
 
-/// A line of the output. All but the first one name themselves in the member `event`.
+/// A line of the output. All except `Ready` give their name in the member `event`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Line {
-    /// What came of an invocation.
+    /// The outcome of an invocation.
     #[serde(rename = "invocation")]
     Invoked(InvocationLine),
     /// A record that needs no further delivery.
     Record(RecordLine),
     /// Why the command ended, and its counts.
     Summary(SummaryLine),
-    /// Brokers answer, and every mapping is a member of its consumer group.
+    /// The brokers answer, and every mapping is a member of its consumer group.
     #[serde(untagged)]
     Ready(ReadyLine),
 }
 
-/// Tells a program that it may begin.
+/// Tells a calling program that everything is ready.
 #[derive(Debug, Clone, Serialize)]
 pub struct ReadyLine {
     /// Always true.
     pub ready: bool,
-    /// `host:port,...` of the brokers.
+    /// The addresses of the brokers, as `host:port,...`.
     pub bootstrap_servers: String,
     /// Topics that were created, or are polled.
     pub topics: Vec<String>,
@@ -49,26 +49,26 @@ pub struct ReadyLine {
     pub note: Option<String>,
 }
 
-/// What came of an invocation.
+/// The outcome of an invocation.
 #[derive(Debug, Clone, Serialize)]
 pub struct InvocationLine {
     /// Name of the function.
     pub function: String,
-    /// Number of the batch in this process; retries and halves keep it.
+    /// Number of the batch in this process; retries and parts of a split batch keep it.
     pub batch: u64,
-    /// How often a part of this batch was sent, this time included.
+    /// How often a part of this batch was sent, including this time.
     pub attempt: u32,
-    /// How many were sent.
+    /// How many records were sent.
     pub records: usize,
-    /// Length of the event.
+    /// Length of the event in bytes.
     pub bytes: usize,
     /// Partitions and offsets, `orders-0@5..9`, comma separated.
     pub offsets: String,
-    /// From the request to the last byte of the answer.
+    /// Milliseconds from the request to the last byte of the response.
     pub duration_ms: u64,
     /// `done`, `reported`, `function_error`, `timeout`, `malformed_answer`, `throttled`, `unreachable`.
     pub outcome: &'static str,
-    /// How many records are delivered again.
+    /// How many records will be redelivered.
     #[serde(skip_serializing_if = "is_zero")]
     pub retried: usize,
     /// How many records are given up.
@@ -85,7 +85,7 @@ pub struct RecordLine {
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
-    /// `done`, `dropped`, or `destination` when it was given up and delivered there.
+    /// `done`, `dropped`, or `destination` if it was given up and sent to the on-failure destination.
     pub outcome: &'static str,
 }
 
@@ -104,7 +104,7 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// Writes lines to one stream, each whole and at once.
+/// Writes lines to one stream, each of them in a single write.
 pub struct Reporter {
     format: Format,
     colour: bool,
@@ -113,7 +113,7 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// `colour` only has an effect with [`Format::Text`], `with_records` prints a line for every finished record.
+    /// A reporter that writes to `stream`. `colour` only affects [`Format::Text`]; `with_records` prints a line for every finished record.
     pub fn new(format: Format, colour: bool, with_records: bool, stream: Box<dyn Write + Send>) -> Self {
         Self { format, colour, with_records, stream: Mutex::new(stream) }
     }
@@ -123,7 +123,7 @@ impl Reporter {
         self.with_records
     }
 
-    /// Writes a line. When the reader is gone the line is lost, and the work goes on.
+    /// Writes a line. If nobody reads the stream any more, the line is lost and work continues.
     pub fn line(&self, line: &Line) {
         let text = match self.format {
             // These types always serialise.
@@ -169,7 +169,7 @@ impl Reporter {
             line.function, line.records, line.offsets, line.bytes, line.duration_ms, line.attempt
         );
         if line.retried > 0 {
-            text.push_str(&format!(", {} delivered again", line.retried));
+            text.push_str(&format!(", {} to be redelivered", line.retried));
         }
         if line.given_up > 0 {
             text.push_str(&format!(", {} given up", line.given_up));

@@ -4,32 +4,32 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Longest topic name in bytes: the broker makes a directory `<topic>-<partition>` of it.
+/// Longest topic name in bytes: the broker creates a directory named `<topic>-<partition>`.
 pub const MAX_TOPIC_NAME_BYTES: usize = 249;
 
 /// A topic name that Kafka accepts: `[a-zA-Z0-9._-]{1,249}`, not `.` and not `..`
 /// (`org.apache.kafka.common.internals.Topic`). Cheap to clone.
 ///
-/// librdkafka and rdkafka's partition lists must never see anything else: a NUL byte panics the latter.
+/// librdkafka and rdkafka's partition lists must never receive anything else: a NUL byte makes the latter panic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicName(Arc<str>);
 
-/// Why a text is no topic name. The text itself is left out: it comes from callers.
+/// Why text is not a valid topic name. The text itself is not included because it comes from callers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopicNameError {
     /// The text is empty.
-    #[error("a topic name is empty; give 1 to {MAX_TOPIC_NAME_BYTES} characters")]
+    #[error("a topic name must not be empty; use 1 to {MAX_TOPIC_NAME_BYTES} characters")]
     Empty,
     /// The text is longer than [`MAX_TOPIC_NAME_BYTES`].
-    #[error("a topic name has {0} bytes; the limit is {MAX_TOPIC_NAME_BYTES}")]
+    #[error("a topic name of {0} bytes is too long; the limit is {MAX_TOPIC_NAME_BYTES}")]
     TooLong(usize),
     /// The text is `.` or `..`.
     #[error("a topic cannot be named `.` or `..`")]
     Dots,
     /// The text has a character other than letters, digits, `.`, `_` and `-`.
-    #[error("a topic name may only have letters, digits, `.`, `_` and `-`; character {position} is another one")]
+    #[error("a topic name may contain only letters, digits, `.`, `_` and `-`; character {position} is not allowed")]
     Character {
-        /// Position of the first wrong character, counted from 1.
+        /// Position of the first invalid character, counted from 1.
         position: usize,
     },
 }
@@ -38,7 +38,7 @@ impl TopicName {
     /// Checks `text` and keeps it.
     ///
     /// # Errors
-    /// [`TopicNameError`] says which rule is broken.
+    /// [`TopicNameError`] tells which rule is broken.
     pub fn parse(text: &str) -> Result<Self, TopicNameError> {
         if text.is_empty() {
             return Err(TopicNameError::Empty);

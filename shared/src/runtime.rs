@@ -2,9 +2,9 @@
 //! again.
 //!
 //! `lambda_runtime`'s own loop puts each invocation's trace id into the environment. glibc's `setenv` never frees a value
-//! that it replaces, so memory would grow by some 160 bytes with every invocation; and librdkafka's threads read the
-//! environment at any time. This loop leaves the environment alone (no X-Ray SDK is linked that would read it) and hands
-//! payloads over as they were received: nothing parses or quotes them on the way. It knows no SnapStart: connections to
+//! that it replaces, so memory would grow by about 160 bytes with every invocation; and librdkafka's threads may read the
+//! environment at any time. This loop leaves the environment alone (no X-Ray SDK that would read it is linked) and passes
+//! payloads on as they were received: nothing parses or quotes them on the way. It does not support SnapStart: connections to
 //! brokers do not survive a snapshot.
 //!
 //! Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
@@ -28,7 +28,7 @@ use serde::Serialize;
 const ADDRESS: &str = "AWS_LAMBDA_RUNTIME_API";
 const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
 const DEADLINE: &str = "lambda-runtime-deadline-ms";
-/// Where it comes with an invocation, it goes back with the answer.
+/// If this header comes with an invocation, it is sent back with the response.
 const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 /// What keeps a function from starting is its configuration. AWS asks for the form `category.reason`.
@@ -36,20 +36,20 @@ const START_FAULT: &str = "Runtime.ConfigInvalid";
 /// The Runtime API is on the same host; a process that waits longer for it would only end later.
 const START_REPORT: Duration = Duration::from_secs(2);
 
-/// Why no more invocations can be taken. The process should end; Lambda starts another.
+/// Why no more invocations can be received. The process should end; Lambda starts a new one.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// The address of the Runtime API.
+    /// The address of the Runtime API is missing or invalid.
     #[error("{ADDRESS} must be host:port or an http URL with a host")]
     Address,
     /// The Runtime API cannot be reached.
     #[error("the Lambda Runtime API failed: {0}")]
     Api(BoxError),
-    /// The Runtime API has no next invocation for this process.
-    #[error("the Lambda Runtime API answered {0} to the question for the next invocation")]
+    /// The Runtime API answered the request for the next invocation with an error.
+    #[error("the Lambda Runtime API answered {0} to the request for the next invocation")]
     NoNext(StatusCode),
-    /// An invocation that cannot be told from others, or has no deadline.
-    #[error("an invocation came without {0}, or with a malformed header")]
+    /// An invocation has no request id or no deadline, or a malformed header.
+    #[error("the Lambda Runtime API sent an invocation without {0}, or with a malformed header")]
     Header(&'static str),
 }
 
@@ -60,8 +60,8 @@ struct NextInvocation {
     id: Option<HeaderValue>,
 }
 
-/// Answers invocations with `handle`, one after the other, until the Runtime API fails. An error that `handle` returns, or
-/// its panic, fails the invocation alone.
+/// Answers invocations with `handle`, one after the other, until the Runtime API fails. An error returned by `handle`, or
+/// a panic in it, fails only that invocation.
 ///
 /// # Errors
 /// [`RuntimeError`]
@@ -78,10 +78,10 @@ where
         let (kind, body) = match handled {
             Ok(Ok(answer)) => match serde_json::to_vec(&answer) {
                 Ok(body) => ("response", body),
-                Err(_) => ("error", failure("Unserializable", "the answer cannot be written as JSON")),
+                Err(_) => ("error", failure("Unserializable", "the response cannot be serialised as JSON")),
             },
             Ok(Err(diagnostic)) => ("error", failure(&diagnostic.error_type, &diagnostic.error_message)),
-            Err(_) => ("error", failure("Panic", "the function panicked; a line of its log says where")),
+            Err(_) => ("error", failure("Panic", "the function panicked; its log has a line that says where")),
         };
         post(&client, &request_id, id, kind, body).await?;
     }
@@ -120,7 +120,7 @@ fn runtime_api() -> Result<PooledClient, RuntimeError> {
     Ok(PooledClient::builder().with_endpoint(address).build())
 }
 
-/// Lambda's JSON of a failed invocation.
+/// Lambda's JSON for a failed invocation.
 fn failure(error_type: &str, error_message: &str) -> Vec<u8> {
     serde_json::json!({ "errorType": error_type, "errorMessage": error_message }).to_string().into_bytes()
 }
@@ -146,7 +146,7 @@ fn context(headers: &HeaderMap) -> Result<Context, RuntimeError> {
     let request_id = text(REQUEST_ID)?;
     // `Context::new` panics without it.
     text(DEADLINE)?;
-    // What it says of the function's name and size is in the environment too, and not asked for.
+    // The function's name and memory size are not needed: they are in the environment too.
     Context::new(request_id, Arc::default(), headers).map_err(|_| RuntimeError::Header(DEADLINE))
 }
 
@@ -168,8 +168,8 @@ async fn post(
     let request: Request<Body> = request.body(body.into()).map_err(|_| RuntimeError::Header(REQUEST_ID))?;
     let status = client.call(request).await.map_err(RuntimeError::Api)?.status();
     if !status.is_success() {
-        // Too late or too large: Lambda has failed the invocation itself.
-        tracing::error!(request_id, status = status.as_u16(), "Lambda did not take the answer");
+        // Too late or too large: Lambda itself has failed the invocation.
+        tracing::error!(request_id, status = status.as_u16(), "Lambda did not accept the response");
     }
     Ok(())
 }

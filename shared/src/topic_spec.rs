@@ -1,11 +1,11 @@
-//! A topic to create, as the command lines say it.
+//! A topic to create, as written on a command line.
 
 use std::str::FromStr;
 
 use crate::names::{TopicName, TopicNameError};
 
 const DEFAULT_PARTITIONS: i32 = 3;
-/// A laptop's cluster needs no more, and each partition costs it something.
+/// A cluster on a laptop needs no more, and each partition costs resources.
 const MAX_PARTITIONS: i32 = 1000;
 
 /// How a specification says that its topic is compacted.
@@ -16,19 +16,19 @@ const COMPACT: &str = ":compact";
 pub struct TopicSpec {
     /// The topic's name.
     pub name: TopicName,
-    /// How many partitions it has; 3 unless said.
+    /// How many partitions it has; 3 by default.
     pub partitions: i32,
     /// Whether it is compacted: then Kafka refuses records without a key.
     pub compacted: bool,
 }
 
-/// Why a text is no [`TopicSpec`].
+/// Why text is not a valid [`TopicSpec`].
 #[derive(Debug, thiserror::Error)]
 pub enum TopicSpecError {
     /// The name breaks Kafka's rules.
     #[error(transparent)]
     Name(#[from] TopicNameError),
-    /// The count is no number from 1 to 1000.
+    /// The number of partitions is not a number from 1 to 1000.
     #[error("the number of partitions after `:` must be a whole number from 1 to {MAX_PARTITIONS}, as in `orders:6`")]
     Partitions,
 }

@@ -1,4 +1,4 @@
-//! A function that polls a Runtime API, driven by a test that is not asynchronous.
+//! A function that polls a Runtime API, driven by a synchronous test.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,30 +11,30 @@ use tokio::sync::oneshot;
 use crate::runtime_api::{Extensions, Phase, RUNTIME, RuntimeAnswer, RuntimeApi};
 use crate::{PATIENCE, Process};
 
-/// Every invocation's id.
+/// The request id of every invocation.
 pub const REQUEST_ID: &str = "request-7";
-/// The deadline of an invocation, from when the test sends it.
+/// How long after the test sends an invocation its deadline is.
 const TIME_LIMIT: Duration = Duration::from_secs(25);
 
-/// What the function posted for an invocation.
+/// What the function posted as the result of an invocation.
 #[derive(Debug)]
 pub struct Posted {
     /// `response` or `error`.
     pub kind: &'static str,
-    /// Its JSON.
+    /// The JSON that was posted.
     pub body: Value,
 }
 
-/// A Runtime API for one function, which it serves until this is dropped.
+/// A Runtime API for one function, served until this is dropped.
 #[derive(Debug)]
 pub struct FunctionHost {
     api: RuntimeApi,
-    /// What was sent last, while the function works at it.
+    /// The pending answer to the last event sent.
     answer: Mutex<Option<oneshot::Receiver<RuntimeAnswer>>>,
 }
 
 impl FunctionHost {
-    /// Serves on a port that the kernel chooses.
+    /// Serves on a port chosen by the kernel.
     pub fn start(extensions: Extensions) -> Self {
         Self { api: RuntimeApi::start(extensions).unwrap(), answer: Mutex::default() }
     }
@@ -58,18 +58,18 @@ impl FunctionHost {
         }
     }
 
-    /// Sends an event and does not wait.
+    /// Sends an event without waiting for an answer.
     pub fn send(&self, event: impl Into<String>) {
         let answer = self.api.send(REQUEST_ID, event.into().into(), SystemTime::now() + TIME_LIMIT);
         *self.answer.lock().unwrap() = Some(answer);
     }
 
-    /// Whether the function has posted nothing yet for the event that was sent last.
+    /// Whether the function has not yet posted anything for the last event sent.
     pub fn is_waiting(&self) -> bool {
         self.answer.lock().unwrap().as_ref().is_some_and(oneshot::Receiver::is_empty)
     }
 
-    /// Sends an event and waits for what the function posts.
+    /// Sends an event and waits for the function to post a result.
     pub fn invoke(&self, event: impl Into<String>) -> Posted {
         self.send(event);
         let answer = self.answer.lock().unwrap().take().unwrap();

@@ -1,4 +1,4 @@
-//! The Lambda Runtime API, 2018-06-01, for one execution environment, and as much of the Extensions API as a runtime
+//! The Lambda Runtime API, version 2018-06-01, for one execution environment, and as much of the Extensions API as a runtime
 //! needs to register itself for a graceful shutdown.
 
 use std::collections::HashMap;
@@ -20,11 +20,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// Lambda's limit for a response.
 const MAX_RESPONSE_BYTES: usize = 6 << 20;
 
-/// Serves every Runtime API of this process, also those of tests that have no runtime of their own.
+/// Serves every Runtime API of this process, including those of tests without their own runtime.
 pub(crate) static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
 
-/// Whether there is an Extensions API, through which a runtime asks to hear of the shutdown.
+/// Whether there is an Extensions API, through which a runtime registers for the shutdown event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extensions {
     /// As on Lambda.
@@ -33,14 +33,14 @@ pub enum Extensions {
     Missing,
 }
 
-/// What a function does as seen from its Runtime API.
+/// The state of a function as seen by its Runtime API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// It has not asked for an invocation yet.
+    /// It has not yet asked for an invocation.
     Init,
-    /// It waits for its next invocation.
+    /// It is waiting for its next invocation.
     Idle,
-    /// It has one.
+    /// It is handling an invocation.
     Busy,
     /// It reported that it cannot start.
     InitFailed {
@@ -51,16 +51,16 @@ pub enum Phase {
     },
 }
 
-/// What came back for an invocation.
+/// What the function posted for an invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuntimeAnswer {
-    /// The handler's answer.
+    /// The handler's response.
     Response(Bytes),
     /// The handler's error document.
     Error(Bytes),
 }
 
-/// An invocation on its way to the function.
+/// An invocation to be delivered to the function.
 struct Sent {
     request_id: String,
     payload: Bytes,
@@ -84,11 +84,11 @@ pub struct RuntimeApi {
 }
 
 impl RuntimeApi {
-    /// Serves on a port of 127.0.0.1 that the kernel chooses.
+    /// Serves on a port of 127.0.0.1 chosen by the kernel.
     ///
     /// # Errors
     ///
-    /// When the kernel has no port.
+    /// If no port can be bound.
     pub fn start(extensions: Extensions) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
@@ -100,27 +100,27 @@ impl RuntimeApi {
         let shared = Shared { sent: tokio::sync::Mutex::new(receiver), pending: Mutex::default(), phase: sender };
         let routes = router(Arc::new(shared), extensions);
         let server = tokio::spawn(async move {
-            // Runs until it is aborted; a broken listener shows as a function that never gets an invocation.
+            // Runs until it is aborted; a broken listener shows up as a function that never receives an invocation.
             let _ = axum::serve(listener, routes).await;
         });
         Ok(Self { address, sent, phase, server })
     }
 
-    /// For `AWS_LAMBDA_RUNTIME_API`.
+    /// The address for `AWS_LAMBDA_RUNTIME_API`.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What the function does; follows it.
+    /// The state of the function, kept up to date.
     pub fn phase(&self) -> watch::Receiver<Phase> {
         self.phase.clone()
     }
 
-    /// Sends an invocation: the function gets it when it asks for one. Without an answer the receiver fails when this is
+    /// Sends an invocation: the function receives it when it asks for one. Without an answer, the receiver fails when this is
     /// dropped.
     pub fn send(&self, request_id: &str, payload: Bytes, deadline: SystemTime) -> oneshot::Receiver<RuntimeAnswer> {
         let (answer, receiver) = oneshot::channel();
-        // The other end lives as long as the server.
+        // The receiver lives as long as the server.
         let _ = self.sent.send(Sent { request_id: request_id.to_owned(), payload, deadline, answer });
         receiver
     }
@@ -167,7 +167,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> Result<(Headers, Bytes), Sta
         ),
         (
             HeaderName::from_static("lambda-runtime-trace-id"),
-            // Another for every invocation, as on Lambda: what a process keeps of it would show in its memory.
+            // A new one for every invocation, as on Lambda: if a process kept them, its memory would show it.
             format!("Root=1-{:08x}-{count:024x};Parent=53995c3f42cd8ad8;Sampled=0", deadline_ms / 1_000),
         ),
     ];
@@ -187,7 +187,7 @@ fn answer(shared: &Shared, id: &str, answer: RuntimeAnswer) -> StatusCode {
     let waiting = shared.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     match waiting.map(|waiting| waiting.send(answer)) {
         Some(Ok(())) => StatusCode::ACCEPTED,
-        // Unknown, answered twice, or given up: Lambda says the same.
+        // Unknown, answered twice, or abandoned: Lambda answers the same.
         _ => StatusCode::BAD_REQUEST,
     }
 }
@@ -204,7 +204,7 @@ async fn register_extension() -> ([(HeaderName, &'static str); 1], &'static str)
     (id, r#"{"functionName":"msk-e2e","functionVersion":"$LATEST","handler":"bootstrap"}"#)
 }
 
-/// An extension that registered for no event waits for ever.
+/// An extension that registered for no events waits forever.
 async fn next_extension_event() -> StatusCode {
     std::future::pending().await
 }

@@ -66,7 +66,9 @@ pub(crate) const NATIVE_BUILD: Need = Need {
             .into_iter()
             .find_map(|(program, argument)| not_runnable(program, &[argument]))
             // Homebrew's OpenSSL is found without it.
-            .or_else(|| if cfg!(target_os = "macos") { None } else { not_runnable("pkg-config", &["--exists", "openssl"]) })
+            .or_else(|| {
+                if cfg!(target_os = "macos") { None } else { not_runnable("pkg-config", &["--exists", "openssl"]) }
+            })
     },
     install: Install::Packages(&["build-essential", "cmake", "pkg-config", "libssl-dev"]),
 };

@@ -1,9 +1,9 @@
 //! Three Apache Kafka brokers and a controller for `cargo xtask up --kafka real`.
 //!
-//! Prints one JSON line when the topics are there, and ends on Ctrl-C, on SIGTERM, and when standard input closes: the
+//! Prints one JSON line when the topics exist, and ends on Ctrl-C, on SIGTERM, and when standard input closes: the
 //! kernel closes it however the parent ends.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the ready line, and progress beside it")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the ready line, and progress")]
 
 use std::{collections::HashSet, convert::Infallible, io, process::ExitCode, time::Duration};
 
@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// How often is looked whether a broker has ended.
+/// How often to check whether a broker has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Three Apache Kafka brokers and a controller, without TLS, until Ctrl-C or the end of standard input.
@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Each name once, as it was given first.
+/// Each name once, as it was first given.
 fn distinct(mut topics: Vec<TopicSpec>) -> Vec<TopicSpec> {
     let mut seen = HashSet::new();
     topics.retain(|topic| seen.insert(topic.name.clone()));
@@ -71,7 +71,7 @@ async fn serve(topics: &[TopicSpec]) -> Result<Infallible> {
     report_ends(&cluster).await
 }
 
-/// Fetches on a thread of its own, so that a signal is noticed meanwhile. A task's blocking thread would not do: the
+/// Fetches on its own thread, so that signals are still noticed. A task's blocking thread would not do: the
 /// runtime waits for it at the end.
 async fn fetch(version: KafkaVersion) -> Result<()> {
     let (done, fetched) = oneshot::channel();
@@ -79,7 +79,7 @@ async fn fetch(version: KafkaVersion) -> Result<()> {
     fetched
         .await
         .context("the thread that fetches Apache Kafka has panicked")?
-        .context("cannot get Apache Kafka. The first run needs the network; after it, none is needed")?;
+        .context("cannot get Apache Kafka. The first run needs the network, later runs do not")?;
     Ok(())
 }
 
@@ -92,14 +92,14 @@ fn ready(cluster: &Cluster, version: KafkaVersion, topics: &[TopicSpec]) -> serd
         "bootstrap_servers": cluster.bootstrap(Listener::Plaintext),
         "topics": topics.iter().map(|topic| topic.name.as_str()).collect::<Vec<_>>(),
         "note": format!(
-            "Apache Kafka {version}: three brokers (processes {brokers}) and a controller; replication factor 3, two \
-             in-sync replicas needed, no TLS, no authentication; data in {}, gone at the end",
+            "Apache Kafka {version}: three brokers (processes {brokers}) and a controller; replication factor 3, at least two \
+             in-sync replicas required, no TLS, no authentication; data in {}, deleted at the end",
             cluster.folder().display()
         ),
     })
 }
 
-/// Says it when a broker has ended. The others go on: to kill one and see what happens is what this cluster is for.
+/// Reports when a broker has ended. The others continue: killing one to see what happens is what this cluster is for.
 async fn report_ends(cluster: &Cluster) -> Result<Infallible> {
     let mut running = BROKERS.to_vec();
     let mut look = tokio::time::interval(LOOK_INTERVAL);
@@ -123,9 +123,9 @@ async fn stopped() -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let (closed, input_closed) = oneshot::channel();
-    // Its read blocks, so it has a thread of its own, which ends with the process.
+    // Reading blocks, so it has its own thread, which ends with the process.
     std::thread::spawn(move || {
-        // An error of standard input is its end too.
+        // An error on standard input also counts as its end.
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         closed.send(())
     });

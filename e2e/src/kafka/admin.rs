@@ -1,4 +1,4 @@
-//! What the cluster says of itself, asked on the brokers' internal listener: never through a fault proxy.
+//! What the cluster reports about itself, queried through the brokers' internal listener and never through a fault proxy.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use super::config::BrokerId;
 use crate::error::{Error, Result, kafka_error};
 use crate::wait::wait_until;
 
-/// One question to one broker; a stopped broker costs this much before another is asked.
+/// Limit of one query to one broker; a stopped broker costs this much before the next one is queried.
 const QUESTION_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// A topic's creation, brokers that have only just started included.
+/// Limit for creating a topic, including on brokers that have only just started.
 const CREATION_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A broker that goes on hears from the controller again within its fetch wait of 500 ms, and a reconnection.
+/// A resumed broker hears from the controller again within its fetch wait of 500 ms plus a reconnection.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// A partition as the cluster's metadata shows it.
@@ -31,9 +31,9 @@ pub struct Partition {
     pub id: i32,
     /// The broker that takes writes; none during an election.
     pub leader: Option<BrokerId>,
-    /// All brokers that should hold it.
+    /// All brokers that should have a replica of it.
     pub replicas: Vec<BrokerId>,
-    /// Those that hold all of it.
+    /// The brokers whose replica is in sync.
     pub in_sync: Vec<BrokerId>,
 }
 
@@ -44,7 +44,7 @@ impl Partition {
     }
 }
 
-/// Questions and orders to the cluster. Cheap to clone.
+/// Queries and commands to the cluster. Cheap to clone.
 #[derive(Clone)]
 pub struct Admin {
     config: ClientConfig,
@@ -63,7 +63,7 @@ impl Admin {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", bootstrap)
-            // The brokers these questions go to are being killed: look again soon.
+            // The brokers that receive these queries are being killed: retry soon.
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "300")
             .set("socket.timeout.ms", "1500")
@@ -109,7 +109,7 @@ impl Admin {
     /// The leader of one partition.
     ///
     /// # Errors
-    /// As [`Admin::partitions`]; [`Error::Invalid`] also while nobody leads.
+    /// As [`Admin::partitions`]; also [`Error::Invalid`] while there is no leader.
     pub async fn leader(&self, topic: &str, partition: i32) -> Result<BrokerId> {
         let partitions = self.partitions(topic).await?;
         let found = partitions.iter().find(|found| found.id == partition);
@@ -126,7 +126,7 @@ impl Admin {
         for (key, value) in config {
             new = new.set(key, value);
         }
-        // Both: without the second the client gives the whole request up after its `socket.timeout.ms`.
+        // Both are needed: without the second one, the client gives up the whole request after its `socket.timeout.ms`.
         let options = AdminOptions::new()
             .operation_timeout(Some(CREATION_TIMEOUT))
             .request_timeout(Some(CREATION_TIMEOUT + QUESTION_TIMEOUT));
@@ -166,8 +166,8 @@ impl Admin {
         .await
     }
 
-    /// Lets a broker copy no more than `bytes_per_second` of what it has missed; `None` lets it copy all it can. Only
-    /// topics with `follower.replication.throttled.replicas` are held back, and only until the broker is in sync.
+    /// Limits how fast a broker copies what it has missed to `bytes_per_second`; `None` removes the limit. Only
+    /// topics with `follower.replication.throttled.replicas` are limited, and only until the broker is in sync.
     ///
     /// # Errors
     ///
@@ -200,8 +200,8 @@ impl Admin {
         self.wait_partitions(&what, topic, limit, |partition| partition.is_in_sync(replicas)).await
     }
 
-    /// As [`Admin::wait_in_sync`], after a broker was stopped and goes on: it answers with what it knew before until the
-    /// controller has informed it of what happened meanwhile. So the state must be seen in every answer for a while.
+    /// As [`Admin::wait_in_sync`], after a broker was stopped and resumed: it answers with what it knew before until the
+    /// controller has told it what happened in the meantime. So the state must be seen in every answer for a while.
     ///
     /// # Errors
     /// [`Error::TimedOut`] with the last state seen.

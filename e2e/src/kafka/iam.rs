@@ -1,7 +1,7 @@
-//! What the brokers know of IAM: access keys, the roles behind them, the roles' policies, and the clock.
+//! What the brokers know about IAM: access keys, the roles behind them, the roles' policies, and the clock.
 //!
-//! The brokers read these files again when they change, so a test rotates a key or takes away a permission while the
-//! cluster runs.
+//! The brokers reread these files when they change, so a test can rotate a key or revoke a permission while the
+//! cluster is running.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,11 +19,11 @@ pub const REGION: &str = "eu-central-1";
 /// The role of the access key every cluster starts with.
 pub const PRODUCER_ROLE: &str = "arn:aws:iam::123456789012:role/producer";
 
-/// The ARN prefix of the test bed's one cluster, with the kind of resource left open.
+/// The ARN prefix of the test bed's only cluster, without the resource type.
 const ARN: &str = "arn:aws:kafka:eu-central-1:123456789012";
 const CLUSTER: &str = "msk-e2e/00000000-0000-0000-0000-000000000000-1";
 
-/// An access key as a function's environment holds it.
+/// An access key as found in a function's environment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessKey {
     /// `AWS_ACCESS_KEY_ID`.
@@ -132,7 +132,7 @@ impl IamFiles {
     /// Writes files with no key and no policy.
     ///
     /// # Errors
-    /// [`crate::Error::File`] when the folder cannot be written.
+    /// [`crate::Error::File`] if the folder is not writable.
     pub fn new(folder: &Path) -> Result<Self> {
         let files = Self { folder: folder.to_owned(), state: Mutex::default() };
         files.write_keys(&State::default())?;
@@ -141,20 +141,20 @@ impl IamFiles {
         Ok(files)
     }
 
-    /// Makes `key` known as a key of `role`.
+    /// Adds `key` as a key of `role`.
     ///
     /// # Errors
-    /// [`crate::Error::File`] when the file cannot be written.
+    /// [`crate::Error::File`] if the file cannot be written.
     pub fn add_key(&self, key: &AccessKey, role: &str) -> Result<()> {
         let mut state = self.state();
         state.keys.insert(key.id.clone(), (key.clone(), role.to_owned()));
         self.write_keys(&state)
     }
 
-    /// Makes a key unknown, as if it had been deleted or had expired.
+    /// Removes a key, as if it had been deleted or had expired.
     ///
     /// # Errors
-    /// [`crate::Error::File`] when the file cannot be written.
+    /// [`crate::Error::File`] if the file cannot be written.
     pub fn remove_key(&self, id: &str) -> Result<()> {
         let mut state = self.state();
         state.keys.remove(id);
@@ -164,22 +164,22 @@ impl IamFiles {
     /// Replaces the policy of `role`.
     ///
     /// # Errors
-    /// [`crate::Error::File`] when the file cannot be written.
+    /// [`crate::Error::File`] if the file cannot be written.
     pub fn set_policy(&self, role: &str, statements: Vec<Statement>) -> Result<()> {
         let mut state = self.state();
         state.policies.insert(role.to_owned(), statements);
         self.write_policies(&state)
     }
 
-    /// Moves the clock by which the brokers judge tokens, together with that of a function whose clock is moved.
+    /// Sets the clock that the brokers use to check tokens, for functions whose clock has been moved.
     ///
     /// # Errors
-    /// [`crate::Error::File`] when the file cannot be written.
+    /// [`crate::Error::File`] if the file cannot be written.
     pub fn set_clock_offset_ms(&self, offset_ms: i64) -> Result<()> {
         self.replace("clock-offset", &offset_ms.to_string())
     }
 
-    /// The system properties that point the brokers' classes at the files.
+    /// The system properties that tell the brokers' classes where the files are.
     pub fn system_properties(&self) -> Vec<String> {
         let file = |property: &str, name: &str| format!("-Dmsk.e2e.{property}={}", self.folder.join(name).display());
         vec![
@@ -205,7 +205,7 @@ impl IamFiles {
         self.replace("policies.json", &json!(state.policies).to_string())
     }
 
-    /// Renames a complete file into place: a broker never reads half of one.
+    /// Renames a complete file into place, so that a broker never reads a partial one.
     fn replace(&self, name: &str, content: &str) -> Result<()> {
         let path = self.folder.join(name);
         let new = self.folder.join(format!("{name}.new"));

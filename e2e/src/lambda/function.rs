@@ -18,52 +18,52 @@ use crate::error::{Error, Result, file_error, os_error};
 use crate::folder::{TempFolder, workspace_dir};
 use crate::wait::{Look, wait_until};
 
-/// Lambda gives the init phase 10 s.
+/// Lambda limits the init phase to 10 s.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
 
-/// What a function is started with.
+/// How a function is started.
 #[derive(Clone, Debug)]
 pub struct FunctionOptions {
-    /// The binary, as it would stand in the zip as `bootstrap`.
+    /// The binary that would be `bootstrap` in the zip.
     pub binary: PathBuf,
     /// Its own variables; those of Lambda are added.
     pub variables: Vec<(String, String)>,
-    /// The function timeout: a later answer never comes, for the process is killed.
+    /// The function timeout, after which the process is killed.
     pub timeout: Duration,
-    /// Whether its wall clock can be moved. Costs a preloaded library.
+    /// Whether its wall clock can be moved, which requires a preloaded library.
     pub movable_clock: bool,
 }
 
 impl FunctionOptions {
-    /// A function with the timeout that the infrastructure gives it.
+    /// A function with the timeout that the infrastructure sets.
     pub fn new(binary: impl Into<PathBuf>, variables: Vec<(String, String)>) -> Self {
         Self { binary: binary.into(), variables, timeout: Duration::from_secs(28), movable_clock: false }
     }
 
-    /// A binary of this workspace: the packaged one that `MSK_E2E_PRODUCER` or `MSK_E2E_CONSUMER` names, else that of the
-    /// development profile. Examples, which only tests run, always are of that profile.
+    /// A binary of this workspace: the packaged one that `MSK_E2E_PRODUCER` or `MSK_E2E_CONSUMER` names, otherwise that of the
+    /// development profile. Examples, which only tests run, always have that profile.
     pub fn workspace_binary(name: &str) -> PathBuf {
         let packaged = std::env::var_os(format!("MSK_E2E_{}", name.to_uppercase()));
         packaged.map_or_else(|| crate::folder::target_dir().join("debug").join(name), PathBuf::from)
     }
 }
 
-/// What an invocation gave, and how long it took.
+/// The result of an invocation, and how long it took.
 #[derive(Clone, Debug)]
 pub struct InvocationResult {
-    /// The answer's bytes.
+    /// The bytes of the response.
     pub payload: Bytes,
-    /// From handing over the event to the answer.
+    /// The time from sending the event to the response.
     pub duration: Duration,
-    /// What was left of the deadline then.
+    /// The time left until the deadline when the response arrived.
     pub remaining: Duration,
 }
 
-/// An invocation without an answer of the handler.
+/// Why an invocation has no response from the handler.
 #[derive(Debug, thiserror::Error)]
 pub enum InvocationError {
     /// The deadline passed; the environment was killed.
-    #[error("no answer before the deadline of {0:?}: killed")]
+    #[error("no response before the deadline of {0:?}: killed")]
     TimedOut(Duration),
     /// The process ended during the invocation.
     #[error("the function ended during the invocation: {0}")]
@@ -71,7 +71,7 @@ pub enum InvocationError {
     /// The handler answered with an error document.
     #[error("the handler failed: {0}")]
     Handler(String),
-    /// There is no process: it was killed before.
+    /// There is no process any more: it was killed earlier.
     #[error("this environment has ended")]
     Ended,
 }
@@ -97,7 +97,7 @@ impl Environment {
     pub async fn start(options: &FunctionOptions) -> Result<Self> {
         if !options.binary.exists() {
             let path = options.binary.display();
-            return Err(Error::Invalid(format!("{path} is not there: build it first (`cargo build --bin ...`)")));
+            return Err(Error::Invalid(format!("{path} does not exist: build it first (`cargo build --bin ...`)")));
         }
         let folder = TempFolder::new()?;
         let api = RuntimeApi::start(Extensions::Served).map_err(os_error("the Runtime API's port"))?;
@@ -137,7 +137,7 @@ impl Environment {
         self.process().id()
     }
 
-    /// Whether the process is gone: later invocations cannot be answered.
+    /// Whether the process has ended, so that later invocations cannot be answered.
     pub fn has_ended(&self) -> bool {
         self.process().exit_status().is_some()
     }
@@ -145,7 +145,7 @@ impl Environment {
     /// Invokes with the function's timeout.
     ///
     /// # Errors
-    /// [`InvocationError`] when the handler gave no answer.
+    /// [`InvocationError`] if the handler gave no response.
     pub async fn invoke(&self, event: &Value) -> Result<InvocationResult, InvocationError> {
         self.invoke_within(event, self.timeout).await
     }
@@ -153,7 +153,7 @@ impl Environment {
     /// Invokes with `limit` left until the deadline; after it the process is killed, as Lambda does.
     ///
     /// # Errors
-    /// [`InvocationError`] when the handler gave no answer.
+    /// [`InvocationError`] if the handler gave no response.
     pub async fn invoke_within(&self, event: &Value, limit: Duration) -> Result<InvocationResult, InvocationError> {
         let _turn = self.turn.lock().await;
         if self.process().exit_status().is_some() {
@@ -167,7 +167,7 @@ impl Environment {
         let payload = Bytes::from(event.to_string());
         let receiver = self.api.send(&request_id, payload, deadline);
         let answer = tokio::select! {
-            // An answer in time is one, also where this task was held up until after the deadline.
+            // A response in time counts even if this task was delayed until after the deadline.
             biased;
             answer = receiver => answer.ok(),
             () = tokio::time::sleep_until((start + limit).into()) => {
@@ -188,7 +188,7 @@ impl Environment {
         }
     }
 
-    /// Stops the process once it waits for its next invocation, as Lambda freezes an environment.
+    /// Stops the process once it is waiting for its next invocation, as Lambda freezes an environment.
     ///
     /// # Errors
     /// [`Error::TimedOut`] when it does not become idle.
@@ -201,12 +201,12 @@ impl Environment {
             return Err(Error::TimedOut { what, limit: INIT_LIMIT, last_seen: format!("{:?}", *phase.borrow()) });
         }
         self.process().signal(Signal::SIGSTOP).map_err(os_error("a signal to the function"))?;
-        // The signal takes effect some time after it was sent.
+        // The signal does not take effect immediately.
         let id = self.id();
         wait_until("the function's stop", INIT_LIMIT, || std::future::ready(is_stopped(id))).await
     }
 
-    /// Moves the wall clock by `ms` more. Best done while frozen.
+    /// Moves the wall clock ahead by `ms`. Best done while frozen.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the function was started without a movable clock.
@@ -218,23 +218,23 @@ impl Environment {
         clock.set_offset_ms(*offset)
     }
 
-    /// How far the wall clock has been moved in all.
+    /// How far the wall clock has been moved in total.
     pub fn clock_offset_ms(&self) -> i64 {
         *self.offset_ms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a frozen process run. An invocation does it by itself.
+    /// Resumes a frozen process. Invoking the function does this by itself.
     pub fn thaw(&self) {
-        // It fails only for a process that is gone, which the next step notices.
+        // It fails only if the process has ended, which the next step notices.
         let _ = self.process().signal(Signal::SIGCONT);
     }
 
-    /// SIGKILL, as at a deadline.
+    /// Sends SIGKILL, as at a deadline.
     pub fn kill(&self) {
         self.process().kill();
     }
 
-    /// SIGTERM and the wait for the end, as Lambda shuts an environment down (it kills after 2 s; here after `limit`).
+    /// Sends SIGTERM and waits for the end, as Lambda shuts down an environment (it kills after 2 s; here after `limit`).
     ///
     /// # Errors
     /// [`Error::TimedOut`] when the process still runs after `limit`.
@@ -284,7 +284,7 @@ impl Environment {
         Error::Exited { name: self.process().name().to_owned(), status, log_tail: self.log() }
     }
 
-    /// Waits for the process to end; answers its status.
+    /// Waits for the process to end; returns its status.
     async fn ended(&self) -> String {
         loop {
             if let Some(status) = self.process().exit_status() {

@@ -22,14 +22,14 @@ use crate::processing::{Disposition, InvocationBudget, RecordProcessor};
 /// What Lambda says about an invocation.
 #[derive(Debug, Clone)]
 pub struct InvocationContext {
-    /// Lambda's id of it: the one in its own log lines.
+    /// Lambda's request id, as in Lambda's own log lines.
     pub request_id: String,
-    /// When Lambda ends it; `None` when not known.
+    /// When Lambda ends the invocation; `None` if unknown.
     pub deadline: Option<Deadline>,
 }
 
 impl InvocationContext {
-    /// Of Lambda's context. A deadline in the past, as `cargo lambda watch` sends, means that it is not known.
+    /// From Lambda's context. A deadline in the past, as `cargo lambda watch` sends, counts as unknown.
     pub fn new(request_id: &str, deadline: SystemTime) -> Self {
         Self { request_id: request_id.to_owned(), deadline: Deadline::from_lambda(deadline) }
     }
@@ -41,16 +41,16 @@ pub enum InvocationError {
     /// The payload is not an MSK event.
     #[error(transparent)]
     Event(#[from] EventError),
-    /// Records failed, and the mapping would take a batch response for success.
+    /// Records failed, and the mapping would treat a batch response as success.
     #[error(
-        "{failed} of {received} records failed, the first is {first}; the whole batch is retried because REPORT_BATCH_ITEM_FAILURES is not true"
+        "{failed} of {received} records failed, the first one is {first}; the whole batch is retried because REPORT_BATCH_ITEM_FAILURES is not true"
     )]
     RecordsFailed {
-        /// Records to be sent again.
+        /// Number of records to be redelivered.
         failed: usize,
-        /// Records of the batch.
+        /// Number of records in the batch.
         received: usize,
-        /// The first of the failed.
+        /// The first failed record, as `topic-partition@offset`.
         first: String,
     },
     /// A failed record cannot be named in a batch response.
@@ -70,29 +70,29 @@ impl From<InvocationError> for Diagnostic {
     }
 }
 
-/// What a batch came to.
+/// The result of a batch.
 #[derive(Debug)]
 pub struct Processed {
     /// The answer to the event source mapping.
     pub answer: Result<BatchResponse, InvocationError>,
-    /// The batch's metrics, to be emitted; none for a payload that is not an MSK event.
+    /// The batch's metrics, to be emitted; `None` for a payload that is not an MSK event.
     pub metrics: Option<EmfLine>,
 }
 
-/// Processes batches with a handler, a sink of dead letters and an idempotency store.
+/// Processes batches with a handler, a dead-letter sink and an idempotency store.
 #[derive(Debug)]
 pub struct BatchProcessor<H, D, S> {
     records: Arc<RecordProcessor<H, D, S>>,
 }
 
 impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> BatchProcessor<H, D, S> {
-    /// A processor for as long as the process lives.
+    /// A processor that lasts as long as the process.
     pub fn new(handler: H, dead_letters: D, store: S, settings: BatchSettings) -> Self {
         let failures = FailureCounts::default();
         Self { records: Arc::new(RecordProcessor { handler, dead_letters, store, settings, failures }) }
     }
 
-    /// The handler, for tests that look at its effects.
+    /// The handler, for tests that check its effects.
     pub fn handler(&self) -> &H {
         &self.records.handler
     }
@@ -112,7 +112,7 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> BatchProcessor<H,
         let span = tracing::info_span!("invocation", request_id = invocation.request_id);
         let processed = self.process_payload(payload.into(), invocation).instrument(span.clone()).await;
         if let Err(error) = &processed.answer {
-            span.in_scope(|| tracing::error!(error = error.to_string(), "the invocation fails"));
+            span.in_scope(|| tracing::error!(error = error.to_string(), "the invocation failed"));
         }
         processed
     }
@@ -133,7 +133,7 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> BatchProcessor<H,
         if dispositions.iter().all(|one| *one == Disposition::Unprocessed) && !dispositions.is_empty() {
             tracing::error!(
                 min_time_to_start_ms = settings.min_time_to_start.as_millis() as u64,
-                "no record was started: the function's timeout must be well above the time that a record needs to start"
+                "no record was started, because less time than min_time_to_start_ms was left; raise the function's timeout well above it"
             );
         }
         let metrics = metrics::line(

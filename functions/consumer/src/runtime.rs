@@ -11,26 +11,26 @@ use crate::dead_letters::DeadLetterSink;
 use crate::handler::RecordHandler;
 use crate::idempotency::{IdempotencyStore, MemoryStore};
 
-/// Why the function cannot start, or must stop. A cluster that is down is no reason.
+/// Why the function cannot start, or must stop. An unreachable cluster is not a reason.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The environment.
+    /// Environment variables are missing or invalid.
     #[error(transparent)]
     Environment(#[from] EnvError),
-    /// Not started by Lambda or something like it.
-    #[error("the consumer runs on AWS Lambda; locally start it with `cargo xtask up` or `cargo lambda watch`")]
+    /// There is no Lambda Runtime API.
+    #[error("the consumer runs on AWS Lambda; to run it locally, use `cargo xtask up` or `cargo lambda watch`")]
     NotOnLambda,
-    /// The Kafka client of the dead letter.
+    /// The Kafka client for dead letters cannot be created.
     #[cfg(feature = "dead-letter-kafka")]
     #[error(transparent)]
     Kafka(#[from] msk_shared::kafka::StartError),
-    /// No more invocations can be taken.
+    /// No more invocations can be received.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
 }
 
-/// Runs the consumer with a handler until Lambda ends the process: configuration from the environment, the dead letter that
-/// `DEAD_LETTER` names, and a [`MemoryStore`] against warm duplicates.
+/// Runs the consumer with a handler until Lambda ends the process, with configuration from the environment, the dead-letter sink
+/// that `DEAD_LETTER` names, and a [`MemoryStore`] against duplicates within one execution environment.
 ///
 /// # Errors
 /// [`RunError`]
@@ -38,7 +38,7 @@ pub async fn run(handler: impl RecordHandler) -> Result<(), RunError> {
     run_with(handler, MemoryStore::default()).await
 }
 
-/// As [`run`], with a store of your own: one that spans environments finds what another of them has done.
+/// Like [`run`], with your own store: one shared by all environments also detects what another environment has done.
 ///
 /// # Errors
 /// [`RunError`]
@@ -103,11 +103,11 @@ async fn connect(settings: Option<DeadLetterSettings>) -> Result<Option<impl Dea
     let topics = topic.fixed().into_iter().collect();
     let publisher =
         KafkaPublisher::start(PublisherSettings { topics, ..PublisherSettings::new(kafka, "msk-consumer") })?;
-    publisher.warm_up(WARM_UP).await.log("the dead letter's cluster", "DEAD_LETTER");
+    publisher.warm_up(WARM_UP).await.log("the dead-letter cluster", "DEAD_LETTER");
     Ok(Some(KafkaSink::new(publisher, topic)))
 }
 
-/// Such a build's configuration refuses a Kafka dead letter, so there is none.
+/// Without the feature, the configuration rejects `DEAD_LETTER`, so there is never a sink.
 #[cfg(not(feature = "dead-letter-kafka"))]
 async fn connect(_none: Option<DeadLetterSettings>) -> Result<Option<crate::dead_letters::NoSink>, RunError> {
     Ok(None)

@@ -74,8 +74,8 @@ fn failures_are_reported_or_fail_the_invocation_as_the_mapping_wants() {
     let posted = whole.invoke(sample("msk-poison.json"));
     assert_eq!((posted.kind, &posted.body["errorType"]), ("error", &json!("RecordsFailed")));
     let message = posted.body["errorMessage"].as_str().unwrap();
-    assert!(message.contains("3 of 4 records failed, the first is orders-0@501"), "{message}");
-    let line = whole.line(|line| line["level"] == "ERROR" && line["message"] == "the invocation fails");
+    assert!(message.contains("3 of 4 records failed, the first one is orders-0@501"), "{message}");
+    let line = whole.line(|line| line["level"] == "ERROR" && line["message"] == "the invocation failed");
     assert_eq!(line["span"]["request_id"], "request-7");
 }
 
@@ -114,7 +114,7 @@ fn no_content_reaches_the_log() {
         let line = consumer.line(|_| true);
         assert!(!line.to_string().contains("c4n4ry"), "{line}");
         metrics += usize::from(line.get("_aws").is_some());
-        failures += usize::from(line["message"] == "the invocation fails");
+        failures += usize::from(line["message"] == "the invocation failed");
     }
     assert_eq!(metrics, 1, "one line of metrics per batch");
 }

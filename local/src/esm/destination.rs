@@ -1,4 +1,4 @@
-//! The on-failure destination: a Kafka topic, really produced to, or files in the place of SQS, SNS and S3.
+//! The on-failure destination: a Kafka topic, which is actually written to, or files in place of SQS, SNS and S3.
 //!
 //! Documents: AWS Lambda developer guide, "Capturing discarded batches for Amazon MSK event sources".
 
@@ -20,9 +20,9 @@ use super::msk_event::{Envelope, PolledRecord, TOMBSTONES};
 use super::outcome::Failure;
 use super::topic_settings::{TopicLimit, batch_bytes};
 
-/// How long a document may take to be confirmed by the brokers.
+/// How long the brokers may take to acknowledge a document.
 const PRODUCE_TIMEOUT: Duration = Duration::from_secs(30);
-/// A document holds a whole event, which may be as large as the largest event and more.
+/// A document contains a whole event, so it can be larger than the largest event.
 const MAX_DOCUMENT_BYTES: &str = "16000000";
 
 /// Why records were given up.
@@ -64,7 +64,7 @@ pub enum DestinationError {
     TooLarge { topic: String, bytes: usize, limit_bytes: usize },
     #[error("{path}: {source}")]
     File { path: String, source: std::io::Error },
-    #[error("the document cannot be written as JSON: {0}")]
+    #[error("the document cannot be serialised as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
 
@@ -112,7 +112,7 @@ impl Destination {
     fn record_document(&self, polled: &PolledRecord, given_up: &GivenUp<'_>) -> Result<Value, DestinationError> {
         let record = &polled.record;
         let payload = payload(given_up.envelope, [polled]);
-        // AWS's page on Kafka destinations has another name for this condition than the page on SQS, SNS and S3.
+        // AWS's page on Kafka destinations uses a different name for this condition than the page on SQS, SNS and S3.
         let mut document = self.context(given_up, "RetriesExhausted");
         let info = json!({"offset": record.offset().to_string(), "timestamp": iso(record.timestamp_ms())});
         document["KafkaBatchInfo"] = batch_info(given_up.envelope, 1, payload.len());
@@ -195,13 +195,13 @@ fn producer_config(client: &ClientConfig) -> ClientConfig {
     for name in CONSUMER_ONLY {
         config.remove(name);
     }
-    // Java's placement of keys, all replicas, no duplicates by retries.
+    // The same placement of keys as Java clients, all replicas, no duplicates from retries.
     config.set("partitioner", "murmur2_random").set("enable.idempotence", "true");
     config.set("message.max.bytes", MAX_DOCUMENT_BYTES).set("linger.ms", "0");
     config
 }
 
-/// Settings of the mapping's clients about which a producer would log a warning.
+/// Consumer settings of the mapping, which would make a producer log a warning.
 const CONSUMER_ONLY: &[&str] = &[
     "enable.auto.commit",
     "enable.auto.offset.store",
@@ -219,7 +219,7 @@ fn payload<'a>(envelope: &Envelope, records: impl IntoIterator<Item = &'a Polled
     String::from_utf8(envelope.event(records).to_json(TOMBSTONES)).unwrap_or_default()
 }
 
-/// First and last record of each partition.
+/// The first and last record of each partition.
 fn records_info(records: &[PolledRecord]) -> Value {
     let mut partitions: BTreeMap<String, (&Record, &Record)> = BTreeMap::new();
     for polled in records {
@@ -247,7 +247,7 @@ fn timestamp() -> String {
     OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
 }
 
-/// In the shape of a UUID.
+/// A random id in the format of a UUID.
 fn random_id() -> String {
     let [a, b, c, d] = rand::random::<[u32; 4]>();
     format!("{a:08x}-{:04x}-4{:03x}-8{:03x}-{:04x}{d:08x}", b >> 16, b & 0xfff, c >> 20, c & 0xffff)

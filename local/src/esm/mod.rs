@@ -2,22 +2,22 @@
 //!
 //! Imports go down this table, never up:
 //!
-//! | Module | Holds |
+//! | Module | Contains |
 //! |---|---|
 //! | [`running_mapping`] | a running mapping: its pollers, and the ways it ends |
-//! | `broker_queries` | questions to the brokers from outside the consumer group: partitions, starting offsets, lag |
+//! | `broker_queries` | queries to the brokers from outside the consumer group: partitions, starting offsets, lag |
 //! | `poller`, `consumer` | a member of the consumer group: it reads, starts deliveries and commits |
-//! | `batcher` | records waiting for their batch, and when a batch is closed |
+//! | `batcher` | records waiting for their batch, and the rules that close a batch |
 //! | `batch_delivery` | one batch from its first invocation until every record is finished or given up |
 //! | `commit` | how far a partition may be committed when only some of its records are finished |
 //! | `destination` | the on-failure destination |
 //! | [`topic_settings`] | what the cluster says of a topic: its largest message, whether it is compacted |
-//! | `outcome` | what follows from an invocation: done, retry, split or give up |
+//! | `outcome` | what to do after an invocation: done, retry, split or give up |
 //! | `invoke` | the Invoke endpoints and their ways of reporting errors |
 //! | `msk_event` | the event a function is sent, and its size |
-//! | `kafka_client` | librdkafka settings that all clients of a mapping share |
+//! | `kafka_client` | librdkafka settings shared by all clients of a mapping |
 //! | [`validate`] | AWS's ranges and mode rules |
-//! | [`mapping`], [`document`] | the configuration: checked, and as it is written |
+//! | [`mapping`], [`document`] | the configuration: validated, and as written by the user |
 //! | [`error`], [`metrics`] | why a mapping cannot run; counts under AWS's names |
 
 mod batch_delivery;

@@ -1,4 +1,4 @@
-//! Where records go that are given up.
+//! Where records go when they are given up.
 
 use msk_local::esm::running_mapping::End;
 use msk_shared::event::MskEvent;

@@ -5,16 +5,16 @@ use serde_json::{Map, Value};
 use super::decode::{DecodeError, json};
 use super::record::Record;
 
-/// How a CloudEvent was laid out in its record.
+/// The content mode of a CloudEvent in its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloudEventMode {
     /// Attributes in `ce_` headers, data in the value.
     Binary,
-    /// All of it as JSON in the value.
+    /// Attributes and data together as JSON in the value.
     Structured,
 }
 
-/// A CloudEvent: its attributes, with its data left where it was.
+/// A CloudEvent: its attributes, and its data if that is JSON.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CloudEvent {
     /// Binary or structured.
@@ -38,14 +38,14 @@ pub struct CloudEvent {
 
 /// The media type of a structured event, with or without parameters.
 pub(super) const STRUCTURED: &str = "application/cloudevents+json";
-/// The versions of the specification that are read.
+/// The only supported version of the specification.
 const VERSION: &str = "1.0";
 
 impl Record {
     /// The value as a CloudEvent: binary when the record has `ce_` headers, else structured.
     ///
     /// # Errors
-    /// [`DecodeError`] also for a tombstone and for JSON that is not a CloudEvent.
+    /// [`DecodeError`], also for a tombstone and for JSON that is not a CloudEvent.
     pub fn cloud_event(&self) -> Result<CloudEvent, DecodeError> {
         self.headers().map_err(Clone::clone)?;
         let value = self.value()?;
@@ -64,7 +64,7 @@ pub(super) fn is_binary(record: &Record) -> bool {
         || (record.header("ce_id").is_some() && record.header("ce_type").is_some())
 }
 
-/// An object with all required attributes is an event even when its content type got lost. One that is not valid has made no
+/// An object with all required attributes is an event even if its content type was lost. One that is not valid has made no
 /// claim to be an event: it is other JSON.
 pub(super) fn looks_structured(members: &Map<String, Value>) -> bool {
     let text = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -128,17 +128,14 @@ pub(super) fn structured(mut members: Map<String, Value>) -> Result<CloudEvent, 
 
 fn non_empty(attribute: &'static str, text: Option<String>) -> Result<String, DecodeError> {
     text.filter(|text| !text.is_empty())
-        .ok_or(DecodeError::CloudEvent { attribute, problem: "must be text that is not empty" })
+        .ok_or(DecodeError::CloudEvent { attribute, problem: "must be a non-empty string" })
 }
 
 fn version(text: &str) -> Result<(), DecodeError> {
     if text == VERSION {
         return Ok(());
     }
-    Err(DecodeError::CloudEvent {
-        attribute: "specversion",
-        problem: "is of a version that is not supported; send 1.0",
-    })
+    Err(DecodeError::CloudEvent { attribute: "specversion", problem: "is not a supported version; send 1.0" })
 }
 
 fn is_json_type(media_type: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Typed decoding of a record's value. An error is that record's, and never holds its content.
+//! Typed decoding of a record's value. An error concerns that record alone and never includes its content.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use super::encoding::FieldError;
 use super::frame::SchemaFrame;
 use super::record::Record;
 
-/// Why a value cannot be decoded as asked.
+/// Why a value cannot be decoded as requested.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The event's own encoding is broken.
@@ -22,13 +22,13 @@ pub enum DecodeError {
     #[error("the record is a tombstone: it has no value")]
     Tombstone,
     /// The value is not UTF-8.
-    #[error("the value is not UTF-8 text: byte {position} begins no character")]
+    #[error("the value is not UTF-8 text: byte {position} does not begin a valid character")]
     NotUtf8 {
-        /// Position of the first wrong byte, counted from 1.
+        /// Position of the first invalid byte, counted from 1.
         position: usize,
     },
     /// The value is not JSON.
-    #[error("the value is not JSON: wrong or incomplete at line {line}, column {column}")]
+    #[error("the value is not JSON: invalid or incomplete at line {line}, column {column}")]
     NotJson {
         /// Line, counted from 1.
         line: usize,
@@ -51,18 +51,20 @@ pub enum DecodeError {
          have its producer write JSON"
     )]
     Framed(SchemaFrame),
-    /// The value is JSON of another shape than the type wants.
-    #[error("the value is JSON of another shape than expected: first difference before line {line}, column {column}")]
+    /// The value is JSON, but does not match the type.
+    #[error(
+        "the value is JSON, but does not have the expected structure: first difference before line {line}, column {column}"
+    )]
     Shape {
         /// Line, counted from 1.
         line: usize,
         /// Column, counted from 1.
         column: usize,
     },
-    /// A CloudEvent lacks an attribute, or has it wrong.
+    /// An attribute of a CloudEvent is missing or invalid.
     #[error("the CloudEvent attribute `{attribute}` {problem}")]
     CloudEvent {
-        /// The attribute.
+        /// The name of the attribute.
         attribute: &'static str,
         /// What is wrong with it.
         problem: &'static str,
@@ -98,7 +100,7 @@ impl Record {
     /// The value as JSON of type `T`. A byte order mark and a schema registry's frame before the JSON are skipped.
     ///
     /// # Errors
-    /// [`DecodeError`] also for a tombstone.
+    /// [`DecodeError`], also for a tombstone.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
         json(&self.value()?.ok_or(DecodeError::Tombstone)?)
     }
@@ -106,7 +108,7 @@ impl Record {
     /// The value as UTF-8 text.
     ///
     /// # Errors
-    /// [`DecodeError`] also for a tombstone.
+    /// [`DecodeError`], also for a tombstone.
     pub fn text(&self) -> Result<Cow<'_, str>, DecodeError> {
         let value = self.value()?.ok_or(DecodeError::Tombstone)?;
         let not_utf8 = |error: std::str::Utf8Error, frame: Option<SchemaFrame>| match frame {

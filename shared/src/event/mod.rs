@@ -3,14 +3,14 @@
 //! | To | Use |
 //! |---|---|
 //! | read an invocation's body | [`MskEvent::parse`] |
-//! | look at a record | [`Record`]: `value()`, `key()`, `header()`, `is_tombstone()`, `id()` |
+//! | inspect a record | [`Record`]: `value()`, `key()`, `header()`, `is_tombstone()`, `id()` |
 //! | decode its value | [`Record::json`], [`Record::text`], [`Record::message`], [`SchemaFrame`] |
-//! | answer | [`BatchResponse::reporting`] |
+//! | respond to Lambda | [`BatchResponse::reporting`] |
 //! | write an event as AWS does | [`Record::new`], [`MskEvent::new`], [`MskEvent::to_json`] |
-//! | judge a function's answer as AWS does | [`judge`] |
+//! | evaluate a function's response as AWS does | [`judge`] |
 //!
-//! The text of the event is never copied: records hold slices of it and decode their base64 when asked.
-//! The shape is that of AWS's page "Using Lambda with Amazon MSK"; what is accepted beyond it is listed at [`MskEvent::parse`].
+//! The text of the event is never copied: records refer to slices of it and decode their base64 on demand.
+//! The format is that of AWS's page "Using Lambda with Amazon MSK"; what is accepted beyond it is listed at [`MskEvent::parse`].
 
 #[cfg(feature = "aws-lambda-events")]
 mod aws_lambda_events;

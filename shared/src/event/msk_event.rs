@@ -1,38 +1,38 @@
-//! The event of an invocation: its records by partition.
+//! The event of an invocation: its records, grouped by partition.
 
 use std::collections::HashMap;
 
 use super::record::{BrokenRecord, Record};
 
-/// The `eventSource` of a mapping on an MSK cluster.
+/// The `eventSource` of a mapping for an MSK cluster.
 pub const MSK_EVENT_SOURCE: &str = "aws:kafka";
-/// The `eventSource` of a mapping on a cluster that is not MSK's.
+/// The `eventSource` of a mapping for a self-managed cluster.
 pub const SELF_MANAGED_EVENT_SOURCE: &str = "SelfManagedKafka";
 
-/// The records of one invocation, grouped by topic and partition in the event's order.
+/// The records of one invocation, grouped by topic and partition, in the order of the event.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MskEvent {
     /// `aws:kafka`, or `SelfManagedKafka`; absent from some emulators.
     pub event_source: Option<String>,
-    /// ARN of the cluster; absent for a self-managed one.
+    /// ARN of the cluster; absent for a self-managed cluster.
     pub event_source_arn: Option<String>,
-    /// `host:port,...` as the mapping connects.
+    /// The addresses that the mapping connects to, as `host:port,...`.
     pub bootstrap_servers: Option<String>,
     /// One group per topic and partition.
     pub partitions: Vec<PartitionRecords>,
 }
 
-/// The records of one partition, in offset order when AWS sent them.
+/// The records of one partition, in offset order if AWS sent them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PartitionRecords {
-    /// The group's name in the event, `<topic>-<partition>`. A topic may contain `-`: ask the records for theirs.
+    /// The group's name in the event, `<topic>-<partition>`. A topic may contain `-`, so take topic and partition from the records.
     pub name: String,
-    /// The records, in the event's order.
+    /// The records, in the order of the event.
     pub records: Vec<Result<Record, BrokenRecord>>,
 }
 
 impl MskEvent {
-    /// An event of the given records, grouped by partition; groups come in the order of their first record.
+    /// An event with the given records, grouped by partition; the groups are in the order of their first record.
     pub fn new(records: impl IntoIterator<Item = Record>) -> Self {
         let mut event = Self { event_source: Some(MSK_EVENT_SOURCE.into()), ..Self::default() };
         let mut groups: HashMap<String, usize> = HashMap::new();
@@ -47,12 +47,12 @@ impl MskEvent {
         event
     }
 
-    /// All elements, group by group. Their positions are those of [`BatchResponse::reporting`](super::BatchResponse::reporting).
+    /// All records, including broken ones, group by group, at the positions used by [`BatchResponse::reporting`](super::BatchResponse::reporting).
     pub fn entries(&self) -> impl Iterator<Item = Result<&Record, &BrokenRecord>> {
         self.partitions.iter().flat_map(|group| &group.records).map(Result::as_ref)
     }
 
-    /// The records that have a name, group by group: all but the broken ones.
+    /// All records except broken ones, group by group.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.entries().filter_map(Result::ok)
     }
@@ -62,12 +62,12 @@ impl MskEvent {
         self.partitions.iter().filter_map(|group| group.records.iter().flatten().next()).map(Record::topic)
     }
 
-    /// Number of records, the broken ones included.
+    /// Number of records, including broken ones.
     pub fn len(&self) -> usize {
         self.partitions.iter().map(|group| group.records.len()).sum()
     }
 
-    /// Whether there is no record at all.
+    /// Whether there are no records at all.
     pub fn is_empty(&self) -> bool {
         self.partitions.iter().all(|group| group.records.is_empty())
     }

@@ -11,10 +11,10 @@ pub enum Persisted {
     Unknown,
 }
 
-/// Why a record was not acknowledged. One cause, one answer: the HTTP table hangs on these.
+/// Why a record was not acknowledged. One cause, one answer: the table of HTTP statuses depends on these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureCause {
-    /// Less time left than a write needs; nothing was enqueued.
+    /// Less time was left than a write needs; nothing was enqueued.
     NoTimeLeft,
     /// Earlier requests failed and the cluster still does not answer; nothing was enqueued.
     CircuitOpen,
@@ -32,7 +32,7 @@ pub enum FailureCause {
     TopicMissing,
     /// The topic does not have the partition.
     PartitionMissing,
-    /// No broker reachable, or the connection was lost.
+    /// No broker is reachable, or the connection was lost.
     BrokersUnreachable,
     /// Too few in-sync replicas.
     NotEnoughReplicas,
@@ -52,7 +52,7 @@ pub enum FailureCause {
     BatchRefused,
     /// The batch that the record was in was refused, and a later record of its key or partition is, or may be, written.
     Overtaken,
-    /// Anything else, by librdkafka's code.
+    /// Any other failure, with librdkafka's code.
     Other(Code),
 }
 

@@ -1,7 +1,7 @@
 //! The Kafka client: settings from the environment, MSK IAM tokens, and a publisher that reports truthfully what became of
 //! each record, also across freezes, fatal errors and dead clusters.
 //!
-//! The way of a record: [`OutboundRecord`] -> [`Publisher::publish`] -> [`Delivery`] or [`PublishFailure`]. Each file stands
+//! The path of a record: [`OutboundRecord`] -> [`Publisher::publish`] -> [`Delivery`] or [`PublishFailure`]. Each file stands
 //! on those to its right only:
 //! `publisher` -> `topic_limit`, `isolation` -> `record_delivery`, `topic_refusals` -> `client_slot`, `partition_health` -> `client` ->
 //! `callbacks` -> `properties` -> `settings` -> `iam` -> `publish`, `milestones` -> `refusal` -> `failure`, `record`.

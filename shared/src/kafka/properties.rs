@@ -27,12 +27,12 @@ const FIXED: &[Fixed] = &[
     fixed("enable.idempotence", "true", "a retry must not duplicate or reorder records"),
     fixed("max.in.flight.requests.per.connection", "5", "the most that keeps order with idempotence"),
     fixed("partitioner", "murmur2_random", "the same placement of keys as Java clients"),
-    fixed("allow.auto.create.topics", "false", "a misspelt topic must not come into being"),
+    fixed("allow.auto.create.topics", "false", "a misspelt topic must not be created"),
     // First acknowledgement: without these two librdkafka >= 2.10 waits for a 500 ms timer before it asks for a producer id.
     fixed(
         "enable.sparse.connections",
         "false",
-        "all brokers are connected during init, so that a producer id is there at once",
+        "all brokers are connected during init, so that a producer id is available at once",
     ),
     fixed("linger.ms", "0", "a request waits for its acknowledgement: lingering only adds to it"),
     // Noticing the dead: within the gateway's 30 s there must be time for another try.
@@ -104,7 +104,7 @@ const ALIASES: &[(&str, &str)] = &[
 /// Checks one member of `KAFKA_OPTIONS`: it must not collide with a typed setting and librdkafka must accept it.
 pub(super) fn check_option(name: &str, value: &str) -> Result<(), String> {
     let canonical = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, canonical)| canonical);
-    let called = if canonical == name { format!("`{name}`") } else { format!("`{name}` (that is `{canonical}`)") };
+    let called = if canonical == name { format!("`{name}`") } else { format!("`{name}` (an alias of `{canonical}`)") };
     if let Some(own) = FIXED.iter().find(|own| own.name == canonical) {
         return Err(format!(
             "{called} collides with the fixed setting `{}={}` ({}); remove it",

@@ -23,7 +23,7 @@ pub trait Publisher: Clone + Send + Sync + 'static {
     /// How many partitions a topic has, from metadata at most a minute old.
     ///
     /// # Errors
-    /// [`TopicMissing`](super::FailureCause::TopicMissing) when the cluster does not have it, otherwise why the cluster
+    /// [`TopicMissing`](super::FailureCause::TopicMissing) if the cluster does not have the topic, otherwise why the cluster
     /// could not be asked.
     fn partition_count(
         &self,
@@ -48,7 +48,7 @@ pub trait Publisher: Clone + Send + Sync + 'static {
     /// example for want of `kafka-cluster:DescribeTopicDynamicConfiguration`.
     fn max_message_bytes(&self, topic: &TopicName, deadline: Deadline) -> impl Future<Output = Option<usize>> + Send;
 
-    /// Whether a record could be written now, check by check.
+    /// Whether a record could be written now, as one result per check.
     fn readiness(&self, deadline: Deadline) -> impl Future<Output = Readiness> + Send;
 }
 
@@ -63,7 +63,7 @@ pub struct Readiness {
     pub token: Result<(), NotReady>,
 }
 
-/// Why a check fails. Names no host.
+/// Why a check fails. Does not name any host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {
     /// No broker answered in time.
@@ -72,10 +72,10 @@ pub enum NotReady {
     /// The brokers refused to authenticate the client.
     #[error("the cluster refuses the function's credentials")]
     CredentialsRefused,
-    /// The idempotent producer waits for its id.
+    /// The idempotent producer is waiting for its id.
     #[error("no producer id acquired yet")]
     NoProducerId,
-    /// The token has ended, or could not be signed.
+    /// The token has expired, or could not be signed.
     #[error("no valid MSK IAM token")]
     NoToken,
 }

@@ -22,9 +22,9 @@ use super::topic_limit::TopicLimits;
 use crate::deadline::Deadline;
 use crate::names::TopicName;
 
-/// The client could not even be created: a property has a value that librdkafka refuses.
+/// The client could not even be created: a property has a value that librdkafka rejects.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the Kafka client cannot be created: {complaint}; look at {variable}")]
+#[error("the Kafka client cannot be created: {complaint}; check {variable}")]
 pub struct StartError {
     /// librdkafka's own text.
     complaint: String,
@@ -75,7 +75,7 @@ impl KafkaPublisher {
     /// Creates the client; it connects in the background.
     ///
     /// # Errors
-    /// [`StartError`] when librdkafka refuses the configuration.
+    /// [`StartError`] if librdkafka rejects the configuration.
     pub fn start(settings: PublisherSettings) -> Result<Self, StartError> {
         let slot = ClientSlot::start(settings)?;
         Ok(Self(Arc::new(Inner {
@@ -91,7 +91,7 @@ impl KafkaPublisher {
         self.0.slot.warm_up(bound).await
     }
 
-    /// Counters since the start.
+    /// The counters since the start.
     pub fn stats(&self) -> PublisherStats {
         let slots = || self.0.slots();
         PublisherStats {
@@ -112,7 +112,7 @@ impl KafkaPublisher {
         Ok((client, CONNECT.min(deadline.remaining_less(RESERVE))))
     }
 
-    /// Sends what is queued, at most for `bound`: the last act before the process ends.
+    /// Sends what is queued, for at most `bound`: the last step before the process ends.
     pub async fn shutdown(&self, bound: Duration) {
         let flush = |client: Arc<Client>| tokio::task::spawn_blocking(move || client.flush(bound));
         let flushed = futures_util::future::join_all(self.0.slots().map(|slot| flush(slot.client()))).await;

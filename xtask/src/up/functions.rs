@@ -13,15 +13,15 @@ use crate::process::Supervised;
 use crate::stop;
 use crate::tools::CargoLambda;
 
-/// Both functions are built already; they only have to start.
+/// Both functions are already built; they only have to start.
 const WARM_TIMEOUT: Duration = Duration::from_secs(120);
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
-/// The answers are a few hundred bytes, also those that report an error.
+/// The responses are a few hundred bytes, including those that report an error.
 const MAX_BODY_BYTES: u64 = 1024 * 1024;
-/// A batch without records: the consumer answers and does nothing.
+/// A batch without records: the consumer responds and does nothing else.
 const EMPTY_BATCH: &str = r#"{"eventSource":"aws:kafka","records":{}}"#;
 
-/// Starts `cargo lambda watch`. It serves the HTTP API on `options.port` of 127.0.0.1 only.
+/// Starts `cargo lambda watch`. It serves the HTTP API only on 127.0.0.1, at `options.port`.
 pub(super) fn start(
     cargo_lambda: &CargoLambda,
     options: &Options,
@@ -42,18 +42,18 @@ pub(super) fn start(
     Supervised::spawn("cargo lambda watch", &mut command)
 }
 
-/// Invokes both functions, each on a thread of its own, until they answer as they should.
+/// Invokes both functions, each on its own thread, until they respond as expected.
 pub(super) fn warm(port: u16) -> [JoinHandle<Result<(), String>>; 2] {
     let consumer = format!("http://127.0.0.1:{port}/2015-03-31/functions/consumer/invocations");
     let producer = format!("http://127.0.0.1:{port}/healthz");
     [
-        // `watch` answers 200 also for a function that failed to start; that answer has no `batchItemFailures`.
+        // `watch` answers 200 even if a function failed to start; that response has no `batchItemFailures`.
         std::thread::spawn(move || warm_one("consumer", &consumer, Some(EMPTY_BATCH), "batchItemFailures")),
         std::thread::spawn(move || warm_one("producer", &producer, None, "")),
     ]
 }
 
-/// Repeats the first request until the answer is a 200 with `expected` in its body.
+/// Repeats the first request until the response is a 200 with `expected` in its body.
 fn warm_one(function: &str, url: &str, body: Option<&str>, expected: &str) -> Result<(), String> {
     let deadline = Instant::now() + WARM_TIMEOUT;
     loop {
@@ -72,7 +72,7 @@ fn warm_one(function: &str, url: &str, body: Option<&str>, expected: &str) -> Re
     }
 }
 
-/// Status and body of the answer to a POST, or to a GET without a body.
+/// Status and body of the response to a POST, or to a GET if there is no body.
 fn request(url: &str, body: Option<&str>) -> Result<(StatusCode, String), ureq::Error> {
     let config = Agent::config_builder().timeout_global(Some(WARM_TIMEOUT)).http_status_as_error(false).proxy(None);
     let agent = Agent::new_with_config(config.build());

@@ -29,9 +29,9 @@ use child_output::{OutputLine, Printer};
 use instance_lock::InstanceLock;
 use servers::Ready;
 
-/// How often to look whether a child ended or the user wants to stop.
+/// How often to check whether a child has ended or the user wants to stop.
 const TICK: Duration = Duration::from_millis(100);
-/// How long the last lines of a child that ended are read, while the others keep printing.
+/// How long to read the last lines of a child that has ended, while the others keep printing.
 const LAST_LINES: Duration = Duration::from_secs(1);
 /// How long each child may take to end by itself.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,14 +41,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     stop::listen()?;
     needs::require(options.needs())?;
     let options = Options { topics: topics::distinct(&options.topics)?, ..options.clone() };
-    // What a killed `up` left behind may hold the port: the lock comes first.
+    // What a killed `up` left behind may still use the port, so the lock comes first.
     let lock = InstanceLock::acquire(options.port)?;
     port::check(options.port)?;
     let result = start_and_serve(&options);
     process::sweep(&process::RUN_ID, STOP_TIMEOUT);
     drop(lock);
     match result {
-        // A step that Ctrl-C ended, such as an installation, failed because of it.
+        // A step that was interrupted by Ctrl-C, such as an installation, failed because of it.
         Err(error) if error.is::<stop::Stopped>() || stop::requested() => {
             println!("stopped; nothing is left running");
             Ok(())
@@ -165,7 +165,7 @@ impl Laptop {
         if let Some(line) = &line {
             self.printer.print(line);
         }
-        // Not only when no line came: under load there always is one.
+        // Even if there was a line: under load there always is one.
         if self.checked.elapsed() >= TICK {
             self.check_children()?;
         }
@@ -187,10 +187,10 @@ impl Laptop {
         bail!("{name} ended by itself with {status}; its last lines are above");
     }
 
-    /// The functions first, so that the mapping's last answers and the producer's flush still find brokers.
+    /// The functions first, so that the brokers are still there for the mapping's last commits and the producer's flush.
     fn stop(&mut self) {
         for child in self.children.iter_mut().rev() {
-            // What Ctrl-C at the terminal would send, if they were in its process group.
+            // The signal that Ctrl-C at the terminal would send if they were in its process group.
             child.signal(Signal::SIGINT);
             child.wait_or_kill(Instant::now() + STOP_TIMEOUT);
         }
@@ -198,20 +198,20 @@ impl Laptop {
 }
 
 /// Builds what `up` runs. The selection of packages is that of `cargo run --bin ...` at the root, which `cargo lambda
-/// watch` uses: with the same features nothing is compiled twice.
+/// watch` uses: with the same features, nothing is compiled twice.
 fn build(kafka: ClusterKind) -> Result<()> {
     fetch_crates()?;
     let mut cargo = process::cargo(&build_arguments(kafka));
     cargo.arg("--locked");
-    println!("building what runs here (the first time takes minutes: librdkafka is compiled) ...");
+    println!("building (the first time takes minutes, because librdkafka is compiled) ...");
     let status = wait_for_end(Supervised::spawn("cargo build", &mut cargo)?)?;
     if !status.success() {
-        bail!("the build failed; the messages above say why");
+        bail!("the build failed; see the messages above");
     }
     Ok(())
 }
 
-/// What cargo is told to build.
+/// The arguments of the cargo command that builds.
 pub(crate) fn build_arguments(kafka: ClusterKind) -> Vec<&'static str> {
     let mut arguments = vec!["build", "--bin", "producer", "--bin", "consumer", "--bin", "msk-local"];
     if kafka == ClusterKind::Real {
@@ -220,7 +220,7 @@ pub(crate) fn build_arguments(kafka: ClusterKind) -> Vec<&'static str> {
     arguments
 }
 
-/// Downloads the crates unless all are there.
+/// Downloads the crates unless all are available.
 fn fetch_crates() -> Result<()> {
     let version = process::capture(Command::new("rustc").arg("-vV"))?;
     let platform = version.lines().find_map(|line| line.strip_prefix("host: ")).context("`rustc -vV` names no host")?;
@@ -233,7 +233,7 @@ fn fetch_crates() -> Result<()> {
     let status = wait_for_end(Supervised::spawn("cargo fetch", &mut cargo)?)?;
     if !status.success() {
         bail!(
-            "cannot download the crates. The first run needs the network; after it, none is needed: connect, and run this \
+            "cannot download the crates. The first run needs the network, later runs do not: connect, and run this \
              again"
         );
     }

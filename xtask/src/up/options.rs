@@ -13,7 +13,7 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value = "embedded", conflicts_with = "bootstrap_servers")]
     pub(super) kafka: ClusterKind,
     /// Use this cluster, `host:port,...`, and start no brokers. `KAFKA_*` and `DEAD_LETTER` are passed on to the
-    /// functions; `KAFKA_AUTH` is `none` unless set. The topics must exist.
+    /// functions; `KAFKA_AUTH` is `none` by default. The topics must exist.
     #[arg(long, value_name = "HOST:PORT,...")]
     pub(super) bootstrap_servers: Option<String>,
     /// Topics to serve, `NAME` or `NAME:PARTITIONS`; the first is the default one. `:compact` behind one makes it compacted
@@ -21,7 +21,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TOPIC,...", value_delimiter = ',', default_value = "orders,payments,audit",
         value_parser = topics::parse)]
     pub(super) topics: Vec<String>,
-    /// With `--bootstrap-servers`: a librdkafka property for the event source mapping, when your cluster needs more
+    /// With `--bootstrap-servers`: a librdkafka property for the event source mapping, if your cluster needs more
     /// than an address; repeatable.
     #[arg(long, value_name = "NAME=VALUE", requires = "bootstrap_servers")]
     pub(super) kafka_option: Vec<String>,
@@ -31,7 +31,7 @@ pub(crate) struct Options {
 pub(crate) enum ClusterKind {
     /// Three brokers in one process: in memory, ready within a second.
     Embedded,
-    /// Three Apache Kafka brokers and a controller: replicated, leaders move. Needs Java 17, Maven and 2 GB of memory.
+    /// Three Apache Kafka brokers and a controller: with replication and leader elections. Needs Java 17, Maven and 2 GB of memory.
     Real,
 }
 

@@ -1,4 +1,4 @@
-//! Brokers and event source mapping: `msk-local`, and before it `msk-e2e-brokers` when the brokers are real ones.
+//! Brokers and event source mapping: `msk-local`, and before it `msk-e2e-brokers` if the brokers are real ones.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -17,7 +17,7 @@ const REAL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 pub(super) struct Server {
     pub(super) name: &'static str,
     pub(super) command: Command,
-    /// How long it may take to be ready.
+    /// How long it may take until it is ready.
     pub(super) timeout: Duration,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn real(options: &Options) -> Server {
     let topics = [options.topics.join(","), topics::dead_letters(&options.topics)].join(",");
     let mut command = dev_binary("msk-e2e-brokers");
     command.args(["--topics", &topics]);
-    // Nothing is written to this pipe. It closes when this process is killed, and then the brokers end.
+    // Nothing is written to this pipe. It closes when this process is killed, which ends the brokers.
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Server { name: "msk-e2e-brokers", command, timeout: REAL_TIMEOUT }
 }
@@ -62,7 +62,7 @@ pub(super) fn mapping(options: &Options, bootstrap_servers: Option<&str>) -> Ser
     Server { name: "msk-local", command, timeout: MAPPING_TIMEOUT }
 }
 
-/// What `line` says, when it is the ready line of the process `from`.
+/// The contents of `line`, if it is the ready line of the process `from`.
 pub(super) fn ready_line(line: &OutputLine, from: &str) -> Option<Ready> {
     if line.source != from {
         return None;

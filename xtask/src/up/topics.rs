@@ -9,7 +9,7 @@ const MAX_NAME_BYTES: usize = 249;
 const COMPACT: &str = ":compact";
 
 /// Accepts `NAME` or `NAME:PARTITIONS`, optionally followed by `:compact`, with the error texts of `msk_shared::topic_spec`.
-/// Only the tests link that crate, to compare: with it every `cargo xtask` would wait for tokio to be compiled.
+/// Only the tests link that crate for comparison: otherwise every `cargo xtask` would have to wait for tokio to compile.
 pub(super) fn parse(text: &str) -> Result<String, String> {
     let plain = text.strip_suffix(COMPACT).unwrap_or(text);
     if let Some((_, count)) = plain.split_once(':')
@@ -26,13 +26,13 @@ pub(super) fn parse(text: &str) -> Result<String, String> {
 fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     match (name, name.chars().position(|c| !allowed(c))) {
-        ("", _) => Err(format!("a topic name is empty; give 1 to {MAX_NAME_BYTES} characters")),
+        ("", _) => Err(format!("a topic name must not be empty; use 1 to {MAX_NAME_BYTES} characters")),
         _ if name.len() > MAX_NAME_BYTES => {
-            Err(format!("a topic name has {} bytes; the limit is {MAX_NAME_BYTES}", name.len()))
+            Err(format!("a topic name of {} bytes is too long; the limit is {MAX_NAME_BYTES}", name.len()))
         }
         ("." | "..", _) => Err("a topic cannot be named `.` or `..`".to_owned()),
         (_, Some(index)) => Err(format!(
-            "a topic name may only have letters, digits, `.`, `_` and `-`; character {} is another one",
+            "a topic name may contain only letters, digits, `.`, `_` and `-`; character {} is not allowed",
             index + 1
         )),
         (_, None) => Ok(()),
@@ -48,7 +48,7 @@ fn is_compacted(topic: &str) -> bool {
     topic.ends_with(COMPACT)
 }
 
-/// Each name once, as it was given first.
+/// Each name once, as it was first given.
 ///
 /// # Errors
 /// When two of them cannot both hold, or a topic of dead letters would be compacted.
@@ -85,7 +85,7 @@ pub(super) fn policies(topics: &[String], compacted: &[String]) -> String {
     format!("{{{}}}", topics.iter().map(policy).collect::<Vec<_>>().join(","))
 }
 
-/// The dead-letter topics to create, without those that are also served.
+/// The dead-letter topics to create, except those that are also served.
 pub(super) fn dead_letters(topics: &[String]) -> String {
     let all = topics.iter().map(|topic| format!("{}.dlq", name(topic)));
     let created = all.filter(|dead| topics.iter().all(|topic| name(topic) != dead));

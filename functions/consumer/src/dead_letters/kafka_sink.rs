@@ -43,11 +43,11 @@ impl<P: Publisher> KafkaSink<P> {
         });
         Ok(OutboundRecord {
             topic,
-            // By key, as the source topic does: letters of one key stay in order.
+            // By key, as in the source topic: dead letters with the same key stay in order.
             partition: None,
             key: letter.key.clone(),
             value: letter.value.clone(),
-            // Now: with the original one an old record could be gone by retention before anyone looks.
+            // The current time: with the original timestamp, retention could delete an old record before anyone looks at it.
             timestamp_ms: None,
             headers: headers.collect(),
         })
@@ -78,7 +78,7 @@ impl<P: Publisher> DeadLetterSink for KafkaSink<P> {
         match self.publisher.publish(vec![record], deadline).await.pop() {
             Some(Ok(_)) => Ok(()),
             Some(Err(failure)) => Err(DeadLetterError::NotAcknowledged(advice(failure.cause))),
-            None => Err(DeadLetterError::NotAcknowledged("its result is not known")),
+            None => Err(DeadLetterError::NotAcknowledged("its delivery result is unknown")),
         }
     }
 }
@@ -108,17 +108,23 @@ fn warn_if_letters_do_not_fit(
     }
 }
 
-/// What to do about it, where something can be done.
+/// What to do about it, if anything can be done.
 fn advice(cause: FailureCause) -> &'static str {
     match cause {
-        FailureCause::TopicMissing => "the cluster does not have the dead-letter topic; create it",
-        FailureCause::RecordTooLarge => "it is too large; raise max.message.bytes of the dead-letter topic",
+        FailureCause::TopicMissing => "the dead-letter topic does not exist; create it",
+        FailureCause::RecordTooLarge => {
+            "it is too large for the dead-letter topic; raise the topic's max.message.bytes"
+        }
         FailureCause::KeyMissing => "it has no key; the dead-letter topic must not be compacted",
         FailureCause::TimestampOutOfRange => {
             "its timestamp is too old; raise message.timestamp.before.max.ms of the topic"
         }
-        FailureCause::TopicAuthorization => "the function may not write the topic; allow kafka-cluster:WriteData on it",
-        FailureCause::ClusterAuthorization => "the function may not write; allow kafka-cluster:WriteDataIdempotently",
+        FailureCause::TopicAuthorization => {
+            "the function is not allowed to write to the dead-letter topic; grant it kafka-cluster:WriteData on the topic"
+        }
+        FailureCause::ClusterAuthorization => {
+            "the function is not allowed to write to the cluster; grant it kafka-cluster:WriteDataIdempotently"
+        }
         other => other.name(),
     }
 }

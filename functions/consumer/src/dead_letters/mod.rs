@@ -1,4 +1,4 @@
-//! Where records go that will never succeed: their original bytes, with headers that say why and where from.
+//! Where records that will never succeed go: their original bytes, with headers that give the reason and the origin.
 
 mod dead_letter;
 #[cfg(feature = "dead-letter-kafka")]
@@ -22,34 +22,34 @@ pub trait DeadLetterSink: Send + Sync + 'static {
     /// take that topic's records. Returns at once.
     fn note_source(&self, _topic: &str) {}
 
-    /// Sends a dead letter and returns once it is safely kept.
+    /// Sends a dead letter and returns once it is stored safely.
     ///
     /// # Errors
-    /// [`DeadLetterError`]: the record counts as failed and comes again.
+    /// [`DeadLetterError`]: the record counts as failed and is redelivered.
     fn send(&self, letter: &DeadLetter, deadline: Deadline)
     -> impl Future<Output = Result<(), DeadLetterError>> + Send;
 }
 
-/// Why a dead letter was not kept.
+/// Why a dead letter was not stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeadLetterError {
     /// There is no sink.
     #[error(
-        "no dead letter is configured, so the record blocks its lane; set DEAD_LETTER, such as `kafka:{{topic}}.dlq`"
+        "no dead-letter topic is configured, so the record blocks its lane; set DEAD_LETTER, for example to `kafka:{{topic}}.dlq`"
     )]
     NotConfigured,
-    /// It would be written to where it came from, and come back.
-    #[error("the dead-letter topic is the record's own topic; set DEAD_LETTER to another one")]
+    /// It would be written to the topic it came from, and be delivered again.
+    #[error("the dead-letter topic is the record's own topic; set DEAD_LETTER to a different topic")]
     SameTopic,
-    /// The topic made from the pattern has no valid name.
-    #[error("the dead-letter topic's name is not valid: {0}")]
+    /// The topic name made from the pattern is invalid.
+    #[error("the name of the dead-letter topic is invalid: {0}")]
     TopicName(#[from] TopicNameError),
     /// It was not acknowledged.
     #[error("the dead letter was not acknowledged: {0}")]
     NotAcknowledged(&'static str),
 }
 
-/// No place for dead letters: a poison record counts as failed.
+/// No sink is configured: a poison record counts as failed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoSink;
 
@@ -59,7 +59,7 @@ impl DeadLetterSink for NoSink {
     }
 }
 
-/// A sink that is shared with others.
+/// A shared sink.
 impl<D: DeadLetterSink> DeadLetterSink for Arc<D> {
     fn note_source(&self, topic: &str) {
         D::note_source(self, topic);
@@ -74,7 +74,7 @@ impl<D: DeadLetterSink> DeadLetterSink for Arc<D> {
     }
 }
 
-/// A sink, or none.
+/// An optional sink: `None` behaves like [`NoSink`].
 impl<D: DeadLetterSink> DeadLetterSink for Option<D> {
     fn note_source(&self, topic: &str) {
         if let Some(sink) = self {

@@ -14,9 +14,9 @@ use futures_util::FutureExt;
 use super::credentials::{CredentialsError, CredentialsSource};
 use crate::env::EnvReader;
 
-/// A token is fetched anew once less than this share of its life is left. librdkafka asks at 20 %.
+/// A new token is signed once less than this share of its lifetime is left. librdkafka asks at 20 %.
 const REFRESH_BELOW: f64 = 0.5;
-/// Tries of one refresh: a source that fails now and then is not noticed.
+/// Attempts of one refresh, so that an occasional failure of the source has no effect.
 const TRIES: u32 = 3;
 /// Wait between two tries.
 const BETWEEN_TRIES: Duration = Duration::from_millis(100);
@@ -30,7 +30,7 @@ pub struct MskToken {
 }
 
 impl MskToken {
-    /// What the broker reads.
+    /// The token's text, for the broker only.
     pub fn expose(&self) -> &str {
         &self.token
     }
@@ -62,10 +62,10 @@ impl fmt::Debug for MskToken {
     }
 }
 
-/// Why there is no token. Never holds a credential.
+/// Why there is no token. Never includes a credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// No credentials.
+    /// The credentials could not be obtained.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     /// The credentials have ended and the source gave no newer ones.
@@ -97,7 +97,7 @@ impl fmt::Debug for TokenSource {
 }
 
 impl TokenSource {
-    /// Reads the region and where credentials come from. `None` when something is missing, which the reader then has noted.
+    /// Reads the region and the source of credentials. `None` if something is missing, which the reader has noted.
     pub fn from_env(env: &mut EnvReader) -> Option<Self> {
         let region = region(env);
         let credentials = CredentialsSource::from_env(env);
@@ -115,7 +115,7 @@ impl TokenSource {
         Self::new(Region::new(region.to_owned()), CredentialsSource::Fixed(credentials))
     }
 
-    /// A token with life left: the last one while it is fresh, else a new one; the last one until it ends when the source fails.
+    /// A valid token: the last one while it is fresh, otherwise a new one; if the source fails, the last one until it expires.
     /// Blocks for a credentials endpoint's answers, each bounded: never call it on an async thread.
     ///
     /// # Errors
@@ -141,7 +141,7 @@ impl TokenSource {
                 let left = last.as_ref().map_or(Duration::ZERO, |token| token.left(SystemTime::now()));
                 let Some(token) = last.filter(|_| left > Duration::from_secs(1)) else { return Err(error) };
                 let left_ms = left.as_millis() as u64;
-                tracing::warn!(error = %error, left_ms, "token refresh failed; the last token still holds");
+                tracing::warn!(error = %error, left_ms, "token refresh failed; the last token is still valid");
                 Ok(token)
             }
         }
@@ -182,7 +182,7 @@ impl TokenSource {
         let (token, expires_ms) =
             aws_msk_iam_sasl_signer::generate_auth_token_from_credentials_provider(self.0.region.clone(), provider)
                 .now_or_never()
-                .ok_or_else(|| TokenError::Signing("the signer waited for something".into()))?
+                .ok_or_else(|| TokenError::Signing("the signer did not finish at once".into()))?
                 .map_err(|error| TokenError::Signing(error.to_string()))?;
         let signer_end = UNIX_EPOCH + Duration::from_millis(expires_ms.max(0).unsigned_abs());
         // The signer always says 900 s, even when the credentials end before.
