@@ -6,6 +6,7 @@
 //! | [`test`] | runs the stages and prints the table at the end |
 //! | [`stages`] | the table of stages, and one module for each larger stage |
 //! | [`package`] | the deployable zips |
+//! | [`bench`] | the functions' speed against raw librdkafka |
 //! | [`deploy_check`] | what is missing before `terraform apply` |
 //! | [`needs`] | what a machine must have, how to detect it, and how to install it |
 //! | [`tools`] | pinned tools from package registries, kept under `target/tools` |
@@ -16,6 +17,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool prints to both streams")]
 
+mod bench;
 mod deploy_check;
 mod needs;
 mod package;
@@ -51,6 +53,8 @@ enum Command {
     Ha(stages::ha::Options),
     /// Build the deployable zips: `target/lambda/<function>/bootstrap.zip`.
     Package(package::Options),
+    /// Measure the packaged functions against raw librdkafka (docs/benchmarks.md).
+    Bench(bench::Options),
     DeployCheck(deploy_check::Options),
     Needs(needs::Options),
 }
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&options),
         Command::Ha(options) => stages::ha::run(&options),
         Command::Package(options) => package::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::DeployCheck(options) => deploy_check::run(&options),
         Command::Needs(options) => needs::run(&options),
     };

@@ -89,14 +89,7 @@ pub(crate) fn build(architecture: Architecture, folder: &Path) -> Result<()> {
         "building both functions for {} (the first time takes many minutes: librdkafka with OpenSSL is compiled) ...",
         architecture.target()
     );
-    let mut command = cargo_lambda.command("build");
-    command.args(["--release", architecture.flag(), "--locked", "--output-format", "zip", "--lambda-dir"]).arg(folder);
-    for function in FUNCTIONS {
-        command.args(["--package", &format!("msk-{function}")]);
-    }
-    // The functions bring their own OpenSSL: what this machine has is not what AWS Lambda has.
-    command.env("OPENSSL_NO_VENDOR", "0");
-    process::run(&mut command)?;
+    process::run(build_command(&cargo_lambda, architecture, folder).args(["--output-format", "zip"]))?;
     let mut too_large = Vec::new();
     for zip in FUNCTIONS.map(|function| zip(folder, function)) {
         let bytes =
@@ -115,6 +108,25 @@ pub(crate) fn build(architecture: Architecture, folder: &Path) -> Result<()> {
         bail!("{} exceed {LARGEST_ZIP_BYTES} bytes; `cargo tree` shows what was linked", too_large.join(" and "));
     }
     Ok(())
+}
+
+/// Builds a program of this workspace for this machine, selected together with the functions and so compiled exactly as they are,
+/// and returns its path.
+pub(crate) fn build_beside_functions(package: &str, folder: &Path) -> Result<PathBuf> {
+    let mut command = build_command(&CargoLambda::pinned()?, Architecture::host(), folder);
+    process::run(command.args(["--package", package]))?;
+    Ok(folder.join(package).join("bootstrap"))
+}
+
+fn build_command(cargo_lambda: &CargoLambda, architecture: Architecture, folder: &Path) -> Command {
+    let mut command = cargo_lambda.command("build");
+    command.args(["--release", architecture.flag(), "--locked", "--lambda-dir"]).arg(folder);
+    for function in FUNCTIONS {
+        command.args(["--package", &format!("msk-{function}")]);
+    }
+    // The functions bring their own OpenSSL: what this machine has is not what AWS Lambda has.
+    command.env("OPENSSL_NO_VENDOR", "0");
+    command
 }
 
 /// Where [`build`] puts a function's zip.

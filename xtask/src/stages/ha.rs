@@ -51,7 +51,7 @@ fn scenarios([producer, consumer]: [PathBuf; 2]) -> Result<Command> {
 }
 
 /// Packages both functions for this machine and returns the binaries from the zips, producer and consumer.
-pub(super) fn packaged() -> Result<[PathBuf; 2]> {
+pub(crate) fn packaged() -> Result<[PathBuf; 2]> {
     // Not `target/lambda`: a test must not replace zips that somebody is about to deploy.
     let folder = workspace::target_dir().join("xtask").join("packaged");
     package::build(Architecture::host(), &folder)?;

@@ -15,8 +15,19 @@ use crate::{Cli, process, workspace};
 /// Files that are created by a reader or by a build.
 const MADE_BY_READERS: [&str; 2] = ["infra/backend.tf", "infra/terraform.tfvars"];
 /// Folders of the repository: a name in a page that begins with one is a path.
-const FOLDERS: [&str; 10] =
-    ["infra/", "docs/", "functions/", "shared/", "e2e/", "xtask/", "events/", "local/", "test-kit/", "build-support/"];
+const FOLDERS: [&str; 11] = [
+    "bench/",
+    "infra/",
+    "docs/",
+    "functions/",
+    "shared/",
+    "e2e/",
+    "xtask/",
+    "events/",
+    "local/",
+    "test-kit/",
+    "build-support/",
+];
 
 #[test]
 fn every_xtask_command_is_one() {
