@@ -12,14 +12,14 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 use rdkafka::types::RDKafkaErrorCode as Code;
-use tokio::sync::oneshot;
 
 use super::failure::{FailureCause, Persisted, PublishFailure};
 use super::iam::TokenSource;
 use super::milestones::Milestones;
-use super::publish::{NotReady, PublishResult, Readiness};
+use super::publish::{NotReady, Readiness};
 use super::record::Delivery;
 use super::refusal::is_for_content;
+use super::reports::{Report, ReportTo};
 use super::sabotage::{self, Sabotage};
 
 /// The same error this soon is the same event: librdkafka itself waits longer between two attempts to connect.
@@ -249,28 +249,6 @@ fn code_name(code: Code) -> String {
     }
 }
 
-/// What became of one record.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Report {
-    pub(super) result: PublishResult,
-    /// The partition it was meant for, once one was chosen.
-    pub(super) partition: Option<i32>,
-    /// The client gave it up, because of a purge or a fatal error.
-    pub(super) taken_back: bool,
-    /// The broker's code, when it refused the record's batch for what was in it and nothing was written.
-    pub(super) refused: Option<Code>,
-}
-
-impl Report {
-    /// Of a record that was not sent.
-    pub(super) const fn not_sent(cause: FailureCause) -> Self {
-        Self { result: Err(PublishFailure::not_sent(cause)), partition: None, taken_back: false, refused: None }
-    }
-}
-
-/// Where one record's report goes.
-pub(super) type ReportTo = oneshot::Sender<Report>;
-
 impl ProducerContext for Callbacks {
     type DeliveryOpaque = Box<ReportTo>;
 
@@ -302,8 +280,7 @@ impl ProducerContext for Callbacks {
             }
         };
         let partition = Some(partition).filter(|partition| *partition >= 0);
-        // The request may have given up waiting; it has then answered `unknown`.
-        let _ = report_to.send(Report { result, partition, taken_back, refused });
+        report_to.send(Report { result, partition, taken_back, refused });
     }
 }
 

@@ -13,12 +13,12 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
-use tokio::sync::oneshot;
 
-use super::callbacks::{Callbacks, Report};
+use super::callbacks::Callbacks;
 use super::failure::{FailureCause, PublishFailure};
 use super::iam::TokenSource;
 use super::record::OutboundRecord;
+use super::reports::{Report, ReportTo, Reports};
 use crate::names::TopicName;
 
 /// Longest single metadata request; a slow broker leaves time for another.
@@ -59,9 +59,6 @@ impl From<NotConnected> for PublishFailure {
         it.failure
     }
 }
-
-/// One record on its way.
-pub(super) type Pending = oneshot::Receiver<Report>;
 
 impl Client {
     pub(super) fn start(config: &ClientConfig, tokens: Option<TokenSource>) -> KafkaResult<Arc<Self>> {
@@ -114,16 +111,16 @@ impl Client {
     }
 
     /// Enqueues all records, in order; never blocks.
-    pub(super) fn enqueue(&self, records: &[OutboundRecord]) -> Vec<Pending> {
-        records.iter().map(|record| self.enqueue_one(record)).collect()
+    pub(super) fn enqueue(&self, records: &[OutboundRecord]) -> Reports {
+        let (reports, report_to) = Reports::for_records(records.len());
+        records.iter().zip(report_to).for_each(|(record, report_to)| self.enqueue_one(record, report_to));
+        reports
     }
 
-    fn enqueue_one(&self, record: &OutboundRecord) -> Pending {
-        let (report_to, pending) = oneshot::channel();
+    fn enqueue_one(&self, record: &OutboundRecord, report_to: ReportTo) {
         // A NUL would panic inside rdkafka; the functions refuse it before, with a better text.
         if record.headers.iter().any(|header| header.name.contains('\0')) {
-            let _ = report_to.send(Report::not_sent(FailureCause::Rejected));
-            return pending;
+            return report_to.send(Report::not_sent(FailureCause::Rejected));
         }
         let mut kafka = BaseRecord::<[u8], [u8], _>::with_opaque_to(record.topic.as_str(), Box::new(report_to));
         kafka.partition = record.partition;
@@ -140,9 +137,8 @@ impl Client {
         if let Err((error, kafka)) = self.producer().send(kafka) {
             let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
             // Refused by the local queue: it never left the process.
-            let _ = kafka.delivery_opaque.send(Report::not_sent(FailureCause::from(code)));
+            kafka.delivery_opaque.send(Report::not_sent(FailureCause::from(code)));
         }
-        pending
     }
 
     /// Takes back whatever can be taken back, for every request on this client. Each record's report says whether it may have

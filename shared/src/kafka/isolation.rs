@@ -28,7 +28,6 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, OnceCell};
 
-use super::callbacks::Report;
 use super::client::Client;
 use super::client_slot::ClientSlot;
 use super::failure::{FailureCause, Persisted, PublishFailure};
@@ -36,6 +35,7 @@ use super::publish::PublishResult;
 use super::record::OutboundRecord;
 use super::record_delivery::{RecordDelivery, order_is_lost};
 use super::refusal::cause_alone;
+use super::reports::Report;
 use super::settings::{RESERVE, has_time};
 use super::topic_refusals::TopicRefusals;
 use crate::deadline::Deadline;

@@ -4,7 +4,7 @@
 //! The path of a record: [`OutboundRecord`] -> [`Publisher::publish`] -> [`Delivery`] or [`PublishFailure`]. Each file stands
 //! on those to its right only:
 //! `publisher` -> `topic_limit`, `isolation` -> `record_delivery`, `topic_refusals` -> `client_slot`, `partition_health` -> `client` ->
-//! `callbacks` -> `properties` -> `settings` -> `iam` -> `publish`, `milestones` -> `refusal` -> `failure`, `record`.
+//! `callbacks` -> `properties` -> `settings` -> `iam` -> `reports` -> `publish`, `milestones` -> `refusal` -> `failure`, `record`.
 
 mod callbacks;
 mod circuit_breaker;
@@ -22,6 +22,7 @@ mod publisher;
 mod record;
 mod record_delivery;
 mod refusal;
+mod reports;
 mod sabotage;
 mod settings;
 mod topic_limit;

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::callbacks::Report;
-use super::client::{Client, Pending};
+use super::client::Client;
 use super::client_slot::ClientSlot;
 use super::failure::{FailureCause, Persisted, PublishFailure};
 use super::partition_health::PartitionHealth;
 use super::publish::PublishResult;
 use super::record::OutboundRecord;
+use super::reports::{Report, Reports};
 use super::settings::{CONNECT, PURGE_REPORTS, has_time};
 use crate::deadline::Deadline;
 
@@ -56,8 +56,8 @@ impl RecordDelivery<'_> {
 
     /// Sends, waits, and notes the results at the records' partitions.
     async fn send_once(&self, client: &Arc<Client>, records: &[OutboundRecord]) -> Vec<Report> {
-        let pending = client.enqueue(records);
-        let reports = settle(client, pending, self.slot.settings.cutoff(self.deadline)).await;
+        let sent = client.enqueue(records);
+        let reports = settle(client, sent, self.slot.settings.cutoff(self.deadline)).await;
         let by_partition = records.iter().zip(&reports).filter_map(|(record, report)| {
             let partition = report.partition?;
             Some(((record.topic.clone(), partition), report.result))
@@ -79,25 +79,14 @@ pub(super) fn refresh_refused_topics(client: &Arc<Client>, records: &[OutboundRe
 }
 
 /// Waits for every record until `cutoff`; then takes back what is left; each record's own status decides.
-async fn settle(client: &Client, pending: Vec<Pending>, cutoff: Instant) -> Vec<Report> {
-    let mut reports = Vec::with_capacity(pending.len());
-    let mut until = cutoff;
-    let mut purged = false;
-    for mut report in pending {
-        let mut awaited = tokio::time::timeout_at(until.into(), &mut report).await;
-        if awaited.is_err() && !purged {
-            tracing::warn!("records were not acknowledged in time; taking them back");
-            client.purge();
-            purged = true;
-            until = Instant::now() + PURGE_REPORTS;
-            awaited = tokio::time::timeout_at(until.into(), report).await;
-        }
-        let mut report = awaited.unwrap_or(Ok(UNREPORTED)).unwrap_or(UNREPORTED);
-        // What this request itself took back has had its time.
-        report.taken_back &= !purged;
-        reports.push(report);
+async fn settle(client: &Client, reports: Reports, cutoff: Instant) -> Vec<Report> {
+    if tokio::time::timeout_at(cutoff.into(), reports.complete()).await.is_err() {
+        tracing::warn!("records were not acknowledged in time; taking them back");
+        reports.recall();
+        client.purge();
+        let _ = tokio::time::timeout(PURGE_REPORTS, reports.complete()).await;
     }
-    reports
+    reports.take().into_iter().map(|report| report.unwrap_or(UNREPORTED)).collect()
 }
 
 fn may_be_resent(report: &Report) -> bool {
