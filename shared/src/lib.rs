@@ -10,6 +10,7 @@
 //! | [`header`], [`trace_parent`] | a record's header, and the header that links it to a trace |
 //! | [`messages`] | the sample messages as types |
 //! | [`event`] | the MSK event, its records, and the batch response |
+//! | [`executor`] | the async executor, with as many threads as a function can use |
 //! | [`telemetry`] | JSON logs and CloudWatch metrics |
 //! | [`runtime`] | (feature `runtime`) the loop between AWS Lambda and a function |
 //! | [`kafka`] | (feature `kafka`) client configuration, MSK IAM tokens, the publisher |
@@ -17,6 +18,7 @@
 pub mod deadline;
 pub mod env;
 pub mod event;
+pub mod executor;
 pub mod header;
 #[cfg(feature = "kafka")]
 pub mod kafka;

@@ -33,13 +33,6 @@ impl RecordHandler for FailsOnce {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match msk_consumer::run(FailsOnce::default()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = error.to_string(), "the consumer cannot run");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    msk_consumer::main(FailsOnce::default())
 }

@@ -33,4 +33,4 @@ pub mod runtime;
 pub use batch::{BatchProcessor, InvocationContext, InvocationError};
 pub use config::{BatchSettings, Config};
 pub use handler::{DefaultHandler, Outcome, RecordHandler};
-pub use runtime::{run, run_with};
+pub use runtime::{main, run, run_with};

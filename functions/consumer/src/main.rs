@@ -4,13 +4,6 @@ use std::process::ExitCode;
 
 use msk_consumer::DefaultHandler;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match msk_consumer::run(DefaultHandler).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = error.to_string(), "the consumer cannot run");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    msk_consumer::main(DefaultHandler)
 }

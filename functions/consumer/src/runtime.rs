@@ -1,7 +1,10 @@
 //! Between Lambda and the batch: init, and one invocation after the other.
 
+use std::process::ExitCode;
+
 use lambda_runtime::{Context, Diagnostic};
 use msk_shared::env::{EnvError, EnvReader};
+use msk_shared::executor;
 use msk_shared::runtime::{RuntimeError, report_start};
 use msk_shared::telemetry::init_logs;
 
@@ -20,6 +23,9 @@ pub enum RunError {
     /// There is no Lambda Runtime API.
     #[error("the consumer runs on AWS Lambda; to run it locally, use `cargo xtask up` or `cargo lambda watch`")]
     NotOnLambda,
+    /// The system has no thread or file descriptor left.
+    #[error("the consumer cannot start its threads: {0}")]
+    Executor(#[from] std::io::Error),
     /// The Kafka client for dead letters cannot be created.
     #[cfg(feature = "dead-letter-kafka")]
     #[error(transparent)]
@@ -27,6 +33,20 @@ pub enum RunError {
     /// No more invocations can be received.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+}
+
+/// A consumer's whole `main`: [`run`] on an executor with as many threads as the function's memory pays for, and a log line when
+/// it cannot run. Up to 1,769 MB that is one thread: a handler that computes for long delays the other lanes of its batch.
+pub fn main(handler: impl RecordHandler) -> ExitCode {
+    start_logs();
+    let ran = executor::with_threads(executor::cpus()).map_err(RunError::from);
+    match ran.and_then(|executor| executor.block_on(run(handler))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = error.to_string(), "the consumer cannot run");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Runs the consumer with a handler until Lambda ends the process, with configuration from the environment, the dead-letter sink
@@ -43,13 +63,17 @@ pub async fn run(handler: impl RecordHandler) -> Result<(), RunError> {
 /// # Errors
 /// [`RunError`]
 pub async fn run_with(handler: impl RecordHandler, store: impl IdempotencyStore) -> Result<(), RunError> {
-    let mut env = EnvReader::from_process();
-    init_logs(env.parsed("LOG_LEVEL").unwrap_or_default());
+    start_logs();
     if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
         Config::from_env(EnvReader::from_process())?;
         return Err(RunError::NotOnLambda);
     }
     serve(report_start(start(handler, store).await).await?).await
+}
+
+/// A wrong `LOG_LEVEL` is reported with everything else that is wrong.
+fn start_logs() {
+    init_logs(EnvReader::from_process().parsed("LOG_LEVEL").unwrap_or_default());
 }
 
 /// From the environment to what processes batches.

@@ -9,12 +9,12 @@ use std::time::Instant;
 use msk_producer::api::routes::version;
 use msk_producer::{app, http_server, lambda};
 use msk_shared::env::EnvReader;
+use msk_shared::executor;
 use msk_shared::telemetry::init_logs;
 
 use arguments::Command;
 
-#[tokio::main]
-pub(crate) async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let started = Instant::now();
     // A wrong LOG_LEVEL is reported with everything else that is wrong.
     init_logs(EnvReader::from_process().parsed("LOG_LEVEL").unwrap_or_default());
@@ -26,7 +26,10 @@ pub(crate) async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(command, started).await {
+    // On Lambda there is one request at a time, and none computes for long.
+    let threads = if matches!(command, Command::Lambda) { 1 } else { executor::cpus() };
+    let ran = executor::with_threads(threads).map_err(anyhow::Error::from);
+    match ran.and_then(|executor| executor.block_on(run(command, started))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the producer cannot run");
