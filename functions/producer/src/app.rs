@@ -17,8 +17,15 @@ const WARM_UP: Duration = Duration::from_secs(3);
 /// A running application.
 pub struct App {
     pub router: Router,
-    /// The publisher that the API uses, to be shut down at the end.
-    pub publisher: KafkaPublisher,
+    pub(crate) state: Arc<AppState<KafkaPublisher>>,
+}
+
+impl App {
+    /// Writes the metrics that are held and sends queued records, within `bound`.
+    pub(crate) async fn shut_down(&self, bound: Duration) {
+        self.state.metrics.flush(true);
+        self.state.backend.shutdown(bound).await;
+    }
 }
 
 /// Why the application cannot start. An unreachable cluster is not a reason.
@@ -39,6 +46,6 @@ pub async fn start(env: EnvReader, started: Instant) -> Result<App, InitError> {
     let publisher = KafkaPublisher::start(config.publisher_settings())?;
     let warm_up = publisher.warm_up(WARM_UP).await;
     warm_up.log("the cluster", "TOPICS");
-    let state = AppState::new(config, publisher.clone(), started.elapsed(), Some(warm_up));
-    Ok(App { router: router(Arc::new(state)), publisher })
+    let state = Arc::new(AppState::new(config, publisher, started.elapsed(), Some(warm_up)));
+    Ok(App { router: router(Arc::clone(&state)), state })
 }

@@ -13,6 +13,8 @@ use crate::app::App;
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long sending queued records may take after that: a container has at least 10 s between SIGTERM and its end.
 const FLUSH: Duration = Duration::from_secs(3);
+/// How often metrics are written that no further request has written.
+const METRICS: Duration = Duration::from_secs(1);
 
 /// Binds the address.
 ///
@@ -31,13 +33,14 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
     // With port 0, only this line has the actual port.
     tracing::info!(address = listener.local_addr()?.to_string(), "listening");
     let (drain, draining) = tokio::sync::oneshot::channel::<()>();
-    let server = axum::serve(listener, app.router).with_graceful_shutdown(async move {
+    let server = axum::serve(listener, app.router.clone()).with_graceful_shutdown(async move {
         // A dropped sender also means stop.
         let _ = draining.await;
     });
     let mut server = std::pin::pin!(server.into_future());
     tokio::select! {
         ended = &mut server => return Ok(ended?),
+        () = write_metrics(&app) => {}
         () = stop => {}
     }
     tracing::info!("stopping: finishing requests in flight");
@@ -45,8 +48,17 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
     if tokio::time::timeout(DRAIN, server).await.is_err() {
         tracing::warn!(waited_ms = DRAIN.as_millis() as u64, "requests were still in flight at the end");
     }
-    app.publisher.shutdown(FLUSH).await;
+    app.shut_down(FLUSH).await;
     Ok(())
+}
+
+/// Writes the metrics that are due, also when no request comes any more. Never completes.
+async fn write_metrics(app: &App) {
+    let mut interval = tokio::time::interval(METRICS);
+    loop {
+        interval.tick().await;
+        app.state.metrics.flush(false);
+    }
 }
 
 /// Completes at SIGTERM or SIGINT. The handlers are installed as soon as this returns, so call it before anything is served: a

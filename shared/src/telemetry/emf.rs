@@ -61,6 +61,9 @@ impl MetricsNamespace {
     }
 }
 
+/// Values that one metric of a line may have.
+pub const MAX_VALUES: usize = 100;
+
 /// One line of metrics with the dimension `service`. Further text members are properties: searchable in the logs, free of charge,
 /// and not dimensions, so cardinality stays low.
 #[derive(Debug, Clone)]
@@ -70,13 +73,15 @@ pub struct EmfLine {
     breakdowns: Vec<&'static str>,
     metrics: Vec<Value>,
     members: Map<String, Value>,
+    /// When it happened, if not when the line is written.
+    at: Option<SystemTime>,
 }
 
 impl EmfLine {
     /// A line for one function (`producer`, `consumer`).
     pub fn new(namespace: &MetricsNamespace, service: &str) -> Self {
         let members = Map::from_iter([("service".to_owned(), service.into())]);
-        Self { namespace: namespace.clone(), breakdowns: Vec::new(), metrics: Vec::new(), members }
+        Self { namespace: namespace.clone(), breakdowns: Vec::new(), metrics: Vec::new(), members, at: None }
     }
 
     /// Counts the line's metrics a second time, by one more dimension: the total stays complete. Use it only for a few values.
@@ -86,13 +91,29 @@ impl EmfLine {
         self.property(name, value)
     }
 
+    /// The time to which CloudWatch counts the line.
+    #[must_use]
+    pub fn at(mut self, time: SystemTime) -> Self {
+        self.at = Some(time);
+        self
+    }
+
     /// Adds a metric.
     #[must_use]
-    pub fn metric(mut self, name: &'static str, unit: Unit, value: f64) -> Self {
+    pub fn metric(self, name: &'static str, unit: Unit, value: f64) -> Self {
+        self.declared(name, unit).property(name, number(value))
+    }
+
+    /// Adds a metric that was measured several times, at most [`MAX_VALUES`].
+    #[must_use]
+    pub fn metrics(self, name: &'static str, unit: Unit, values: &[f64]) -> Self {
+        let values: Vec<Value> = values.iter().map(|value| number(*value)).collect();
+        self.declared(name, unit).property(name, values)
+    }
+
+    fn declared(mut self, name: &'static str, unit: Unit) -> Self {
         self.metrics.push(json!({"Name": name, "Unit": unit.name()}));
-        // A whole number stays one: `3`, not `3.0`.
-        let number = if value.fract() == 0.0 && value.abs() < 9e15 { json!(value as i64) } else { json!(value) };
-        self.property(name, number)
+        self
     }
 
     /// Adds a property.
@@ -102,16 +123,17 @@ impl EmfLine {
         self
     }
 
-    /// The line as JSON, with the time of the call.
+    /// The line as JSON.
     pub fn to_json(&self) -> Value {
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        let at = self.at.unwrap_or_else(SystemTime::now);
+        let at_ms = at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
         let mut members = self.members.clone();
         let by_service = std::iter::once(vec!["service"]);
         let sets: Vec<_> = by_service.chain(self.breakdowns.iter().map(|name| vec!["service", name])).collect();
         members.insert(
             "_aws".into(),
             json!({
-                "Timestamp": now_ms,
+                "Timestamp": at_ms,
                 "CloudWatchMetrics": [{
                     "Namespace": self.namespace.as_str(),
                     "Dimensions": sets,
@@ -129,6 +151,11 @@ impl EmfLine {
             let _ = writeln!(std::io::stdout().lock(), "{}", self.to_json());
         }
     }
+}
+
+/// A whole number stays one: `3`, not `3.0`.
+fn number(value: f64) -> Value {
+    if value.fract() == 0.0 && value.abs() < 9e15 { json!(value as i64) } else { json!(value) }
 }
 
 #[cfg(test)]
@@ -159,6 +186,17 @@ mod tests {
         assert_eq!(line["RecordsFailed"].to_string(), "3");
         assert_eq!(line["PublishLatencyMs"].to_string(), "1.5");
         assert!(line["_aws"]["Timestamp"].as_u64().is_some_and(|ms| ms > 1_700_000_000_000));
+    }
+
+    #[test]
+    fn a_metric_may_have_several_values_and_a_line_its_own_time() {
+        let an_hour = std::time::Duration::from_secs(3600);
+        let line = EmfLine::new(&MetricsNamespace::default(), "producer")
+            .metrics("PublishLatencyMs", Unit::Milliseconds, &[1.5, 2.0])
+            .at(UNIX_EPOCH + an_hour)
+            .to_json();
+        assert_eq!(line["PublishLatencyMs"].to_string(), "[1.5,2]");
+        assert_eq!(line["_aws"]["Timestamp"], 3_600_000);
     }
 
     #[test]

@@ -4,6 +4,6 @@ mod emf;
 mod logs;
 mod record_log;
 
-pub use emf::{EmfLine, InvalidNamespace, MetricsNamespace, Unit};
+pub use emf::{EmfLine, InvalidNamespace, MAX_VALUES, MetricsNamespace, Unit};
 pub use logs::{LogLevel, init_logs};
 pub use record_log::{log_record, record_span};

@@ -13,8 +13,8 @@ use http::header::{HeaderName, HeaderValue};
 use tracing::Instrument;
 
 use super::problem::{Problem, ProblemKind, media_type_for};
+use super::published::Published;
 use super::request_info::RequestInfo;
-use super::request_metrics::Published;
 use super::state::{AppState, Backend};
 use crate::request::propagation::trace_id;
 
@@ -50,7 +50,7 @@ pub(super) async fn request_layer<B: Backend>(
         if let Ok(id) = HeaderValue::from_str(&info.request_id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
-        state.metrics.line(&info.request_id, &method, published, state.backend.stats()).emit();
+        state.metrics.note(&info.request_id, &method, published, state.backend.stats());
         log(&method, route.as_ref(), &response, published, started);
         response
     }

@@ -9,13 +9,16 @@
 //! | `failure_text` | what a caller is told about a record that was not written |
 //! | [`problem`] | failures as HTTP: the one place that maps causes to statuses |
 //! | `answer` | answers with a JSON body |
-//! | `request_metrics` | a request's line of CloudWatch metrics |
+//! | `published` | what a request did with records |
+//! | `request_metrics`, `metrics_window` | what a request adds to the CloudWatch metrics; one line for many under load |
 //! | [`state`] | what all requests share |
 
 mod answer;
 mod failure_text;
+mod metrics_window;
 mod middleware;
 pub mod problem;
+mod published;
 mod publishing;
 pub(crate) mod request_info;
 mod request_metrics;

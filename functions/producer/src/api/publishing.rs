@@ -8,7 +8,7 @@ use msk_shared::kafka::{FailureCause, OutboundRecord, Persisted, PublishFailure,
 use msk_shared::names::TopicName;
 
 use super::problem::{Problem, ProblemKind};
-use super::request_metrics::Published;
+use super::published::Published;
 use super::state::{AppState, Backend};
 use crate::record_result::DeliveryResults;
 use crate::request::checks;

@@ -1,53 +1,15 @@
-//! A request's line of CloudWatch metrics.
+//! What a request adds to the CloudWatch metrics: a line of its own, or its share of one.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use http::Method;
-use msk_shared::kafka::{FailureCause, PublishResult, PublisherStats};
+use msk_shared::kafka::PublisherStats;
 use msk_shared::telemetry::{EmfLine, MetricsNamespace, Unit};
 
-use super::problem::ProblemKind;
-
-/// What a request did with records; an extension of its response.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Published {
-    /// Records that the publisher was asked to write.
-    pub(crate) records: usize,
-    /// Of these, not acknowledged.
-    pub(crate) failed: usize,
-    /// Bytes of keys, values and headers of the acknowledged.
-    pub(crate) bytes: usize,
-    /// From the first record's enqueueing to the last acknowledgement.
-    pub(crate) latency: Duration,
-    /// The most severe failure's `error_code`.
-    pub(crate) error_code: Option<u32>,
-    /// Records that the cluster refused because this service lacks a permission.
-    pub(crate) unauthorized: usize,
-    /// Good records that were not written to keep the order, after their batch was refused for another record.
-    pub(crate) overtaken: usize,
-}
-
-impl Published {
-    /// `sizes` are those of the records, in bytes.
-    pub(crate) fn from_results(sizes: &[usize], results: &[PublishResult], latency: Duration) -> Self {
-        let failures = results.iter().filter_map(|result| result.as_ref().err());
-        let lacks_rights =
-            |cause| matches!(cause, FailureCause::TopicAuthorization | FailureCause::ClusterAuthorization);
-        let unauthorized = failures.clone().filter(|failure| lacks_rights(failure.cause)).count();
-        let overtaken = failures.clone().filter(|failure| failure.cause == FailureCause::Overtaken).count();
-        let most_severe = failures.clone().map(ProblemKind::for_failure).max_by_key(|kind| kind.severity());
-        Self {
-            records: results.len(),
-            failed: failures.count(),
-            bytes: sizes.iter().zip(results).filter(|(_, result)| result.is_ok()).map(|(size, _)| size).sum(),
-            latency,
-            error_code: most_severe.map(|kind| kind.row().error_code),
-            unauthorized,
-            overtaken,
-        }
-    }
-}
+use super::metrics_window::{Held, MetricsWindow};
+use super::published::Published;
 
 /// Counts what the publisher counts only in total, so that each line carries what is new.
 #[derive(Debug, Default)]
@@ -59,6 +21,7 @@ pub(crate) struct RequestMetrics {
     token_refreshes: AtomicU64,
     rebuilds: AtomicU64,
     auth_failures: AtomicU64,
+    window: Mutex<MetricsWindow>,
 }
 
 impl RequestMetrics {
@@ -71,24 +34,47 @@ impl RequestMetrics {
         }
     }
 
-    /// The line of one request. Requests that only read have a line when there is something to report.
-    pub(crate) fn line(
+    /// Writes what is due once a request has ended.
+    pub(crate) fn note(&self, request_id: &str, method: &Method, published: Option<Published>, stats: PublisherStats) {
+        let lines = self.lines(request_id, method, published, stats, SystemTime::now());
+        lines.iter().for_each(EmfLine::emit);
+    }
+
+    /// Writes what is held: all of it, or what is due.
+    pub(crate) fn flush(&self, all: bool) {
+        let now = SystemTime::now();
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = if all { window.take(now) } else { window.due(now) };
+        drop(window);
+        if let Some(held) = held {
+            held.line(&self.namespace).emit();
+        }
+    }
+
+    /// The lines that are due once a request has ended. A request that only reads adds nothing, unless there is news.
+    fn lines(
         &self,
         request_id: &str,
         method: &Method,
         published: Option<Published>,
         stats: PublisherStats,
-    ) -> EmfLine {
-        let mut line = EmfLine::new(&self.namespace, "producer").property("request_id", request_id);
-        if method == Method::POST {
-            line = line.metric("Requests", Unit::Count, 1.0);
-        }
-        if let Some(done) = published {
-            line = with_records(line, done, stats.queue_depth);
-        }
-        if self.cold.swap(false, Ordering::Relaxed) {
-            line = line.metric("ColdStart", Unit::Count, 1.0).metric("InitMs", Unit::Milliseconds, self.init_ms as f64);
-        }
+        now: SystemTime,
+    ) -> Vec<EmfLine> {
+        let news = self.news(published, stats);
+        let is_ordinary = news.is_empty() && published.is_none_or(|done| done.failed == 0);
+        let adds = method == Method::POST || published.is_some();
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held: Vec<Held> = window.due(now).into_iter().collect();
+        let has_own_line = if is_ordinary { adds && !window.hold(published, stats.queue_depth, now) } else { true };
+        held.extend(if has_own_line { window.take(now) } else { window.due(now) });
+        drop(window);
+        let held = held.iter().map(|held| held.line(&self.namespace));
+        let own = || self.line(request_id, method, published, stats, &news);
+        held.chain(has_own_line.then(own)).collect()
+    }
+
+    /// What is out of the ordinary about a request, or has happened to the client since the last.
+    fn news(&self, published: Option<Published>, stats: PublisherStats) -> Vec<(&'static str, Unit, u64)> {
         let unauthorized = published.map_or(0, |done| done.unauthorized as u64);
         let new = |reported: &AtomicU64, now: u64| now.saturating_sub(reported.fetch_max(now, Ordering::Relaxed));
         let counters = [
@@ -97,10 +83,29 @@ impl RequestMetrics {
             ("RecordsOvertaken", published.map_or(0, |done| done.overtaken as u64)),
             ("AuthFailures", new(&self.auth_failures, stats.auth_failures) + unauthorized),
         ];
-        for (name, count) in counters.into_iter().filter(|(_, count)| *count > 0) {
-            line = line.metric(name, Unit::Count, count as f64);
+        let counters = counters.into_iter().filter(|(_, count)| *count > 0);
+        let start = [("ColdStart", Unit::Count, 1), ("InitMs", Unit::Milliseconds, self.init_ms)];
+        let is_cold = self.cold.swap(false, Ordering::Relaxed);
+        let start = start.into_iter().filter(|_| is_cold);
+        start.chain(counters.map(|(name, count)| (name, Unit::Count, count))).collect()
+    }
+
+    fn line(
+        &self,
+        request_id: &str,
+        method: &Method,
+        published: Option<Published>,
+        stats: PublisherStats,
+        news: &[(&'static str, Unit, u64)],
+    ) -> EmfLine {
+        let mut line = EmfLine::new(&self.namespace, "producer").property("request_id", request_id);
+        if method == Method::POST {
+            line = line.metric("Requests", Unit::Count, 1.0);
         }
-        line
+        if let Some(done) = published {
+            line = with_records(line, done, stats.queue_depth);
+        }
+        news.iter().fold(line, |line, (name, unit, value)| line.metric(name, *unit, *value as f64))
     }
 }
 
@@ -121,25 +126,79 @@ fn with_records(line: EmfLine, done: Published, queue_depth: u64) -> EmfLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use msk_shared::kafka::{Delivery, Persisted, PublishFailure};
+    use msk_shared::kafka::{Delivery, FailureCause, Persisted, PublishFailure};
     use serde_json::{Value, json};
 
     fn metrics() -> RequestMetrics {
         RequestMetrics::new(&"n".parse().unwrap(), Duration::from_millis(12))
     }
 
-    fn names(line: &EmfLine) -> Vec<String> {
-        let line = line.to_json();
+    fn names(line: &Value) -> Vec<String> {
         let declared = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
         declared.iter().map(|metric| metric["Name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The lines after a request that ended `ms` after the first.
+    fn lines(
+        metrics: &RequestMetrics,
+        method: &Method,
+        published: Option<Published>,
+        rebuilds: u64,
+        ms: u64,
+    ) -> Vec<Value> {
+        let stats = PublisherStats { rebuilds, ..PublisherStats::default() };
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_000 + ms);
+        metrics.lines("r", method, published, stats, now).iter().map(EmfLine::to_json).collect()
+    }
+
+    fn written(bytes: usize) -> Option<Published> {
+        Some(Published { records: 2, bytes, latency: Duration::from_millis(5), ..Published::default() })
     }
 
     #[test]
     fn a_read_has_a_line_only_for_the_cold_start() {
         let metrics = metrics();
-        let line = |metrics: &RequestMetrics| metrics.line("r", &Method::GET, None, PublisherStats::default());
-        assert_eq!(names(&line(&metrics)), ["ColdStart", "InitMs"]);
-        assert_eq!(names(&line(&metrics)), [""; 0]);
+        assert_eq!(names(&lines(&metrics, &Method::GET, None, 0, 0)[0]), ["ColdStart", "InitMs"]);
+        assert!(lines(&metrics, &Method::GET, None, 0, 1).is_empty());
+    }
+
+    #[test]
+    fn requests_in_quick_succession_share_a_line_and_none_is_lost() {
+        let metrics = metrics();
+        let mut all = Vec::new();
+        // One alone, 250 within a second, a refused one, one with a failure, and one after a long freeze.
+        all.extend(lines(&metrics, &Method::POST, written(7), 0, 0));
+        assert_eq!(all.len(), 1, "the first has its line at once");
+        (0..250).for_each(|index| all.extend(lines(&metrics, &Method::POST, written(7), 0, 10 + index)));
+        assert_eq!(all.len(), 3, "a line has at most {} values", msk_shared::telemetry::MAX_VALUES);
+        assert_eq!(all[1]["PublishLatencyMs"].as_array().unwrap().len(), 100);
+        assert_eq!(all[1]["_aws"]["Timestamp"], 1_700_000_000_010_u64);
+        all.extend(lines(&metrics, &Method::POST, None, 0, 300));
+        let failed = Published { failed: 1, error_code: Some(50003), ..written(7).unwrap() };
+        let both = lines(&metrics, &Method::POST, Some(failed), 0, 301);
+        assert_eq!((both.len(), &both[0]["Requests"], &both[1]["error_code"]), (2, &json!(51), &json!("50003")));
+        assert_eq!((&both[1]["RecordsPublished"], both[0].get("error_code")), (&json!(1), None));
+        all.extend(both);
+        all.extend(lines(&metrics, &Method::POST, written(7), 0, 302));
+        let thawed = lines(&metrics, &Method::POST, written(7), 0, 3_600_000);
+        assert_eq!(thawed.len(), 1);
+        assert_eq!(thawed[0]["_aws"]["Timestamp"], 1_700_000_000_302_u64, "it counts when it happened");
+        all.extend(thawed);
+        let held = metrics.window.lock().unwrap().take(SystemTime::now());
+        all.extend(held.map(|held| held.line(&metrics.namespace).to_json()));
+        let total = |name: &str| all.iter().filter_map(|line| line[name].as_u64()).sum::<u64>();
+        assert_eq!((total("Requests"), total("BytesPublished")), (255, 254 * 7));
+        let latencies: usize = all.iter().map(|line| line["PublishLatencyMs"].as_array().map_or(1, Vec::len)).sum();
+        assert_eq!(latencies, 254);
+    }
+
+    #[test]
+    fn a_request_that_comes_alone_has_its_line_at_once() {
+        let metrics = metrics();
+        for second in 0..5 {
+            let lines = lines(&metrics, &Method::POST, written(7), 0, second * 1000);
+            assert_eq!((lines.len(), &lines[0]["request_id"]), (1, &json!("r")));
+        }
     }
 
     #[test]
@@ -153,7 +212,7 @@ mod tests {
         ];
         let published = Published::from_results(&[10, 20, 30, 40], &results, Duration::from_millis(5));
         assert_eq!((published.records, published.failed, published.bytes), (4, 3, 10));
-        let line = metrics().line("r", &Method::POST, Some(published), PublisherStats::default()).to_json();
+        let line = &lines(&metrics(), &Method::POST, Some(published), 0, 0)[0];
         let sets = &line["_aws"]["CloudWatchMetrics"][0]["Dimensions"];
         assert_eq!(*sets, json!([["service"], ["service", "error_code"]]));
         let shown = |name: &str| line[name].clone();
@@ -167,8 +226,8 @@ mod tests {
     fn the_publishers_totals_become_what_is_new() {
         let metrics = metrics();
         let reported = |rebuilds: u64| -> Value {
-            let stats = PublisherStats { rebuilds, ..PublisherStats::default() };
-            metrics.line("r", &Method::GET, None, stats).to_json()["ProducerRebuilds"].clone()
+            let lines = lines(&metrics, &Method::GET, None, rebuilds, 0);
+            lines.first().map_or(Value::Null, |line| line["ProducerRebuilds"].clone())
         };
         assert_eq!(
             [reported(0), reported(2), reported(2), reported(3)],

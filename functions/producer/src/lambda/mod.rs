@@ -15,7 +15,6 @@ use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Service};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use msk_shared::env::EnvReader;
-use msk_shared::kafka::KafkaPublisher;
 use msk_shared::runtime;
 use serde::Serialize;
 use tower::ServiceExt;
@@ -33,9 +32,9 @@ const FLUSH: Duration = Duration::from_millis(400);
 /// # Errors
 /// When the application cannot start, which Lambda is told too, or when the Runtime API fails for good.
 pub async fn serve(env: EnvReader, started: Instant) -> anyhow::Result<()> {
-    let App { router, publisher } = runtime::report_start(app::start(env, started).await).await?;
-    flush_on_sigterm(Arc::new(publisher)).await;
-    let function = |payload, context| handle(router.clone(), payload, context).map_err(Diagnostic::from);
+    let app = Arc::new(runtime::report_start(app::start(env, started).await).await?);
+    flush_on_sigterm(Arc::clone(&app)).await;
+    let function = |payload, context| handle(app.router.clone(), payload, context).map_err(Diagnostic::from);
     match runtime::serve(function).await? {}
 }
 
@@ -84,17 +83,17 @@ pub async fn handle(router: Router, payload: Bytes, context: Context) -> Result<
 
 /// Lambda sends SIGTERM only to functions with an extension; the runtime crate registers one that does nothing, and
 /// panics where none can be registered, as in hosts that imitate the Runtime API alone. Those get a plain handler.
-async fn flush_on_sigterm(publisher: Arc<KafkaPublisher>) {
-    let flush = Arc::clone(&publisher);
+async fn flush_on_sigterm(app: Arc<App>) {
+    let flush = Arc::clone(&app);
     let registered = tokio::spawn(lambda_runtime::spawn_graceful_shutdown_handler(move || async move {
-        flush.shutdown(FLUSH).await;
+        flush.shut_down(FLUSH).await;
     }));
     if registered.await.is_err() {
         tracing::warn!("no extension could be registered: SIGTERM is handled without one");
         let stop = stop_signal();
         tokio::spawn(async move {
             stop.await;
-            publisher.shutdown(FLUSH).await;
+            app.shut_down(FLUSH).await;
             std::process::exit(0);
         });
     }
