@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
-/// Units of `utime` and `stime` a second: `USER_HZ`, which is 100 on x86_64 and arm64 whatever the kernel's own clock is.
+/// Units of `utime` and `stime` a second: `USER_HZ`, which is 100 on `x86_64` and arm64 whatever the kernel's own clock is.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What a process has used since it started.

@@ -19,6 +19,9 @@ pub(crate) const RAW: &str = "raw";
 /// How long the HTTP server may take to listen: it waits 5 s for a cluster that does not answer.
 const START: Duration = Duration::from_secs(30);
 
+/// Fails on a response that does not acknowledge every record.
+pub(crate) type ResponseCheck = Box<dyn Fn(&[u8]) -> Result<()>>;
+
 /// The requests of a benchmark.
 pub(crate) struct Load {
     /// Records of each.
@@ -26,7 +29,7 @@ pub(crate) struct Load {
     /// The event with this number.
     pub(crate) event: Box<dyn Fn(usize) -> Vec<u8>>,
     /// Fails unless a response acknowledges every record.
-    pub(crate) check: Box<dyn Fn(&[u8]) -> Result<()>>,
+    pub(crate) check: ResponseCheck,
 }
 
 /// A running subject.
