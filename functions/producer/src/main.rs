@@ -14,7 +14,7 @@ use msk_shared::telemetry::init_logs;
 
 use arguments::Command;
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let started = Instant::now();
     // A wrong LOG_LEVEL is reported with everything else that is wrong.
     init_logs(EnvReader::from_process().parsed("LOG_LEVEL").unwrap_or_default());
