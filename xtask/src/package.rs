@@ -153,7 +153,7 @@ pub(crate) fn architecture_of(zip: &Path) -> Result<Architecture> {
 fn libraries_of(zip: &Path) -> Result<String> {
     const NAMES: &str = "import re, sys, zipfile\n\
         program = zipfile.ZipFile(sys.argv[1]).read('bootstrap')\n\
-        names = re.findall(rb'\\0(lib(?:ssl|crypto|rdkafka|zstd|z)\\.so[.0-9]*)\\0', program)\n\
+        names = re.findall(rb'\\0(lib(?:ssl|crypto|rdkafka|zstd|z)\\.so[.0-9]*)(?=\\0)', program)\n\
         print(', '.join(sorted({name.decode() for name in names})))";
     Ok(process::capture(Command::new("python3").args(["-c", NAMES]).arg(zip))?.trim().to_owned())
 }
@@ -196,6 +196,22 @@ fn check_target(architecture: Architecture) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libraries_that_lambda_lacks_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let cases = [
+            (&b"\0libssl.so.3\0libcrypto.so.3\0libc.so.6\0"[..], "libcrypto.so.3, libssl.so.3"),
+            (b"\0libc.so.6\0libgcc_s.so.1\0libm.so.6\0see libssl.so.3\0", ""),
+        ];
+        for (program, missing) in cases {
+            std::fs::write(folder.path().join("bootstrap"), program).unwrap();
+            let mut zip = Command::new("python3");
+            zip.args(["-m", "zipfile", "-c", "bootstrap.zip", "bootstrap"]).current_dir(folder.path());
+            process::capture(&mut zip).unwrap();
+            assert_eq!(libraries_of(&folder.path().join("bootstrap.zip")).unwrap(), missing);
+        }
+    }
 
     #[test]
     fn a_binary_that_runs_can_be_unpacked_anew() {
