@@ -23,7 +23,7 @@ pub struct App {
 impl App {
     /// Writes the metrics that are held and sends queued records, within `bound`.
     pub(crate) async fn shut_down(&self, bound: Duration) {
-        self.state.metrics.flush(true);
+        self.state.metrics.write_held();
         self.state.backend.shutdown(bound).await;
     }
 }

@@ -57,7 +57,7 @@ async fn write_metrics(app: &App) {
     let mut interval = tokio::time::interval(METRICS);
     loop {
         interval.tick().await;
-        app.state.metrics.flush(false);
+        app.state.metrics.write_due();
     }
 }
 

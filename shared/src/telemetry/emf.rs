@@ -61,7 +61,7 @@ impl MetricsNamespace {
     }
 }
 
-/// Values that one metric of a line may have.
+/// Values that one metric of a line may have, by the specification.
 pub const MAX_VALUES: usize = 100;
 
 /// One line of metrics with the dimension `service`. Further text members are properties: searchable in the logs, free of charge,
@@ -107,8 +107,13 @@ impl EmfLine {
     /// Adds a metric that was measured several times, at most [`MAX_VALUES`].
     #[must_use]
     pub fn metrics(self, name: &'static str, unit: Unit, values: &[f64]) -> Self {
-        let values: Vec<Value> = values.iter().map(|value| number(*value)).collect();
-        self.declared(name, unit).property(name, values)
+        match values {
+            [value] => self.metric(name, unit, *value),
+            values => {
+                let values: Vec<Value> = values.iter().map(|value| number(*value)).collect();
+                self.declared(name, unit).property(name, values)
+            }
+        }
     }
 
     fn declared(mut self, name: &'static str, unit: Unit) -> Self {

@@ -1,4 +1,4 @@
-//! Metrics of ordinary requests, added up: under load one line a second, or a hundred requests, instead of one a request.
+//! Metrics of requests, added up. Ordinary ones share a line: under load one line a second, or a hundred requests, instead of one a request.
 //!
 //! A request that comes alone has its line at once, and one with a failure or anything else out of the ordinary always has one
 //! of its own. What is held is at most a second old by the wall clock when the next request arrives, or when the process is told
@@ -17,12 +17,13 @@ const PERIOD: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct MetricsWindow {
     last_line: Option<SystemTime>,
-    held: Option<Held>,
+    held: Option<RequestTotals>,
 }
 
-/// Requests without a line of their own.
+/// What the requests of one line add up to.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct RequestTotals {
+    /// When the first of them ended.
     since: SystemTime,
     requests: usize,
     records: usize,
@@ -42,35 +43,44 @@ impl MetricsWindow {
         if self.held.is_none() && self.last_line.is_none_or(|last| apart(now, last) >= PERIOD) {
             return false;
         }
-        let none = || Held { since: now, requests: 0, records: 0, bytes: 0, latencies_ms: Vec::new(), queue_depth: 0 };
-        let held = self.held.get_or_insert_with(none);
-        held.requests += 1;
-        if let Some(done) = published {
-            held.records += done.records;
-            held.bytes += done.bytes;
-            held.latencies_ms.push(done.latency.as_secs_f64() * 1000.0);
-            held.queue_depth = held.queue_depth.max(queue_depth);
-        }
+        self.held.get_or_insert_with(|| RequestTotals::since(now)).add(published, queue_depth);
         true
     }
 
     /// What is held, if it is time to write it.
-    pub(crate) fn due(&mut self, now: SystemTime) -> Option<Held> {
-        let is_due = |held: &Held| held.latencies_ms.len() >= MAX_VALUES || apart(now, held.since) >= PERIOD;
+    pub(crate) fn due(&mut self, now: SystemTime) -> Option<RequestTotals> {
+        let is_due = |held: &RequestTotals| held.latencies_ms.len() >= MAX_VALUES || apart(now, held.since) >= PERIOD;
         if self.held.as_ref().is_some_and(is_due) { self.take(now) } else { None }
     }
 
     /// A line is written now; returns what was held until then, for a line before it.
-    pub(crate) fn take(&mut self, now: SystemTime) -> Option<Held> {
+    pub(crate) fn take(&mut self, now: SystemTime) -> Option<RequestTotals> {
         self.last_line = Some(now);
         self.held.take()
     }
 }
 
-impl Held {
+impl RequestTotals {
+    pub(crate) fn since(since: SystemTime) -> Self {
+        Self { since, requests: 0, records: 0, bytes: 0, latencies_ms: Vec::new(), queue_depth: 0 }
+    }
+
+    /// Adds a request that writes, and what it did with records if it came to that.
+    pub(crate) fn add(&mut self, published: Option<Published>, queue_depth: u64) {
+        self.requests += 1;
+        let Some(done) = published else { return };
+        self.records += done.records - done.failed;
+        self.bytes += done.bytes;
+        self.latencies_ms.push(done.latency.as_secs_f64() * 1000.0);
+        self.queue_depth = self.queue_depth.max(queue_depth);
+    }
+
+    /// Their line; one without metrics if there are none.
     pub(crate) fn line(&self, namespace: &MetricsNamespace) -> EmfLine {
-        let line = EmfLine::new(namespace, "producer").at(self.since);
-        let line = line.metric("Requests", Unit::Count, self.requests as f64);
+        let mut line = EmfLine::new(namespace, "producer").at(self.since);
+        if self.requests > 0 {
+            line = line.metric("Requests", Unit::Count, self.requests as f64);
+        }
         if self.latencies_ms.is_empty() {
             return line;
         }

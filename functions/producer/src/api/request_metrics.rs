@@ -8,7 +8,7 @@ use http::Method;
 use msk_shared::kafka::PublisherStats;
 use msk_shared::telemetry::{EmfLine, MetricsNamespace, Unit};
 
-use super::metrics_window::{Held, MetricsWindow};
+use super::metrics_window::{MetricsWindow, RequestTotals};
 use super::published::Published;
 
 /// Counts what the publisher counts only in total, so that each line carries what is new.
@@ -40,11 +40,19 @@ impl RequestMetrics {
         lines.iter().for_each(EmfLine::emit);
     }
 
-    /// Writes what is held: all of it, or what is due.
-    pub(crate) fn flush(&self, all: bool) {
-        let now = SystemTime::now();
+    /// Writes what is held and due.
+    pub(crate) fn write_due(&self) {
+        self.write(MetricsWindow::due);
+    }
+
+    /// Writes what is held.
+    pub(crate) fn write_held(&self) {
+        self.write(MetricsWindow::take);
+    }
+
+    fn write(&self, from_window: fn(&mut MetricsWindow, SystemTime) -> Option<RequestTotals>) {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = if all { window.take(now) } else { window.due(now) };
+        let held = from_window(&mut window, SystemTime::now());
         drop(window);
         if let Some(held) = held {
             held.line(&self.namespace).emit();
@@ -64,12 +72,25 @@ impl RequestMetrics {
         let is_ordinary = news.is_empty() && published.is_none_or(|done| done.failed == 0);
         let adds = method == Method::POST || published.is_some();
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut held: Vec<Held> = window.due(now).into_iter().collect();
+        let mut held: Vec<RequestTotals> = window.due(now).into_iter().collect();
         let has_own_line = if is_ordinary { adds && !window.hold(published, stats.queue_depth, now) } else { true };
         held.extend(if has_own_line { window.take(now) } else { window.due(now) });
         drop(window);
+        let own = || {
+            let mut own = RequestTotals::since(now);
+            if adds {
+                own.add(published, stats.queue_depth);
+            }
+            let mut line = own.line(&self.namespace).property("request_id", request_id);
+            if let Some(done) = published
+                && let Some(code) = done.error_code
+            {
+                line = line.breakdown("error_code", &code.to_string());
+                line = line.metric("RecordsFailed", Unit::Count, done.failed as f64);
+            }
+            news.iter().fold(line, |line, (name, unit, value)| line.metric(name, *unit, *value as f64))
+        };
         let held = held.iter().map(|held| held.line(&self.namespace));
-        let own = || self.line(request_id, method, published, stats, &news);
         held.chain(has_own_line.then(own)).collect()
     }
 
@@ -88,38 +109,6 @@ impl RequestMetrics {
         let is_cold = self.cold.swap(false, Ordering::Relaxed);
         let start = start.into_iter().filter(|_| is_cold);
         start.chain(counters.map(|(name, count)| (name, Unit::Count, count))).collect()
-    }
-
-    fn line(
-        &self,
-        request_id: &str,
-        method: &Method,
-        published: Option<Published>,
-        stats: PublisherStats,
-        news: &[(&'static str, Unit, u64)],
-    ) -> EmfLine {
-        let mut line = EmfLine::new(&self.namespace, "producer").property("request_id", request_id);
-        if method == Method::POST {
-            line = line.metric("Requests", Unit::Count, 1.0);
-        }
-        if let Some(done) = published {
-            line = with_records(line, done, stats.queue_depth);
-        }
-        news.iter().fold(line, |line, (name, unit, value)| line.metric(name, *unit, *value as f64))
-    }
-}
-
-fn with_records(line: EmfLine, done: Published, queue_depth: u64) -> EmfLine {
-    let line = line
-        .metric("RecordsPublished", Unit::Count, (done.records - done.failed) as f64)
-        .metric("BytesPublished", Unit::Bytes, done.bytes as f64)
-        .metric("PublishLatencyMs", Unit::Milliseconds, done.latency.as_secs_f64() * 1000.0)
-        .metric("QueueDepth", Unit::Count, queue_depth as f64);
-    match done.error_code {
-        Some(code) => {
-            line.breakdown("error_code", &code.to_string()).metric("RecordsFailed", Unit::Count, done.failed as f64)
-        }
-        None => line,
     }
 }
 
