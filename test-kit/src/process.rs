@@ -64,8 +64,7 @@ impl Process {
     ///
     /// If the program cannot be started.
     pub fn spawn(name: impl Into<String>, command: &mut Command) -> io::Result<Self> {
-        let child = command.process_group(0).spawn()?;
-        watchdog::watch_group(child.id());
+        let child = watchdog::spawn_watched(command)?;
         Ok(Self { name: name.into(), child, status: None, lines: Arc::default() })
     }
 

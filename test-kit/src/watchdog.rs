@@ -4,11 +4,11 @@
 //! kernel closes the pipe however the process ends, and the shell then kills the process groups it knows
 //! and removes their folders. It runs in its own group, so a Ctrl-C at the terminal does not reach it.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
-use std::sync::{Mutex, OnceLock};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Reads lines `p GROUP`, `f GROUP` (forget), `d FOLDER`, `g FOLDER` (forget), and acts on what is left at the end of the input.
 /// It uses `kill -s KILL`, since dash does not know `kill -KILL -- -GROUP`.
@@ -44,10 +44,27 @@ done
 "#;
 
 static PIPE: OnceLock<Option<Mutex<ChildStdin>>> = OnceLock::new();
+/// Held while a child is started and not yet watched.
+static STARTING: Mutex<()> = Mutex::new(());
 
-/// Kills `group` if this process dies without [`forget_group`].
-pub(crate) fn watch_group(group: u32) {
-    write(&format!("p {group}\n"));
+/// Starts `command` as the leader of a new process group, which is killed if this process dies without [`forget_group`].
+///
+/// The watchdog runs before the child does: starting it takes milliseconds, in which this process could end.
+///
+/// # Errors
+/// If the program cannot be started.
+pub(crate) fn spawn_watched(command: &mut Command) -> io::Result<Child> {
+    PIPE.get_or_init(start);
+    let _starting = start_no_child();
+    let child = command.process_group(0).spawn()?;
+    write(&format!("p {}\n", child.id()));
+    Ok(child)
+}
+
+/// While the guard lives, no other thread starts a child, and none is started but not watched. For a program that ends while
+/// other threads still work: what they start afterwards would outlive it.
+pub fn start_no_child() -> MutexGuard<'static, ()> {
+    STARTING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Stops watching `group`; its number may be reused by another process.

@@ -5,13 +5,14 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the ready line, and progress")]
 
-use std::{collections::HashSet, convert::Infallible, io, process::ExitCode, time::Duration};
+use std::{collections::HashSet, convert::Infallible, io, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use futures_util::future::try_join_all;
 use msk_e2e::kafka::{Cluster, ClusterOptions, KafkaVersion, Listener, cluster::BROKERS, distribution::Distribution};
 use msk_shared::topic_spec::TopicSpec;
+use msk_test_kit::watchdog::start_no_child;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -29,7 +30,7 @@ struct Cli {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() {
     let topics = distinct(Cli::parse().topics);
     let ended = tokio::select! {
         // Listens for signals before anything is started that would have to be ended.
@@ -37,13 +38,12 @@ async fn main() -> ExitCode {
         stopped = stopped() => stopped,
         Err(error) = serve(&topics) => Err(error),
     };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+    if let Err(error) = &ended {
+        eprintln!("error: {error:#}");
     }
+    // The thread that fetches may be about to start Maven.
+    let _nothing_starts = start_no_child();
+    std::process::exit(i32::from(ended.is_err()))
 }
 
 /// Each name once, as it was first given.
