@@ -3,9 +3,11 @@
 //! `cargo test --package x` would be simpler, but every other selection of packages unifies features differently and
 //! recompiles half of the tree. One selection, `--workspace`, serves every stage.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -126,19 +128,46 @@ impl Binary {
         command.env("CARGO_MANIFEST_DIR", &self.folder).env("CARGO_PKG_NAME", &self.package);
         command
     }
+
+    /// Runs it and shows what it printed.
+    fn passes(&self) -> bool {
+        let heading = format!("\n--- {} {}\n", self.package, self.target);
+        let output = match self.command().output() {
+            Ok(output) => output,
+            Err(error) => {
+                println!("{heading}cannot be started: {error}");
+                return false;
+            }
+        };
+        let mut stdout = std::io::stdout().lock();
+        // Whoever reads has gone if this fails; the tests still count.
+        let _ = [heading.as_bytes(), &output.stdout, &output.stderr]
+            .into_iter()
+            .try_for_each(|text| stdout.write_all(text));
+        output.status.success()
+    }
 }
 
-/// Runs the binaries one after the other, all of them, and names those that failed.
-pub(super) fn run_all<'a>(binaries: impl Iterator<Item = &'a Binary>) -> Result<()> {
-    let (mut count, mut failed) = (0, Vec::new());
-    for binary in binaries {
-        count += 1;
-        println!("\n--- {} {}", binary.package, binary.target);
-        if !binary.command().status().is_ok_and(|status| status.success()) {
-            failed.push(format!("{} {}", binary.package, binary.target));
+/// Runs the binaries, all of them, `at_once` at a time, and names those that failed. What a binary prints is shown when it ends,
+/// so that the outputs do not mix.
+pub(super) fn run_all<'a>(binaries: impl Iterator<Item = &'a Binary> + Send, at_once: usize) -> Result<()> {
+    let (count, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let binaries = Mutex::new(binaries);
+    let next = || binaries.lock().unwrap_or_else(PoisonError::into_inner).next();
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some(binary) = next() {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    if !binary.passes() {
+                        let name = format!("{} {}", binary.package, binary.target);
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+                    }
+                }
+            });
         }
-    }
-    match (count, failed.as_slice()) {
+    });
+    match (count.into_inner(), failed.into_inner().unwrap_or_else(PoisonError::into_inner).as_slice()) {
         (0, _) => bail!("no test binary was found"),
         (_, []) => Ok(()),
         (_, failed) => bail!("tests failed in {}", failed.join(", ")),

@@ -51,7 +51,7 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "clippy over every target, warnings are errors in CI",
         needs: &[needs::NATIVE_BUILD],
         on_demand: false,
-        budget: 600,
+        budget: 720,
         run: basic::lint,
     },
     Stage {
@@ -59,7 +59,7 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "unit and integration tests of every crate but e2e, and the tidy rules",
         needs: &[needs::NATIVE_BUILD, needs::GIT, needs::PYTHON_VENV],
         on_demand: false,
-        budget: 900,
+        budget: 600,
         run: basic::unit,
     },
     Stage {
