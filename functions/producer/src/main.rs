@@ -19,7 +19,7 @@ pub(crate) fn main() -> ExitCode {
     // A wrong LOG_LEVEL is reported with everything else that is wrong.
     init_logs(EnvReader::from_process().parsed("LOG_LEVEL").unwrap_or_default());
     let on_lambda = std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some();
-    let command = match arguments::parse(std::env::args().skip(1), on_lambda) {
+    let command = match arguments::parse(std::env::args().skip(1), on_lambda, |name| std::env::var(name).ok()) {
         Ok(command) => command,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "producer: {error}");
@@ -43,12 +43,12 @@ async fn run(command: Command, started: Instant) -> anyhow::Result<()> {
         Command::Help => write!(std::io::stdout(), "{}", arguments::HELP)?,
         Command::Version => writeln!(std::io::stdout(), "{}", version::line())?,
         Command::Lambda => lambda::serve(EnvReader::from_process(), started).await?,
-        Command::Http(address) => {
+        Command::Http(settings) => {
             let stop = http_server::stop_signal();
             // Before the cluster is asked, so that a port in use is reported at once.
-            let listener = http_server::bind(address).await?;
+            let listeners = http_server::bind(&settings).await?;
             let app = app::start(EnvReader::from_process(), started).await?;
-            http_server::serve(listener, app, stop).await?;
+            http_server::serve(listeners, app, settings, stop).await?;
         }
     }
     Ok(())

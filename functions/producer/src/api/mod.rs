@@ -11,6 +11,7 @@
 //! | `answer` | answers with a JSON body |
 //! | `published` | what a request did with records |
 //! | `request_metrics`, `metrics_window` | what a request adds to the CloudWatch metrics; one line for many under load |
+//! | `totals` | the same since the start, for a scraper |
 //! | [`state`] | what all requests share |
 
 mod answer;
@@ -25,3 +26,4 @@ mod request_metrics;
 pub mod router;
 pub mod routes;
 pub mod state;
+pub(crate) mod totals;

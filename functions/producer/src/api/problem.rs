@@ -2,7 +2,7 @@
 //! Confluent (`error_code`, `message`) and Strimzi (`validation_errors`) read. The one place that maps causes to HTTP.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use msk_shared::kafka::{FailureCause, Persisted, PublishFailure, PublishResult};
 use serde::Serialize;
@@ -16,6 +16,8 @@ use crate::request::faults::{Fault, FaultKind, Faults, Oversize, Places};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProblemKind {
     Malformed,
+    /// The body did not come in time.
+    TooSlow,
     RouteNotFound,
     TopicNotFound,
     PartitionNotFound,
@@ -65,8 +67,9 @@ impl Row {
 
 impl ProblemKind {
     /// All kinds, in the order of the documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Malformed,
+        Self::TooSlow,
         Self::RouteNotFound,
         Self::TopicNotFound,
         Self::PartitionNotFound,
@@ -86,6 +89,7 @@ impl ProblemKind {
         use StatusCode as S;
         match self {
             Self::Malformed => fault("malformed", "The request does not decode", S::BAD_REQUEST, 400),
+            Self::TooSlow => passing("too-slow", "The request came too slowly", S::REQUEST_TIMEOUT, 408),
             Self::RouteNotFound => fault("route-not-found", "No such route", S::NOT_FOUND, 404),
             Self::TopicNotFound => fault("topic-not-found", "No such topic", S::NOT_FOUND, 40401),
             Self::PartitionNotFound => fault("partition-not-found", "No such partition", S::NOT_FOUND, 40402),
@@ -282,6 +286,8 @@ impl From<Faults> for Problem {
         let problem = |kind| Self::new(kind, faults.summary());
         let problem = match faults.kind {
             FaultKind::Malformed => problem(ProblemKind::Malformed),
+            // RFC 9110, 15.5.9: the connection is of no further use.
+            FaultKind::TooSlow => problem(ProblemKind::TooSlow).with_header(CONNECTION, "close"),
             FaultKind::MediaType(accepted) => {
                 problem(ProblemKind::UnsupportedMediaType).with_header(ACCEPT_POST, accepted)
             }

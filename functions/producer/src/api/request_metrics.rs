@@ -10,6 +10,7 @@ use msk_shared::telemetry::{EmfLine, MetricsNamespace, Unit};
 
 use super::metrics_window::{MetricsWindow, RequestTotals};
 use super::published::Published;
+use super::totals::Totals;
 
 /// Counts what the publisher counts only in total, so that each line carries what is new.
 #[derive(Debug, Default)]
@@ -22,6 +23,7 @@ pub(crate) struct RequestMetrics {
     rebuilds: AtomicU64,
     auth_failures: AtomicU64,
     window: Mutex<MetricsWindow>,
+    totals: Mutex<Totals>,
 }
 
 impl RequestMetrics {
@@ -38,6 +40,16 @@ impl RequestMetrics {
     pub(crate) fn note(&self, request_id: &str, method: &Method, published: Option<Published>, stats: PublisherStats) {
         let lines = self.lines(request_id, method, published, stats, SystemTime::now());
         lines.iter().for_each(EmfLine::emit);
+    }
+
+    /// What all requests until now add up to.
+    pub(crate) fn totals(&self) -> Totals {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long the start took, in milliseconds.
+    pub(crate) fn init_ms(&self) -> u64 {
+        self.init_ms
     }
 
     /// Writes what is held and due.
@@ -71,6 +83,9 @@ impl RequestMetrics {
         let news = self.news(published, stats);
         let is_ordinary = news.is_empty() && published.is_none_or(|done| done.failed == 0);
         let adds = method == Method::POST || published.is_some();
+        if adds {
+            self.totals.lock().unwrap_or_else(PoisonError::into_inner).add(published);
+        }
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let mut held: Vec<RequestTotals> = window.due(now).into_iter().collect();
         let has_own_line = if is_ordinary { adds && !window.hold(published, stats.queue_depth, now) } else { true };
@@ -177,8 +192,12 @@ mod tests {
         all.extend(held.map(|held| held.line(&metrics.namespace).to_json()));
         let total = |name: &str| all.iter().filter_map(|line| line[name].as_u64()).sum::<u64>();
         assert_eq!((total("Requests"), total("BytesPublished")), (255, 254 * 7));
+        let totals = metrics.totals();
+        assert_eq!((totals.requests, totals.bytes_published), (255, 254 * 7), "a scraper sees the same");
+        assert_eq!((totals.records_published, totals.records_failed[&50003]), (total("RecordsPublished"), 1));
         let latencies: usize = all.iter().map(|line| line["PublishLatencyMs"].as_array().map_or(1, Vec::len)).sum();
         assert_eq!(latencies, 254);
+        assert_eq!((totals.latency_count, totals.latency_buckets[2]), (254, 254), "5 ms each");
     }
 
     #[test]

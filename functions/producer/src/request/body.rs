@@ -1,5 +1,8 @@
 //! The body of a request, with its size limited while it is read.
 
+use std::error::Error;
+use std::time::Duration;
+
 use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -9,11 +12,16 @@ use msk_shared::deadline::Deadline;
 
 use super::faults::{FaultKind, Faults};
 
+/// Nothing of a body came for this long (`--header-timeout`).
+#[derive(Debug, thiserror::Error)]
+#[error("no part of the body came for {} ms", .0.as_millis())]
+pub(crate) struct BodyStalled(pub(crate) Duration);
+
 /// Reads a whole body.
 ///
 /// # Errors
 /// [`FaultKind::TooLarge`] if it is larger than `limit_bytes` (`MAX_REQUEST_BYTES`), [`FaultKind::Malformed`] if the
-/// connection breaks or the body is not complete by the deadline.
+/// connection breaks, [`FaultKind::TooSlow`] if the body stalls or is not complete by the deadline.
 pub(crate) async fn read(
     headers: &HeaderMap,
     body: Body,
@@ -26,7 +34,19 @@ pub(crate) async fn read(
         return Err(too_large(limit_bytes, bytes, ""));
     }
     let reading = tokio::time::timeout_at(deadline.instant().into(), collect(body, limit_bytes));
-    reading.await.unwrap_or_else(|_| Err(Faults::new(FaultKind::Malformed, "the body did not arrive in time")))
+    let late = "the request's time was over before its body was complete: send less at once, or faster";
+    reading.await.unwrap_or_else(|_| Err(Faults::new(FaultKind::TooSlow, late)))
+}
+
+/// Why a body ended too early.
+fn incomplete(error: &axum::Error) -> Faults {
+    let mut sources = std::iter::successors(error.source(), |&error| error.source());
+    match sources.find_map(|source| source.downcast_ref::<BodyStalled>()) {
+        Some(stalled) => {
+            Faults::new(FaultKind::TooSlow, format!("{stalled}: send it without pauses (--header-timeout)"))
+        }
+        None => Faults::new(FaultKind::Malformed, "the connection ended before the body was complete"),
+    }
 }
 
 async fn collect(mut body: Body, limit_bytes: usize) -> Result<Bytes, Faults> {
@@ -34,8 +54,7 @@ async fn collect(mut body: Body, limit_bytes: usize) -> Result<Bytes, Faults> {
     let mut rest = BytesMut::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
-        let incomplete = |_| Faults::new(FaultKind::Malformed, "the connection ended before the body was complete");
-        let frame = frame.map_err(incomplete)?;
+        let frame = frame.map_err(|error| incomplete(&error))?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
         if length > limit_bytes {
@@ -63,7 +82,6 @@ fn too_large(limit_bytes: usize, actual_bytes: usize, or_more: &str) -> Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     async fn read_frames(frames: Vec<&'static str>, limit_bytes: usize) -> Result<Bytes, FaultKind> {
         let stream = futures_util::stream::iter(frames.into_iter().map(Ok::<_, std::io::Error>));
@@ -93,6 +111,19 @@ mod tests {
     async fn a_body_that_never_ends_is_given_up_at_the_deadline() {
         let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
         let faults = read(&HeaderMap::new(), never, 4, Deadline::after(Duration::from_millis(20))).await.unwrap_err();
-        assert_eq!(faults.kind, FaultKind::Malformed);
+        assert_eq!(faults.kind, FaultKind::TooSlow);
+    }
+    #[tokio::test]
+    async fn a_body_that_stalls_is_told_from_a_connection_that_breaks() {
+        let cases: [(axum::BoxError, _); 2] = [
+            (BodyStalled(Duration::from_secs(10)).into(), (FaultKind::TooSlow, "10000 ms")),
+            (std::io::Error::other("reset").into(), (FaultKind::Malformed, "the connection ended")),
+        ];
+        for (error, (kind, says)) in cases {
+            let body = Body::from_stream(futures_util::stream::iter([Ok(Bytes::from("a")), Err(error)]));
+            let faults = read(&HeaderMap::new(), body, 4, Deadline::after(Duration::from_secs(5))).await.unwrap_err();
+            assert_eq!(faults.kind, kind);
+            assert!(faults.summary().contains(says), "{}", faults.summary());
+        }
     }
 }

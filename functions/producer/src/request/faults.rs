@@ -8,6 +8,8 @@ pub(crate) const MAX_NAMED: usize = 20;
 /// Kinds of faults, the most severe first: an answer has one status, so the first kind that occurs decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FaultKind {
+    /// The body did not come in time.
+    TooSlow,
     /// Bytes that do not decode.
     Malformed,
     /// The media type is not one of these.

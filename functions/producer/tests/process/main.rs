@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may panic")]
 
 mod command_line;
+mod containers_page;
 mod lambda;
 mod logs;
 mod plain_http;
 mod revision;
+mod server_edges;
+mod server_limits;
+mod server_stop;
 mod support;

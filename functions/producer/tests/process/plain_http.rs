@@ -1,26 +1,15 @@
 //! The plain HTTP server.
 
-use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use msk_test_kit::{PATIENCE, Process};
 use serde_json::json;
 
-use crate::support::{Brokers, answer, brokers, exchange, post, producer_of};
-
-/// A server on a port of its own, and its address.
-fn server(brokers: &Brokers) -> (Process, String) {
-    let mut command = producer_of(brokers);
-    command.args(["--http", "127.0.0.1:0"]);
-    let process = Process::start("producer", &mut command);
-    let address = process.line(|line| line["message"] == "listening")["address"].as_str().unwrap().to_owned();
-    (process, address)
-}
+use crate::support::{Connection, brokers, exchange, post, server};
 
 #[test]
 fn a_record_is_written_and_the_log_tells_the_request() {
     let brokers = brokers();
-    let (process, address) = server(&brokers);
+    let (process, address) = server(&brokers, &[]);
     let (status, head, body) = post(&address, r#"{"records":[{"key":"k","value":{"a":1}}]}"#);
     assert_eq!(status, 200, "{body}");
     assert_eq!(body["offsets"][0]["offset"], 0);
@@ -56,25 +45,20 @@ fn a_record_is_written_and_the_log_tells_the_request() {
 #[test]
 fn a_request_in_flight_is_finished_before_the_process_ends() {
     let brokers = brokers();
-    let (mut process, address) = server(&brokers);
+    let (mut process, address) = server(&brokers, &[]);
     let body = r#"{"records":[{"value":1}]}"#;
     let head = format!(
         "POST /topics/orders HTTP/1.1\r\nhost: {address}\r\nexpect: 100-continue\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n",
         body.len()
     );
-    let mut connection = TcpStream::connect(&address).unwrap();
-    connection.set_read_timeout(Some(PATIENCE)).unwrap();
-    connection.write_all(head.as_bytes()).unwrap();
+    let mut connection = Connection::open(&address);
     // The server asks for the body: the request is in its hands.
-    let interim = "HTTP/1.1 100 Continue\r\n\r\n";
-    let mut asked = vec![0; interim.len()];
-    connection.read_exact(&mut asked).unwrap();
-    assert_eq!(asked, interim.as_bytes());
+    let (status, ..) = connection.exchange(&head);
+    assert_eq!(status, 100);
     process.terminate();
     process.line(|line| line["message"].as_str().is_some_and(|text| text.starts_with("stopping")));
-    connection.write_all(body.as_bytes()).unwrap();
-    let (status, _, answer) = answer(connection);
+    let (status, _, answer) = connection.exchange(body);
     assert_eq!((status, &answer["offsets"][0]["offset"]), (200, &json!(0)), "{answer}");
     assert_eq!(process.end().code(), Some(0));
     assert!(TcpStream::connect(&address).is_err(), "nobody listens any more");
@@ -83,7 +67,7 @@ fn a_request_in_flight_is_finished_before_the_process_ends() {
 #[test]
 fn requests_that_are_not_http_do_not_hurt_it() {
     let brokers = brokers();
-    let (_process, address) = server(&brokers);
+    let (_process, address) = server(&brokers, &[]);
     // Empty lines before a request are no mistake: a server skips them (RFC 9112, 2.2).
     let nonsense = ["GET\r\n\r\n", "GET / HTTP/9\r\n\r\n", "POST /topics/orders HTTP/1.1\r\ncontent-length: x\r\n\r\n"];
     for nonsense in nonsense {

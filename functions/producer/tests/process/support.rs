@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
-use msk_test_kit::{PATIENCE, clean};
+use msk_test_kit::{PATIENCE, Process, clean};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use serde_json::Value;
@@ -38,35 +38,80 @@ pub(crate) fn sample(name: &str) -> String {
     msk_test_kit::sample(&format!("apigw-{name}.json"))
 }
 
-/// Sends bytes to a server and gives its answer: status, head, body.
-pub(crate) fn exchange(address: &str, request: &str) -> (u16, String, Value) {
-    let mut connection = TcpStream::connect(address).unwrap();
-    connection.set_read_timeout(Some(PATIENCE)).unwrap();
-    connection.write_all(request.as_bytes()).unwrap();
-    answer(connection)
+/// The plain HTTP server on a port of its own with these flags, and its address.
+pub(crate) fn server(brokers: &Brokers, flags: &[&str]) -> (Process, String) {
+    let mut command = producer_of(brokers);
+    command.args(["--http", "127.0.0.1:0"]).args(flags);
+    let process = Process::start("producer", &mut command);
+    let address = process.line(|line| line["message"] == "listening")["address"].as_str().unwrap().to_owned();
+    (process, address)
 }
 
-/// Reads one answer.
-pub(crate) fn answer(connection: TcpStream) -> (u16, String, Value) {
-    let mut reader = BufReader::new(connection);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        assert!(reader.read_line(&mut head).unwrap() > 0, "the connection ended after: {head}");
+/// A connection to a server that is kept.
+pub(crate) struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    pub(crate) fn open(address: &str) -> Self {
+        let connection = TcpStream::connect(address).unwrap();
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        connection.set_nodelay(true).unwrap();
+        Self(BufReader::new(connection))
     }
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let length = head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
-    let mut body = vec![0; length.map_or(0, |text| text.parse().unwrap())];
-    reader.read_exact(&mut body).unwrap();
-    (status, head, serde_json::from_slice(&body).unwrap_or(Value::Null))
+
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+        self.0.get_mut()
+    }
+
+    /// Sends bytes.
+    pub(crate) fn send(&mut self, request: &str) {
+        self.stream().write_all(request.as_bytes()).unwrap();
+    }
+
+    /// Reads one answer: status, head, body.
+    pub(crate) fn answer(&mut self) -> (u16, String, Value) {
+        let (status, head, body) = self.answer_text();
+        (status, head, serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+
+    fn answer_text(&mut self) -> (u16, String, String) {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(self.0.read_line(&mut head).unwrap() > 0, "the connection ended after: {head}");
+        }
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let length = head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+        let mut body = vec![0; length.map_or(0, |text| text.parse().unwrap())];
+        self.0.read_exact(&mut body).unwrap();
+        (status, head, String::from_utf8(body).unwrap())
+    }
+
+    /// Sends bytes and reads one answer.
+    pub(crate) fn exchange(&mut self, request: &str) -> (u16, String, Value) {
+        self.send(request);
+        self.answer()
+    }
+
+    /// The same; the body as text.
+    pub(crate) fn exchange_text(&mut self, request: &str) -> (u16, String, String) {
+        self.send(request);
+        self.answer_text()
+    }
+
+    /// POSTs records to the topic `orders`.
+    pub(crate) fn post(&mut self, body: &str) -> (u16, String, Value) {
+        let length = body.len();
+        self.exchange(&format!(
+            "POST /topics/orders HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        ))
+    }
 }
 
-/// A POST of one record to the topic `orders`.
+/// Sends bytes to a server on a connection of their own and gives its answer: status, head, body.
+pub(crate) fn exchange(address: &str, request: &str) -> (u16, String, Value) {
+    Connection::open(address).exchange(request)
+}
+
+/// A POST to the topic `orders` on a connection of its own.
 pub(crate) fn post(address: &str, body: &str) -> (u16, String, Value) {
-    let length = body.len();
-    exchange(
-        address,
-        &format!(
-            "POST /topics/orders HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-        ),
-    )
+    Connection::open(address).post(body)
 }
