@@ -138,8 +138,13 @@ locals {
     "POST /messages",
     "GET /topics",
     "GET /topics/{topic}",
+    "GET /topics/{topic}/partitions",
+    "GET /topics/{topic}/partitions/{partition}",
     "GET /healthz",
     "GET /readyz",
+    "GET /healthy",
+    "GET /ready",
+    "GET /_health",
     "GET /version",
   ])
 }

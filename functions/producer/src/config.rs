@@ -8,14 +8,14 @@ use msk_shared::telemetry::{LogLevel, MetricsNamespace};
 
 use crate::topics::Topics;
 
-/// Which existing clients the API is compatible with: this decides the status of failures, and what happens to unknown fields and
-/// query parameters.
+/// Which existing clients the API is compatible with: this decides the status of failures, and how leniently input is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compatibility {
-    /// Failures have status 207, 4xx or 5xx; unknown fields and parameters are rejected.
+    /// Failures have status 207, 4xx or 5xx; unknown fields and parameters, and values in unusual forms, are rejected.
     #[default]
     Strict,
-    /// Failed records are reported in the body of a 200, as by Confluent's REST Proxy; unknown fields and parameters are ignored.
+    /// Failed records are reported in the body of a 200, and input is taken as leniently as by Confluent's REST Proxy: unknown
+    /// fields and parameters are ignored, a value left out is null, numbers may be text, and -1 means none.
     Confluent,
 }
 

@@ -17,6 +17,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::callbacks::Callbacks;
 use super::failure::{FailureCause, PublishFailure};
 use super::iam::TokenSource;
+use super::partition::Partition;
 use super::record::OutboundRecord;
 use super::reports::{Report, ReportTo, Reports};
 use crate::names::TopicName;
@@ -27,7 +28,7 @@ const METADATA_TRY: Duration = Duration::from_millis(1500);
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// Partitions whose leaders are asked at once; a cluster of three brokers has them all among the first few.
-const LEADERS_ASKED: u32 = 6;
+const LEADERS_ASKED: usize = 6;
 /// Pause between two requests for a topic's metadata that callers cause by naming partitions that are not there: each such
 /// caller gets an answer that is true now, and all of them together cost the cluster two requests a second.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -39,13 +40,15 @@ pub(super) struct Client {
     producer: Option<ThreadedProducer<Callbacks>>,
     retired: AtomicBool,
     created: Instant,
-    partitions: RwLock<HashMap<TopicName, (u32, Instant)>>,
+    partitions: RwLock<HashMap<TopicName, (Partitions, Instant)>>,
     /// When each topic was last asked about anew. Held while that is done, so that it is done once for all who wait.
     asked_anew: tokio::sync::Mutex<HashMap<TopicName, Instant>>,
 }
 
-/// A topic's number of partitions in a broker's answer, or why the topic cannot be used.
-type PartitionCount = Result<u32, PublishFailure>;
+/// A topic's partitions in the order of their numbers.
+type Partitions = Arc<[Partition]>;
+/// A topic's partitions in a broker's answer, or why the topic cannot be used.
+type TopicAnswer = Result<Partitions, PublishFailure>;
 
 /// Why [`Client::connect`] failed.
 pub(super) struct NotConnected {
@@ -179,7 +182,7 @@ impl Client {
         self: &Arc<Self>,
         topic: Option<TopicName>,
         bound: Duration,
-    ) -> Result<PartitionCount, PublishFailure> {
+    ) -> Result<TopicAnswer, PublishFailure> {
         let client = Arc::clone(self);
         let fetched = tokio::task::spawn_blocking(move || client.fetch_metadata_blocking(topic, bound)).await;
         fetched.unwrap_or(Err(PublishFailure::not_sent(FailureCause::Other(Code::Fail))))
@@ -189,7 +192,7 @@ impl Client {
         &self,
         topic: Option<TopicName>,
         bound: Duration,
-    ) -> Result<PartitionCount, PublishFailure> {
+    ) -> Result<TopicAnswer, PublishFailure> {
         // Zero would mean "return at once", without asking.
         let bound = bound.max(Duration::from_millis(10));
         let metadata =
@@ -204,52 +207,51 @@ impl Client {
                 PublishFailure::not_sent(cause)
             })?;
         self.callbacks().set_connected();
-        let Some(topic) = topic else { return Ok(Ok(0)) };
+        let Some(topic) = topic else { return Ok(Ok(Arc::default())) };
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic.as_str()) else {
             return Ok(Err(PublishFailure::not_sent(FailureCause::TopicMissing)));
         };
-        let count = found.partitions().len();
         if let Some(error) = found.error() {
             let cause = FailureCause::from(Code::from(error));
             // A leader election leaves the partitions in place.
-            if cause != FailureCause::BrokersUnreachable || count == 0 {
+            if cause != FailureCause::BrokersUnreachable || found.partitions().is_empty() {
                 return Ok(Err(PublishFailure::not_sent(cause)));
             }
         }
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let partitions: Partitions = Partition::all_of(found).into();
         let mut known = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(topic, (count, Instant::now()));
-        Ok(Ok(count))
+        known.insert(topic, (Arc::clone(&partitions), Instant::now()));
+        Ok(Ok(partitions))
     }
 
     /// Partitions of a topic, from memory when younger than `max_age`.
-    pub(super) async fn partition_count(
+    pub(super) async fn partitions(
         self: &Arc<Self>,
         topic: &TopicName,
         max_age: Duration,
         bound: Duration,
-    ) -> Result<u32, PublishFailure> {
+    ) -> Result<Partitions, PublishFailure> {
         match self.known_partitions(topic) {
-            Some((count, seen)) if seen.elapsed() < max_age => Ok(count),
+            Some((partitions, seen)) if seen.elapsed() < max_age => Ok(partitions),
             _ => self.fetch_metadata(Some(topic.clone()), bound).await?,
         }
     }
 
     /// Partitions of a topic by metadata that was asked for after this call began.
-    pub(super) async fn partition_count_now(
+    pub(super) async fn partitions_now(
         self: &Arc<Self>,
         topic: &TopicName,
         bound: Duration,
-    ) -> Result<u32, PublishFailure> {
+    ) -> Result<Partitions, PublishFailure> {
         let called = Instant::now();
         let asking = async {
             let mut asked_anew = self.asked_anew.lock().await;
             let last = asked_anew.get(topic).copied();
-            if let (Some(asked), Some((count, seen))) = (last, self.known_partitions(topic))
+            if let (Some(asked), Some((partitions, seen))) = (last, self.known_partitions(topic))
                 && called <= asked
                 && asked <= seen
             {
-                return Ok(count);
+                return Ok(partitions);
             }
             if let Some(asked) = last {
                 tokio::time::sleep_until((asked + ASK_AGAIN).into()).await;
@@ -262,15 +264,15 @@ impl Client {
         tokio::time::timeout(bound, asking).await.unwrap_or(Err(unreachable))
     }
 
-    fn known_partitions(&self, topic: &TopicName) -> Option<(u32, Instant)> {
-        self.partitions.read().unwrap_or_else(PoisonError::into_inner).get(topic).copied()
+    fn known_partitions(&self, topic: &TopicName) -> Option<(Partitions, Instant)> {
+        self.partitions.read().unwrap_or_else(PoisonError::into_inner).get(topic).cloned()
     }
 
     /// Whether any leader of a topic's partitions answers within `bound`; of a topic never seen, none.
     pub(super) async fn any_leader_answers(self: &Arc<Self>, topic: &TopicName, bound: Duration) -> bool {
-        let count = self.known_partitions(topic).map_or(0, |(count, _)| count).min(LEADERS_ASKED);
-        let ask = |partition: u32| Box::pin(self.leader_answers(topic.clone(), partition.cast_signed(), bound));
-        let mut asked: FuturesUnordered<_> = (0..count).map(ask).collect();
+        let Some((partitions, _)) = self.known_partitions(topic) else { return false };
+        let ask = |partition: &Partition| Box::pin(self.leader_answers(topic.clone(), partition.id, bound));
+        let mut asked: FuturesUnordered<_> = partitions.iter().take(LEADERS_ASKED).map(ask).collect();
         while let Some(answers) = asked.next().await {
             if answers {
                 return true;

@@ -140,10 +140,10 @@ impl ClientSlot {
         if let Ok(client) = &connected {
             for topic in &self.settings.topics {
                 let left = bound.saturating_sub(started.elapsed());
-                let count = client.partition_count(topic, METADATA_AGE, left).await;
+                let partitions = client.partitions(topic, METADATA_AGE, left).await;
                 // A topic that the function has no right to see is refused, not unknown.
                 let hidden = [FailureCause::TopicMissing, FailureCause::TopicAuthorization];
-                if count.is_err_and(|failure| hidden.contains(&failure.cause)) {
+                if partitions.is_err_and(|failure| hidden.contains(&failure.cause)) {
                     missing_topics.push(topic.clone());
                 }
             }

@@ -4,7 +4,7 @@
 //! The path of a record: [`OutboundRecord`] -> [`Publisher::publish`] -> [`Delivery`] or [`PublishFailure`]. Each file stands
 //! on those to its right only:
 //! `publisher` -> `topic_limit`, `isolation` -> `record_delivery`, `topic_refusals` -> `client_slot`, `partition_health` -> `client` ->
-//! `callbacks` -> `properties` -> `settings` -> `iam` -> `reports` -> `publish`, `milestones` -> `refusal` -> `failure`, `record`.
+//! `callbacks` -> `properties` -> `settings` -> `iam` -> `reports` -> `publish`, `milestones` -> `refusal` -> `failure`, `record`, `partition`.
 
 mod callbacks;
 mod circuit_breaker;
@@ -15,6 +15,7 @@ mod failure;
 mod iam;
 mod isolation;
 mod milestones;
+mod partition;
 mod partition_health;
 mod properties;
 mod publish;
@@ -33,6 +34,7 @@ pub use crate::header::Header;
 pub use failure::{FailureCause, Persisted, PublishFailure};
 pub use iam::{CredentialsError, MskToken, TokenError, TokenSource};
 pub use milestones::{Milestones, WarmUp};
+pub use partition::{Partition, Replica};
 pub use publish::{NotReady, PublishResult, Publisher, Readiness};
 pub use publisher::{KafkaPublisher, PublisherStats, StartError};
 pub use record::{Delivery, OutboundRecord};

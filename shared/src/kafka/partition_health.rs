@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::client::Client;
 use super::failure::{FailureCause, PublishFailure};
+use super::partition::Partition;
 use super::publish::PublishResult;
 use super::record::OutboundRecord;
 use super::settings::{CONNECT_OPEN, METADATA_AGE, RESERVE};
@@ -55,7 +56,8 @@ impl PartitionHealth {
             if suspects.is_empty() {
                 continue;
             }
-            let count = client.partition_count(&topic, METADATA_AGE, bound()).await.unwrap_or(0);
+            let partitions = client.partitions(&topic, METADATA_AGE, bound()).await;
+            let count = partitions.map_or(0, |partitions| Partition::count(&partitions));
             let silent = self.silent_partitions(client, &topic, suspects, bound()).await;
             let answering: Vec<i32> =
                 (0..count.cast_signed()).filter(|partition| !silent.contains(partition)).collect();

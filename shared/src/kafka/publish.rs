@@ -1,8 +1,10 @@
 //! What a publisher promises, whatever is behind it.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use super::failure::PublishFailure;
+use super::partition::Partition;
 use super::record::{Delivery, OutboundRecord};
 use crate::deadline::Deadline;
 use crate::names::TopicName;
@@ -20,28 +22,28 @@ pub trait Publisher: Clone + Send + Sync + 'static {
         deadline: Deadline,
     ) -> impl Future<Output = Vec<PublishResult>> + Send;
 
-    /// How many partitions a topic has, from metadata at most a minute old.
+    /// A topic's partitions, from metadata at most a minute old.
     ///
     /// # Errors
     /// [`TopicMissing`](super::FailureCause::TopicMissing) if the cluster does not have the topic, otherwise why the cluster
     /// could not be asked.
-    fn partition_count(
+    fn partitions(
         &self,
         topic: &TopicName,
         deadline: Deadline,
-    ) -> impl Future<Output = Result<u32, PublishFailure>> + Send;
+    ) -> impl Future<Output = Result<Arc<[Partition]>, PublishFailure>> + Send;
 
-    /// As [`Self::partition_count`], but asked of the cluster after the call began: what a caller is told of a partition that is
+    /// As [`Self::partitions`], but asked of the cluster after the call began: what a caller is told of a partition that is
     /// not there must hold now. A publisher that remembers nothing has no need to tell the two apart.
     ///
     /// # Errors
-    /// As [`Self::partition_count`].
-    fn partition_count_now(
+    /// As [`Self::partitions`].
+    fn partitions_now(
         &self,
         topic: &TopicName,
         deadline: Deadline,
-    ) -> impl Future<Output = Result<u32, PublishFailure>> + Send {
-        self.partition_count(topic, deadline)
+    ) -> impl Future<Output = Result<Arc<[Partition]>, PublishFailure>> + Send {
+        self.partitions(topic, deadline)
     }
 
     /// A topic's `max.message.bytes`, which limits a batch as it is stored; `None` when the cluster does not tell it, for

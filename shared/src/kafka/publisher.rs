@@ -12,6 +12,7 @@ use super::failure::{FailureCause, PublishFailure};
 use super::iam::TokenSource;
 use super::isolation::Isolation;
 use super::milestones::WarmUp;
+use super::partition::Partition;
 use super::partition_health::PartitionHealth;
 use super::properties;
 use super::publish::{PublishResult, Publisher, Readiness};
@@ -153,14 +154,14 @@ impl Publisher for KafkaPublisher {
         results
     }
 
-    async fn partition_count(&self, topic: &TopicName, deadline: Deadline) -> Result<u32, PublishFailure> {
+    async fn partitions(&self, topic: &TopicName, deadline: Deadline) -> Result<Arc<[Partition]>, PublishFailure> {
         let (client, bound) = self.client_to_ask(deadline).await?;
-        client.partition_count(topic, METADATA_AGE, bound).await
+        client.partitions(topic, METADATA_AGE, bound).await
     }
 
-    async fn partition_count_now(&self, topic: &TopicName, deadline: Deadline) -> Result<u32, PublishFailure> {
+    async fn partitions_now(&self, topic: &TopicName, deadline: Deadline) -> Result<Arc<[Partition]>, PublishFailure> {
         let (client, bound) = self.client_to_ask(deadline).await?;
-        client.partition_count_now(topic, bound).await
+        client.partitions_now(topic, bound).await
     }
 
     async fn max_message_bytes(&self, topic: &TopicName, deadline: Deadline) -> Option<usize> {

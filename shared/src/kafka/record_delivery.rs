@@ -74,7 +74,7 @@ pub(super) fn refresh_refused_topics(client: &Arc<Client>, records: &[OutboundRe
     let topics = records.iter().zip(results).filter(|(_, result)| refused(result)).map(|(record, _)| &record.topic);
     for topic in topics.collect::<BTreeSet<_>>() {
         let (client, topic) = (Arc::clone(client), topic.clone());
-        tokio::spawn(async move { client.partition_count(&topic, Duration::ZERO, CONNECT).await });
+        tokio::spawn(async move { client.partitions(&topic, Duration::ZERO, CONNECT).await });
     }
 }
 

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use msk_shared::deadline::Deadline;
 use msk_shared::kafka::{
-    DeliveryTimeout, FailureCause, Header, KafkaPublisher, KafkaSettings, OutboundRecord, Persisted, Publisher,
-    PublisherSettings,
+    DeliveryTimeout, FailureCause, Header, KafkaPublisher, KafkaSettings, OutboundRecord, Partition, Persisted,
+    Publisher, PublisherSettings,
 };
 use msk_shared::names::TopicName;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -205,11 +205,31 @@ async fn a_missing_topic_and_a_missing_partition_are_told_apart() {
     settings.topics = vec![topic()];
     let publisher = KafkaPublisher::start(settings).unwrap();
     publisher.warm_up(Duration::from_secs(3)).await;
-    assert_eq!(publisher.partition_count(&topic(), soon()).await, Ok(4));
+    let partitions = publisher.partitions(&topic(), soon()).await.unwrap();
+    assert_eq!(Partition::count(&partitions), 4);
     let mut to_nowhere = record("k", "v");
     to_nowhere.partition = Some(9);
     let failure = publisher.publish(vec![to_nowhere], soon()).await[0].unwrap_err();
     assert_eq!((failure.cause, failure.persisted), (FailureCause::PartitionMissing, Persisted::No));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clusters_leaders_and_copies_are_told() {
+    let cluster = cluster();
+    for partition in 0..3 {
+        cluster.partition_leader(TOPIC, partition, Some(partition + 1)).unwrap();
+    }
+    cluster.partition_leader(TOPIC, 3, None).unwrap();
+    let publisher = publisher(&cluster, 3_000);
+    let partitions = publisher.partitions(&topic(), soon()).await.unwrap();
+    let shown: Vec<_> = partitions.iter().map(|partition| (partition.id, partition.leader)).collect();
+    assert_eq!(shown, [(0, Some(1)), (1, Some(2)), (2, Some(3)), (3, None)]);
+    for partition in partitions.iter() {
+        let mut brokers: Vec<i32> = partition.replicas.iter().map(|replica| replica.broker).collect();
+        brokers.sort_unstable();
+        assert_eq!(brokers, [1, 2, 3], "{partition:?}");
+        assert!(partition.replicas.iter().all(|replica| replica.in_sync), "{partition:?}");
+    }
 }
 
 /// Callers who name partitions that are not there: each learns what holds now, all together ask about twice a second.
@@ -219,7 +239,7 @@ async fn callers_cannot_make_a_storm_of_metadata_requests() {
     let publisher = publisher(&cluster, 3_000);
     assert!(publisher.warm_up(Duration::from_secs(3)).await.result.is_ok());
     let started = Instant::now();
-    let ask = || async { publisher.partition_count_now(&topic(), soon()).await };
+    let ask = || async { publisher.partitions_now(&topic(), soon()).await.map(|all| Partition::count(&all)) };
     let counts = futures_util::future::join_all((0..50).map(|_| ask())).await;
     assert!(counts.iter().all(|count| *count == Ok(4)), "{counts:?}");
     for _ in 0..3 {
@@ -231,11 +251,11 @@ async fn callers_cannot_make_a_storm_of_metadata_requests() {
     brokers(&cluster, false);
     let started = Instant::now();
     let soon = Deadline::after(Duration::from_millis(4_000));
-    let failure = publisher.partition_count_now(&topic(), soon).await.unwrap_err();
+    let failure = publisher.partitions_now(&topic(), soon).await.unwrap_err();
     assert_eq!(failure.persisted, Persisted::No);
     assert!(started.elapsed() < Duration::from_millis(2_900), "within the deadline: {:?}", started.elapsed());
     let late = Deadline::after(Duration::from_millis(1_500));
-    assert_eq!(publisher.partition_count_now(&topic(), late).await.unwrap_err().cause, FailureCause::NoTimeLeft);
+    assert_eq!(publisher.partitions_now(&topic(), late).await.unwrap_err().cause, FailureCause::NoTimeLeft);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,11 @@
 //! From checked records to the result of each delivery, within the deadline.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::response::{IntoResponse, Response};
 use msk_shared::deadline::Deadline;
-use msk_shared::kafka::{FailureCause, OutboundRecord, Persisted, PublishFailure, PublishResult};
+use msk_shared::kafka::{FailureCause, OutboundRecord, Partition, Persisted, PublishFailure, PublishResult};
 use msk_shared::names::TopicName;
 
 use super::problem::{Problem, ProblemKind};
@@ -26,14 +27,24 @@ pub(super) fn writable_topic<'a, B: Backend>(state: &'a AppState<B>, name: Optio
     })
 }
 
-/// How many partitions the cluster has for a topic.
-pub(super) async fn partition_count<B: Backend>(
+/// A topic's partitions, from metadata at most a minute old.
+pub(super) async fn partitions<B: Backend>(
     state: &AppState<B>,
     topic: &TopicName,
     deadline: Deadline,
-) -> Result<u32, Problem> {
-    let count = state.backend.partition_count(topic, deadline).await;
-    count.map_err(|failure| partitions_unknown(topic, &failure))
+) -> Result<Arc<[Partition]>, Problem> {
+    let partitions = state.backend.partitions(topic, deadline).await;
+    partitions.map_err(|failure| partitions_unknown(topic, &failure))
+}
+
+/// A topic's partitions, asked of the cluster now.
+pub(super) async fn partitions_now<B: Backend>(
+    state: &AppState<B>,
+    topic: &TopicName,
+    deadline: Deadline,
+) -> Result<Arc<[Partition]>, Problem> {
+    let partitions = state.backend.partitions_now(topic, deadline).await;
+    partitions.map_err(|failure| partitions_unknown(topic, &failure))
 }
 
 fn partitions_unknown(topic: &TopicName, failure: &PublishFailure) -> Problem {
@@ -53,13 +64,12 @@ pub(super) async fn check_partitions<B: Backend>(
     deadline: Deadline,
 ) -> Result<(), Problem> {
     let Some(named) = records.iter().find(|record| record.partition.is_some()) else { return Ok(()) };
-    let count = partition_count(state, &named.topic, deadline).await?;
-    if checks::partitions_exist(records, count, places).is_ok() {
+    let known = partitions(state, &named.topic, deadline).await?;
+    if checks::partitions_exist(records, Partition::count(&known), places).is_ok() {
         return Ok(());
     }
-    let count = state.backend.partition_count_now(&named.topic, deadline).await;
-    let count = count.map_err(|failure| partitions_unknown(&named.topic, &failure))?;
-    Ok(checks::partitions_exist(records, count, places)?)
+    let now = partitions_now(state, &named.topic, deadline).await?;
+    Ok(checks::partitions_exist(records, Partition::count(&now), places)?)
 }
 
 /// Records that were handed to the publisher.

@@ -13,7 +13,7 @@ use crate::format::Format;
 pub(crate) struct Reading {
     /// The format of keys and values, unless a record specifies another.
     pub(crate) format: Format,
-    /// Whether unknown fields are rejected (`COMPATIBILITY=strict`).
+    /// Whether unknown fields, a missing `value` and numbers in other forms are rejected (`COMPATIBILITY=strict`).
     pub(crate) strict: bool,
     /// How many records a request may have.
     pub(crate) max_records: usize,
@@ -128,11 +128,11 @@ fn record(reader: &mut Reader<'_>, index: usize, reading: Reading, faults: &mut 
     let mut draft = Draft::default();
     let (mut key, mut value): (Option<EarlyRead>, Option<EarlyRead>) = (None, None);
     let (mut key_format, mut value_format) = (None, None);
-    let fallback = reading.format;
+    let (fallback, lenient) = (reading.format, !reading.strict);
     // A format may come after its key or value, so those are read in the format known so far, and again if it turns out to be another.
     reader.object(|reader, member| {
         let pointer = || format!("/records/{index}/{}", escaped(member));
-        let mut field = Field { reader, faults, pointer: &pointer };
+        let mut field = Field { reader, faults, pointer: &pointer, lenient };
         match member {
             "key" => key = Some(EarlyRead::new(field.reader, key_format.unwrap_or(fallback))?),
             "value" => value = Some(EarlyRead::new(field.reader, value_format.unwrap_or(fallback))?),
@@ -150,7 +150,7 @@ fn record(reader: &mut Reader<'_>, index: usize, reading: Reading, faults: &mut 
         }
         Ok(())
     })?;
-    if value.is_none() {
+    if value.is_none() && reading.strict {
         faults.note(FaultKind::Invalid, format!("/records/{index}"), "`value` is missing; null writes a tombstone");
     }
     let key_format = key_format.unwrap_or(fallback);
@@ -158,11 +158,11 @@ fn record(reader: &mut Reader<'_>, index: usize, reading: Reading, faults: &mut 
     draft.value_format = Some(value_format);
     if let Some(key) = key {
         let pointer = || format!("/records/{index}/key");
-        draft.key = key.in_format(key_format, Field { reader, faults, pointer: &pointer })?;
+        draft.key = key.in_format(key_format, Field { reader, faults, pointer: &pointer, lenient })?;
     }
     if let Some(value) = value {
         let pointer = || format!("/records/{index}/value");
-        draft.value = value.in_format(value_format, Field { reader, faults, pointer: &pointer })?;
+        draft.value = value.in_format(value_format, Field { reader, faults, pointer: &pointer, lenient })?;
     }
     Ok(draft)
 }
@@ -176,7 +176,7 @@ impl EarlyRead {
         let position = reader.position();
         // If this gives no bytes, the value is read again, with its faults noted, once the format is certain.
         let faults = &mut FaultCollector::default();
-        let bytes = Field { reader, faults, pointer: &String::new }.key_or_value(format)?;
+        let bytes = Field { reader, faults, pointer: &String::new, lenient: false }.key_or_value(format)?;
         Ok(Self { position, format, bytes })
     }
 
@@ -184,7 +184,7 @@ impl EarlyRead {
         if self.format == format && self.bytes.is_some() {
             return Ok(self.bytes);
         }
-        let Field { reader, faults, pointer } = field;
-        reader.again(self.position, |reader| Field { reader, faults, pointer }.key_or_value(format))
+        let Field { reader, faults, pointer, lenient } = field;
+        reader.again(self.position, |reader| Field { reader, faults, pointer, lenient }.key_or_value(format))
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Field<'f, 'a> {
     pub(crate) faults: &'f mut FaultCollector,
     /// Makes the field's JSON pointer, for a fault.
     pub(crate) pointer: &'f dyn Fn() -> String,
+    /// Whether input is taken as leniently as Confluent's REST Proxy takes it (`COMPATIBILITY=confluent`).
+    pub(crate) lenient: bool,
 }
 
 impl Field<'_, '_> {
@@ -73,28 +75,56 @@ impl Field<'_, '_> {
         match self.reader.peek()? {
             JsonType::Null => self.skip(),
             JsonType::Number => {
-                let number = self.reader.number()?.parse().ok().filter(|number| *number >= 0);
-                if number.is_none() {
-                    self.invalid(format!("must be a whole number from 0 to {}", i32::MAX));
-                }
-                Ok(number)
+                let text = self.reader.number()?;
+                Ok(self.partition_from(text))
+            }
+            JsonType::String if self.lenient => {
+                let text = self.reader.string()?;
+                Ok(self.partition_from(&text))
             }
             _ => self.wrong_type("a whole number from 0"),
         }
+    }
+
+    fn partition_from(&mut self, text: &str) -> Option<i32> {
+        let number = self.whole_number(text);
+        if self.lenient && number == Some(NONE) {
+            return None;
+        }
+        let partition = number.and_then(|number| i32::try_from(number).ok()).filter(|number| *number >= 0);
+        if partition.is_none() {
+            self.invalid(format!("must be a whole number from 0 to {}", i32::MAX));
+        }
+        partition
     }
 
     /// A timestamp in milliseconds since the Unix epoch, or as RFC 3339.
     pub(crate) fn timestamp(&mut self) -> Parsed<Option<i64>> {
         let timestamp_ms = match self.reader.peek()? {
             JsonType::Null => return self.skip(),
-            JsonType::Number => self.reader.number()?.parse().ok().filter(|ms| *ms >= 1),
-            JsonType::String => rfc3339_ms(&self.reader.string()?),
+            JsonType::Number => {
+                let text = self.reader.number()?;
+                self.whole_number(text)
+            }
+            JsonType::String => {
+                let text = self.reader.string()?;
+                let number = if self.lenient { self.whole_number(&text) } else { None };
+                number.or_else(|| rfc3339_ms(&text))
+            }
             _ => self.skip()?,
         };
+        if self.lenient && timestamp_ms == Some(NONE) {
+            return Ok(None);
+        }
+        let timestamp_ms = timestamp_ms.filter(|ms| *ms >= 1);
         if timestamp_ms.is_none() {
             self.invalid(TIMESTAMP_RULE);
         }
         Ok(timestamp_ms)
+    }
+
+    fn whole_number(&self, text: &str) -> Option<i64> {
+        if self.lenient { lenient_whole_number(text) } else { text.parse().ok() }
     }
 
     pub(crate) fn headers(&mut self) -> Parsed<Option<Vec<Header>>> {
@@ -103,9 +133,10 @@ impl Field<'_, '_> {
             JsonType::Array => {
                 let mut headers = Vec::new();
                 let (reader, faults, pointer) = (&mut *self.reader, &mut *self.faults, self.pointer);
+                let lenient = self.lenient;
                 reader.array(|reader, index| {
                     let pointer = || format!("{}/{index}", pointer());
-                    headers.extend(Field { reader, faults, pointer: &pointer }.header()?);
+                    headers.extend(Field { reader, faults, pointer: &pointer, lenient }.header()?);
                     Ok(())
                 })?;
                 Ok(Some(headers))
@@ -121,9 +152,10 @@ impl Field<'_, '_> {
         }
         let (mut name, mut value) = (None, None);
         let (reader, faults, pointer) = (&mut *self.reader, &mut *self.faults, self.pointer);
+        let lenient = self.lenient;
         reader.object(|reader, member| {
             let pointer = || format!("{}/{}", pointer(), escaped(member));
-            let mut field = Field { reader, faults, pointer: &pointer };
+            let mut field = Field { reader, faults, pointer: &pointer, lenient };
             match member {
                 "key" | "name" => {
                     if name.is_some() {
@@ -140,7 +172,9 @@ impl Field<'_, '_> {
                 }
                 _ => {
                     field.reader.skip()?;
-                    field.invalid("unknown field; a header may have `key` and `value` or `value_utf8`");
+                    if !lenient {
+                        field.invalid("unknown field; a header may have `key` and `value` or `value_utf8`");
+                    }
                 }
             }
             Ok(())
@@ -148,9 +182,10 @@ impl Field<'_, '_> {
         if name.is_none() {
             self.invalid("`key` is missing");
         }
-        if value.is_none() {
+        if value.is_none() && !self.lenient {
             self.invalid("`value` or `value_utf8` is missing; null is allowed");
         }
+        let value = value.or(self.lenient.then_some(None));
         Ok(name.flatten().zip(value).map(|(name, value)| Header { name, value }))
     }
 
@@ -182,6 +217,25 @@ impl Field<'_, '_> {
 /// What a timestamp may be. In Kafka and its clients, 0 and negative numbers mean "none" or "now".
 pub(crate) const TIMESTAMP_RULE: &str =
     "must be milliseconds since 1970-01-01T00:00:00Z, at least 1, or an RFC 3339 time";
+
+/// In Kafka's own clients, a partition or timestamp that is not set.
+const NONE: i64 = -1;
+
+/// A whole number as Confluent's REST Proxy reads one: also as text, and with a fraction or an exponent if it is whole all the
+/// same, such as `0.0` or `1e3`.
+fn lenient_whole_number(text: &str) -> Option<i64> {
+    /// Up to here a 64-bit float has every whole number.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let text = text.trim();
+    if let Some((whole, fraction)) = text.split_once('.')
+        && !fraction.is_empty()
+        && fraction.bytes().all(|digit| digit == b'0')
+    {
+        return whole.parse().ok();
+    }
+    let float = || text.parse().ok().filter(|float: &f64| float.fract() == 0.0 && float.abs() <= EXACT);
+    text.parse().ok().or_else(|| float().map(|float| float as i64))
+}
 
 /// RFC 3339 text as milliseconds since the Unix epoch; smaller fractions are truncated.
 pub(crate) fn rfc3339_ms(text: &str) -> Option<i64> {
@@ -226,6 +280,32 @@ mod tests {
         ];
         for (text, ms) in cases {
             assert_eq!(rfc3339_ms(text), ms, "{text}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_read_leniently_and_no_other() {
+        let cases = [
+            ("0", Some(0)),
+            ("-1", Some(-1)),
+            ("0.0", Some(0)),
+            ("-1.000", Some(-1)),
+            (" 7 ", Some(7)),
+            ("1e3", Some(1_000)),
+            ("1577836800000.0", Some(1_577_836_800_000)),
+            ("1.5778368E12", Some(1_577_836_800_000)),
+            ("9223372036854775807.0", Some(i64::MAX)),
+            ("9223372036854775808", None),
+            ("1e300", None),
+            ("0.5", None),
+            ("1.", Some(1)),
+            ("inf", None),
+            ("NaN", None),
+            ("", None),
+            ("one", None),
+        ];
+        for (text, number) in cases {
+            assert_eq!(lenient_whole_number(text), number, "{text}");
         }
     }
 

@@ -34,6 +34,8 @@ async fn the_shapes_of_answers() {
         ("message_written", Call::post("/messages", "application/json", "1").invoke(&good, false).await),
         ("topics", Call::get("/topics").invoke(&good, false).await),
         ("topic", Call::get("/topics/strict.topic").invoke(&good, false).await),
+        ("partitions", Call::get("/topics/orders/partitions").invoke(&good, false).await),
+        ("partition", Call::get("/topics/orders/partitions/1").invoke(&good, false).await),
         ("health", Call::get("/healthz").invoke(&good, false).await),
         ("ready", Call::get("/readyz").invoke(&good, false).await),
         ("options", Call::new("OPTIONS", "/topics/orders").invoke(&good, false).await),
@@ -170,7 +172,8 @@ async fn a_cluster_that_cannot_tell_its_partitions_is_a_503() {
         let publisher = Scripted::default().with_partitions(Err(not_sent(cause)));
         let router = app(publisher.clone());
         let named = Call::records(r#"{"records":[{"value":1,"partition":0}]}"#);
-        for call in [named, Call::get("/topics/orders")] {
+        let lists = ["/topics/orders", "/topics/orders/partitions", "/topics/orders/partitions/0"].map(Call::get);
+        for call in lists.into_iter().chain([named]) {
             let answer = call.send(&router).await;
             assert_eq!(answer.problem(), (503, 50302), "{cause:?}");
             assert_eq!(answer.json()["persisted"], "no");

@@ -18,8 +18,8 @@ use msk_producer::lambda;
 use msk_shared::deadline::Deadline;
 use msk_shared::env::EnvReader;
 use msk_shared::kafka::{
-    Delivery, FailureCause, NotReady, OutboundRecord, PublishFailure, PublishResult, Publisher, PublisherStats,
-    Readiness,
+    Delivery, FailureCause, NotReady, OutboundRecord, Partition, PublishFailure, PublishResult, Publisher,
+    PublisherStats, Readiness, Replica,
 };
 use msk_shared::names::TopicName;
 use serde_json::{Value, json};
@@ -129,14 +129,14 @@ impl Publisher for Scripted {
         results
     }
 
-    async fn partition_count(&self, topic: &TopicName, _: Deadline) -> Result<u32, PublishFailure> {
+    async fn partitions(&self, topic: &TopicName, _: Deadline) -> Result<Arc<[Partition]>, PublishFailure> {
         assert_ne!(topic.as_str(), "", "a name that reached the publisher is valid");
-        self.state().partitions.expect("injected")
+        self.state().partitions.expect("injected").map(partitions)
     }
 
-    async fn partition_count_now(&self, _: &TopicName, _: Deadline) -> Result<u32, PublishFailure> {
+    async fn partitions_now(&self, _: &TopicName, _: Deadline) -> Result<Arc<[Partition]>, PublishFailure> {
         let state = self.state();
-        state.partitions_now.or(state.partitions).expect("injected")
+        state.partitions_now.or(state.partitions).expect("injected").map(partitions)
     }
 
     async fn max_message_bytes(&self, _: &TopicName, _: Deadline) -> Option<usize> {
@@ -152,6 +152,17 @@ impl Backend for Scripted {
     fn stats(&self) -> PublisherStats {
         self.state().stats
     }
+}
+
+/// Partitions on three brokers: each leads its share, the last broker's copies are behind, the last partition has no leader.
+fn partitions(count: u32) -> Arc<[Partition]> {
+    let replica = |broker| Replica { broker, in_sync: broker < 3 };
+    let partition = |id: i32| Partition {
+        id,
+        leader: Some(id % 2 + 1).filter(|_| id.cast_unsigned() + 1 < count),
+        replicas: (1..=3).map(replica).collect(),
+    };
+    (0..count.cast_signed()).map(partition).collect()
 }
 
 /// What the scripted cluster says of every topic's limit.

@@ -213,6 +213,14 @@ async fn topic_details_and_readiness_ask_the_cluster() {
     let cluster = Cluster::start(&[]).await;
     let details = cluster.send(Call::get("/topics/orders")).await;
     assert_eq!(details.json()["partitions"].as_array().map(Vec::len), Some(4), "{:?}", details.body);
+    let partitions = cluster.send(Call::get("/topics/orders/partitions")).await.json();
+    for (id, partition) in partitions.as_array().unwrap().iter().enumerate() {
+        assert_eq!(partition["partition"], id, "{partitions}");
+        let replicas = partition["replicas"].as_array().unwrap();
+        assert!(replicas.len() == 3 && replicas.iter().all(|replica| replica["in_sync"] == true), "{partitions}");
+        let leaders: Vec<_> = replicas.iter().filter(|replica| replica["leader"] == true).collect();
+        assert!(leaders.len() == 1 && leaders[0]["broker"] == partition["leader"], "{partitions}");
+    }
     let ready = cluster.send(Call::get("/readyz")).await;
     assert_eq!((ready.status, &ready.json()["ready"]), (200, &true.into()), "{:?}", ready.body);
     let warm_up = &ready.json()["warm_up"];
@@ -330,7 +338,8 @@ async fn a_topic_that_is_listed_but_missing_is_a_503() {
     let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     cluster.brokers.topic_error("ghost", error).unwrap();
     let named = r#"{"records":[{"value":1,"partition":0}]}"#;
-    for call in [Call::get("/topics/ghost"), Call::post("/topics/ghost", JSON_V2, named)] {
+    let lists = ["/topics/ghost", "/topics/ghost/partitions", "/topics/ghost/partitions/0"].map(Call::get);
+    for call in lists.into_iter().chain([Call::post("/topics/ghost", JSON_V2, named)]) {
         let answer = cluster.send(call).await;
         assert_eq!(answer.problem(), (503, 50302), "{:?}", answer.body);
     }

@@ -7,6 +7,7 @@
 //! | `answers` | the shapes of answers, statuses for every outcome (snapshots) |
 //! | `agreement` | property test: what the producer takes, the consumer reads |
 //! | `arbitrary` | property tests: nothing panics, nothing is a 5xx |
+//! | `compatible` | what other gateways' clients send and ask, and `strict` refuses |
 //! | `cluster` | real publisher, embedded brokers, a second client that reads back |
 //! | `docs` | the page that problem documents point to |
 //! | `events` | the API Gateway events of `events/` |
@@ -19,6 +20,7 @@ mod arbitrary;
 mod bad_requests;
 mod calls;
 mod cluster;
+mod compatible;
 mod docs;
 mod events;
 mod good_requests;

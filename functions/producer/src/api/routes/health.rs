@@ -1,4 +1,4 @@
-//! `GET /healthz`: the process is up. `GET /readyz`: a record could be written now.
+//! `GET /healthz`, `/healthy`, `/_health`: the process is up. `GET /readyz`, `/ready`: a record could be written now.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -11,12 +11,13 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 use msk_shared::kafka::OutboundRecord;
 use msk_shared::names::TopicName;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::api::answer::{self, KAFKA_REST_JSON};
-use crate::api::problem::{Problem, ProblemKind, record_results};
+use crate::api::problem::{Problem, record_results};
 use crate::api::publishing::{check_partitions, publish_within, writable_topic};
 use crate::api::request_info::RequestInfo;
+use crate::api::routes::partitions::{Target, partition_of_path};
 use crate::api::state::{AppState, Backend};
 use crate::config::{Compatibility, Limits};
 use crate::format::Format;
@@ -28,13 +29,6 @@ use crate::request::propagation::PropagatedHeaders;
 use crate::request::query::known_parameters;
 use crate::request::{body, checks};
 use crate::topics::Topic;
-
-/// The parameters of the path.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Target {
-    topic: String,
-    partition: Option<String>,
-}
 
 /// Records to a topic, or to one partition of it.
 pub(crate) async fn publish<B: Backend>(
@@ -61,15 +55,6 @@ pub(crate) async fn publish<B: Backend>(
     let publication = publish_within(&state, records, info.deadline).await;
     let answer = answer(state.config.compatibility, &topic.name, &info.request_id, &publication.delivered);
     Ok(publication.respond(answer))
-}
-
-/// A partition in a path is a name like any other there: one that is not a number does not exist.
-fn partition_of_path(text: &str) -> Result<i32, Problem> {
-    let is_plain = text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|_| is_plain).ok_or_else(|| {
-        let detail = "the path does not name a partition, which is a whole number from 0";
-        Problem::new(ProblemKind::PartitionNotFound, detail)
-    })
 }
 
 fn decode(content_type: ContentType, strict: bool, max_records: usize, body: &Bytes) -> Result<Envelope, Faults> {

@@ -12,8 +12,9 @@ use serde::Serialize;
 
 use crate::api::answer::{self, KAFKA_REST_JSON};
 use crate::api::problem::Problem;
-use crate::api::publishing::{partition_count, writable_topic};
+use crate::api::publishing::{partitions, writable_topic};
 use crate::api::request_info::RequestInfo;
+use crate::api::routes::partitions::{PartitionAnswer, shown};
 use crate::api::state::{AppState, Backend};
 
 /// The names of the topics that may be written to, as Kafka REST v2 lists them.
@@ -29,12 +30,13 @@ pub(crate) async fn details<B: Backend>(
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let topic = writable_topic(&state, name.ok().map(|Path(name)| name).as_deref())?;
-    let partitions = partition_count(&state, &topic.name, info.deadline).await?;
+    let partitions = partitions(&state, &topic.name, info.deadline).await?;
     let limits = &state.config.limits;
     let record_bytes = limits.record_bytes.get();
     let details = Details {
         name: &topic.name,
-        partitions: (0..partitions).map(|partition| Partition { partition }).collect(),
+        configs: NoConfigs {},
+        partitions: shown(&partitions),
         key: if topic.policy.key_required { "required" } else { "optional" },
         formats: topic.policy.format_names(),
         schema: None,
@@ -50,18 +52,17 @@ pub(crate) async fn details<B: Backend>(
 #[derive(Serialize)]
 struct Details<'a> {
     name: &'a TopicName,
-    partitions: Vec<Partition>,
+    configs: NoConfigs,
+    partitions: Vec<PartitionAnswer>,
     key: &'static str,
     formats: Vec<&'static str>,
     schema: Option<&'static str>,
     limits: TopicLimits,
 }
 
-/// As Kafka REST v2 lists partitions, without leaders and replicas, which concern only the cluster.
+/// Clients of Kafka REST v2 expect the topic's settings here, which this API does not read: an empty object.
 #[derive(Serialize)]
-struct Partition {
-    partition: u32,
-}
+struct NoConfigs {}
 
 #[derive(Serialize)]
 struct TopicLimits {
