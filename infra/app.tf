@@ -136,6 +136,8 @@ locals {
     "POST /topics/{topic}",
     "POST /topics/{topic}/partitions/{partition}",
     "POST /messages",
+    "POST /v3/clusters/{cluster}/topics/{topic}/records",
+    "POST /v3/clusters/{cluster}/topics/{topic}/records:batch",
     "GET /topics",
     "GET /topics/{topic}",
     "GET /topics/{topic}/partitions",

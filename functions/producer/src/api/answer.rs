@@ -9,6 +9,12 @@ pub(crate) const JSON: &str = "application/json";
 /// The media type of every response of Kafka REST v2.
 pub(crate) const KAFKA_REST_JSON: &str = "application/vnd.kafka.v2+json";
 
+/// Several values one after the other, a line each.
+pub(crate) fn json_in_a_row(status: StatusCode, media_type: &'static str, values: &[impl Serialize]) -> Response {
+    let lines: Vec<Vec<u8>> = values.iter().map(|value| serde_json::to_vec(value).unwrap_or_default()).collect();
+    (status, [(CONTENT_TYPE, media_type)], lines.join(&b'\n')).into_response()
+}
+
 pub(crate) fn json(status: StatusCode, media_type: &'static str, body: &impl Serialize) -> Response {
     // Only a map with keys other than strings, or a failing `Serialize`, can fail; none of this crate's answers is one.
     let body = serde_json::to_vec(body).unwrap_or_default();

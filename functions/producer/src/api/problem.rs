@@ -218,12 +218,12 @@ impl Problem {
 
     /// The problem of a request of which no record was written, with every record's result: the first of the most severe
     /// failures decides, and `errors` names the records that the cluster refuses.
-    pub(crate) fn for_results(delivered: &DeliveryResults) -> Self {
+    pub(crate) fn for_results(places: Places, delivered: &DeliveryResults) -> Self {
         let DeliveryResults { sizes, results, limit_bytes } = delivered;
         let failures =
             || results.iter().zip(sizes).enumerate().filter_map(|(i, (r, size))| Some((i, size, r.as_ref().err()?)));
         let offsets = Some(record_results(delivered));
-        let errors = refused_records(Places::Envelope, results);
+        let errors = refused_records(places, results);
         let persisted = failures().map(|(.., failure)| failure.persisted).max().unwrap_or(Persisted::Unknown);
         let most_severe = failures().rev().max_by_key(|(.., failure)| ProblemKind::for_failure(failure).severity());
         let problem = match most_severe {

@@ -11,20 +11,22 @@ use msk_shared::kafka::KafkaPublisher;
 
 use super::middleware::request_layer;
 use super::problem::{Problem, ProblemKind};
-use super::routes::{health, message, partitions, records, topics, version};
+use super::routes::{health, message, partitions, records, topics, v3, version};
 use super::state::{AppState, Backend};
 
 /// A path, the methods that have a handler, and their handlers. `OPTIONS` is answered everywhere, `HEAD` wherever
 /// `GET` is. Path parameters are in braces, as in API Gateway and `cargo lambda watch`.
 type Route<B> = (&'static str, &'static [&'static str], MethodRouter<Arc<AppState<B>>>);
 
-fn table<B: Backend>() -> [Route<B>; 11] {
+fn table<B: Backend>() -> [Route<B>; 13] {
     [
         ("/topics", &["GET"], get(topics::list)),
         ("/topics/{topic}", &["GET", "POST"], get(topics::details).post(records::publish)),
         ("/topics/{topic}/partitions", &["GET"], get(partitions::list)),
         ("/topics/{topic}/partitions/{partition}", &["GET", "POST"], get(partitions::details).post(records::publish)),
         ("/messages", &["POST"], post(message::publish)),
+        ("/v3/clusters/{cluster}/topics/{topic}/records", &["POST"], post(v3::records)),
+        ("/v3/clusters/{cluster}/topics/{topic}/records:batch", &["POST"], post(v3::batch)),
         ("/healthz", &["GET"], get(health::healthz)),
         ("/readyz", &["GET"], get(health::readyz)),
         // The names of Strimzi's bridge and of Karapace, for probes that are configured already.

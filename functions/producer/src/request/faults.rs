@@ -109,6 +109,12 @@ pub(crate) enum Places {
     /// In `/records/<n>` of the body.
     #[default]
     Envelope,
+    /// The body is the record, as Confluent's API v3 writes it.
+    V3Record,
+    /// Records of API v3 one after the other; each counts as `/records/<n>`.
+    V3Records,
+    /// In `/entries/<n>` of the body, as API v3 writes them.
+    V3Entries,
     /// The body is the value, headers are the rest: `POST /messages`.
     Message,
 }
@@ -124,9 +130,28 @@ pub(crate) enum RecordPart {
 }
 
 impl Places {
+    /// What a record is called in an answer.
+    pub(crate) fn record(self, index: usize) -> String {
+        match self {
+            Self::V3Entries => format!("/entries/{index}"),
+            Self::V3Record | Self::Message => String::new(),
+            _ => format!("/records/{index}"),
+        }
+    }
+
     /// What a part of a record is called in an answer.
     pub(crate) fn pointer(self, index: usize, part: RecordPart) -> String {
         match (self, part) {
+            (Self::V3Record | Self::V3Records | Self::V3Entries, part) => {
+                let member = match part {
+                    RecordPart::Whole => "",
+                    RecordPart::Key => "/key",
+                    RecordPart::Value => "/value",
+                    RecordPart::Partition => "/partition_id",
+                    RecordPart::Timestamp => "/timestamp",
+                };
+                self.record(index) + member
+            }
             (Self::Envelope, RecordPart::Whole) => format!("/records/{index}"),
             (Self::Envelope, RecordPart::Key) => format!("/records/{index}/key"),
             (Self::Envelope, RecordPart::Value) => format!("/records/{index}/value"),
@@ -176,9 +201,21 @@ impl FaultCollector {
     pub(crate) fn note_too_large(&mut self, index: usize, actual_bytes: usize, limit_bytes: usize, variable: &str) {
         let detail = format!("the record has {actual_bytes} bytes; the limit is {limit_bytes} bytes ({variable})");
         self.note_part(FaultKind::TooLarge, index, RecordPart::Whole, detail);
-        let index = (self.places == Places::Envelope).then_some(index);
+        let index = (!matches!(self.places, Places::Message | Places::V3Record)).then_some(index);
         if let Some(faults) = self.faults.as_mut().filter(|faults| faults.kind == FaultKind::TooLarge) {
             faults.oversize.get_or_insert(Oversize { limit_bytes, actual_bytes, index });
+        }
+    }
+
+    /// Sets where the parts of records are, from now on.
+    pub(crate) fn set_places(&mut self, places: Places) {
+        self.places = places;
+    }
+
+    /// Puts a step before the pointers of all faults so far.
+    pub(crate) fn put_under(&mut self, step: &str) {
+        for fault in self.faults.iter_mut().flat_map(|faults| &mut faults.named) {
+            fault.pointer = fault.pointer.take().map(|pointer| format!("{step}{pointer}"));
         }
     }
 

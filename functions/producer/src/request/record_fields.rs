@@ -209,7 +209,7 @@ impl Field<'_, '_> {
         self.skip()
     }
 
-    fn invalid(&mut self, detail: impl Into<String>) {
+    pub(crate) fn invalid(&mut self, detail: impl Into<String>) {
         self.faults.note(FaultKind::Invalid, (self.pointer)(), detail);
     }
 }

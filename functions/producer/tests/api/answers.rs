@@ -231,7 +231,7 @@ async fn head_and_options_behave() {
     let missing = Call::new("HEAD", "/topics/nothing").send(&router).await;
     assert_eq!((missing.status, missing.body.len()), (404, 0));
     for (path, methods) in msk_producer::api::router::paths() {
-        let target = path.replace("{topic}", "orders").replace("{partition}", "0");
+        let target = path.replace("{topic}", "orders").replace("{partition}", "0").replace("{cluster}", "c");
         let options = Call::new("OPTIONS", &target).send(&router).await;
         assert_eq!((options.status, options.body.len()), (204, 0), "{target}");
         let allow = options.header("allow").unwrap().to_owned();

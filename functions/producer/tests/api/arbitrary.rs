@@ -76,7 +76,7 @@ pub(crate) fn judge(answer: &HttpAnswer) -> Result<(), TestCaseError> {
 }
 
 /// A JSON text that may stand anywhere.
-fn json_text() -> impl Strategy<Value = String> {
+pub(crate) fn json_text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         select(vec![
             "null",
@@ -140,7 +140,7 @@ fn content_type() -> impl Strategy<Value = &'static str> {
 }
 
 /// Changes, removes or inserts single bytes.
-fn damaged(body: Vec<u8>, damage: &[(Index, u8, u8)]) -> Vec<u8> {
+pub(crate) fn damaged(body: Vec<u8>, damage: &[(Index, u8, u8)]) -> Vec<u8> {
     let mut body = body;
     for (at, what, byte) in damage {
         let at = at.index(body.len() + 1);
@@ -153,7 +153,7 @@ fn damaged(body: Vec<u8>, damage: &[(Index, u8, u8)]) -> Vec<u8> {
     body
 }
 
-fn damage() -> impl Strategy<Value = Vec<(Index, u8, u8)>> {
+pub(crate) fn damage() -> impl Strategy<Value = Vec<(Index, u8, u8)>> {
     prop::collection::vec((any::<Index>(), any::<u8>(), any::<u8>()), 0..3)
 }
 

@@ -9,6 +9,8 @@
 //! | `arbitrary` | property tests: nothing panics, nothing is a 5xx |
 //! | `compatible` | what other gateways' clients send and ask, and `strict` refuses |
 //! | `cluster` | real publisher, embedded brokers, a second client that reads back |
+//! | `v3` | Confluent's REST API v3 |
+//! | `peers` | the examples that other gateways document |
 //! | `docs` | the page that problem documents point to |
 //! | `events` | the API Gateway events of `events/` |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
@@ -24,3 +26,5 @@ mod compatible;
 mod docs;
 mod events;
 mod good_requests;
+mod peers;
+mod v3;

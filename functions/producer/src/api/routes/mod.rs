@@ -5,4 +5,5 @@ pub(crate) mod message;
 pub(crate) mod partitions;
 pub(crate) mod records;
 pub(crate) mod topics;
+pub(crate) mod v3;
 pub mod version;

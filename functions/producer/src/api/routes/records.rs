@@ -114,7 +114,7 @@ fn answer(
     let status = match (failed, compatibility) {
         (0, _) | (_, Compatibility::Confluent) => StatusCode::OK,
         (failed, Compatibility::Strict) if failed < results.len() => StatusCode::MULTI_STATUS,
-        (_, Compatibility::Strict) => return Err(Problem::for_results(delivered)),
+        (_, Compatibility::Strict) => return Err(Problem::for_results(Places::Envelope, delivered)),
     };
     let offsets = record_results(delivered);
     let body = RecordsAnswer { topic, request_id, offsets, key_schema_id: None, value_schema_id: None };

@@ -173,10 +173,15 @@ impl<'a> Reader<'a> {
         result
     }
 
+    /// Whether only white space is left.
+    pub(crate) fn at_end(&mut self) -> bool {
+        self.space();
+        self.at == self.text.len()
+    }
+
     /// Refuses anything but white space up to the end.
     pub(crate) fn end(&mut self) -> Parsed<()> {
-        self.space();
-        if self.at == self.text.len() { Ok(()) } else { self.fail("unexpected text after the value") }
+        if self.at_end() { Ok(()) } else { self.fail("unexpected text after the value") }
     }
 
     fn byte(&self) -> Option<u8> {
