@@ -2,12 +2,14 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 
 pub(crate) const JSON: &str = "application/json";
 /// The media type of every response of Kafka REST v2.
 pub(crate) const KAFKA_REST_JSON: &str = "application/vnd.kafka.v2+json";
+/// The media type of every response of Kafka REST v1.
+pub(crate) const KAFKA_REST_V1_JSON: &str = "application/vnd.kafka.v1+json";
 
 /// Several values one after the other, a line each.
 pub(crate) fn json_in_a_row(status: StatusCode, media_type: &'static str, values: &[impl Serialize]) -> Response {
@@ -19,4 +21,10 @@ pub(crate) fn json(status: StatusCode, media_type: &'static str, body: &impl Ser
     // Only a map with keys other than strings, or a failing `Serialize`, can fail; none of this crate's answers is one.
     let body = serde_json::to_vec(body).unwrap_or_default();
     (status, [(CONTENT_TYPE, media_type)], body).into_response()
+}
+
+/// The same answer under another media type.
+pub(crate) fn with_media_type(mut answer: Response, media_type: &'static str) -> Response {
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    answer
 }

@@ -32,7 +32,7 @@ pub(super) async fn request_layer<B: Backend>(
     let refused = info.refused.take();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let problem_type = media_type_for(request.headers());
+    let problem_type = media_type_for(request.headers(), state.config.compatibility);
     request.extensions_mut().insert(info.clone());
     let span = tracing::info_span!("request", request_id = info.request_id);
     async move {

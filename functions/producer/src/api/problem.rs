@@ -7,8 +7,9 @@ use http::{HeaderMap, StatusCode};
 use msk_shared::kafka::{FailureCause, Persisted, PublishFailure, PublishResult};
 use serde::Serialize;
 
-use super::answer::{self, KAFKA_REST_JSON};
+use super::answer::{self, KAFKA_REST_JSON, KAFKA_REST_V1_JSON};
 use super::failure_text::{failure_text, refused_records};
+use crate::config::Compatibility;
 use crate::record_result::{DeliveryResults, RecordResult, persisted_word};
 use crate::request::faults::{Fault, FaultKind, Faults, Oversize, Places};
 
@@ -322,12 +323,18 @@ const DOCS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/http-a
 /// RFC 9457.
 const PROBLEM_JSON: &str = "application/problem+json";
 
-/// The media type of a problem document: Kafka REST v2's if the caller asks for it.
-pub(crate) fn media_type_for(headers: &HeaderMap) -> &'static str {
+/// The media type of a problem document: Kafka REST's if the caller asks for it, v1's in the compatible mode only.
+pub(crate) fn media_type_for(headers: &HeaderMap, compatibility: Compatibility) -> &'static str {
+    let known: &[&'static str] = match compatibility {
+        Compatibility::Strict => &[KAFKA_REST_JSON],
+        Compatibility::Confluent => &[KAFKA_REST_JSON, KAFKA_REST_V1_JSON],
+    };
     let mut ranges = headers.get_all(ACCEPT).iter().flat_map(|value| value.to_str().unwrap_or_default().split(','));
-    let is_kafka_rest =
-        |range: &str| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(KAFKA_REST_JSON);
-    if ranges.any(is_kafka_rest) { KAFKA_REST_JSON } else { PROBLEM_JSON }
+    let asked_for = ranges.find_map(|range| {
+        let range = range.split(';').next()?.trim();
+        known.iter().find(|media_type| range.eq_ignore_ascii_case(media_type))
+    });
+    asked_for.copied().unwrap_or(PROBLEM_JSON)
 }
 
 /// One place that is wrong.

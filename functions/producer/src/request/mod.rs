@@ -14,6 +14,7 @@ pub(crate) mod draft;
 pub(crate) mod envelope;
 pub(crate) mod faults;
 pub(crate) mod json;
+pub(crate) mod kafka_rest_v1;
 pub(crate) mod propagation;
 pub(crate) mod query;
 pub(crate) mod record_fields;

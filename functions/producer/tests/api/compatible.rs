@@ -87,6 +87,41 @@ async fn what_means_nothing_is_refused_in_both_modes() {
     assert_eq!(publisher.records(), []);
 }
 
+/// npm's `kafka-rest` sends these; by default they are no types of this API.
+#[tokio::test]
+async fn kafka_rest_v1_is_read_as_v2_and_answered_as_v1() {
+    const V1: &str = "application/vnd.kafka.v1+json";
+    let publisher = Scripted::default();
+    let confluent = app_with(&[("COMPATIBILITY", "confluent")], publisher.clone());
+    let body = r#"{"records":[{"value":"dmFsdWU=","key":null,"partition":null}]}"#;
+    for (media, value) in [
+        (V1, "value"),
+        ("application/vnd.kafka.binary.v1+json", "value"),
+        ("Application/vnd.kafka.json.v1+JSON; charset=utf-8", "\"dmFsdWU=\""),
+    ] {
+        for target in ["/topics/orders", "/topics/orders/partitions/1"] {
+            let call = Call::post(target, media, body).header("accept", V1);
+            let answer = call.send(&confluent).await;
+            assert_eq!((answer.status, answer.header("content-type")), (200, Some(V1)), "{media}: {:?}", answer.body);
+            assert_eq!(answer.json()["offsets"][0]["offset"], 0);
+            let strict = call.send(&app(Scripted::default())).await;
+            assert_eq!(
+                (strict.problem(), strict.header("accept-post").map(|it| it.contains("v1"))),
+                ((415, 415), Some(false))
+            );
+        }
+        let [first, second] = publisher.records().try_into().unwrap();
+        assert_eq!((first.value.as_deref(), second.partition), (Some(value.as_bytes()), Some(1)));
+        publisher.clear();
+    }
+    let refused = Call::post("/topics/orders", V1, "{")
+        .header("accept", "application/json, application/vnd.kafka.v1+json; q=0.9");
+    let refused = refused.send(&confluent).await;
+    assert_eq!((refused.status, refused.header("content-type")), (400, Some(V1)));
+    // `POST /messages` is no route of v1.
+    assert_eq!(Call::post("/messages", V1, "1").send(&confluent).await.status, 415);
+}
+
 /// One rule on every path: a misspelt parameter is named by default, and ignored only on demand.
 #[tokio::test]
 async fn unknown_query_parameters_are_judged_alike_on_every_path() {

@@ -13,7 +13,7 @@ use msk_shared::kafka::OutboundRecord;
 use msk_shared::names::TopicName;
 use serde::Serialize;
 
-use crate::api::answer::{self, KAFKA_REST_JSON};
+use crate::api::answer::{self, KAFKA_REST_JSON, KAFKA_REST_V1_JSON};
 use crate::api::problem::{Problem, record_results};
 use crate::api::publishing::{check_partitions, publish_within, writable_topic};
 use crate::api::request_info::RequestInfo;
@@ -27,7 +27,7 @@ use crate::request::envelope::{self, Envelope, Reading};
 use crate::request::faults::{FaultKind, Faults, Places};
 use crate::request::propagation::PropagatedHeaders;
 use crate::request::query::known_parameters;
-use crate::request::{body, checks};
+use crate::request::{body, checks, kafka_rest_v1};
 use crate::topics::Topic;
 
 /// Records to a topic, or to one partition of it.
@@ -44,7 +44,11 @@ pub(crate) async fn publish<B: Backend>(
     let partition = partition.as_deref().map(partition_of_path).transpose()?;
     let [] = known_parameters(uri.query(), [], state.config.compatibility)?;
     let Limits { request_bytes, records: max_records, .. } = state.config.limits;
-    let content_type = content_type(&headers, RECORDS_TYPES)?;
+    let v1 = kafka_rest_v1::format(&headers, state.config.compatibility);
+    let content_type = match v1 {
+        Some(format) => ContentType::KafkaRest(format),
+        None => content_type(&headers, RECORDS_TYPES)?,
+    };
     let propagated = PropagatedHeaders::from_headers(&headers)?;
     let body = body::read(&headers, body, request_bytes.get(), info.deadline).await?;
     let strict = state.config.compatibility == Compatibility::Strict;
@@ -54,7 +58,9 @@ pub(crate) async fn publish<B: Backend>(
     propagated.apply_to(&mut records);
     let publication = publish_within(&state, records, info.deadline).await;
     let answer = answer(state.config.compatibility, &topic.name, &info.request_id, &publication.delivered);
-    Ok(publication.respond(answer))
+    let in_its_version =
+        |answer| if v1.is_some() { answer::with_media_type(answer, KAFKA_REST_V1_JSON) } else { answer };
+    Ok(publication.respond(answer.map(in_its_version)))
 }
 
 fn decode(content_type: ContentType, strict: bool, max_records: usize, body: &Bytes) -> Result<Envelope, Faults> {
