@@ -60,7 +60,7 @@ impl LogLevel {
         let theirs = if matches!(self, Self::Error | Self::Warn) { ours } else { "info" };
         // The runtime's own span and lines repeat ours.
         format!(
-            "{theirs},lambda_runtime=warn,lambda_http=warn,msk_shared={ours},msk_producer={ours},msk_consumer={ours},producer={ours},consumer={ours},msk_local={ours}"
+            "{theirs},lambda_runtime=warn,msk_shared={ours},msk_producer={ours},msk_consumer={ours},producer={ours},consumer={ours},msk_local={ours}"
         )
     }
 }

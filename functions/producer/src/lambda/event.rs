@@ -1,150 +1,218 @@
-//! The API Gateway event, checked before `lambda_http` sees it.
+//! From an event to a request. Each front door has its own shape of event, and is recognised by it.
 //!
-//! `lambda_http` 1.3.2 builds its request with `unwrap` and `expect`: bad base64, a space or a quote in `rawQueryString`,
-//! a bad host and a path over 64 KB make it panic, and a line break in a header fails the invocation. Each is a caller's fault
-//! here and gets a 400. Only a payload that is not an HTTP event at all fails the invocation: nobody waits for an HTTP response.
+//! What a caller can get wrong is a 400, answered in the front door's own shape. Only a payload that is no HTTP event fails
+//! the invocation: nobody waits for an HTTP response.
+//!
+//! Sources: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>,
+//! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>,
+//! <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html>
+
+use std::borrow::Cow;
 
 use base64::Engine;
 use bytes::Bytes;
-use http::Uri;
-use http::header::HOST;
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use percent_encoding::percent_encode_byte;
+use http::header::{COOKIE, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
+use super::NotHttp;
+use super::address::{encoded_query, is_host, raw_query, uri, without_base_path, without_stage};
+use super::pairs::{Pairs, Text};
 use crate::request::faults::{FaultKind, Faults};
-use crate::request::query::completes_escape;
 
-/// A checked event: `lambda_http` cannot fail on what is left of it.
-#[derive(Debug, Default)]
-pub(super) struct CheckedEvent {
-    /// The event without body and host.
-    pub(super) event: ApiGatewayV2httpRequest,
-    /// Path and query, each path segment encoded once.
-    pub(super) uri: Uri,
-    /// The body, decoded.
-    pub(super) body: Bytes,
+/// What stands between the callers and the function. It decides how an event is read and answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FrontDoor {
+    /// API Gateway's HTTP APIs and function URLs: payload format 2.0.
+    HttpApi,
+    /// API Gateway's REST APIs, and HTTP APIs that are set to payload format 1.0.
+    RestApi,
+    /// Application Load Balancers. Their target groups either have multi-value headers or not, in both directions.
+    LoadBalancer { multi_value: bool },
 }
 
-/// Why an event is not passed on.
+/// An HTTP event.
 #[derive(Debug)]
-pub(super) enum EventError {
-    /// An HTTP event that breaks HTTP's rules: the caller gets a response.
-    Refused(Faults),
-    NotHttp,
+pub(super) struct Received {
+    pub(super) front_door: FrontDoor,
+    /// The request, or what is wrong with it.
+    pub(super) request: Result<Request<Bytes>, Faults>,
 }
 
-/// What every event of payload format 2.0 has, unlike other events (REST APIs, queues, Kafka).
+/// The events of all front doors. What is raw is read only where a front door needs it.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Probe {
-    request_context: ProbeContext,
+#[serde(rename_all = "camelCase", bound(deserialize = "B: Deserialize<'de> + Default"))]
+struct Event<'a, B> {
+    #[serde(borrow)]
+    request_context: Option<&'a RawValue>,
+    #[serde(borrow)]
+    headers: Option<&'a RawValue>,
+    #[serde(default)]
+    body: B,
+    #[serde(borrow)]
+    is_base64_encoded: Option<&'a RawValue>,
+    // Payload format 2.0.
+    #[serde(borrow)]
+    raw_path: Option<&'a RawValue>,
+    #[serde(borrow)]
+    raw_query_string: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cookies: Option<&'a RawValue>,
+    // Payload format 1.0 and load balancers.
+    #[serde(borrow)]
+    http_method: Option<&'a RawValue>,
+    #[serde(borrow)]
+    path: Option<&'a RawValue>,
+    #[serde(borrow)]
+    multi_value_headers: Option<&'a RawValue>,
+    #[serde(borrow)]
+    query_string_parameters: Option<&'a RawValue>,
+    #[serde(borrow)]
+    multi_value_query_string_parameters: Option<&'a RawValue>,
+    // Payload format 1.0.
+    #[serde(borrow)]
+    resource: Option<&'a RawValue>,
+    #[serde(borrow)]
+    path_parameters: Option<&'a RawValue>,
+}
+
+/// What a front door says of itself and of the request.
+#[derive(Deserialize)]
+struct RequestContext<'a> {
+    #[serde(borrow)]
+    http: Option<&'a RawValue>,
+    elb: Option<IgnoredAny>,
+    #[serde(borrow)]
+    stage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct ProbeContext {
-    http: ProbeHttp,
+struct HttpContext<'a> {
+    #[serde(borrow)]
+    method: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct ProbeHttp {
-    method: serde_json::Value,
+/// An event with what is needed to read the rest of it.
+struct Recognised<'a> {
+    front_door: FrontDoor,
+    method: &'a RawValue,
+    stage: Option<&'a RawValue>,
 }
 
-/// Checks an event.
+/// Reads an event.
 ///
 /// # Errors
-/// [`EventError`]
-pub(super) fn check(payload: &[u8]) -> Result<CheckedEvent, EventError> {
-    let mut event: ApiGatewayV2httpRequest = serde_json::from_slice(payload).map_err(|_| why_unreadable(payload))?;
-    let stage = event.request_context.stage.as_deref();
-    let path = without_stage(event.raw_path.as_deref().unwrap_or_default(), stage);
-    let uri = uri(path, event.raw_query_string.as_deref().unwrap_or_default())?;
-    check_host(&event)?;
-    let body = event.body.take().unwrap_or_default();
-    let body = if event.is_base64_encoded { decoded(&body)? } else { Bytes::from(body) };
-    // Host and query are only used to build the address, which was done above.
-    event.headers.remove(HOST);
-    event.request_context.domain_name = None;
-    event.raw_path = None;
-    event.raw_query_string = None;
-    Ok(CheckedEvent { event, uri, body })
+/// [`NotHttp`]
+pub(super) fn read(payload: &[u8]) -> Result<Received, NotHttp> {
+    if let Ok(event) = serde_json::from_slice::<Event<'_, Option<Text<'_>>>>(payload) {
+        let recognised = event.recognised().ok_or(NotHttp)?;
+        return Ok(Received { front_door: recognised.front_door, request: event.into_request(&recognised) });
+    }
+    let event: Event<'_, IgnoredAny> = serde_json::from_slice(payload).map_err(|_| NotHttp)?;
+    let front_door = event.recognised().ok_or(NotHttp)?.front_door;
+    Ok(Received { front_door, request: Err(malformed("the body of the event is not text")) })
 }
 
-/// An event that does not parse is either an HTTP event with something wrong in it, or not an HTTP event.
-fn why_unreadable(payload: &[u8]) -> EventError {
-    match serde_json::from_slice::<Probe>(payload) {
-        Ok(probe) if probe.request_context.http.method.is_string() => {
-            bad("a header, cookie or other part of the request is malformed, for example because of a line break")
+fn malformed(detail: &str) -> Faults {
+    Faults::new(FaultKind::Malformed, detail)
+}
+
+/// A part of an event; the type's default when it is missing or null.
+fn part<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> Result<T, Faults> {
+    raw.map_or_else(|| Ok(T::default()), |raw| serde_json::from_str(raw.get())).map_err(|_| {
+        malformed("a header, parameter or other part of the request is malformed, for example because of a line break")
+    })
+}
+
+fn text(raw: Option<&RawValue>) -> Result<Cow<'_, str>, Faults> {
+    part::<Text<'_>>(raw).map(|Text(text)| text)
+}
+
+impl<'a, B> Event<'a, B> {
+    /// Tells the front door by what only its events have.
+    fn recognised(&self) -> Option<Recognised<'a>> {
+        let RequestContext { http, elb, stage } = serde_json::from_str(self.request_context?.get()).ok()?;
+        let http: Option<HttpContext<'a>> = http.and_then(|http| serde_json::from_str(http.get()).ok());
+        let is_text = |method: &&RawValue| method.get().starts_with('"');
+        if let Some(method) = http.and_then(|http| http.method).filter(is_text) {
+            return Some(Recognised { front_door: FrontDoor::HttpApi, method, stage });
         }
-        _ => EventError::NotHttp,
+        let method = self.http_method.filter(is_text)?;
+        let front_door = match elb {
+            Some(_) => FrontDoor::LoadBalancer { multi_value: self.multi_value_headers.is_some() },
+            None => FrontDoor::RestApi,
+        };
+        Some(Recognised { front_door, method, stage })
     }
-}
 
-fn bad(detail: &str) -> EventError {
-    EventError::Refused(Faults::new(FaultKind::Malformed, detail))
-}
-
-/// A named stage comes before the path; `$default` does not.
-fn without_stage<'a>(path: &'a str, stage: Option<&str>) -> &'a str {
-    let Some(stage) = stage.filter(|stage| !stage.is_empty() && *stage != "$default") else { return path };
-    match path.strip_prefix('/').and_then(|rest| rest.strip_prefix(stage)) {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
-        _ => path,
-    }
-}
-
-/// Real HTTP APIs send the path decoded, `cargo lambda watch` encoded. What is encoded stays, the rest is encoded,
-/// so that a decoded `?` or `#` is part of the path, not its end.
-fn uri(path: &str, query: &str) -> Result<Uri, EventError> {
-    let path = if path.is_empty() { "/" } else { path };
-    if !path.starts_with('/') {
-        return Err(bad("the path does not start with `/`"));
-    }
-    let mut text = String::with_capacity(path.len() + query.len() + 1);
-    for (index, part) in path.split('%').enumerate() {
-        if index > 0 {
-            text.push_str(if completes_escape(part) { "%" } else { "%25" });
+    fn headers(&self, front_door: FrontDoor) -> Result<HeaderMap, Faults> {
+        let pairs = match front_door {
+            FrontDoor::HttpApi => part(self.headers)?,
+            _ => first_with_any(self.multi_value_headers, self.headers)?,
+        };
+        let mut headers = pairs
+            .to_headers()
+            .ok_or_else(|| malformed("a header is malformed, for example because of a line break"))?;
+        if !headers.get_all(HOST).iter().all(|host| host.to_str().is_ok_and(is_host)) {
+            return Err(malformed("the header `Host` is malformed"));
         }
-        for byte in part.bytes() {
-            // RFC 3986, 3.3: what the segments of a path may contain, and the slashes between them.
-            match byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte) {
-                true => text.push(char::from(byte)),
-                false => text.push_str(percent_encode_byte(byte)),
+        if let (FrontDoor::HttpApi, Some(_)) = (front_door, self.cookies) {
+            let cookies: Vec<Text<'_>> = part(self.cookies)?;
+            let cookies: Vec<&str> = cookies.iter().map(|Text(cookie)| cookie.as_ref()).collect();
+            let header = HeaderValue::from_str(&cookies.join("; ")).map_err(|_| malformed("a cookie is malformed"))?;
+            headers.insert(COOKIE, header);
+        }
+        Ok(headers)
+    }
+
+    fn uri(&self, recognised: &Recognised<'a>) -> Result<Uri, Faults> {
+        let parameters = || first_with_any(self.multi_value_query_string_parameters, self.query_string_parameters);
+        let uri = match recognised.front_door {
+            FrontDoor::HttpApi => {
+                let (path, stage) = (text(self.raw_path)?, text(recognised.stage)?);
+                uri(without_stage(&path, &stage), &text(self.raw_query_string)?)
             }
-        }
+            FrontDoor::RestApi => {
+                let (path, resource) = (text(self.path)?, text(self.resource)?);
+                let path = match resource.starts_with('/') {
+                    true => without_base_path(&path, &resource, &part(self.path_parameters)?),
+                    // The route `$default` of an HTTP API.
+                    false => without_stage(&path, &text(recognised.stage)?),
+                };
+                uri(path, &encoded_query(&parameters()?))
+            }
+            FrontDoor::LoadBalancer { .. } => uri(&text(self.path)?, &raw_query(&parameters()?)),
+        };
+        uri.map_err(malformed)
     }
-    if !query.is_empty() {
-        // The rule of the `http` crate, which drops what follows a `#`.
-        let allowed = |b: u8| matches!(b, b'!' | b'$'..=b';' | b'=' | b'?'..=b'~');
-        if !query.bytes().all(allowed) {
-            return Err(bad("the query string has characters that must be percent-encoded"));
-        }
-        text.push('?');
-        text.push_str(query);
+}
+
+/// The multi-value form if it has any, otherwise the single one, which lacks what is repeated.
+fn first_with_any<'a>(multi: Option<&'a RawValue>, single: Option<&'a RawValue>) -> Result<Pairs<'a>, Faults> {
+    let pairs: Pairs<'a> = part(multi)?;
+    if pairs.0.is_empty() { part(single) } else { Ok(pairs) }
+}
+
+impl<'a> Event<'a, Option<Text<'a>>> {
+    fn into_request(self, recognised: &Recognised<'a>) -> Result<Request<Bytes>, Faults> {
+        let method = text(Some(recognised.method))?;
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| malformed("the method is malformed"))?;
+        let uri = self.uri(recognised)?;
+        let headers = self.headers(recognised.front_door)?;
+        let is_base64 = part::<bool>(self.is_base64_encoded)?;
+        let Text(body) = self.body.unwrap_or_default();
+        let body = match is_base64 {
+            true => base64::engine::general_purpose::STANDARD
+                .decode(body.as_bytes())
+                .map_err(|_| malformed("the body is not valid base64, although isBase64Encoded is true"))?,
+            false => body.into_owned().into_bytes(),
+        };
+        let mut request = Request::new(Bytes::from(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok(request)
     }
-    text.parse().map_err(|_| bad("the path and query are too long or malformed"))
-}
-
-fn check_host(event: &ApiGatewayV2httpRequest) -> Result<(), EventError> {
-    let Some(host) = event.headers.get(HOST) else { return Ok(()) };
-    if host.to_str().is_ok_and(is_host) { Ok(()) } else { Err(bad("the header `Host` is malformed")) }
-}
-
-/// `name[:port]` or `[IPv6][:port]`.
-fn is_host(text: &str) -> bool {
-    let (is_name, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, port)) => (address.parse::<std::net::Ipv6Addr>().is_ok(), port),
-        None => {
-            let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-            (!name.is_empty() && name.bytes().all(plain), port)
-        }
-    };
-    is_name && (port.is_empty() || port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok()))
-}
-
-fn decoded(body: &str) -> Result<Bytes, EventError> {
-    let bytes = base64::engine::general_purpose::STANDARD.decode(body);
-    bytes.map(Bytes::from).map_err(|_| bad("the body is not valid base64, although isBase64Encoded is true"))
 }

@@ -1,87 +1,170 @@
-//! The events that panic or fail `lambda_http`, and both forms of a path.
+//! Events of every front door: how they are recognised, what of them is a 400, and which request the others become.
 
-use super::event::{EventError, check};
-use crate::request::faults::FaultKind;
+use axum::Router;
+use http::{HeaderMap, Request};
+use lambda_runtime::Context;
 use serde_json::{Value, json};
 
-fn event() -> Value {
-    json!({
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": "/topics/orders",
-        "rawQueryString": "",
-        "headers": {"host": "abc.execute-api.eu-west-1.amazonaws.com", "content-type": "application/json"},
-        "requestContext": {"stage": "$default", "http": {"method": "POST", "path": "/topics/orders"}},
-        "body": "{}",
-        "isBase64Encoded": false,
-    })
+use super::event::{FrontDoor, Received, read};
+use crate::request::faults::FaultKind;
+
+const LOAD_BALANCER: FrontDoor = FrontDoor::LoadBalancer { multi_value: false };
+const MULTI_VALUE: FrontDoor = FrontDoor::LoadBalancer { multi_value: true };
+const ALL: [FrontDoor; 4] = [FrontDoor::HttpApi, FrontDoor::RestApi, LOAD_BALANCER, MULTI_VALUE];
+
+fn event(front_door: FrontDoor) -> Value {
+    let elb = json!({"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/t/1"}});
+    match front_door {
+        FrontDoor::HttpApi => json!({
+            "version": "2.0", "routeKey": "$default", "rawPath": "/topics/orders", "rawQueryString": "",
+            "headers": {"host": "abc.execute-api.eu-west-1.amazonaws.com", "content-type": "application/json"},
+            "requestContext": {"stage": "$default", "http": {"method": "POST", "path": "/topics/orders"}},
+            "body": "{}", "isBase64Encoded": false,
+        }),
+        FrontDoor::RestApi => json!({
+            "resource": "/{proxy+}", "path": "/topics/orders", "httpMethod": "POST",
+            "headers": {"Host": "abc.execute-api.eu-west-1.amazonaws.com", "Content-Type": "application/json"},
+            "multiValueHeaders":
+                {"Host": ["abc.execute-api.eu-west-1.amazonaws.com"], "Content-Type": ["application/json"]},
+            "queryStringParameters": null, "multiValueQueryStringParameters": null,
+            "pathParameters": {"proxy": "topics/orders"}, "stageVariables": null,
+            "requestContext": {"stage": "prod", "httpMethod": "POST", "path": "/prod/topics/orders", "identity": {}},
+            "body": "{}", "isBase64Encoded": false,
+        }),
+        FrontDoor::LoadBalancer { multi_value: false } => json!({
+            "requestContext": elb, "httpMethod": "POST", "path": "/topics/orders", "queryStringParameters": {},
+            "headers": {"host": "lb-1.eu-west-1.elb.amazonaws.com", "content-type": "application/json"},
+            "body": "{}", "isBase64Encoded": false,
+        }),
+        FrontDoor::LoadBalancer { multi_value: true } => json!({
+            "requestContext": elb, "httpMethod": "POST", "path": "/topics/orders",
+            "multiValueQueryStringParameters": {},
+            "multiValueHeaders":
+                {"host": ["lb-1.eu-west-1.elb.amazonaws.com"], "content-type": ["application/json"]},
+            "body": "{}", "isBase64Encoded": false,
+        }),
+    }
 }
 
-fn changed(pointer: &str, value: Value) -> String {
-    let mut event = event();
-    let (parent, name) = pointer.rsplit_once('/').unwrap();
-    event.pointer_mut(parent).unwrap().as_object_mut().unwrap().insert(name.to_owned(), value);
+/// An event with some members replaced, or added.
+fn changed(front_door: FrontDoor, changes: &[(&str, Value)]) -> String {
+    let mut event = event(front_door);
+    for (pointer, value) in changes {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        event.pointer_mut(parent).unwrap().as_object_mut().unwrap().insert(name.to_owned(), value.clone());
+    }
     event.to_string()
 }
 
-fn verdict(payload: &str) -> &'static str {
-    match check(payload.as_bytes()) {
-        Ok(_) => "passed",
-        Err(EventError::Refused(faults)) if faults.kind == FaultKind::Malformed => "400",
-        Err(EventError::Refused(_)) => "another status",
-        Err(EventError::NotHttp) => "not an HTTP event",
+/// Where a front door has its path, its method, and the headers that count.
+fn places(front_door: FrontDoor) -> (&'static str, &'static str, &'static str) {
+    match front_door {
+        FrontDoor::HttpApi => ("/rawPath", "/requestContext/http/method", "/headers"),
+        LOAD_BALANCER => ("/path", "/httpMethod", "/headers"),
+        _ => ("/path", "/httpMethod", "/multiValueHeaders"),
+    }
+}
+
+fn request(payload: &str) -> Request<bytes::Bytes> {
+    read(payload.as_bytes()).unwrap().request.unwrap()
+}
+
+fn verdict(payload: &str) -> (Option<FrontDoor>, &'static str) {
+    match read(payload.as_bytes()) {
+        Ok(Received { front_door, request: Ok(_) }) => (Some(front_door), "passed"),
+        Ok(Received { front_door, request: Err(faults) }) if faults.kind == FaultKind::Malformed => {
+            (Some(front_door), "400")
+        }
+        Ok(Received { front_door, request: Err(_) }) => (Some(front_door), "another status"),
+        Err(_) => (None, "not an HTTP event"),
     }
 }
 
 #[test]
-fn what_panics_or_fails_lambda_http_is_a_400() {
-    let mut bad_base64: Value = serde_json::from_str(&changed("/body", json!("no base64!"))).unwrap();
-    bad_base64["isBase64Encoded"] = json!(true);
-    let cases = [
-        ("bad base64", bad_base64.to_string()),
-        ("space in the query", changed("/rawQueryString", json!("key=a b"))),
-        ("quote in the query", changed("/rawQueryString", json!("key=\"a\""))),
-        ("fragment in the query", changed("/rawQueryString", json!("key=a#b"))),
-        ("NUL in the query", changed("/rawQueryString", json!("key=\0"))),
-        ("umlaut in the query", changed("/rawQueryString", json!("key=ü"))),
-        ("host with a space", changed("/headers/host", json!("a b"))),
-        ("host with a bad port", changed("/headers/host", json!("a:99999"))),
-        ("host with brackets", changed("/headers/host", json!("[::1"))),
-        ("host with a user", changed("/headers/host", json!("user@host"))),
-        ("empty host", changed("/headers/host", json!(""))),
-        ("path over 64 KB", changed("/rawPath", json!(format!("/{}", "a".repeat(65_536))))),
-        ("query over 64 KB", changed("/rawQueryString", json!("a".repeat(65_536)))),
-        ("path without a slash", changed("/rawPath", json!("topics/orders"))),
-        ("line break in a header", changed("/headers/x", json!("a\r\nSet-Cookie: b"))),
-        ("NUL in a header", changed("/headers/x", json!("a\0b"))),
-        ("space in a header's name", changed("/headers/a b", json!("c"))),
-        ("header that is an object", changed("/headers/x", json!({}))),
-        ("method with a space", changed("/requestContext/http/method", json!("GE T"))),
-        ("body that is not text", changed("/body", json!(1))),
-    ];
-    for (name, payload) in cases {
-        assert_eq!(verdict(&payload), "400", "{name}");
+fn each_front_door_is_recognised_and_its_event_becomes_the_same_request() {
+    for front_door in ALL {
+        let received = read(event(front_door).to_string().as_bytes()).unwrap();
+        assert_eq!(received.front_door, front_door);
+        let request = received.request.unwrap();
+        assert_eq!((request.method().as_str(), request.uri().to_string().as_str()), ("POST", "/topics/orders"));
+        assert_eq!(request.headers()["content-type"], "application/json", "{front_door:?}");
+        assert_eq!((request.headers().len(), request.body().as_ref()), (2, &b"{}"[..]), "{front_door:?}");
+    }
+}
+
+#[test]
+fn what_breaks_the_rules_of_http_is_a_400_of_its_front_door() {
+    for front_door in ALL {
+        let (path, method, headers) = places(front_door);
+        let header = |name: &str, value: Value| vec![(format!("{headers}/{name}"), value)];
+        let cases = [
+            ("bad base64", vec![("/body".into(), json!("no base64!")), ("/isBase64Encoded".into(), json!(true))]),
+            ("bad base64 flag", vec![("/isBase64Encoded".into(), json!("yes"))]),
+            ("body that is not text", vec![("/body".into(), json!(1))]),
+            ("host with a space", header("host", json!("a b"))),
+            ("host with a bad port", header("host", json!("a:99999"))),
+            ("host with brackets", header("host", json!("[::1"))),
+            ("host with a user", header("host", json!("user@host"))),
+            ("empty host", header("host", json!(""))),
+            ("path over 64 KB", vec![(path.into(), json!(format!("/{}", "a".repeat(65_536))))]),
+            ("path without a slash", vec![(path.into(), json!("topics/orders"))]),
+            ("path that is not text", vec![(path.into(), json!(["/"]))]),
+            ("line break in a header", header("x", json!("a\r\nSet-Cookie: b"))),
+            ("NUL in a header", header("x", json!("a\0b"))),
+            ("space in a header's name", header("a b", json!("c"))),
+            ("header that is an object", header("x", json!({}))),
+            ("headers that are a list", vec![(headers.into(), json!([1]))]),
+            ("method with a space", vec![(method.into(), json!("GE T"))]),
+            ("empty method", vec![(method.into(), json!(""))]),
+        ];
+        for (name, changes) in cases {
+            let changes: Vec<_> = changes.iter().map(|(pointer, value)| (pointer.as_str(), value.clone())).collect();
+            assert_eq!(verdict(&changed(front_door, &changes)), (Some(front_door), "400"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_query_that_is_malformed_is_a_400() {
+    for value in ["a b", "\"a\"", "a#b", "\0", "ü", &"a".repeat(65_536)] {
+        let payload = changed(FrontDoor::HttpApi, &[("/rawQueryString", json!(format!("key={value}")))]);
+        assert_eq!(verdict(&payload), (Some(FrontDoor::HttpApi), "400"), "{value:.20}");
+        // A load balancer passes parameters on as they were sent.
+        let payload = changed(LOAD_BALANCER, &[("/queryStringParameters", json!({ "key": value }))]);
+        assert_eq!(verdict(&payload), (Some(LOAD_BALANCER), "400"), "{value:.20}");
+    }
+    for (front_door, name) in [
+        (FrontDoor::RestApi, "/queryStringParameters"),
+        (FrontDoor::RestApi, "/multiValueQueryStringParameters"),
+        (LOAD_BALANCER, "/queryStringParameters"),
+        (MULTI_VALUE, "/multiValueQueryStringParameters"),
+    ] {
+        for value in [json!("key=a"), json!(["key"]), json!({"key": 1}), json!({"key": {}}), json!({"key": [null]})] {
+            let payload = changed(front_door, &[(name, value.clone())]);
+            assert_eq!(verdict(&payload), (Some(front_door), "400"), "{name} {value}");
+        }
+        let long = changed(front_door, &[(name, json!({"key": "a".repeat(65_536)}))]);
+        assert_eq!(verdict(&long), (Some(front_door), "400"), "{name}: long");
     }
 }
 
 #[test]
 fn a_payload_that_is_not_an_http_event_fails_the_invocation() {
-    let rest_api =
-        json!({"resource": "/", "path": "/", "httpMethod": "GET", "headers": {}, "requestContext": {"stage": "p"}});
     let kafka = json!({"eventSource": "aws:kafka", "records": {}});
-    let cases = [
-        "null".to_owned(),
-        "{}".to_owned(),
-        "[]".to_owned(),
-        "7".to_owned(),
-        rest_api.to_string(),
-        kafka.to_string(),
-        changed("/requestContext", json!(null)),
-        changed("/requestContext/http", json!({})),
-        changed("/requestContext/http/method", json!(7)),
-    ];
+    let web_socket = json!({"requestContext": {"routeKey": "$default", "eventType": "MESSAGE", "connectionId": "c",
+        "stage": "prod"}, "body": "{}", "isBase64Encoded": false});
+    let lattice = json!({"version": "2.0", "path": "/topics", "method": "GET", "headers": {},
+        "requestContext": {"serviceArn": "arn:aws:vpc-lattice:eu-west-1:123456789012:service/svc-1"}});
+    let mut cases: Vec<String> = ["null", "{}", "[]", "7", "\"{}\"", "{", "", "\u{feff}{}"].map(str::to_owned).into();
+    cases.extend([kafka, web_socket, lattice].map(|event| event.to_string()));
+    for front_door in ALL {
+        cases.push(changed(front_door, &[("/requestContext", json!(null))]));
+        cases.push(changed(front_door, &[("/requestContext", json!("x"))]));
+        cases.push(changed(front_door, &[(places(front_door).1, json!(7))]));
+        cases.push(changed(front_door, &[(places(front_door).1, json!(null))]));
+    }
     for payload in cases {
-        assert_eq!(verdict(&payload), "not an HTTP event", "{payload}");
+        assert_eq!(verdict(&payload), (None, "not an HTTP event"), "{payload}");
     }
 }
 
@@ -99,18 +182,22 @@ fn both_forms_of_a_path_give_the_same_address() {
         ("/topics/..", "/topics/.."),
         ("", "/"),
     ];
-    for (raw, expected) in cases {
-        assert_eq!(check(changed("/rawPath", json!(raw)).as_bytes()).unwrap().uri.to_string(), expected, "{raw:?}");
+    for front_door in ALL {
+        for (raw, expected) in cases {
+            let request = request(&changed(front_door, &[(places(front_door).0, json!(raw))]));
+            assert_eq!(request.uri().to_string(), expected, "{front_door:?} {raw:?}");
+        }
     }
 }
 
 #[test]
 fn text_and_base64_give_the_same_body() {
-    let text = check(changed("/body", json!("{\"ä\":1}")).as_bytes()).unwrap();
-    let mut event: Value = serde_json::from_str(&changed("/body", json!("eyLDpCI6MX0="))).unwrap();
-    event["isBase64Encoded"] = json!(true);
-    assert_eq!(text.body, check(event.to_string().as_bytes()).unwrap().body);
-    assert_eq!(check(changed("/body", json!(null)).as_bytes()).unwrap().body, "");
+    for front_door in ALL {
+        let text = request(&changed(front_door, &[("/body", json!("{\"ä\":1}"))]));
+        let base64 = [("/body", json!("eyLDpCI6MX0=")), ("/isBase64Encoded", json!(true))];
+        assert_eq!(text.body(), request(&changed(front_door, &base64)).body());
+        assert_eq!(request(&changed(front_door, &[("/body", json!(null))])).body(), "");
+    }
 }
 
 #[test]
@@ -118,17 +205,101 @@ fn hosts_that_callers_can_mean_pass() {
     for host in
         ["localhost", "127.0.0.1:9000", "[::1]:9000", "[::1]", "abc.execute-api.eu-west-1.amazonaws.com", "a_b:80"]
     {
-        assert_eq!(verdict(&changed("/headers/host", json!(host))), "passed", "{host}");
+        assert_eq!(verdict(&changed(FrontDoor::HttpApi, &[("/headers/host", json!(host))])).1, "passed", "{host}");
     }
 }
 
 #[test]
+fn the_parameters_of_a_load_balancer_are_encoded_and_those_of_a_rest_api_decoded() {
+    let sent = "key=a%2Bb%26c%3Dd&topic=orders&flag=";
+    let encoded = json!({"key": "a%2Bb%26c%3Dd", "topic": "orders", "flag": ""});
+    let listed = json!({"key": ["a%2Bb%26c%3Dd"], "topic": ["orders"], "flag": [""]});
+    let decoded = json!({"key": ["a+b&c=d"], "topic": ["orders"], "flag": [""]});
+    for (front_door, name, parameters) in [
+        (LOAD_BALANCER, "/queryStringParameters", encoded),
+        (MULTI_VALUE, "/multiValueQueryStringParameters", listed),
+        (FrontDoor::RestApi, "/multiValueQueryStringParameters", decoded),
+    ] {
+        let request = request(&changed(front_door, &[(name, parameters)]));
+        // An event's members have no order.
+        let mut pairs: Vec<_> = request.uri().query().unwrap().split('&').collect();
+        let mut expected: Vec<_> = sent.split('&').collect();
+        pairs.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(pairs, expected, "{front_door:?}");
+    }
+    let repeated = json!({"key": ["a", "b"]});
+    let single = json!({"key": "b"});
+    let both = [("/multiValueQueryStringParameters", repeated), ("/queryStringParameters", single)];
+    assert_eq!(request(&changed(FrontDoor::RestApi, &both)).uri().query(), Some("key=a&key=b"));
+    assert_eq!(request(&changed(FrontDoor::RestApi, &both[1..])).uri().query(), Some("key=b"));
+}
+
+#[test]
+fn repeated_headers_and_cookies_are_kept() {
+    let repeated = [("/multiValueHeaders/baggage", json!(["a=1", "b=2"])), ("/headers/baggage", json!("b=2"))];
+    for (front_door, changes) in [(FrontDoor::RestApi, &repeated[..]), (MULTI_VALUE, &repeated[..1])] {
+        let request = request(&changed(front_door, changes));
+        let values: Vec<_> = request.headers().get_all("baggage").iter().collect();
+        assert_eq!(values, ["a=1", "b=2"], "{front_door:?}");
+    }
+    let cookies = request(&changed(FrontDoor::HttpApi, &[("/cookies", json!(["a=1", "b=2"]))]));
+    assert_eq!(cookies.headers()["cookie"], "a=1; b=2");
+    // The console's test sends no headers at all.
+    let none = [("/multiValueHeaders", json!(null)), ("/headers", json!(null))];
+    assert!(request(&changed(FrontDoor::RestApi, &none)).headers().is_empty());
+}
+
+#[test]
 fn a_named_stage_is_no_part_of_the_path() {
-    let mut event: Value = serde_json::from_str(&changed("/rawPath", json!("/prod/topics/orders"))).unwrap();
-    event["requestContext"]["stage"] = json!("prod");
-    assert_eq!(check(event.to_string().as_bytes()).unwrap().uri, "/topics/orders");
-    event["rawPath"] = json!("/production");
-    assert_eq!(check(event.to_string().as_bytes()).unwrap().uri, "/production");
-    event["rawPath"] = json!("/prod");
-    assert_eq!(check(event.to_string().as_bytes()).unwrap().uri, "/");
+    for (path, expected) in [("/prod/topics/orders", "/topics/orders"), ("/production", "/production"), ("/prod", "/")]
+    {
+        let changes = [("/requestContext/stage", json!("prod")), ("/rawPath", json!(path))];
+        assert_eq!(request(&changed(FrontDoor::HttpApi, &changes)).uri(), expected);
+        let changes = [("/resource", json!("$default")), ("/pathParameters", json!(null)), ("/path", json!(path))];
+        assert_eq!(request(&changed(FrontDoor::RestApi, &changes)).uri(), expected);
+    }
+}
+
+/// With a custom domain, `path` begins with its base path, the stage, or both; the resource tells where it ends.
+#[test]
+fn a_base_path_is_no_part_of_the_path() {
+    let proxy = |value: &str| json!({ "proxy": value });
+    let cases = [
+        ("/topics/orders", "/{proxy+}", proxy("topics/orders"), "/topics/orders"),
+        ("/kafka/topics/orders", "/{proxy+}", proxy("topics/orders"), "/topics/orders"),
+        ("/kafka/v1/prod/topics/orders", "/{proxy+}", proxy("topics/orders"), "/topics/orders"),
+        ("/prod/topics/orders", "/topics/{topic}", json!({"topic": "orders"}), "/topics/orders"),
+        ("/kafka/healthz", "/healthz", json!(null), "/healthz"),
+        // A stage of the same name as a route: the path of an API's own address has no stage.
+        ("/topics/orders", "/{proxy+}", proxy("topics/orders"), "/topics/orders"),
+        // Parameters decoded or as they were sent.
+        ("/kafk%C3%A9/topics/a%20b", "/{proxy+}", proxy("topics/a b"), "/topics/a%20b"),
+        ("/kafka/topics/a%20b", "/{proxy+}", proxy("topics/a%20b"), "/topics/a%20b"),
+        ("/kafé/topics/%ED%86%A0", "/{proxy+}", proxy("topics/토"), "/topics/%ED%86%A0"),
+        // What does not fit stays.
+        ("/kafka/topics/orders/", "/{proxy+}", proxy("topics/orders"), "/kafka/topics/orders/"),
+        ("/kafka/topics/orders", "/{proxy+}", json!(null), "/kafka/topics/orders"),
+        ("/kafka%2Ftopics/orders", "/{proxy+}", proxy("topics/orders"), "/kafka%2Ftopics/orders"),
+        ("/a", "/{proxy+}", proxy("topics/orders"), "/a"),
+    ];
+    for (path, resource, parameters, expected) in cases {
+        let changes = [("/path", json!(path)), ("/resource", json!(resource)), ("/pathParameters", parameters)];
+        assert_eq!(request(&changed(FrontDoor::RestApi, &changes)).uri(), expected, "{path} {resource}");
+    }
+}
+
+#[tokio::test]
+async fn the_invocations_own_trace_comes_before_the_front_doors() {
+    let echo =
+        Router::new().fallback(async |headers: HeaderMap| headers["x-amzn-trace-id"].clone().as_bytes().to_vec());
+    for (trace, expected) in
+        [(None, "Root=1-door"), (Some("Root=1-runtime"), "Root=1-runtime"), (Some("\n"), "Root=1-door")]
+    {
+        let mut context = Context::default();
+        context.xray_trace_id = trace.map(str::to_owned);
+        let payload = changed(FrontDoor::HttpApi, &[("/headers/x-amzn-trace-id", json!("Root=1-door"))]);
+        let response = super::handle(echo.clone(), payload.into(), context).await.unwrap();
+        assert_eq!(serde_json::to_value(response).unwrap()["body"], expected);
+    }
 }

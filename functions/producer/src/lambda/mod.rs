@@ -1,8 +1,17 @@
-//! The producer as a Lambda function: API Gateway event in, answer out.
+//! The producer as a Lambda function behind API Gateway, a function URL or a load balancer: HTTP event in, answer out.
+//!
+//! | Module | Does |
+//! |---|---|
+//! | [`event`] | recognises the front door, and makes the event a request |
+//! | [`address`], [`pairs`] | path and query; headers and parameters |
+//! | [`response`] | writes the answer in the front door's shape |
 
+mod address;
 mod event;
 #[cfg(test)]
 mod event_tests;
+mod pairs;
+mod response;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,9 +20,8 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::TryFutureExt;
-use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Service};
-use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use http::{HeaderName, HeaderValue, Request};
+use lambda_runtime::{Context, Diagnostic};
 use msk_shared::env::EnvReader;
 use msk_shared::runtime;
 use serde::Serialize;
@@ -22,10 +30,13 @@ use tower::ServiceExt;
 use crate::api::request_info::RequestInfo;
 use crate::app::{self, App};
 use crate::http_server::stop_signal;
-use event::{CheckedEvent, EventError};
+use event::Received;
+use response::FrontDoorResponse;
 
 /// Lambda kills the process 500 ms after SIGTERM when only an internal extension is registered.
 const FLUSH: Duration = Duration::from_millis(400);
+/// The runtime knows the segment of this invocation, the front door only its own.
+const TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
 /// Starts the application and serves invocations until the process ends.
 ///
@@ -40,7 +51,10 @@ pub async fn serve(env: EnvReader, started: Instant) -> anyhow::Result<()> {
 
 /// The payload is not an HTTP event: nobody waits for an HTTP answer, so the invocation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the payload is not an API Gateway HTTP event (payload format 2.0); invoke this function through its HTTP API")]
+#[error(
+    "the payload is not an HTTP event; invoke this function through an API Gateway HTTP API or REST API, a function URL \
+     or an Application Load Balancer"
+)]
 pub struct NotHttp;
 
 impl From<NotHttp> for Diagnostic {
@@ -55,28 +69,21 @@ impl From<NotHttp> for Diagnostic {
 /// [`NotHttp`]; every HTTP event gets an HTTP answer.
 pub async fn handle(router: Router, payload: Bytes, context: Context) -> Result<impl Serialize, NotHttp> {
     let mut info = RequestInfo::from_lambda(&context.request_id, context.deadline());
-    let CheckedEvent { event, uri, body } = match event::check(&payload) {
-        Ok(checked) => checked,
-        // An empty request that gets its answer, its log line and its metrics as any other.
-        Err(EventError::Refused(faults)) => {
-            info.refused = Some(faults);
-            CheckedEvent::default()
-        }
-        Err(EventError::NotHttp) => {
-            tracing::error!(request_id = info.request_id, "the payload is not an HTTP event");
-            return Err(NotHttp);
-        }
-    };
+    let Received { front_door, request } = event::read(&payload).inspect_err(|_| {
+        tracing::error!(request_id = info.request_id, "the payload is not an HTTP event");
+    })?;
     drop(payload);
-    let service = lambda_http::service_fn(move |mut request: lambda_http::Request| {
-        // `lambda_http` has made headers, method and request context of the event; address and body are the checked ones.
-        *request.uri_mut() = uri.clone();
-        request.extensions_mut().insert(info.clone());
-        router.clone().oneshot(request.map(|_| Body::from(body.clone())))
+    let mut request = request.unwrap_or_else(|faults| {
+        // An empty request that gets its answer, its log line and its metrics as any other.
+        info.refused = Some(faults);
+        Request::default()
     });
-    let event = LambdaEvent::new(LambdaRequest::ApiGatewayV2(event), context);
-    match Adapter::from(service).call(event).await {
-        Ok(answer) => Ok(answer),
+    if let Some(trace) = context.xray_trace_id.and_then(|trace| HeaderValue::try_from(trace).ok()) {
+        request.headers_mut().insert(TRACE, trace);
+    }
+    request.extensions_mut().insert(info);
+    match router.oneshot(request.map(Body::from)).await {
+        Ok(response) => Ok(FrontDoorResponse::of(front_door, response).await),
         Err(never) => match never {},
     }
 }

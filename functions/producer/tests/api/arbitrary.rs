@@ -1,4 +1,4 @@
-//! Arbitrary and damaged requests and events: nothing panics, nothing is a 5xx, and what is accepted is what was sent.
+//! Arbitrary and damaged requests: nothing panics, nothing is a 5xx, and what is accepted is what was sent.
 //! Each test prints how much was accepted and refused, and neither may be nothing.
 
 use std::cell::Cell;
@@ -7,10 +7,8 @@ use axum::Router;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
-use serde_json::Value;
-use std::time::Duration;
 
-use crate::calls::{Call, HttpAnswer, JSON_V2, Scripted, app, app_with, try_invoke};
+use crate::calls::{Call, HttpAnswer, JSON_V2, Scripted, app, app_with};
 
 /// What became of the cases of one test.
 #[derive(Default)]
@@ -124,11 +122,11 @@ fn record() -> impl Strategy<Value = String> {
     ]
 }
 
-fn envelope() -> impl Strategy<Value = String> {
+pub(crate) fn envelope() -> impl Strategy<Value = String> {
     prop::collection::vec(record(), 1..5).prop_map(|records| format!("{{\"records\": [{}] }}", records.join(",\n")))
 }
 
-fn content_type() -> impl Strategy<Value = &'static str> {
+pub(crate) fn content_type() -> impl Strategy<Value = &'static str> {
     select(vec![
         JSON_V2,
         JSON_V2,
@@ -162,7 +160,7 @@ fn routers() -> [Router; 2] {
     ["strict", "confluent"].map(|mode| app_with(&[("COMPATIBILITY", mode)], Scripted::default()))
 }
 
-fn router() -> (Scripted, Router) {
+pub(crate) fn router() -> (Scripted, Router) {
     let publisher = Scripted::default();
     (publisher.clone(), app(publisher))
 }
@@ -277,89 +275,4 @@ fn arbitrary_paths_queries_and_headers() {
             if method == "HEAD" { Ok(()) } else { judge(&answer) }
         },
     );
-}
-
-/// A valid event with some members replaced by arbitrary JSON.
-fn event() -> impl Strategy<Value = Value> {
-    let target = select(vec!["/topics/orders", "/messages?key=1", "/topics", "/topics/%61udit"]);
-    let method = select(vec!["POST", "POST", "GET"]);
-    let members = vec![
-        "/rawPath",
-        "/rawQueryString",
-        "/headers",
-        "/headers/host",
-        "/headers/content-type",
-        "/headers/idempotency-key",
-        "/body",
-        "/isBase64Encoded",
-        "/requestContext",
-        "/requestContext/http",
-        "/requestContext/http/method",
-        "/requestContext/stage",
-        "/cookies",
-        "/version",
-        "/pathParameters",
-        "/queryStringParameters",
-    ];
-    let odd = vec![
-        "a b",
-        "\"",
-        "a\r\nb: c",
-        "[::1",
-        "a:99999",
-        "%",
-        "%FF",
-        "é",
-        "\u{0}",
-        "",
-        "/topics/orders?x",
-        "prod",
-        "gzip",
-    ];
-    let value = prop_oneof![
-        2 => select(odd).prop_map(Value::from),
-        1 => "\\PC{0,20}".prop_map(Value::from),
-        1 => json_text().prop_map(|text| serde_json::from_str(&text).unwrap()),
-    ];
-    let changes = prop::collection::vec((select(members), value), 0..3);
-    (target, method, content_type(), envelope(), any::<bool>(), changes).prop_map(
-        |(target, method, media, body, base64, changes)| {
-            let call = Call::new(method, target).header("content-type", media).body(body);
-            let mut event = call.event(base64);
-            for (pointer, value) in changes {
-                let (parent, name) = pointer.rsplit_once('/').unwrap();
-                if let Some(parent) = event.pointer_mut(parent).and_then(Value::as_object_mut) {
-                    parent.insert(name.to_owned(), value);
-                }
-            }
-            event
-        },
-    )
-}
-
-#[test]
-fn damaged_events() {
-    let (_, router) = router();
-    run("damaged events", 12_000, event(), |runtime, event, shares| {
-        let answer = runtime.block_on(try_invoke(&router, &event.to_string(), Duration::from_secs(30)));
-        shares.note(answer.as_ref());
-        let http = event.pointer("/requestContext/http");
-        if http.and_then(|http| http.get("method")).is_some_and(Value::is_string) {
-            prop_assert!(answer.is_some(), "an HTTP event has an HTTP answer");
-        } else if !http.is_some_and(Value::is_array) && !event["requestContext"].is_array() {
-            prop_assert!(answer.is_none(), "a payload that is no HTTP event fails the invocation");
-        }
-        answer.map_or(Ok(()), |answer| judge(&answer))
-    });
-}
-
-#[test]
-fn events_damaged_as_text() {
-    let (_, router) = router();
-    run("events damaged as text", 12_000, (event(), damage()), |runtime, (event, damage), shares| {
-        let text = damaged(event.to_string().into_bytes(), &damage);
-        let answer = runtime.block_on(try_invoke(&router, text, Duration::from_secs(30)));
-        shares.note(answer.as_ref());
-        answer.map_or(Ok(()), |answer| judge(&answer))
-    });
 }

@@ -6,8 +6,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use lambda_runtime::Context;
@@ -22,8 +20,10 @@ use msk_shared::kafka::{
     PublisherStats, Readiness, Replica,
 };
 use msk_shared::names::TopicName;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tower::ServiceExt;
+
+use crate::front_doors::FrontDoor;
 
 pub(crate) const JSON_V2: &str = "application/vnd.kafka.json.v2+json";
 
@@ -247,33 +247,14 @@ impl Call {
         HttpAnswer { status: parts.status.as_u16(), headers: parts.headers.iter().map(header).collect(), body }
     }
 
-    /// Sends it as API Gateway would; the body as base64 or as text.
+    /// Sends it as an HTTP API would; the body as base64 or as text.
     pub(crate) async fn invoke(&self, router: &Router, base64: bool) -> HttpAnswer {
-        invoke(router, &self.event(base64).to_string()).await
+        invoke(router, self.event(base64).to_string()).await
     }
 
-    /// The event that API Gateway makes of it (payload format 2.0), its path encoded as it is.
+    /// The event that an HTTP API makes of it.
     pub(crate) fn event(&self, base64: bool) -> Value {
-        let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
-        let mut headers: BTreeMap<String, String> = BTreeMap::new();
-        for (name, value) in &self.headers {
-            let joined = headers.entry(name.to_lowercase()).or_default();
-            *joined = if joined.is_empty() { value.clone() } else { format!("{joined},{value}") };
-        }
-        headers.insert("host".to_owned(), "abc.execute-api.eu-west-1.amazonaws.com".to_owned());
-        let body = match base64 {
-            true => STANDARD.encode(&self.body),
-            false => String::from_utf8_lossy(&self.body).into_owned(),
-        };
-        json!({
-            "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": headers,
-            "requestContext": {
-                "accountId": "123456789012", "apiId": "abc", "domainName": "abc.execute-api.eu-west-1.amazonaws.com",
-                "http": {"method": self.method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"},
-                "requestId": "gateway-1", "routeKey": "$default", "stage": "$default", "timeEpoch": 1_760_000_000_000_u64,
-            },
-            "body": body, "isBase64Encoded": base64,
-        })
+        FrontDoor::HttpApi.event(self, base64)
     }
 }
 
@@ -284,20 +265,18 @@ pub(crate) async fn invoke(router: &Router, payload: impl AsRef<[u8]>) -> HttpAn
 
 /// Invokes the function with `left` to its deadline; `None` when the invocation fails.
 pub(crate) async fn try_invoke(router: &Router, payload: impl AsRef<[u8]>, left: Duration) -> Option<HttpAnswer> {
+    respond(router, payload, left).await.map(|response| HttpAnswer::of(&response))
+}
+
+/// What the function responds, in the shape of the front door.
+pub(crate) async fn respond(router: &Router, payload: impl AsRef<[u8]>, left: Duration) -> Option<Value> {
     let mut context = Context::default();
     context.request_id = "req-1".to_owned();
     let deadline = SystemTime::now() + left;
     context.deadline = deadline.duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
     let payload = Bytes::copy_from_slice(payload.as_ref());
     let answer = lambda::handle(router.clone(), payload, context).await.ok()?;
-    let answer = serde_json::to_value(answer).unwrap();
-    assert_eq!(answer["isBase64Encoded"], false, "every answer of this API is text");
-    let headers = answer["headers"].as_object().unwrap().iter();
-    Some(HttpAnswer {
-        status: answer["statusCode"].as_u64().unwrap() as u16,
-        headers: headers.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect(),
-        body: Bytes::from(answer["body"].as_str().unwrap_or_default().to_owned()),
-    })
+    Some(serde_json::to_value(answer).unwrap())
 }
 
 /// An answer.
@@ -309,6 +288,19 @@ pub(crate) struct HttpAnswer {
 }
 
 impl HttpAnswer {
+    /// What a front door makes of the function's response.
+    pub(crate) fn of(response: &Value) -> Self {
+        assert_eq!(response["isBase64Encoded"], false, "every answer of this API is text");
+        let single = response["headers"].as_object().into_iter().flatten().map(|(name, value)| (name, value.as_str()));
+        let listed = response["multiValueHeaders"].as_object().into_iter().flatten();
+        let listed = listed.map(|(name, values)| (name, values.as_array().and_then(|all| all.first()?.as_str())));
+        Self {
+            status: response["statusCode"].as_u64().unwrap() as u16,
+            headers: single.chain(listed).map(|(name, value)| (name.clone(), value.unwrap().to_owned())).collect(),
+            body: Bytes::from(response["body"].as_str().unwrap().to_owned()),
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("the body is not JSON ({error}): {:?}", self.body))

@@ -12,7 +12,8 @@
 //! | `v3` | Confluent's REST API v3 |
 //! | `peers` | the examples that other gateways document |
 //! | `docs` | the page that problem documents point to |
-//! | `events` | the API Gateway events of `events/` |
+//! | `events` | the HTTP events of `events/` |
+//! | `front_doors` | one request through each front door; property tests: damaged events |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "figures are printed")]
 
@@ -25,6 +26,7 @@ mod cluster;
 mod compatible;
 mod docs;
 mod events;
+mod front_doors;
 mod good_requests;
 mod peers;
 mod v3;

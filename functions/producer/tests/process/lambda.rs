@@ -30,7 +30,7 @@ fn events_are_answered_and_a_sigterm_ends_it_cleanly() {
     let posted = host.invoke(sample("error-query"));
     assert_eq!((posted.kind, &posted.body["statusCode"]), ("response", &json!(400)));
     assert_eq!(posted.body["headers"]["content-type"], "application/problem+json");
-    let posted = host.invoke(sample("not-an-http-api-event"));
+    let posted = host.invoke(sample("not-an-http-event"));
     assert_eq!((posted.kind, &posted.body["errorType"]), ("error", &json!("NotAnHttpEvent")));
     assert_eq!(host.invoke(sample("healthz")).body["statusCode"], 200);
     process.terminate();
