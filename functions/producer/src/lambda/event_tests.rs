@@ -303,3 +303,52 @@ async fn the_invocations_own_trace_comes_before_the_front_doors() {
         assert_eq!(serde_json::to_value(response).unwrap()["body"], expected);
     }
 }
+
+/// The sample events whose request is in order, and their names.
+fn samples() -> Vec<(String, String)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let named = files.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path));
+    let of_front_doors = |name: &str| ["apigw-", "rest-", "url-", "alb-"].iter().any(|door| name.starts_with(door));
+    named
+        .filter(|(name, _)| of_front_doors(name) && !name.contains("-error-") && !name.contains("-not-"))
+        .map(|(name, path)| (name, std::fs::read_to_string(path).unwrap()))
+        .collect()
+}
+
+/// `lambda_http` reads events for most functions in Rust. It panics on what breaks the rules of HTTP, which is why events are read
+/// here; where nothing is broken, both make the same request of an event.
+#[test]
+fn what_is_in_order_becomes_the_request_that_lambda_http_makes_of_it() {
+    fn sorted(pairs: impl Iterator<Item = (String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+        let mut pairs: Vec<_> = pairs.collect();
+        pairs.sort();
+        pairs
+    }
+    fn headers(map: &HeaderMap) -> Vec<(String, Vec<u8>)> {
+        sorted(map.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())))
+    }
+    fn parameters(uri: &http::Uri) -> Vec<(String, Vec<u8>)> {
+        let decoded = |text: &str| percent_encoding::percent_decode_str(&text.replace('+', " ")).collect::<Vec<u8>>();
+        let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        sorted(pairs.map(|(name, value)| (name.to_owned(), decoded(value))))
+    }
+    let mut compared = 0;
+    for (name, payload) in samples() {
+        let ours = request(&payload);
+        let theirs = lambda_http::request::from_str(&payload).unwrap();
+        assert_eq!(ours.method(), theirs.method(), "{name}");
+        assert_eq!(headers(ours.headers()), headers(theirs.headers()), "{name}");
+        // It decodes a load balancer's parameters twice.
+        if !name.starts_with("alb-") {
+            assert_eq!(parameters(ours.uri()), parameters(theirs.uri()), "{name}");
+        }
+        assert_eq!(ours.body().as_ref(), theirs.body().as_ref(), "{name}");
+        // Theirs keeps the stage and a custom domain's base path, and encodes what is not encoded in other places.
+        let decoded = |uri: &http::Uri| percent_encoding::percent_decode_str(uri.path()).collect::<Vec<u8>>();
+        assert!(decoded(theirs.uri()).ends_with(&decoded(ours.uri())), "{name}: {} {}", theirs.uri(), ours.uri());
+        compared += 1;
+    }
+    assert!(compared >= 20, "{compared} samples");
+}
