@@ -13,11 +13,11 @@ use base64::Engine;
 use bytes::Bytes;
 use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use lambda_runtime::Diagnostic;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::NotHttp;
 use super::address::{encoded_query, is_host, raw_query, uri, without_base_path, without_stage};
 use super::pairs::{Pairs, Text};
 use crate::request::faults::{FaultKind, Faults};
@@ -39,6 +39,20 @@ pub(super) struct Received {
     pub(super) front_door: FrontDoor,
     /// The request, or what is wrong with it.
     pub(super) request: Result<Request<Bytes>, Faults>,
+}
+
+/// The payload is not an HTTP event: nobody waits for an HTTP answer, so the invocation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the payload is not an HTTP event; invoke this function through an API Gateway HTTP API or REST API, a function URL \
+     or an Application Load Balancer"
+)]
+pub struct NotHttp;
+
+impl From<NotHttp> for Diagnostic {
+    fn from(error: NotHttp) -> Self {
+        Self { error_type: "NotAnHttpEvent".to_owned(), error_message: error.to_string() }
+    }
 }
 
 /// The events of all front doors. What is raw is read only where a front door needs it.

@@ -30,6 +30,7 @@ use tower::ServiceExt;
 use crate::api::request_info::RequestInfo;
 use crate::app::{self, App};
 use crate::http_server::stop_signal;
+pub use event::NotHttp;
 use event::Received;
 use response::FrontDoorResponse;
 
@@ -47,20 +48,6 @@ pub async fn serve(env: EnvReader, started: Instant) -> anyhow::Result<()> {
     flush_on_sigterm(Arc::clone(&app)).await;
     let function = |payload, context| handle(app.router.clone(), payload, context).map_err(Diagnostic::from);
     match runtime::serve(function).await? {}
-}
-
-/// The payload is not an HTTP event: nobody waits for an HTTP answer, so the invocation fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the payload is not an HTTP event; invoke this function through an API Gateway HTTP API or REST API, a function URL \
-     or an Application Load Balancer"
-)]
-pub struct NotHttp;
-
-impl From<NotHttp> for Diagnostic {
-    fn from(error: NotHttp) -> Self {
-        Self { error_type: "NotAnHttpEvent".to_owned(), error_message: error.to_string() }
-    }
 }
 
 /// Handles one invocation with the router.
@@ -83,7 +70,7 @@ pub async fn handle(router: Router, payload: Bytes, context: Context) -> Result<
     }
     request.extensions_mut().insert(info);
     match router.oneshot(request.map(Body::from)).await {
-        Ok(response) => Ok(FrontDoorResponse::of(front_door, response).await),
+        Ok(response) => Ok(FrontDoorResponse::from_response(front_door, response).await),
         Err(never) => match never {},
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct FrontDoorResponse {
 }
 
 impl FrontDoorResponse {
-    pub(super) async fn of(front_door: FrontDoor, response: Response<Body>) -> Self {
+    pub(super) async fn from_response(front_door: FrontDoor, response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
         let (status, body) = match body.collect().await {
             Ok(body) => (parts.status, body.to_bytes()),
@@ -132,7 +132,7 @@ mod tests {
         for (name, value) in headers {
             response.headers_mut().append(*name, HeaderValue::from_static(value));
         }
-        serde_json::to_value(FrontDoorResponse::of(front_door, response).await).unwrap()
+        serde_json::to_value(FrontDoorResponse::from_response(front_door, response).await).unwrap()
     }
 
     #[tokio::test]
@@ -174,7 +174,8 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_breaks_off_is_a_500() {
         let broken = futures_util::stream::iter([Ok(Bytes::from("{")), Err(std::io::Error::other("broken"))]);
-        let response = FrontDoorResponse::of(FrontDoor::HttpApi, Response::new(Body::from_stream(broken))).await;
+        let response =
+            FrontDoorResponse::from_response(FrontDoor::HttpApi, Response::new(Body::from_stream(broken))).await;
         assert_eq!((response.status, response.body), (StatusCode::INTERNAL_SERVER_ERROR, Bytes::new()));
     }
 }

@@ -265,7 +265,7 @@ pub(crate) async fn invoke(router: &Router, payload: impl AsRef<[u8]>) -> HttpAn
 
 /// Invokes the function with `left` to its deadline; `None` when the invocation fails.
 pub(crate) async fn try_invoke(router: &Router, payload: impl AsRef<[u8]>, left: Duration) -> Option<HttpAnswer> {
-    respond(router, payload, left).await.map(|response| HttpAnswer::of(&response))
+    respond(router, payload, left).await.map(|response| HttpAnswer::from_function(&response))
 }
 
 /// What the function responds, in the shape of the front door.
@@ -289,7 +289,7 @@ pub(crate) struct HttpAnswer {
 
 impl HttpAnswer {
     /// What a front door makes of the function's response.
-    pub(crate) fn of(response: &Value) -> Self {
+    pub(crate) fn from_function(response: &Value) -> Self {
         assert_eq!(response["isBase64Encoded"], false, "every answer of this API is text");
         let single = response["headers"].as_object().into_iter().flatten().map(|(name, value)| (name, value.as_str()));
         let listed = response["multiValueHeaders"].as_object().into_iter().flatten();

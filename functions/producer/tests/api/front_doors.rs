@@ -194,7 +194,7 @@ async fn a_request_gives_the_same_records_and_answer_through_every_front_door() 
             let payload = front_door.event(&call, base64).to_string();
             let response = respond(&app(publisher.clone()), payload, LEFT).await.unwrap();
             check_shape(front_door, &response);
-            let seen = (HttpAnswer::of(&response), publisher.records());
+            let seen = (HttpAnswer::from_function(&response), publisher.records());
             assert_eq!(&seen, first.get_or_insert_with(|| seen.clone()), "{front_door:?} {base64} {call:?}");
         }
     }
@@ -208,7 +208,7 @@ async fn a_refused_event_is_answered_in_the_shape_of_its_front_door() {
         let (_, router) = router();
         let response = respond(&router, event.to_string(), LEFT).await.unwrap();
         check_shape(front_door, &response);
-        assert_eq!(HttpAnswer::of(&response).problem(), (400, 400), "{front_door:?}");
+        assert_eq!(HttpAnswer::from_function(&response).problem(), (400, 400), "{front_door:?}");
     }
 }
 
