@@ -19,4 +19,4 @@ pub(crate) mod propagation;
 pub(crate) mod query;
 pub(crate) mod record_fields;
 pub(crate) mod single_message;
-pub(crate) mod v3;
+pub(crate) mod v3_body;

@@ -27,7 +27,7 @@ use crate::request::faults::{FaultKind, Faults};
 use crate::request::json::Parsed;
 use crate::request::propagation::PropagatedHeaders;
 use crate::request::query::known_parameters;
-use crate::request::v3::{self, Entries, Entry, Reading};
+use crate::request::v3_body::{self, Entries, Entry, Reading};
 use crate::request::{body, checks};
 use crate::topics::Topic;
 
@@ -47,7 +47,7 @@ pub(crate) async fn records<B: Backend>(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    publish(&state, &info, path, &uri, &headers, body, &Kind { read: v3::records, answer: in_a_row }).await
+    publish(&state, &info, path, &uri, &headers, body, &V3Path { read: v3_body::records, answer: in_a_row }).await
 }
 
 /// Entries with ids.
@@ -59,11 +59,11 @@ pub(crate) async fn batch<B: Backend>(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    publish(&state, &info, path, &uri, &headers, body, &Kind { read: v3::batch, answer: by_id }).await
+    publish(&state, &info, path, &uri, &headers, body, &V3Path { read: v3_body::batch, answer: by_id }).await
 }
 
 /// In what the two paths differ.
-struct Kind {
+struct V3Path {
     read: fn(&Bytes, Reading) -> Parsed<Entries>,
     /// The answer when at least one record was written, or failures go into the body of a 2xx.
     answer: fn(Compatibility, Vec<Result<Written, Failed>>) -> Response,
@@ -76,7 +76,7 @@ async fn publish<B: Backend>(
     uri: &Uri,
     headers: &HeaderMap,
     body: Body,
-    kind: &Kind,
+    kind: &V3Path,
 ) -> Result<Response, Problem> {
     let (cluster, topic) = path.map_or((None, None), |Path(target)| (Some(target.cluster), Some(target.topic)));
     let topic = writable_topic(state, topic.as_deref())?;
@@ -116,8 +116,8 @@ fn not_json() -> Faults {
 #[derive(Debug)]
 struct Shape {
     id: Option<String>,
-    key: Option<Part>,
-    value: Option<Part>,
+    key: Option<KeyOrValue>,
+    value: Option<KeyOrValue>,
 }
 
 /// Everything that can be known without the cluster is checked here.
@@ -128,7 +128,7 @@ fn checked(read: Entries, topic: &Topic, limits: &Limits) -> Result<(Vec<Outboun
     }
     let Entries { entries, mut faults, .. } = read;
     let part = |format: Option<Format>, bytes: &Option<Bytes>| {
-        format.map(|format| Part { r#type: v3::type_of(format), size: bytes.as_ref().map_or(0, Bytes::len) })
+        format.map(|format| KeyOrValue { r#type: v3_body::type_of(format), size: bytes.as_ref().map_or(0, Bytes::len) })
     };
     let (shapes, drafts): (Vec<_>, Vec<_>) = entries
         .into_iter()
@@ -224,9 +224,9 @@ struct Written {
     /// As stored, RFC 3339.
     timestamp: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<Part>,
+    key: Option<KeyOrValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<Part>,
+    value: Option<KeyOrValue>,
 }
 
 /// A record that was not written.
@@ -247,7 +247,7 @@ struct Failed {
 
 /// A key or value: its format and the bytes stored.
 #[derive(Debug, Serialize)]
-struct Part {
+struct KeyOrValue {
     r#type: &'static str,
     size: usize,
 }
