@@ -299,7 +299,7 @@ variable "topics" {
   validation {
     condition = alltrue([for topic in values(var.topics) :
       contains(["required", "optional"], coalesce(topic.policy.key, "optional")) &&
-      try(length(topic.policy.formats) > 0 && length(setsubtract(topic.policy.formats, ["json", "binary", "text", "cloudevents", "ndjson", "raw"])) == 0, topic.policy.formats == null) &&
+      try(length(topic.policy.formats) > 0 && length(setsubtract(topic.policy.formats, ["json", "binary", "text", "string", "cloudevents", "ndjson", "raw"])) == 0, topic.policy.formats == null) &&
       try(topic.policy.max_record_bytes >= 1 && topic.policy.max_record_bytes <= 6291456 && floor(topic.policy.max_record_bytes) == topic.policy.max_record_bytes, topic.policy.max_record_bytes == null)
     ])
     error_message = "topics: policy.key is required or optional; policy.formats lists some of json, binary, text, cloudevents, ndjson, raw; policy.max_record_bytes is a whole number from 1 to 6291456."

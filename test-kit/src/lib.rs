@@ -5,11 +5,13 @@
 //! | [`process`] | a child process with its group and its JSON lines |
 //! | [`watchdog`] | cleaning up after tests that are killed |
 //! | [`runtime_api`] | the Lambda Runtime API that a function polls |
+//! | [`content_coding`] | compressed bodies, and bombs |
 //! | [`function_host`] | a function on that API, for tests that neither freeze nor kill it (those use `msk-e2e`) |
 //! | [`terraform`] | the environments and routes that the Terraform code gives the functions |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may panic")]
 
+pub mod content_coding;
 pub mod function_host;
 pub mod process;
 pub mod runtime_api;

@@ -92,6 +92,13 @@ pub(crate) const PYTHON_VENV: Need = Need {
     install: Install::Packages(&["python3-venv"]),
 };
 
+/// Node.js with npm: clients of stage `peers`.
+pub(crate) const NODE: Need = Need {
+    name: "Node.js with npm",
+    problem: || not_runnable("node", &["--version"]).or_else(|| not_runnable("npm", &["--version"])),
+    install: Install::Packages(&["nodejs", "npm"]),
+};
+
 /// A Java 17 development kit or newer: the real Kafka brokers, and the compiler of the rig's token verifier.
 pub(crate) const JAVA: Need = Need {
     name: "Java 17 (a development kit)",

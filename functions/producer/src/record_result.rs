@@ -16,10 +16,11 @@ pub(crate) struct DeliveryResults {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum RecordResult {
-    /// Acknowledged by all in-sync replicas.
+    /// Acknowledged by all in-sync replicas, or only checked.
     Written {
-        partition: i32,
-        offset: i64,
+        /// Null if the record was only checked, as the next two.
+        partition: Option<i32>,
+        offset: Option<i64>,
         /// As stored, in milliseconds since the epoch.
         timestamp: Option<i64>,
         /// Always null.
@@ -53,7 +54,13 @@ pub(crate) enum RecordResult {
 impl RecordResult {
     pub(crate) fn written(delivery: &Delivery) -> Self {
         let Delivery { partition, offset, timestamp_ms } = *delivery;
+        let (partition, offset) = (Some(partition), Some(offset));
         Self::Written { partition, offset, timestamp: timestamp_ms, error_code: None, error: None }
+    }
+
+    /// A record that would be written, but for `?validate_only=true`.
+    pub(crate) fn checked() -> Self {
+        Self::Written { partition: None, offset: None, timestamp: None, error_code: None, error: None }
     }
 
     /// `text` says what happened, without host names, tokens or the caller's data.

@@ -7,7 +7,7 @@ use msk_shared::names::TopicName;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::format::Format;
+use crate::format::ValueFormat;
 
 /// What a topic accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,19 +16,19 @@ pub struct Policy {
     pub key_required: bool,
     /// A tighter limit than `MAX_RECORD_BYTES`.
     pub max_record_bytes: Option<RecordBytes>,
-    /// Accepted formats of values; `None` means all. Formats that are not supported yet are kept: they only restrict.
-    pub formats: Option<Vec<&'static str>>,
+    /// Accepted formats of values; `None` means all.
+    pub formats: Option<Vec<ValueFormat>>,
 }
 
 impl Policy {
     /// Whether values of this format are accepted.
-    pub fn accepts(&self, format: Format) -> bool {
-        self.formats.as_ref().is_none_or(|formats| formats.contains(&format.name()))
+    pub fn accepts(&self, format: ValueFormat) -> bool {
+        self.formats.as_ref().is_none_or(|formats| formats.contains(&format))
     }
 
     /// The accepted formats, by name.
     pub fn format_names(&self) -> Vec<&'static str> {
-        Format::ALL.into_iter().filter(|format| self.accepts(*format)).map(Format::name).collect()
+        ValueFormat::ALL.into_iter().filter(|format| self.accepts(*format)).map(ValueFormat::name).collect()
     }
 }
 
@@ -112,8 +112,6 @@ fn parse_object(text: &str, problems: &mut Vec<String>) -> Vec<Topic> {
 
 /// Members planned for later: rejected, so that nobody believes they have an effect.
 const NOT_BUILT: [&str; 3] = ["schema", "principals", "compression"];
-/// The values allowed in `formats`.
-const FORMATS: [&str; 6] = ["json", "binary", "text", "cloudevents", "ndjson", "raw"];
 
 fn policy(place: &str, value: &Value, problems: &mut Vec<String>) -> Policy {
     let mut policy = Policy::default();
@@ -138,7 +136,8 @@ fn policy(place: &str, value: &Value, problems: &mut Vec<String>) -> Policy {
             "formats" => match formats(value) {
                 Some(formats) => policy.formats = Some(formats),
                 None => {
-                    problems.push(format!("{place}: `formats` must be an array with some of {}", FORMATS.join(", ")))
+                    let words = ValueFormat::ALL.map(ValueFormat::name).join(", ");
+                    problems.push(format!("{place}: `formats` must be an array with some of {words}"));
                 }
             },
             other if NOT_BUILT.contains(&other) => {
@@ -151,9 +150,9 @@ fn policy(place: &str, value: &Value, problems: &mut Vec<String>) -> Policy {
     policy
 }
 
-fn formats(value: &Value) -> Option<Vec<&'static str>> {
+fn formats(value: &Value) -> Option<Vec<ValueFormat>> {
     let list = value.as_array().filter(|list| !list.is_empty())?;
-    list.iter().map(|word| FORMATS.into_iter().find(|known| word.as_str() == Some(known))).collect()
+    list.iter().map(|word| ValueFormat::parse(word.as_str()?)).collect()
 }
 
 /// A JSON object's members in order, including duplicates: `DEFAULT_TOPIC` is the first by default, and a repeated name is a mistake.
@@ -201,9 +200,17 @@ mod tests {
         let names: Vec<&str> = topics.iter().map(|t| t.name.as_str()).collect();
         assert_eq!(names, ["z", "a"]);
         let policy = &topics.get("z").unwrap().policy;
-        assert!(policy.key_required && policy.accepts(Format::Json) && !policy.accepts(Format::Binary));
+        assert!(policy.key_required && !policy.accepts(ValueFormat::NdJson));
         assert_eq!(policy.max_record_bytes.map(RecordBytes::get), Some(65536));
-        assert_eq!(policy.format_names(), ["json"]);
+        assert_eq!(policy.format_names(), ["json", "cloudevents"]);
+    }
+
+    #[test]
+    fn text_and_string_are_one_format() {
+        for word in ["text", "string"] {
+            let topics = Topics::parse(&format!(r#"{{"a":{{"formats":["{word}","raw","ndjson"]}}}}"#)).unwrap();
+            assert_eq!(topics.get("a").unwrap().policy.format_names(), ["text", "ndjson", "raw"]);
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub(super) fn binary(record: &Record, value: Option<&[u8]>) -> Result<CloudEvent
         // CloudEvents 1.0, 3.1.1: without `datacontenttype` only the JSON event format implies JSON. In binary mode the data
         // may be anything, and stay as they are.
         (Some(value), None) => json(value).ok(),
-        (Some(value), Some(media_type)) => is_json_type(media_type).then(|| json(value)).transpose()?,
+        (Some(value), Some(media_type)) => is_json_media_type(media_type).then(|| json(value)).transpose()?,
     };
     Ok(CloudEvent {
         mode: CloudEventMode::Binary,
@@ -138,7 +138,9 @@ fn version(text: &str) -> Result<(), DecodeError> {
     Err(DecodeError::CloudEvent { attribute: "specversion", problem: "is not a supported version; send 1.0" })
 }
 
-fn is_json_type(media_type: &str) -> bool {
+/// Whether data of this media type, in lower case and with or without parameters, are JSON (CloudEvents JSON event format
+/// 1.0.2, 3.1).
+pub fn is_json_media_type(media_type: &str) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
 }

@@ -27,7 +27,7 @@ mod verdict;
 mod write;
 
 pub use crate::header::Header;
-pub use cloud_event::{CloudEvent, CloudEventMode};
+pub use cloud_event::{CloudEvent, CloudEventMode, is_json_media_type};
 pub use decode::{DecodeError, JsonFault};
 pub use encoding::FieldError;
 pub use frame::{ConfluentPrefix, SchemaFrame};

@@ -11,6 +11,7 @@ pub(crate) mod ha;
 mod infra;
 mod laptop;
 mod monitoring;
+mod peers;
 mod watch;
 
 use anyhow::Result;
@@ -141,5 +142,13 @@ pub(crate) const STAGES: &[Stage] = &[
         on_demand: true,
         budget: 600,
         run: monitoring::run,
+    },
+    Stage {
+        name: "peers",
+        does: "clients that others have published (CloudEvents SDKs) against `producer --http`",
+        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::NODE],
+        on_demand: true,
+        budget: 900,
+        run: peers::run,
     },
 ];

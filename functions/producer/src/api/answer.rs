@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
 
 pub(crate) const JSON: &str = "application/json";
@@ -27,4 +27,12 @@ pub(crate) fn json(status: StatusCode, media_type: &'static str, body: &impl Ser
 pub(crate) fn with_media_type(mut answer: Response, media_type: &'static str) -> Response {
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     answer
+}
+
+/// Which of a request's preferences were followed (RFC 7240, 3; the `http` crate has no constant).
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// The answer to a caller who prefers none: every record was written.
+pub(crate) fn minimal() -> Response {
+    (StatusCode::NO_CONTENT, [(PREFERENCE_APPLIED, "return=minimal")]).into_response()
 }

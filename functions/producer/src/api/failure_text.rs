@@ -62,5 +62,8 @@ pub(super) fn refused_records(places: Places, results: &[PublishResult]) -> Vec<
         let part = refused_part(failure).filter(|_| failure.persisted == Persisted::No)?;
         Some(Fault { pointer: Some(places.pointer(index, part)), detail: failure_text(failure).to_owned() })
     });
-    refused.take(MAX_NAMED).collect()
+    let mut refused: Vec<Fault> = refused.take(MAX_NAMED).collect();
+    // A header that holds for every record is one place.
+    refused.dedup();
+    refused
 }

@@ -105,6 +105,11 @@ pub(super) async fn publish_within<B: Backend>(
 }
 
 impl Publication {
+    /// Whether every record was written.
+    pub(super) fn is_complete(&self) -> bool {
+        self.delivered.results.iter().all(Result::is_ok)
+    }
+
     /// The answer, with the numbers for the log and the metrics.
     pub(super) fn respond(&self, answer: Result<Response, Problem>) -> Response {
         let DeliveryResults { sizes, results, .. } = &self.delivered;

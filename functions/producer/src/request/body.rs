@@ -1,4 +1,4 @@
-//! The body of a request, with its size limited while it is read.
+//! The body of a request, with its size limited while it is read and decoded.
 
 use std::error::Error;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use msk_shared::deadline::Deadline;
 
+use super::content_encoding::ContentEncoding;
 use super::faults::{FaultKind, Faults};
 
 /// Nothing of a body came for this long (`--header-timeout`).
@@ -17,17 +18,19 @@ use super::faults::{FaultKind, Faults};
 #[error("no part of the body came for {} ms", .0.as_millis())]
 pub(crate) struct BodyStalled(pub(crate) Duration);
 
-/// Reads a whole body.
+/// Reads a whole body, and decodes it if it is compressed.
 ///
 /// # Errors
-/// [`FaultKind::TooLarge`] if it is larger than `limit_bytes` (`MAX_REQUEST_BYTES`), [`FaultKind::Malformed`] if the
-/// connection breaks, [`FaultKind::TooSlow`] if the body stalls or is not complete by the deadline.
+/// [`FaultKind::TooLarge`] if it is larger than `limit_bytes` (`MAX_REQUEST_BYTES`), before it is decoded or after;
+/// [`FaultKind::Malformed`] if the connection breaks or the body does not decode; [`FaultKind::ContentEncoding`] if it is
+/// coded in another way; [`FaultKind::TooSlow`] if it stalls or is not complete by the deadline.
 pub(crate) async fn read(
     headers: &HeaderMap,
     body: Body,
     limit_bytes: usize,
     deadline: Deadline,
 ) -> Result<Bytes, Faults> {
+    let coding = ContentEncoding::from_headers(headers)?;
     let known = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let announced = || headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse::<usize>().ok();
     if let Some(bytes) = known.or_else(announced).filter(|bytes| *bytes > limit_bytes) {
@@ -35,7 +38,8 @@ pub(crate) async fn read(
     }
     let reading = tokio::time::timeout_at(deadline.instant().into(), collect(body, limit_bytes));
     let late = "the request's time was over before its body was complete: send less at once, or faster";
-    reading.await.unwrap_or_else(|_| Err(Faults::new(FaultKind::TooSlow, late)))
+    let body = reading.await.map_err(|_| Faults::new(FaultKind::TooSlow, late))??;
+    coding.decode(body, limit_bytes)
 }
 
 /// Why a body ended too early.

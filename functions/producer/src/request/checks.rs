@@ -5,7 +5,7 @@ use msk_shared::kafka::OutboundRecord;
 use super::draft::Draft;
 use super::faults::{FaultCollector, FaultKind, Faults, Places, RecordPart};
 use crate::config::Limits;
-use crate::format::Format;
+use crate::format::ValueFormat;
 use crate::topics::Topic;
 
 /// Turns drafts into records, and notes each fault against the topic's policy and the limits.
@@ -43,7 +43,7 @@ pub(crate) fn records(
     records
 }
 
-fn check_format(format: Option<Format>, topic: &Topic, index: usize, faults: &mut FaultCollector) {
+fn check_format(format: Option<ValueFormat>, topic: &Topic, index: usize, faults: &mut FaultCollector) {
     let Some(format) = format.filter(|format| !topic.policy.accepts(*format)) else { return };
     let accepted = topic.policy.format_names().join(", ");
     let detail = format!("this topic does not accept the format {}; it accepts: {accepted}", format.name());

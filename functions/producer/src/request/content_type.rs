@@ -1,74 +1,91 @@
-//! Determines the format of a request's body from its `Content-Type`.
+//! Determines from its headers what a request's body is.
 
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 
+use super::cloud_event::{EventMode, has_attributes};
 use super::faults::{FaultKind, Faults};
 use crate::format::Format;
 
-/// The meaning of a `Content-Type`.
+/// What a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContentType {
-    /// One of Kafka REST v2's types.
+    /// Kafka REST v2's envelope, with keys and values of this format.
     KafkaRest(Format),
+    /// JSON: the envelope, or on `/messages` a value.
     Json,
+    /// CloudEvents.
+    CloudEvent(EventMode),
+    /// One JSON value a line.
+    NdJson,
+    /// One value: any bytes.
+    Bytes,
+    /// One value: UTF-8 text.
+    Text,
+    /// Not said.
     Missing,
 }
 
 /// The media types that `POST /topics/{topic}` accepts.
 pub(crate) const RECORDS_TYPES: &str = "application/vnd.kafka.json.v2+json, application/vnd.kafka.v2+json, \
-     application/json, application/vnd.kafka.binary.v2+json, application/vnd.kafka.text.v2+json";
+     application/json, application/vnd.kafka.binary.v2+json, application/vnd.kafka.text.v2+json, \
+     application/cloudevents+json, application/cloudevents-batch+json, application/x-ndjson, application/octet-stream, \
+     text/plain";
 /// The media types that `POST /messages` accepts.
 pub(crate) const MESSAGE_TYPES: &str = "application/json";
 
-/// The content type of a request; `accepted` are the media types that its path accepts.
-///
-/// # Errors
-/// [`FaultKind::MediaType`] for a type that this API does not support or a charset other than UTF-8, and
-/// [`FaultKind::ContentEncoding`] for a compressed body.
-pub(crate) fn content_type(headers: &HeaderMap, accepted: &'static str) -> Result<ContentType, Faults> {
-    refuse_content_encoding(headers)?;
-    let unsupported = |detail: &str| Faults::new(FaultKind::MediaType(accepted), detail);
-    if CLOUDEVENTS_HEADERS.iter().all(|name| headers.contains_key(*name)) {
-        return Err(unsupported("CloudEvents are not accepted yet; send the event as a record's value"));
-    }
-    let Some(value) = headers.get(CONTENT_TYPE) else {
-        return Ok(ContentType::Missing);
-    };
-    let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
-    let mut parts = text.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default();
-    for parameter in parts {
-        let charset = parameter.strip_prefix("charset=").map(|c| c.trim_matches('"'));
-        if charset.is_some_and(|c| !matches!(c, "utf-8" | "utf8" | "us-ascii")) {
-            return Err(unsupported("the charset is not UTF-8; send UTF-8"));
-        }
-    }
-    match essence {
-        "application/json" => Ok(ContentType::Json),
-        "application/vnd.kafka.json.v2+json" | "application/vnd.kafka.v2+json" => {
-            Ok(ContentType::KafkaRest(Format::Json))
-        }
-        "application/vnd.kafka.binary.v2+json" => Ok(ContentType::KafkaRest(Format::Binary)),
-        "application/vnd.kafka.text.v2+json" => Ok(ContentType::KafkaRest(Format::Text)),
-        "" => Ok(ContentType::Missing),
-        _ => {
-            Err(unsupported("this path does not accept the Content-Type; Accept-Post lists the types that it accepts"))
-        }
+impl ContentType {
+    /// What this media type without parameters, in lower case, stands for.
+    fn of_media_type(essence: &str) -> Option<Self> {
+        Some(match essence {
+            "application/json" => Self::Json,
+            "application/vnd.kafka.json.v2+json" | "application/vnd.kafka.v2+json" => Self::KafkaRest(Format::Json),
+            "application/vnd.kafka.binary.v2+json" => Self::KafkaRest(Format::Binary),
+            "application/vnd.kafka.text.v2+json" => Self::KafkaRest(Format::Text),
+            "application/cloudevents+json" => Self::CloudEvent(EventMode::Structured),
+            "application/cloudevents-batch+json" => Self::CloudEvent(EventMode::Batch),
+            "application/x-ndjson" => Self::NdJson,
+            "application/octet-stream" => Self::Bytes,
+            "text/plain" => Self::Text,
+            "" => Self::Missing,
+            _ => return None,
+        })
     }
 }
 
-/// The headers that make a request a CloudEvent in binary mode (CloudEvents HTTP protocol binding 1.0.2, 3.1).
-const CLOUDEVENTS_HEADERS: [&str; 4] = ["ce-id", "ce-source", "ce-specversion", "ce-type"];
+/// What the body of a request is; `accepted` are the media types that its path accepts, for the answer to another one.
+///
+/// # Errors
+/// [`FaultKind::MediaType`] for a type that no path accepts or a charset other than UTF-8.
+pub(crate) fn content_type(headers: &HeaderMap, accepted: &'static str) -> Result<ContentType, Faults> {
+    let text = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default().to_ascii_lowercase());
+    let text = text.as_deref().unwrap_or_default();
+    let mut parts = text.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let content_type = ContentType::of_media_type(essence);
+    // The attributes of an event may stand beside a media type that says itself what the body is; any other is that of the
+    // event's data.
+    let says_it = matches!(content_type, Some(ContentType::KafkaRest(_))) || essence.starts_with(CLOUD_EVENTS);
+    if !says_it && has_attributes(headers) {
+        return Ok(ContentType::CloudEvent(EventMode::Binary));
+    }
+    let content_type = content_type.ok_or_else(|| not_accepted(accepted))?;
+    for parameter in parts {
+        let charset = parameter.strip_prefix("charset=").map(|c| c.trim_matches('"'));
+        if charset.is_some_and(|c| !matches!(c, "utf-8" | "utf8" | "us-ascii")) {
+            return Err(Faults::new(FaultKind::MediaType(accepted), "the charset is not UTF-8; send UTF-8"));
+        }
+    }
+    Ok(content_type)
+}
 
-/// Compressed bodies are rejected without being read, so a compression bomb does no harm.
-fn refuse_content_encoding(headers: &HeaderMap) -> Result<(), Faults> {
-    let compressed = headers.get_all(CONTENT_ENCODING).iter().any(|value| {
-        let codings = value.to_str().unwrap_or("unreadable");
-        codings.split(',').map(str::trim).any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
-    });
-    let detail = "the Content-Encoding is not accepted; send the body uncompressed";
-    if compressed { Err(Faults::new(FaultKind::ContentEncoding, detail)) } else { Ok(()) }
+/// What the media types of events begin with (HTTP protocol binding 1.0.2, 3).
+const CLOUD_EVENTS: &str = "application/cloudevents";
+
+/// A media type that the path does not accept.
+pub(crate) fn not_accepted(accepted: &'static str) -> Faults {
+    let detail = "this path does not accept the Content-Type; Accept-Post lists the types that it accepts";
+    Faults::new(FaultKind::MediaType(accepted), detail)
 }
 
 #[cfg(test)]
@@ -92,14 +109,18 @@ mod tests {
             ("application/vnd.kafka.v2+json", Ok(ContentType::KafkaRest(Format::Json))),
             ("application/vnd.kafka.binary.v2+json", Ok(ContentType::KafkaRest(Format::Binary))),
             ("application/vnd.kafka.text.v2+json", Ok(ContentType::KafkaRest(Format::Text))),
+            ("application/x-ndjson", Ok(ContentType::NdJson)),
+            ("application/octet-stream", Ok(ContentType::Bytes)),
+            ("text/plain; charset=us-ascii", Ok(ContentType::Text)),
             ("", Ok(ContentType::Missing)),
+            ("text/plain; charset=iso-8859-1", UNSUPPORTED),
             ("application/json; charset=utf-16", UNSUPPORTED),
             ("application/json,application/json", UNSUPPORTED),
             ("application/vnd.kafka.avro.v2+json", UNSUPPORTED),
-            ("application/cloudevents+json", UNSUPPORTED),
-            ("application/x-ndjson", UNSUPPORTED),
-            ("application/octet-stream", UNSUPPORTED),
-            ("text/plain", UNSUPPORTED),
+            ("application/cloudevents+json; charset=UTF-8", Ok(ContentType::CloudEvent(EventMode::Structured))),
+            ("application/cloudevents-batch+json", Ok(ContentType::CloudEvent(EventMode::Batch))),
+            ("application/cloudevents+json; charset=latin1", UNSUPPORTED),
+            ("application/cloudevents+avro", UNSUPPORTED),
             ("application/x-www-form-urlencoded", UNSUPPORTED),
         ];
         for (text, expected) in cases {
@@ -109,19 +130,19 @@ mod tests {
     }
 
     #[test]
-    fn compressed_bodies_and_binary_cloudevents_are_refused() {
-        for coding in ["gzip", "zstd", "br", "deflate", "identity, gzip", "x"] {
-            assert_eq!(
-                read(&[("content-type", "application/json"), ("content-encoding", coding)]),
-                Err(FaultKind::ContentEncoding),
-                "{coding}"
-            );
+    fn any_attribute_makes_a_binary_event_of_a_request() {
+        let binary = Ok(ContentType::CloudEvent(EventMode::Binary));
+        for name in ["ce-id", "ce-source", "ce-specversion", "ce-type"] {
+            assert_eq!(read(&[(name, "1")]), binary);
+            for data in ["application/json", "text/plain; charset=utf-16", "image/png", "a/b, c/d"] {
+                assert_eq!(read(&[(name, "1"), ("content-type", data)]), binary, "{data}");
+            }
+            let v2 = "application/vnd.kafka.binary.v2+json";
+            assert_eq!(read(&[(name, "1"), ("content-type", v2)]), Ok(ContentType::KafkaRest(Format::Binary)));
+            let structured = Ok(ContentType::CloudEvent(EventMode::Structured));
+            assert_eq!(read(&[(name, "1"), ("content-type", "Application/CloudEvents+json")]), structured);
+            assert_eq!(read(&[(name, "1"), ("content-type", "application/cloudevents+xml")]), UNSUPPORTED);
         }
-        assert_eq!(
-            read(&[("content-encoding", "identity"), ("content-type", "application/json")]),
-            Ok(ContentType::Json)
-        );
-        let event = [("ce-id", "1"), ("ce-source", "/s"), ("ce-specversion", "1.0"), ("ce-type", "t")];
-        assert_eq!(read(&event), UNSUPPORTED);
+        assert_eq!(read(&[("ce-subject", "1")]), Ok(ContentType::Missing));
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use msk_shared::kafka::Header;
 
-use crate::format::Format;
+use crate::format::ValueFormat;
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Draft {
@@ -11,8 +11,8 @@ pub(crate) struct Draft {
     pub(crate) key: Option<Bytes>,
     /// The value; `None` means a tombstone.
     pub(crate) value: Option<Bytes>,
-    /// The format in which the value was written.
-    pub(crate) value_format: Option<Format>,
+    /// How the value came.
+    pub(crate) value_format: Option<ValueFormat>,
     /// The partition, if the caller chose one.
     pub(crate) partition: Option<i32>,
     /// The timestamp in milliseconds since the Unix epoch, at least 1.

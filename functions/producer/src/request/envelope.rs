@@ -3,10 +3,11 @@
 use bytes::Bytes;
 
 use super::draft::Draft;
-use super::faults::{FaultCollector, FaultKind, Faults};
+use super::drafts::Drafts;
+use super::faults::{FaultCollector, FaultKind, Places};
 use super::json::{JsonType, Parsed, Reader};
 use super::record_fields::{Field, escaped};
-use crate::format::Format;
+use crate::format::{Format, ValueFormat};
 
 /// How a body is read.
 #[derive(Debug, Clone, Copy)]
@@ -19,17 +20,13 @@ pub(crate) struct Reading {
     pub(crate) max_records: usize,
 }
 
-/// A decoded body: its records, and what is wrong with them.
-#[derive(Debug, Default)]
+/// A decoded body.
+#[derive(Debug)]
 pub(crate) struct Envelope {
-    /// The records, at most `max_records`.
-    pub(crate) records: Vec<Draft>,
+    /// Its records, and what is wrong with them.
+    pub(crate) drafts: Drafts,
     /// Whether `records` is present and an array.
     pub(crate) has_records: bool,
-    /// How many records the body has.
-    pub(crate) count: usize,
-    /// What is wrong with them.
-    pub(crate) faults: FaultCollector,
 }
 
 /// Reads a body. Only text that is not JSON is an error here; everything else is noted in the envelope.
@@ -38,40 +35,24 @@ pub(crate) struct Envelope {
 /// [`super::json::SyntaxError`]
 pub(crate) fn read(body: &Bytes, reading: Reading) -> Parsed<Envelope> {
     let mut reader = Reader::new(body)?;
-    let mut envelope = Envelope::default();
+    let drafts = Drafts::new(Places::Envelope, "`records` is empty; send at least one record");
+    let mut envelope = Envelope { drafts, has_records: false };
     let json_type = reader.peek()?;
     if json_type == JsonType::Object {
         reader.object(|reader, member| envelope.member(reader, member, reading))?;
-        if !envelope.has_records && envelope.faults.kind().is_none() {
-            envelope.faults.note(FaultKind::Invalid, "/records", "missing; must be an array of records");
+        if !envelope.has_records && envelope.drafts.faults.kind().is_none() {
+            envelope.drafts.faults.note(FaultKind::Invalid, "/records", "missing; must be an array of records");
         }
     } else {
         reader.skip()?;
         let detail = format!("the body must be an object with `records`, not {}", json_type.name());
-        envelope.faults.note(FaultKind::Invalid, "", detail);
+        envelope.drafts.faults.note(FaultKind::Invalid, "", detail);
     }
     reader.end()?;
     Ok(envelope)
 }
 
 impl Envelope {
-    /// Rejects a body without records, and one with too many.
-    ///
-    /// # Errors
-    /// [`FaultKind::RecordCount`], with the actual number and the limit.
-    pub(crate) fn check_count(&self, max_records: usize) -> Result<(), Faults> {
-        match self.count {
-            0 if self.has_records => {
-                Err(Faults::new(FaultKind::RecordCount, "`records` is empty; send at least one record"))
-            }
-            count if count > max_records => Err(Faults::new(
-                FaultKind::RecordCount,
-                format!("the request has {count} records; the limit is {max_records} (MAX_RECORDS)"),
-            )),
-            _ => Ok(()),
-        }
-    }
-
     fn member(&mut self, reader: &mut Reader<'_>, member: &str, reading: Reading) -> Parsed<()> {
         let json_type = reader.peek()?;
         match member {
@@ -80,7 +61,11 @@ impl Envelope {
                 reader.array(|reader, index| self.record(reader, index, reading))
             }
             "records" => {
-                self.faults.note(FaultKind::Invalid, "/records", format!("must be an array, not {}", json_type.name()));
+                self.drafts.faults.note(
+                    FaultKind::Invalid,
+                    "/records",
+                    format!("must be an array, not {}", json_type.name()),
+                );
                 reader.skip()
             }
             // Confluent's clients may send these as null.
@@ -89,7 +74,7 @@ impl Envelope {
             }
             _ => {
                 if reading.strict {
-                    self.faults.note(
+                    self.drafts.faults.note(
                         FaultKind::Invalid,
                         format!("/{}", escaped(member)),
                         "unknown field; the body may have only `records`",
@@ -101,18 +86,18 @@ impl Envelope {
     }
 
     fn record(&mut self, reader: &mut Reader<'_>, index: usize, reading: Reading) -> Parsed<()> {
-        self.count = index + 1;
+        self.drafts.count = index + 1;
         if index >= reading.max_records {
             return reader.skip();
         }
         let json_type = reader.peek()?;
         if json_type == JsonType::Object {
-            let record = record(reader, index, reading, &mut self.faults)?;
-            self.records.push(record);
+            let record = record(reader, index, reading, &mut self.drafts.faults)?;
+            self.drafts.records.push(record);
             return Ok(());
         }
         let detail = format!("a record must be an object with `value`, not {}", json_type.name());
-        self.faults.note(FaultKind::Invalid, format!("/records/{index}"), detail);
+        self.drafts.faults.note(FaultKind::Invalid, format!("/records/{index}"), detail);
         reader.skip()
     }
 }
@@ -155,7 +140,7 @@ fn record(reader: &mut Reader<'_>, index: usize, reading: Reading, faults: &mut 
     }
     let key_format = key_format.unwrap_or(fallback);
     let value_format = value_format.unwrap_or(fallback);
-    draft.value_format = Some(value_format);
+    draft.value_format = Some(ValueFormat::Field(value_format));
     if let Some(key) = key {
         let pointer = || format!("/records/{index}/key");
         draft.key = key.in_format(key_format, Field { reader, faults, pointer: &pointer, lenient })?;

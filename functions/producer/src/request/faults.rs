@@ -14,7 +14,7 @@ pub(crate) enum FaultKind {
     Malformed,
     /// The media type is not one of these.
     MediaType(&'static str),
-    /// The body is compressed.
+    /// The body is compressed in a way that is not accepted.
     ContentEncoding,
     /// Of the wrong shape, or against the topic's policy.
     Invalid,
@@ -115,8 +115,12 @@ pub(crate) enum Places {
     V3Records,
     /// In `/entries/<n>` of the body, as API v3 writes them.
     V3Entries,
-    /// The body is the value, headers are the rest: `POST /messages`.
+    /// The body is the value, headers are the rest.
     Message,
+    /// Each line of the body is a value, headers are the rest; a line counts as `/records/<n>`.
+    Lines,
+    /// In `/<n>` of the body, headers are the rest: a batch of CloudEvents.
+    Batch,
 }
 
 /// A part of a record that can be wrong.
@@ -135,7 +139,8 @@ impl Places {
         match self {
             Self::V3Entries => format!("/entries/{index}"),
             Self::V3Record | Self::Message => String::new(),
-            _ => format!("/records/{index}"),
+            Self::Batch => format!("/{index}"),
+            Self::Envelope | Self::Lines | Self::V3Records => format!("/records/{index}"),
         }
     }
 
@@ -157,10 +162,11 @@ impl Places {
             (Self::Envelope, RecordPart::Value) => format!("/records/{index}/value"),
             (Self::Envelope, RecordPart::Partition) => format!("/records/{index}/partition"),
             (Self::Envelope, RecordPart::Timestamp) => format!("/records/{index}/timestamp"),
-            (Self::Message, RecordPart::Whole | RecordPart::Value) => String::new(),
-            (Self::Message, RecordPart::Key) => "Kafka-Key".to_owned(),
-            (Self::Message, RecordPart::Partition) => "Kafka-Partition".to_owned(),
-            (Self::Message, RecordPart::Timestamp) => "Kafka-Timestamp".to_owned(),
+            (Self::Message | Self::Lines | Self::Batch, RecordPart::Whole | RecordPart::Value) => self.record(index),
+            (Self::Batch, RecordPart::Key) => format!("/{index}/partitionkey"),
+            (Self::Message | Self::Lines, RecordPart::Key) => "Kafka-Key".to_owned(),
+            (Self::Message | Self::Lines | Self::Batch, RecordPart::Partition) => "Kafka-Partition".to_owned(),
+            (Self::Message | Self::Lines | Self::Batch, RecordPart::Timestamp) => "Kafka-Timestamp".to_owned(),
         }
     }
 }
@@ -187,6 +193,8 @@ impl FaultCollector {
         let fault = Fault { pointer: Some(pointer.into()), detail: detail.into() };
         match &mut self.faults {
             Some(faults) if faults.kind < kind => {}
+            // A header that holds for every record has one fault, however many there are.
+            Some(faults) if faults.kind == kind && faults.named.last() == Some(&fault) => {}
             Some(faults) if faults.kind == kind => {
                 faults.count += 1;
                 if faults.named.len() < MAX_NAMED {
@@ -217,6 +225,11 @@ impl FaultCollector {
         for fault in self.faults.iter_mut().flat_map(|faults| &mut faults.named) {
             fault.pointer = fault.pointer.take().map(|pointer| format!("{step}{pointer}"));
         }
+    }
+
+    /// Where the parts of the records are.
+    pub(crate) fn places(&self) -> Places {
+        self.places
     }
 
     /// The most severe kind so far.

@@ -9,12 +9,17 @@
 
 pub(crate) mod body;
 pub(crate) mod checks;
+pub(crate) mod cloud_event;
+pub(crate) mod content_encoding;
 pub(crate) mod content_type;
 pub(crate) mod draft;
+pub(crate) mod drafts;
 pub(crate) mod envelope;
 pub(crate) mod faults;
 pub(crate) mod json;
 pub(crate) mod kafka_rest_v1;
+pub(crate) mod ndjson;
+pub(crate) mod preferences;
 pub(crate) mod propagation;
 pub(crate) mod query;
 pub(crate) mod record_fields;

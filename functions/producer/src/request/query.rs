@@ -5,6 +5,7 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 
 use super::faults::{FaultKind, Faults};
+use super::preferences::{VALIDATE_ONLY, validate_only};
 use crate::config::Compatibility;
 
 /// Reads the parameters that a path knows, in the order of `names`.
@@ -27,20 +28,20 @@ pub(crate) fn known_parameters<const N: usize>(
             Some(at) => values[at] = Some(value),
             // A request may be signed in its query (SigV4 presigned URLs).
             None if name.starts_with("X-Amz-") || compatibility == Compatibility::Confluent => {}
-            None if N == 0 => return Err(invalid("unknown parameter; this path has none".to_owned())),
             None => {
-                let known = names.map(|name| format!("`{name}`")).join(" and ");
-                return Err(invalid(format!("unknown parameter; known are {known}")));
+                let known = names.map(|name| format!("`{name}`")).join(", ");
+                return Err(invalid(format!("unknown parameter; this path knows {known}")));
             }
         }
     }
     Ok(values)
 }
 
-/// The query's `topic` and `key` of `POST /messages`.
+/// The query of `POST /messages`.
 #[derive(Debug, Default)]
 pub(crate) struct MessageQuery {
     pub(crate) topic: Option<String>,
+    pub(crate) validate_only: bool,
     key: Option<String>,
 }
 
@@ -48,8 +49,8 @@ impl MessageQuery {
     /// # Errors
     /// As [`known_parameters`].
     pub(crate) fn parse(query: Option<&str>, compatibility: Compatibility) -> Result<Self, Faults> {
-        let [topic, key] = known_parameters(query, ["topic", "key"], compatibility)?;
-        Ok(Self { topic, key })
+        let [topic, key, only] = known_parameters(query, ["topic", "key", VALIDATE_ONLY], compatibility)?;
+        Ok(Self { topic, key, validate_only: validate_only(only.as_deref())? })
     }
 
     /// The key, from the query or from the header `Kafka-Key`.

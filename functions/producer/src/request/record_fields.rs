@@ -57,12 +57,7 @@ impl Field<'_, '_> {
     pub(crate) fn format(&mut self) -> Parsed<Option<Format>> {
         let format = match self.reader.peek()? {
             JsonType::Null => return self.skip(),
-            JsonType::String => match &*self.reader.string()? {
-                "json" => Some(Format::Json),
-                "binary" => Some(Format::Binary),
-                "string" => Some(Format::Text),
-                _ => None,
-            },
+            JsonType::String => Format::parse(&self.reader.string()?),
             _ => self.skip()?,
         };
         if format.is_none() {

@@ -1,4 +1,4 @@
-//! A request that is one message: the body is the value; key, partition, timestamp and headers are sent as HTTP headers.
+//! Bodies that are values themselves: key, partition, timestamp and record headers are sent as HTTP headers.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::faults::{FaultKind, Faults};
 use super::json::{JsonType, Parsed, Reader};
 use super::record_fields::{TIMESTAMP_RULE, header_name_fault, rfc3339_ms};
-use crate::format::Format;
+use crate::format::ValueFormat;
 
 /// Reads a body that is one JSON value. `null` is a tombstone, as in Kafka REST v2's JSON format.
 ///
@@ -26,8 +26,8 @@ pub(crate) fn value(body: &Bytes) -> Parsed<Option<Bytes>> {
 ///
 /// # Errors
 /// [`FaultKind::Malformed`] for a header that does not decode, [`FaultKind::Invalid`] for a reserved record header.
-pub(crate) fn fields(headers: &HeaderMap) -> Result<Draft, Faults> {
-    let mut draft = Draft { value_format: Some(Format::Json), ..Draft::default() };
+pub(crate) fn fields(headers: &HeaderMap, value_format: ValueFormat) -> Result<Draft, Faults> {
+    let mut draft = Draft { value_format: Some(value_format), ..Draft::default() };
     draft.key = text(headers, "Kafka-Key")?.map(Bytes::from);
     if let Some(text) = text(headers, "Kafka-Partition")? {
         let number = text.trim().parse().ok().filter(|number: &i32| *number >= 0);

@@ -9,7 +9,7 @@ use super::draft::Draft;
 use super::faults::{FaultCollector, FaultKind, Faults, Places};
 use super::json::{JsonType, Parsed, Reader};
 use super::record_fields::{Field, escaped};
-use crate::format::Format;
+use crate::format::{Format, ValueFormat};
 
 /// Longest id of a batch's entry, in characters, as Confluent documents it.
 const MAX_ID_CHARACTERS: usize = 80;
@@ -192,7 +192,7 @@ fn entry(
             "value" => {
                 has_value = true;
                 (entry.value_format, entry.draft.value) = key_or_value(field)?;
-                entry.draft.value_format = entry.value_format;
+                entry.draft.value_format = entry.value_format.map(ValueFormat::Field);
             }
             _ => {
                 field.reader.skip()?;

@@ -133,7 +133,7 @@ pub(crate) fn content_type() -> impl Strategy<Value = &'static str> {
         "application/json",
         "application/vnd.kafka.binary.v2+json",
         "application/vnd.kafka.text.v2+json",
-        "text/plain",
+        "application/x-www-form-urlencoded",
     ])
 }
 

@@ -46,10 +46,6 @@ fn padded(bytes: usize) -> String {
     format!("{body}{}", " ".repeat(bytes - body.len()))
 }
 
-/// 1 GiB of zeros as gzip would be a megabyte; the first bytes are enough, as nothing is read.
-const GZIP: &[u8] =
-    &[0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0, 0, 3, 0xed, 0xc1, 1, 1, 0, 0, 0, 0x80, 0x90, 0xfe, 0xaf, 0xee, 8];
-
 fn what_does_not_decode() -> Vec<Case> {
     let nested = |depth: usize| format!(r#"{{"records":[{{"value":{}{}}}]}}"#, "[".repeat(depth), "]".repeat(depth));
     let mut cases = vec![
@@ -251,20 +247,12 @@ fn what_is_of_the_wrong_type() -> Vec<Case> {
     let of_type = |media: &str| Call::post("/topics/orders", media, many(1));
     let plain = |body: &str| Call::post("/topics/orders", "application/json", body);
     let without_type = |body: &str| Call::new("POST", "/topics/orders").body(body);
-    let compressed = |coding: &str| records("").body(GZIP).header("content-encoding", coding);
     vec![
         case("form", of_type("application/x-www-form-urlencoded"), MEDIA, "Accept-Post"),
         case("avro", of_type("application/vnd.kafka.avro.v2+json"), MEDIA, ""),
-        case("CloudEvents", of_type("application/cloudevents+json"), MEDIA, ""),
-        case("CloudEvents batch", of_type("application/cloudevents-batch+json"), MEDIA, ""),
-        case("NDJSON", of_type("application/x-ndjson"), MEDIA, ""),
-        case("raw bytes", of_type("application/octet-stream"), MEDIA, ""),
-        case("text", of_type("text/plain"), MEDIA, ""),
+        case("CloudEvents in Avro", of_type("application/cloudevents+avro"), MEDIA, ""),
         case("nonsense", of_type("json"), MEDIA, ""),
         case("UTF-16", of_type("application/json; charset=utf-16"), MEDIA, "UTF-8"),
-        case("gzip bomb", compressed("gzip"), MEDIA, "Content-Encoding"),
-        case("zstd", compressed("zstd"), MEDIA, "Content-Encoding"),
-        case("two codings", compressed("gzip, br"), MEDIA, "Content-Encoding"),
         case("no type, no JSON", without_type("x"), MEDIA, "the Content-Type is missing"),
         case("no type, no records", without_type("{}"), MEDIA, "the Content-Type is missing"),
         case("no type, no body", without_type(""), MEDIA, "the Content-Type is missing"),
@@ -283,7 +271,7 @@ fn what_is_wrong_with_a_message() -> Vec<Case> {
         case("message: unknown topic", message("/messages?topic=x"), NO_TOPIC, ""),
         case("message: impossible topic", message("/messages?topic=%00"), NO_TOPIC, ""),
         case("message: empty topic", message("/messages?topic="), NO_TOPIC, ""),
-        case("message: unknown parameter", message("/messages?kye=1"), INVALID, "`topic` and `key`"),
+        case("message: unknown parameter", message("/messages?kye=1"), INVALID, "`topic`, `key`"),
         case("message: another unknown parameter", message("/messages?user_id=a"), INVALID, "unknown parameter"),
         case("message: key twice", message("/messages?key=1&key=2"), INVALID, "more than once"),
         case("message: key no UTF-8", message("/messages?key=%FF"), MALFORMED, "UTF-8"),
@@ -309,7 +297,7 @@ fn what_is_wrong_with_a_query() -> Vec<Case> {
     let records = |target: &str| Call::post(target, JSON_V2, many(1));
     vec![
         case("records: unknown parameter", records("/topics/orders?async=true"), INVALID, "query: unknown parameter"),
-        case("records: another path's", records("/topics/orders?key=1"), INVALID, "this path has none"),
+        case("records: another path's", records("/topics/orders?key=1"), INVALID, "this path knows `validate_only`"),
         case("records: without a value", records("/topics/orders?x"), INVALID, "unknown parameter"),
         case("partition: unknown", records("/topics/orders/partitions/1?x=1"), INVALID, "unknown parameter"),
         case("records: query no UTF-8", records("/topics/orders?x=%FF"), MALFORMED, "UTF-8"),
@@ -342,7 +330,8 @@ fn check(case: &Case, way: &str, answer: &HttpAnswer) {
         405 => assert!(answer.header("allow").is_some(), "{name}, {way}: {answer:?}"),
         413 => assert!(body["actual_bytes"].as_u64() > body["limit_bytes"].as_u64(), "{name}, {way}: {body}"),
         415 => assert!(
-            answer.header("accept-post").is_some() || answer.header("accept-encoding") == Some("identity"),
+            answer.header("accept-post").is_some()
+                || answer.header("accept-encoding") == Some("gzip, zstd, br, deflate"),
             "{name}, {way}: {answer:?}"
         ),
         _ => {}

@@ -20,24 +20,24 @@ const TEXT: &str = "application/vnd.kafka.text.v2+json";
 const PARTITIONS: i32 = 4;
 
 /// Embedded brokers and an API over them. The cluster's handle may not change threads, so tests run on one.
-struct Cluster {
+pub(crate) struct Cluster {
     brokers: MockCluster<'static, DefaultProducerContext>,
     router: Router,
 }
 
 /// A record as the second client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Read {
+pub(crate) struct Read {
     partition: i32,
     offset: i64,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
     timestamp_ms: Option<i64>,
-    headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Cluster {
-    async fn start(variables: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
         let brokers = MockCluster::new(3).unwrap();
         brokers.create_topic("orders", PARTITIONS, 3).unwrap();
         let servers = brokers.bootstrap_servers();
@@ -47,12 +47,12 @@ impl Cluster {
         Self { brokers, router: app.router }
     }
 
-    async fn send(&self, call: Call) -> HttpAnswer {
+    pub(crate) async fn send(&self, call: Call) -> HttpAnswer {
         call.send(&self.router).await
     }
 
     /// Reads until `count` records have come, from the start of every partition; fails after 10 s.
-    fn read(&self, count: usize) -> Vec<Read> {
+    pub(crate) fn read(&self, count: usize) -> Vec<Read> {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", self.brokers.bootstrap_servers())
             .set("group.id", "second-client")

@@ -22,7 +22,7 @@ enum Effect {
 use Effect::{NoHttpEvent, Problem, Records};
 
 /// Every HTTP event `events/<name>.json`.
-const EVENTS: [(&str, Effect); 47] = [
+const EVENTS: [(&str, Effect); 48] = [
     ("apigw-records-text", Records(2)),
     ("apigw-records-base64", Records(2)),
     ("apigw-message-text", Records(1)),
@@ -31,6 +31,7 @@ const EVENTS: [(&str, Effect); 47] = [
     ("apigw-binary-base64", Records(3)),
     ("apigw-strings-text", Records(1)),
     ("apigw-strings-base64", Records(1)),
+    ("apigw-gzip", Records(1)),
     ("apigw-path-decoded", Records(1)),
     ("apigw-path-encoded", Records(1)),
     ("apigw-iam", Records(1)),
@@ -45,7 +46,7 @@ const EVENTS: [(&str, Effect); 47] = [
     ("apigw-error-truncated", Problem(400, 400)),
     ("apigw-error-shape", Problem(422, 42206)),
     ("apigw-error-duplicate-header", Problem(415, 415)),
-    ("apigw-error-gzip", Problem(415, 415)),
+    ("apigw-error-coding", Problem(415, 415)),
     ("apigw-error-base64", Problem(400, 400)),
     ("apigw-error-query", Problem(400, 400)),
     ("apigw-error-header", Problem(400, 400)),

@@ -7,11 +7,17 @@
 //! | `answers` | the shapes of answers, statuses for every outcome (snapshots) |
 //! | `agreement` | property test: what the producer takes, the consumer reads |
 //! | `arbitrary` | property tests: nothing panics, nothing is a 5xx |
+//! | `arbitrary_formats` | property tests of the formats other than Kafka REST v2's |
+//! | `cloud_events` | what CloudEvents become, and what is wrong with them |
 //! | `compatible` | what other gateways' clients send and ask, and `strict` refuses |
 //! | `cluster` | real publisher, embedded brokers, a second client that reads back |
+//! | `cluster_formats` | the same for the other formats, byte by byte |
+//! | `compression` | compressed requests become what the same request does uncompressed |
 //! | `v3` | Confluent's REST API v3 |
 //! | `peers` | the examples that other gateways document |
 //! | `docs` | the page that problem documents point to |
+//! | `formats` | what NDJSON and raw bodies become, and what is wrong with them |
+//! | `preferences` | `?validate_only=` and `Prefer` |
 //! | `events` | the HTTP events of `events/` |
 //! | `front_doors` | one request through each front door; property tests: damaged events |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
@@ -20,13 +26,19 @@
 mod agreement;
 mod answers;
 mod arbitrary;
+mod arbitrary_formats;
 mod bad_requests;
 mod calls;
+mod cloud_events;
 mod cluster;
+mod cluster_formats;
 mod compatible;
+mod compression;
 mod docs;
 mod events;
+mod formats;
 mod front_doors;
 mod good_requests;
 mod peers;
+mod preferences;
 mod v3;

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may panic")]
 
 mod command_line;
+mod compression;
 mod containers_page;
 mod lambda;
 mod logs;
+mod peers;
 mod plain_http;
 mod revision;
 mod server_edges;

@@ -15,9 +15,12 @@ use crate::api::problem::{Problem, ProblemKind};
 use crate::api::publishing::{check_partitions, publish_within, writable_topic};
 use crate::api::request_info::RequestInfo;
 use crate::api::state::{AppState, Backend};
+use crate::format::{Format, ValueFormat};
 use crate::record_result::DeliveryResults;
+use crate::request::cloud_event::EventMode;
 use crate::request::content_type::{ContentType, MESSAGE_TYPES, content_type};
 use crate::request::faults::{FaultCollector, FaultKind, Faults, Places};
+use crate::request::preferences::prefers_minimal;
 use crate::request::propagation::PropagatedHeaders;
 use crate::request::query::MessageQuery;
 use crate::request::{body, checks, single_message};
@@ -35,11 +38,17 @@ pub(crate) async fn publish<B: Backend>(
     let topic = query.topic.as_deref().unwrap_or(state.config.default_topic.as_str());
     let topic = writable_topic(&state, Some(topic))?;
     let content_type = content_type(&headers, MESSAGE_TYPES)?;
-    if matches!(content_type, ContentType::KafkaRest(_)) {
-        return Err(not_one_message().into());
+    match content_type {
+        ContentType::Json | ContentType::Missing => {}
+        ContentType::CloudEvent(EventMode::Binary) => {
+            let detail = "CloudEvents are accepted by POST /topics/{topic}; leave out the `ce-` headers to send JSON";
+            return Err(Faults::new(FaultKind::MediaType(MESSAGE_TYPES), detail).into());
+        }
+        _ => return Err(not_one_message().into()),
     }
     let propagated = PropagatedHeaders::from_headers(&headers)?;
-    let mut draft = single_message::fields(&headers)?;
+    let mut draft = single_message::fields(&headers, ValueFormat::Field(Format::Json))?;
+    let validate_only = query.validate_only;
     draft.key = query.key(draft.key)?;
     let body = body::read(&headers, body, limits.request_bytes.get(), info.deadline).await?;
     draft.value = single_message::value(&body).map_err(|error| match content_type {
@@ -50,22 +59,36 @@ pub(crate) async fn publish<B: Backend>(
     let mut records = checks::records(vec![draft], topic, limits, &mut faults);
     faults.into_result()?;
     check_partitions(&state, &records, Places::Message, info.deadline).await?;
+    let (topic, request_id) = (&topic.name, info.request_id.as_str());
+    if validate_only {
+        let body = MessageAnswer { topic, partition: None, offset: None, timestamp: None, request_id };
+        return Ok(answer::json(StatusCode::OK, answer::JSON, &body));
+    }
     propagated.apply_to(&mut records);
     let publication = publish_within(&state, records, info.deadline).await;
-    let DeliveryResults { sizes, results, limit_bytes } = &publication.delivered;
-    let answer =
-        match (results.first(), sizes.first()) {
-            (Some(Ok(delivery)), _) => {
-                let (partition, offset, timestamp) = (delivery.partition, delivery.offset, delivery.timestamp_ms);
-                let topic = &topic.name;
-                let body = MessageAnswer { topic, partition, offset, timestamp, request_id: &info.request_id };
-                Ok(answer::json(StatusCode::OK, answer::JSON, &body))
-            }
-            (Some(Err(failure)), Some(size)) => Err(Problem::for_message(failure, *size, *limit_bytes)),
-            _ => Err(Problem::new(ProblemKind::Internal, "the delivery result of the record is unknown")
-                .possibly_persisted()),
-        };
+    if publication.is_complete() && prefers_minimal(&headers) {
+        return Ok(publication.respond(Ok(answer::minimal())));
+    }
+    let answer = answer(topic, request_id, &publication.delivered);
     Ok(publication.respond(answer))
+}
+
+/// # Errors
+/// When the message was not written.
+fn answer(topic: &TopicName, request_id: &str, delivered: &DeliveryResults) -> Result<Response, Problem> {
+    let DeliveryResults { sizes, results, limit_bytes } = delivered;
+    match (results.first(), sizes.first()) {
+        (Some(Ok(delivery)), _) => {
+            let (partition, offset) = (Some(delivery.partition), Some(delivery.offset));
+            let body = MessageAnswer { topic, partition, offset, timestamp: delivery.timestamp_ms, request_id };
+            Ok(answer::json(StatusCode::OK, answer::JSON, &body))
+        }
+        (Some(Err(failure)), Some(size)) => Err(Problem::for_message(failure, *size, *limit_bytes)),
+        _ => {
+            Err(Problem::new(ProblemKind::Internal, "the delivery result of the record is unknown")
+                .possibly_persisted())
+        }
+    }
 }
 
 fn not_one_message() -> Faults {
@@ -75,8 +98,9 @@ fn not_one_message() -> Faults {
 #[derive(Serialize)]
 struct MessageAnswer<'a> {
     topic: &'a TopicName,
-    partition: i32,
-    offset: i64,
+    /// Null if the message was only checked, as the next two.
+    partition: Option<i32>,
+    offset: Option<i64>,
     timestamp: Option<i64>,
     request_id: &'a str,
 }

@@ -21,10 +21,11 @@ use crate::api::request_info::RequestInfo;
 use crate::api::state::{AppState, Backend};
 use crate::config::{Compatibility, Limits};
 use crate::format::Format;
-use crate::record_result::{DeliveryResults, RecordResult};
+use crate::record_result::RecordResult;
 use crate::request::content_type::{ContentType, MESSAGE_TYPES, content_type};
 use crate::request::faults::{FaultKind, Faults};
 use crate::request::json::Parsed;
+use crate::request::preferences::{self, VALIDATE_ONLY, prefers_minimal};
 use crate::request::propagation::PropagatedHeaders;
 use crate::request::query::known_parameters;
 use crate::request::v3_body::{self, Entries, Entry, Reading};
@@ -81,7 +82,8 @@ async fn publish<B: Backend>(
     let (cluster, topic) = path.map_or((None, None), |Path(target)| (Some(target.cluster), Some(target.topic)));
     let topic = writable_topic(state, topic.as_deref())?;
     let compatibility = state.config.compatibility;
-    let [] = known_parameters(uri.query(), [], compatibility)?;
+    let [validate_only] = known_parameters(uri.query(), [VALIDATE_ONLY], compatibility)?;
+    let validate_only = preferences::validate_only(validate_only.as_deref())?;
     let limits = &state.config.limits;
     let content_type = content_type(headers, MESSAGE_TYPES)?;
     if !matches!(content_type, ContentType::Json | ContentType::Missing) {
@@ -97,14 +99,24 @@ async fn publish<B: Backend>(
     let places = read.places;
     let (mut records, shapes) = checked(read, topic, limits)?;
     check_partitions(state, &records, places, info.deadline).await?;
+    let cluster = cluster.unwrap_or_default();
+    if validate_only {
+        let checked = records.iter().map(|_| RecordResult::checked()).collect();
+        let mut answer = (kind.answer)(compatibility, results(&cluster, topic, shapes, checked));
+        *answer.status_mut() = StatusCode::OK;
+        return Ok(answer);
+    }
     propagated.apply_to(&mut records);
     let publication = publish_within(state, records, info.deadline).await;
+    if publication.is_complete() && prefers_minimal(headers) {
+        return Ok(publication.respond(Ok(answer::minimal())));
+    }
     let delivered = &publication.delivered;
     if compatibility == Compatibility::Strict && delivered.results.iter().all(Result::is_err) {
         return Ok(publication.respond(Err(Problem::for_results(places, delivered))));
     }
-    let cluster = cluster.unwrap_or_default();
-    let answer = (kind.answer)(compatibility, results(&cluster, topic, shapes, delivered));
+    let results = results(&cluster, topic, shapes, record_results(delivered));
+    let answer = (kind.answer)(compatibility, results);
     Ok(publication.respond(Ok(answer)))
 }
 
@@ -147,7 +159,7 @@ fn results(
     cluster: &str,
     topic: &Topic,
     shapes: Vec<Shape>,
-    delivered: &DeliveryResults,
+    results: Vec<RecordResult>,
 ) -> Vec<Result<Written, Failed>> {
     let result = |(Shape { id, key, value }, result): (Shape, RecordResult)| match result {
         RecordResult::Written { partition, offset, timestamp, .. } => Ok(Written {
@@ -165,7 +177,7 @@ fn results(
             Err(Failed { id, error_code, message, retriable, persisted, limit_bytes, actual_bytes })
         }
     };
-    shapes.into_iter().zip(record_results(delivered)).map(result).collect()
+    shapes.into_iter().zip(results).map(result).collect()
 }
 
 fn rfc3339(ms: i64) -> Option<String> {
@@ -219,8 +231,8 @@ struct Written {
     /// As the path names it.
     cluster_id: String,
     topic_name: String,
-    partition_id: i32,
-    offset: i64,
+    partition_id: Option<i32>,
+    offset: Option<i64>,
     /// As stored, RFC 3339.
     timestamp: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
