@@ -9,6 +9,8 @@
 //!
 //! Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
+mod api_connection;
+
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
@@ -17,12 +19,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::BodyExt;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use lambda_runtime::{Context, Diagnostic};
-use lambda_runtime_api_client::body::Body;
-use lambda_runtime_api_client::{BoxError, PooledClient, build_request};
 use serde::Serialize;
+
+use api_connection::{Answer, ApiConnection, ApiRequest};
 
 /// Where the Runtime API listens.
 const ADDRESS: &str = "AWS_LAMBDA_RUNTIME_API";
@@ -44,7 +45,7 @@ pub enum RuntimeError {
     Address,
     /// The Runtime API cannot be reached.
     #[error("the Lambda Runtime API failed: {0}")]
-    Api(BoxError),
+    Api(std::io::Error),
     /// The Runtime API answered the request for the next invocation with an error.
     #[error("the Lambda Runtime API answered {0} to the request for the next invocation")]
     NoNext(StatusCode),
@@ -70,9 +71,9 @@ where
     A: Serialize,
     Handled: Future<Output = Result<A, Diagnostic>>,
 {
-    let client = runtime_api()?;
+    let mut api = runtime_api()?;
     loop {
-        let Some(NextInvocation { payload, context, id }) = next(&client).await? else { continue };
+        let Some(NextInvocation { payload, context, id }) = next(&mut api).await? else { continue };
         let request_id = context.request_id.clone();
         let handled = AssertUnwindSafe(async { handle(payload, context).await }).catch_unwind().await;
         let (kind, body) = match handled {
@@ -83,7 +84,7 @@ where
             Ok(Err(diagnostic)) => ("error", failure(&diagnostic.error_type, &diagnostic.error_message)),
             Err(_) => ("error", failure("Panic", "the function panicked; its log has a line that says where")),
         };
-        post(&client, &request_id, id, kind, body).await?;
+        post(&mut api, &request_id, id.as_ref(), kind, &body).await?;
     }
 }
 
@@ -107,17 +108,19 @@ pub async fn report_start<T, E: Display>(started: Result<T, E>) -> Result<T, E> 
 }
 
 async fn post_start_fault(message: &str) -> Result<StatusCode, RuntimeError> {
-    let document = serde_json::json!({ "errorType": START_FAULT, "errorMessage": message, "stackTrace": [] });
-    let request = build_request().method(Method::POST).uri("/2018-06-01/runtime/init/error");
-    let request = request.header(ERROR_TYPE, START_FAULT).body(Body::from(document.to_string()));
-    let request = request.map_err(|error| RuntimeError::Api(error.into()))?;
-    Ok(runtime_api()?.call(request).await.map_err(RuntimeError::Api)?.status())
+    let document =
+        serde_json::json!({ "errorType": START_FAULT, "errorMessage": message, "stackTrace": [] }).to_string();
+    let request = ApiRequest {
+        method: "POST",
+        path: "/2018-06-01/runtime/init/error",
+        headers: &[(ERROR_TYPE, START_FAULT.as_bytes())],
+        body: document.as_bytes(),
+    };
+    Ok(runtime_api()?.call(request).await.map_err(RuntimeError::Api)?.status)
 }
 
-fn runtime_api() -> Result<PooledClient, RuntimeError> {
-    let address = std::env::var(ADDRESS).ok().and_then(|address| address.parse::<Uri>().ok());
-    let address = address.filter(|address| address.authority().is_some()).ok_or(RuntimeError::Address)?;
-    Ok(PooledClient::builder().with_endpoint(address).build())
+fn runtime_api() -> Result<ApiConnection, RuntimeError> {
+    std::env::var(ADDRESS).ok().and_then(|address| ApiConnection::new(&address)).ok_or(RuntimeError::Address)
 }
 
 /// Lambda's JSON for a failed invocation.
@@ -127,18 +130,16 @@ fn failure(error_type: &str, error_message: &str) -> Vec<u8> {
 
 /// Waits for the next invocation, however long that takes: Lambda freezes the process meanwhile. `None` when there is none
 /// yet, as `cargo lambda watch` says from time to time.
-async fn next(client: &PooledClient) -> Result<Option<NextInvocation>, RuntimeError> {
-    let request = build_request().method(Method::GET).uri("/2018-06-01/runtime/invocation/next");
-    let request = request.body(Body::empty()).map_err(|error| RuntimeError::Api(error.into()))?;
-    let (parts, body) = client.call(request).await.map_err(RuntimeError::Api)?.into_parts();
-    match parts.status {
+async fn next(api: &mut ApiConnection) -> Result<Option<NextInvocation>, RuntimeError> {
+    let request = ApiRequest { method: "GET", path: "/2018-06-01/runtime/invocation/next", headers: &[], body: b"" };
+    let Answer { status, headers, body } = api.call(request).await.map_err(RuntimeError::Api)?;
+    match status {
         StatusCode::NO_CONTENT => return Ok(None),
         status if !status.is_success() => return Err(RuntimeError::NoNext(status)),
         _ => {}
     }
-    let payload = body.collect().await.map_err(|error| RuntimeError::Api(error.into()))?.to_bytes();
-    let context = context(&parts.headers)?;
-    Ok(Some(NextInvocation { payload, context, id: parts.headers.get(INVOCATION_ID).cloned() }))
+    let context = context(&headers)?;
+    Ok(Some(NextInvocation { payload: body, context, id: headers.get(INVOCATION_ID).cloned() }))
 }
 
 fn context(headers: &HeaderMap) -> Result<Context, RuntimeError> {
@@ -151,22 +152,18 @@ fn context(headers: &HeaderMap) -> Result<Context, RuntimeError> {
 }
 
 async fn post(
-    client: &PooledClient,
+    api: &mut ApiConnection,
     request_id: &str,
-    id: Option<HeaderValue>,
+    id: Option<&HeaderValue>,
     kind: &str,
-    body: Vec<u8>,
+    body: &[u8],
 ) -> Result<(), RuntimeError> {
-    let mut request = build_request().method(Method::POST);
-    request = request.uri(format!("/2018-06-01/runtime/invocation/{request_id}/{kind}"));
-    if kind == "error" {
-        request = request.header(ERROR_TYPE, "unhandled");
-    }
-    if let Some(id) = id {
-        request = request.header(INVOCATION_ID, id);
-    }
-    let request: Request<Body> = request.body(body.into()).map_err(|_| RuntimeError::Header(REQUEST_ID))?;
-    let status = client.call(request).await.map_err(RuntimeError::Api)?.status();
+    let path = format!("/2018-06-01/runtime/invocation/{request_id}/{kind}");
+    let error_type = (kind == "error").then_some((ERROR_TYPE, b"unhandled".as_slice()));
+    let id = id.map(|id| (INVOCATION_ID, id.as_bytes()));
+    let headers: Vec<_> = error_type.into_iter().chain(id).collect();
+    let request = ApiRequest { method: "POST", path: &path, headers: &headers, body };
+    let status = api.call(request).await.map_err(RuntimeError::Api)?.status;
     if !status.is_success() {
         // Too late or too large: Lambda itself has failed the invocation.
         tracing::error!(request_id, status = status.as_u16(), "Lambda did not accept the response");
