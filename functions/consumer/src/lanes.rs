@@ -1,12 +1,14 @@
 //! Lanes: which records of a batch must be handled one after the other, and running the lanes concurrently.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::hash::Hash;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use msk_shared::event::{BrokenRecord, MskEvent, Record};
-use msk_shared::telemetry::record_span;
+use msk_shared::telemetry::{hold_lines, record_span};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
@@ -93,7 +95,7 @@ pub(crate) async fn run<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore
     let mut workers = JoinSet::new();
     for _ in 0..processor.settings.concurrency.get().min(batch.lanes.len()) {
         let work = work(Arc::clone(processor), Arc::clone(batch), request_id.to_owned());
-        workers.spawn(work.in_current_span());
+        workers.spawn(with_held_lines(work).in_current_span());
     }
     while let Some(worker) = workers.join_next().await {
         match worker {
@@ -105,6 +107,16 @@ pub(crate) async fn run<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore
         }
     }
     dispositions
+}
+
+/// Writes the log lines of records that are handled without waiting for anything in between together, not one by one.
+async fn with_held_lines<F: Future>(work: F) -> F::Output {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let _held = hold_lines();
+        work.as_mut().poll(context)
+    })
+    .await
 }
 
 /// Processes one lane after another. A failure ends its lane: later records must not overtake the failed one.

@@ -6,6 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
+use super::line_buffer;
+
 /// The unit of a metric, as CloudWatch names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
@@ -151,9 +153,8 @@ impl EmfLine {
 
     /// Writes the line to standard output, unless it has no metrics. A closed output does not fail a request.
     pub fn emit(&self) {
-        use std::io::Write;
         if !self.metrics.is_empty() {
-            let _ = writeln!(std::io::stdout().lock(), "{}", self.to_json());
+            line_buffer::write(format!("{}\n", self.to_json()).as_bytes(), tracing::Level::INFO);
         }
     }
 }

@@ -6,6 +6,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::json_lines::JsonLines;
+
 /// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogLevel {
@@ -78,10 +80,8 @@ pub fn init_logs(configured: LogLevel) {
     let filter = directives.parse::<Targets>();
     let unreadable = filter.is_err();
     let filter = filter.unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
-    let lines =
-        tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
     // A second call (tests) keeps the first subscriber.
-    let _ = tracing_subscriber::registry().with(filter).with(lines.with_ansi(false)).try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(JsonLines).try_init();
     if unreadable {
         tracing::warn!("RUST_LOG must be `level` or `target=level,...`; logging at info");
     }
