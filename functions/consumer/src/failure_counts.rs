@@ -29,7 +29,11 @@ impl FailureCounts {
     }
 
     pub(crate) fn forget(&self, id: &RecordId) {
-        self.counts().remove(id);
+        let mut counts = self.counts();
+        // Nearly always: then there is nothing to hash.
+        if !counts.is_empty() {
+            counts.remove(id);
+        }
     }
 
     fn counts(&self) -> MutexGuard<'_, HashMap<RecordId, u32>> {

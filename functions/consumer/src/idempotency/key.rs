@@ -1,13 +1,14 @@
 //! What makes two records the same.
 
 use std::fmt;
+use std::sync::Arc;
 
 use msk_shared::event::Record;
 use serde::Deserialize;
 
-/// The identity of a record's effect, within its topic.
+/// The identity of a record's effect, within its topic. Clones share the text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct IdempotencyKey(String);
+pub struct IdempotencyKey(Arc<str>);
 
 impl IdempotencyKey {
     /// The record's key, from the first of these that it has: the `idempotency-key` header, which the producer's API writes for
@@ -16,14 +17,14 @@ impl IdempotencyKey {
     pub fn for_record(record: &Record) -> Self {
         let topic = record.topic();
         if let Some(key) = record.header_text("idempotency-key").filter(|key| !key.is_empty()) {
-            return Self(format!("key:{topic}:{key}"));
+            return Self(format!("key:{topic}:{key}").into());
         }
         if let Some((source, id)) = cloud_event_identity(record) {
             // A length keeps `a` + `bc` apart from `ab` + `c`.
-            return Self(format!("ce:{topic}:{}:{source}:{id}", source.len()));
+            return Self(format!("ce:{topic}:{}:{source}:{id}", source.len()).into());
         }
         // The timestamp distinguishes a recreated topic from its predecessor, whose offsets it repeats.
-        Self(format!("at:{}:{}", record.id(), record.timestamp_ms().unwrap_or(-1)))
+        Self(format!("at:{}:{}", record.id(), record.timestamp_ms().unwrap_or(-1)).into())
     }
 
     /// The key as text.
