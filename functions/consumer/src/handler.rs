@@ -34,7 +34,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 
-use msk_shared::event::{DecodeError, Message, Record};
+use msk_shared::event::{DecodeError, MessageKind, Record};
 use msk_shared::telemetry::log_record;
 
 /// Handles one record. Records of one lane are handled one after the other, in order; lanes run concurrently.
@@ -87,25 +87,25 @@ pub struct DefaultHandler;
 
 impl RecordHandler for DefaultHandler {
     async fn handle(&self, record: &Record) -> Outcome {
-        let (message, bytes) = match decode(record) {
+        let (kind, bytes) = match decode(record) {
             Ok(decoded) => decoded,
             Err(error) => return Outcome::Poison(error.into()),
         };
-        let kind = match &message {
-            Message::Tombstone => "tombstone",
-            Message::CloudEvent(event) => &event.kind,
-            Message::Json(_) => "json",
+        let name = match &kind {
+            MessageKind::Tombstone => "tombstone",
+            MessageKind::CloudEvent(name) => name,
+            MessageKind::Json => "json",
         };
-        log_record(record, kind, bytes);
-        match message {
-            Message::Tombstone => Outcome::Skip("tombstone".into()),
-            Message::CloudEvent(_) | Message::Json(_) => Outcome::Done,
+        log_record(record, name, bytes);
+        match kind {
+            MessageKind::Tombstone => Outcome::Skip("tombstone".into()),
+            MessageKind::CloudEvent(_) | MessageKind::Json => Outcome::Done,
         }
     }
 }
 
-fn decode(record: &Record) -> Result<(Message, usize), DecodeError> {
+fn decode(record: &Record) -> Result<(MessageKind, usize), DecodeError> {
     let value = record.value()?;
-    let message = Message::from_value(record, value.as_deref())?;
-    Ok((message, value.map_or(0, |value| value.len())))
+    let kind = MessageKind::from_value(record, value.as_deref())?;
+    Ok((kind, value.map_or(0, |value| value.len())))
 }

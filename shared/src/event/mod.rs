@@ -31,7 +31,7 @@ pub use cloud_event::{CloudEvent, CloudEventMode, is_json_media_type};
 pub use decode::{DecodeError, JsonFault};
 pub use encoding::FieldError;
 pub use frame::{ConfluentPrefix, SchemaFrame};
-pub use message::Message;
+pub use message::{Message, MessageKind};
 pub use msk_event::{MSK_EVENT_SOURCE, MskEvent, PartitionRecords, SELF_MANAGED_EVENT_SOURCE};
 pub use parse::EventError;
 pub use record::{BrokenId, BrokenRecord, Record, RecordFault, RecordId, SchemaMetadata, TimestampType};
