@@ -113,3 +113,29 @@ async fn who_prefers_no_answer_still_hears_of_failures() {
         assert_eq!(call.header("prefer", "return=minimal").send(&router).await.problem(), (429, 42901));
     }
 }
+
+#[tokio::test]
+async fn api_v3_knows_both() {
+    let publisher = Scripted::default();
+    let router = app(publisher.clone());
+    let record = r#"{"value":{"type":"JSON","data":1}}"#;
+    let entries = format!(r#"{{"entries":[{{"id":"a",{}]}}"#, &record[1..]);
+    for (path, body, written) in [("records", record.to_owned(), 200), ("records:batch", entries, 207)] {
+        publisher.clear();
+        let call = Call::post(format!("/v3/clusters/c/topics/orders/{path}"), "application/json", body);
+        assert_eq!(call.send(&router).await.status, written);
+        let answer = call.clone().header("prefer", "return=minimal").send(&router).await;
+        assert_eq!((answer.status, &answer.body[..]), (204, &b""[..]));
+        assert_eq!(publisher.records().len(), 2);
+        let answer = with_query(&call, "validate_only=true").send(&router).await;
+        let body = answer.json();
+        let result = if written == 207 { &body["successes"][0] } else { &body };
+        assert_eq!(
+            (answer.status, &result["partition_id"], &result["offset"]),
+            (200, &Value::Null, &Value::Null),
+            "{body}"
+        );
+        assert_eq!(with_query(&call, "validate_only=x").send(&router).await.problem(), (422, 42206));
+        assert_eq!(publisher.records().len(), 2);
+    }
+}

@@ -46,16 +46,8 @@ fn round_trip(name: &str, records: usize) {
 fn finish(name: &str, command: &mut Command) {
     let mut process = Process::start(name, command.stderr(Stdio::piped()));
     let status = process.end_within(PATIENCE);
-    let lines = process.rest().join(
-        "
-",
-    );
-    assert!(
-        status.is_some_and(|status| status.success()),
-        "{name}: {status:?}
-{lines}"
-    );
-    println!("{name}: {lines}");
+    let lines = process.rest().join("\n");
+    assert!(status.is_some_and(|status| status.success()), "{name}: {status:?}\n{lines}");
 }
 
 /// The records of the first partition, bytes as base64.
