@@ -233,7 +233,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn of_any_text_too(text in r#"[\[\]{}:," 0-9a-ent.\\u\-]{0,40}"#) {
+        fn any_text_has_one_kind(text in r#"[\[\]{}:," 0-9a-ent.\\u\-]{0,40}"#) {
             let [kind, message] = both(&record(None), text.as_bytes());
             prop_assert_eq!(kind, message);
         }

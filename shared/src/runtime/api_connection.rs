@@ -21,7 +21,7 @@ const USER_AGENT: &str = concat!("msk-ha-cluster/", env!("CARGO_PKG_VERSION"));
 
 /// An answer of the Runtime API.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct RuntimeAnswer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -89,7 +89,7 @@ impl ApiConnection {
     ///
     /// # Errors
     /// When the API cannot be reached, closes a new connection, or does not speak HTTP/1.1.
-    pub(super) async fn call(&mut self, request: ApiRequest<'_>) -> io::Result<Answer> {
+    pub(super) async fn call(&mut self, request: ApiRequest<'_>) -> io::Result<RuntimeAnswer> {
         let is_kept = self.stream.as_ref().is_some_and(is_open);
         if is_kept {
             match self.attempt(request).await {
@@ -105,7 +105,7 @@ impl ApiConnection {
         self.attempt(request).await
     }
 
-    async fn attempt(&mut self, request: ApiRequest<'_>) -> io::Result<Answer> {
+    async fn attempt(&mut self, request: ApiRequest<'_>) -> io::Result<RuntimeAnswer> {
         let mut stream = self.stream.take().ok_or(ErrorKind::NotConnected)?;
         let head = self.head_of(request);
         stream.write_all_buf(&mut Buf::chain(head.as_slice(), request.body)).await?;
@@ -118,7 +118,7 @@ impl ApiConnection {
         if !head.closes {
             self.stream = Some(stream);
         }
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        Ok(RuntimeAnswer { status: head.status, headers: head.headers, body })
     }
 
     fn head_of(&self, request: ApiRequest<'_>) -> Vec<u8> {
@@ -317,7 +317,7 @@ mod tests {
             let (mut api, served) = server(vec![answers.to_vec()], size).await;
             let mut seen = Vec::new();
             for _ in answers {
-                let Answer { status, headers, body } = api.call(GET).await.unwrap();
+                let RuntimeAnswer { status, headers, body } = api.call(GET).await.unwrap();
                 seen.push((status.as_u16(), headers.contains_key("x"), String::from_utf8(body.to_vec()).unwrap()));
             }
             let text = String::from;

@@ -23,7 +23,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use lambda_runtime::{Context, Diagnostic};
 use serde::Serialize;
 
-use api_connection::{Answer, ApiConnection, ApiRequest};
+use api_connection::{ApiConnection, ApiRequest, RuntimeAnswer};
 
 /// Where the Runtime API listens.
 const ADDRESS: &str = "AWS_LAMBDA_RUNTIME_API";
@@ -132,7 +132,7 @@ fn failure(error_type: &str, error_message: &str) -> Vec<u8> {
 /// yet, as `cargo lambda watch` says from time to time.
 async fn next(api: &mut ApiConnection) -> Result<Option<NextInvocation>, RuntimeError> {
     let request = ApiRequest { method: "GET", path: "/2018-06-01/runtime/invocation/next", headers: &[], body: b"" };
-    let Answer { status, headers, body } = api.call(request).await.map_err(RuntimeError::Api)?;
+    let RuntimeAnswer { status, headers, body } = api.call(request).await.map_err(RuntimeError::Api)?;
     match status {
         StatusCode::NO_CONTENT => return Ok(None),
         status if !status.is_success() => return Err(RuntimeError::NoNext(status)),

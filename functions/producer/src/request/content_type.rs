@@ -36,7 +36,7 @@ pub(crate) const MESSAGE_TYPES: &str = "application/json";
 
 impl ContentType {
     /// What this media type without parameters, in lower case, stands for.
-    fn of_media_type(essence: &str) -> Option<Self> {
+    fn from_media_type(essence: &str) -> Option<Self> {
         Some(match essence {
             "application/json" => Self::Json,
             "application/vnd.kafka.json.v2+json" | "application/vnd.kafka.v2+json" => Self::KafkaRest(Format::Json),
@@ -62,7 +62,7 @@ pub(crate) fn content_type(headers: &HeaderMap, accepted: &'static str) -> Resul
     let text = text.as_deref().unwrap_or_default();
     let mut parts = text.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
-    let content_type = ContentType::of_media_type(essence);
+    let content_type = ContentType::from_media_type(essence);
     // The attributes of an event may stand beside a media type that says itself what the body is; any other is that of the
     // event's data.
     let says_it = matches!(content_type, Some(ContentType::KafkaRest(_))) || essence.starts_with(CLOUD_EVENTS);

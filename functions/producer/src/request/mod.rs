@@ -23,5 +23,6 @@ pub(crate) mod preferences;
 pub(crate) mod propagation;
 pub(crate) mod query;
 pub(crate) mod record_fields;
+pub(crate) mod records_body;
 pub(crate) mod single_message;
 pub(crate) mod v3_body;

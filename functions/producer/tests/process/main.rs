@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may panic")]
 
 mod command_line;
-mod compression;
+mod compression_bombs;
 mod containers_page;
 mod lambda;
 mod logs;

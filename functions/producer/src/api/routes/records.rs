@@ -24,7 +24,7 @@ use crate::request::faults::Places;
 use crate::request::preferences::{self, VALIDATE_ONLY, prefers_minimal};
 use crate::request::propagation::PropagatedHeaders;
 use crate::request::query::known_parameters;
-use crate::request::{body, drafts, kafka_rest_v1};
+use crate::request::{body, kafka_rest_v1, records_body};
 
 /// Records to a topic, or to one partition of it.
 pub(crate) async fn publish<B: Backend>(
@@ -51,7 +51,7 @@ pub(crate) async fn publish<B: Backend>(
     let propagated = PropagatedHeaders::from_headers(&headers)?;
     let body = body::read(&headers, body, request_bytes.get(), info.deadline).await?;
     let strict = state.config.compatibility == Compatibility::Strict;
-    let drafts = drafts::read(content_type, &headers, body, strict, max_records.get())?;
+    let drafts = records_body::read(content_type, &headers, body, strict, max_records.get())?;
     let places = drafts.places();
     let mut records = drafts.into_records(topic, partition, &state.config.limits)?;
     check_partitions(&state, &records, places, info.deadline).await?;

@@ -5,7 +5,7 @@ use brotli_decompressor::{
     SliceWrapper, SliceWrapperMut,
 };
 
-use super::{CORRUPT, DecodeError, SPARE_BYTES, TRAILING, TRUNCATED, buffer};
+use super::bounded::{CORRUPT, DecodeError, SPARE_BYTES, TRAILING, TRUNCATED, buffer};
 
 /// Decodes a body to at most `room` bytes.
 pub(super) fn decode(body: &[u8], room: usize) -> Result<Vec<u8>, DecodeError> {

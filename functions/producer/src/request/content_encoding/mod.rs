@@ -3,6 +3,7 @@
 //! Each decoder writes into one buffer of the largest size that is allowed, so that a bomb costs no more memory than a
 //! good body. What of that buffer is never written is never touched, and given back.
 
+mod bounded;
 mod brotli;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use zstd_safe::DCtx;
 use zstd_safe::zstd_sys::ZSTD_ErrorCode;
 
 use super::faults::{FaultKind, Faults};
+use bounded::{CORRUPT, DecodeError, TRAILING, TRUNCATED, buffer};
 
 /// The codings that are accepted, as `Accept-Encoding` lists them.
 pub(crate) const ACCEPTED: &str = "gzip, zstd, br, deflate";
@@ -31,27 +33,6 @@ pub(crate) enum ContentEncoding {
     Deflate,
 }
 
-/// Why a body is not decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum DecodeError {
-    /// It has more bytes than fit.
-    TooLarge,
-    /// What is wrong with it.
-    Broken(&'static str),
-}
-
-/// A buffer is larger than what may be in it: the first byte more shows that there is more, and brotli needs some. All are
-/// of one size, so that what one request has freed the next one's buffer fits into, whatever its coding.
-const SPARE_BYTES: usize = 1024;
-
-fn buffer(room: usize) -> Vec<u8> {
-    vec![0; room.saturating_add(SPARE_BYTES)]
-}
-
-const CORRUPT: DecodeError = DecodeError::Broken("its data is corrupt");
-const TRUNCATED: DecodeError = DecodeError::Broken("it ends too early");
-const TRAILING: DecodeError = DecodeError::Broken("other bytes follow its end");
-
 impl ContentEncoding {
     /// The coding that a request names.
     ///
@@ -62,7 +43,7 @@ impl ContentEncoding {
         let mut coding = Self::Identity;
         for value in headers.get_all(CONTENT_ENCODING) {
             for word in value.to_str().unwrap_or("unreadable").split(',').map(str::trim) {
-                let named = Self::of_word(word).ok_or_else(|| {
+                let named = Self::from_word(word).ok_or_else(|| {
                     refused("the Content-Encoding is not accepted; Accept-Encoding lists those that are")
                 })?;
                 if named != Self::Identity && coding != Self::Identity {
@@ -74,7 +55,7 @@ impl ContentEncoding {
         Ok(coding)
     }
 
-    fn of_word(word: &str) -> Option<Self> {
+    fn from_word(word: &str) -> Option<Self> {
         Some(match word.to_ascii_lowercase().as_str() {
             "" | "identity" => Self::Identity,
             // RFC 9110, 8.4.1.3: the same.
