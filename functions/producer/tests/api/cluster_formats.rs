@@ -6,6 +6,10 @@ use crate::cluster::Cluster;
 use crate::formats::{BYTES, NDJSON, PLAIN};
 
 type Bytes = Option<Vec<u8>>;
+/// Key, value and headers.
+type ReadBack = (Bytes, Bytes, Vec<(String, Bytes)>);
+/// Content type, body, and the values it becomes.
+type Case<'a> = (&'a str, &'a [u8], Vec<Option<&'a [u8]>>);
 
 async fn written(cluster: &Cluster, call: Call) {
     let answer = cluster.send(call).await;
@@ -20,7 +24,7 @@ fn to_partition_1(call: Call) -> Call {
 #[tokio::test]
 async fn lines_and_raw_bodies_are_read_back_byte_by_byte() {
     let cluster = Cluster::start(&[]).await;
-    let cases: Vec<(&str, &[u8], Vec<Option<&[u8]>>)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (
             NDJSON,
             b"null\n\"\"\r\n\"null\"\n\n0\nfalse\n{ }\n[]",
@@ -99,7 +103,7 @@ async fn keys_and_values_of_one_record_may_have_different_formats() {
 async fn cloudevents_are_read_back_byte_by_byte() {
     let cluster = Cluster::start(&[]).await;
     let header = |name: &str, value: &str| (name.to_owned(), Some(value.as_bytes().to_vec()));
-    let mut expected: Vec<(Bytes, Bytes, Vec<(String, Bytes)>)> = Vec::new();
+    let mut expected: Vec<ReadBack> = Vec::new();
     for data in ["", "null", "\"\"", "0", "false", "{ }", "\0\u{7f}\r\n"] {
         for key in [None, Some("null"), Some("0")] {
             let call = to_partition_1(binary(data));
