@@ -60,7 +60,7 @@ pub(crate) const STAGES: &[Stage] = &[
         does: "unit and integration tests of every crate but e2e, and the tidy rules",
         needs: &[needs::NATIVE_BUILD, needs::GIT, needs::PYTHON_VENV],
         on_demand: false,
-        budget: 600,
+        budget: 800,
         run: basic::unit,
     },
     Stage {
