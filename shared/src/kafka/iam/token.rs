@@ -1,5 +1,6 @@
 //! MSK IAM tokens: a presigned `kafka-cluster:Connect` URL, signed from the environment's credentials or the container
-//! credentials endpoint's. Format and rules: the AWS MSK IAM SASL signers.
+//! credentials endpoint's. Format and rules: AWS's own signers (github.com/aws/aws-msk-iam-sasl-signer-python), with which the
+//! test bed compares.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_types::region::Region;
-use futures_util::FutureExt;
+use aws_sigv4::http_request::{self, SignableBody, SignableRequest, SignatureLocation, SigningSettings};
+use aws_sigv4::sign::v4::SigningParams;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::credentials::{CredentialsError, CredentialsSource};
 use crate::env::EnvReader;
@@ -18,6 +20,9 @@ use crate::env::EnvReader;
 const REFRESH_BELOW: f64 = 0.5;
 /// Attempts of one refresh, so that an occasional failure of the source has no effect.
 const TRIES: u32 = 3;
+/// The longest that MSK allows.
+const LIFETIME: Duration = Duration::from_secs(900);
+const USER_AGENT: &str = concat!("msk-ha-cluster/", env!("CARGO_PKG_VERSION"));
 /// Wait between two tries.
 const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
@@ -81,7 +86,7 @@ pub enum TokenError {
 pub struct TokenSource(Arc<Inner>);
 
 struct Inner {
-    region: Region,
+    region: String,
     credentials: CredentialsSource,
     /// Never held while a source is asked, so that async threads may take it.
     last: Mutex<Option<MskToken>>,
@@ -104,7 +109,7 @@ impl TokenSource {
         Some(Self::new(region?, credentials?))
     }
 
-    fn new(region: Region, credentials: CredentialsSource) -> Self {
+    fn new(region: String, credentials: CredentialsSource) -> Self {
         let (last, asking) = (Mutex::new(None), Mutex::new(None));
         Self(Arc::new(Inner { region, credentials, last, asking, refreshes: AtomicU64::new(0) }))
     }
@@ -112,7 +117,7 @@ impl TokenSource {
     /// A source with fixed credentials, for tests and tools.
     pub fn with_credentials(region: &str, access_key: &str, secret_key: &str, session_token: Option<String>) -> Self {
         let credentials = Credentials::new(access_key, secret_key, session_token, None, "fixed");
-        Self::new(Region::new(region.to_owned()), CredentialsSource::Fixed(credentials))
+        Self::new(region.to_owned(), CredentialsSource::Fixed(credentials))
     }
 
     /// A valid token: the last one while it is fresh, otherwise a new one; if the source fails, the last one until it expires.
@@ -177,16 +182,11 @@ impl TokenSource {
         let credentials = self.0.credentials.fetch()?;
         let credentials_end = credentials.expiry();
         let signed_at = SystemTime::now();
-        let provider = SharedCredentialsProvider::new(credentials);
-        // With credentials in hand the signer does no I/O, so its future is ready at once.
-        let (token, expires_ms) =
-            aws_msk_iam_sasl_signer::generate_auth_token_from_credentials_provider(self.0.region.clone(), provider)
-                .now_or_never()
-                .ok_or_else(|| TokenError::Signing("the signer did not finish at once".into()))?
-                .map_err(|error| TokenError::Signing(error.to_string()))?;
-        let signer_end = UNIX_EPOCH + Duration::from_millis(expires_ms.max(0).unsigned_abs());
-        // The signer always says 900 s, even when the credentials end before.
-        let expires_at = credentials_end.map_or(signer_end, |end| end.min(signer_end));
+        let token = signed(&self.0.region, credentials, signed_at)?;
+        // The broker reckons from the whole second that the token names.
+        let since_epoch = signed_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let token_end = UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs()) + LIFETIME;
+        let expires_at = credentials_end.map_or(token_end, |end| end.min(token_end));
         if expires_at <= signed_at {
             return Err(TokenError::Expired);
         }
@@ -194,11 +194,31 @@ impl TokenSource {
     }
 }
 
+/// The text of a token: the presigned URL in base64, as MSK's brokers expect it.
+fn signed(region: &str, credentials: Credentials, at: SystemTime) -> Result<String, TokenError> {
+    let failed = |error: &dyn fmt::Display| TokenError::Signing(error.to_string());
+    let mut settings = SigningSettings::default();
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(LIFETIME);
+    let identity = credentials.into();
+    let params = SigningParams::builder().identity(&identity).region(region).name("kafka-cluster").time(at);
+    let params = params.settings(settings).build().map_err(|error| failed(&error))?;
+
+    let url = format!("https://kafka.{region}.amazonaws.com/?Action=kafka-cluster%3AConnect");
+    let signable = SignableRequest::new("GET", &url, std::iter::empty(), SignableBody::Bytes(&[]));
+    let signable = signable.map_err(|error| failed(&error))?;
+    let (signature, _) = http_request::sign(signable, &params.into()).map_err(|error| failed(&error))?.into_parts();
+    let mut request = http::Request::get(&url).body(()).map_err(|error| failed(&error))?;
+    signature.apply_to_request_http1x(&mut request);
+    // Added after signing, and for CloudTrail only.
+    Ok(URL_SAFE_NO_PAD.encode(format!("{}&User-Agent={USER_AGENT}", request.uri())))
+}
+
 /// The region that tokens are signed for, from the first of these variables that is set. Lambda sets `AWS_REGION` to the
 /// function's own; a broker takes a token for its own region only.
 const REGION_VARIABLES: [&str; 3] = ["MSK_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"];
 
-fn region(env: &mut EnvReader) -> Option<Region> {
+fn region(env: &mut EnvReader) -> Option<String> {
     let Some((name, text)) = REGION_VARIABLES.into_iter().find_map(|name| Some((name, env.optional(name)?))) else {
         env.problem(
             "AWS_REGION is missing: KAFKA_AUTH=iam signs tokens for a region (MSK_REGION, when the cluster's is another)",
@@ -209,7 +229,7 @@ fn region(env: &mut EnvReader) -> Option<Region> {
         env.problem(format!("{name} must be a region's name, such as eu-west-1"));
         return None;
     }
-    Some(Region::new(text.trim().to_owned()))
+    Some(text.trim().to_owned())
 }
 
 /// Words and a number with hyphens between them, as `us-gov-west-1`: an availability zone's name (`eu-west-1a`) is none.
@@ -230,7 +250,7 @@ mod tests {
     fn expiring(left: Duration) -> TokenSource {
         let end = SystemTime::now() + left;
         let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, Some(end), "test");
-        TokenSource::new(Region::new("eu-west-1"), CredentialsSource::Fixed(credentials))
+        TokenSource::new("eu-west-1".to_owned(), CredentialsSource::Fixed(credentials))
     }
 
     #[test]
