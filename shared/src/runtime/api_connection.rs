@@ -175,11 +175,14 @@ impl ApiConnection {
             let (start, length) = loop {
                 match httparse::parse_chunk_size(&self.received) {
                     Ok(httparse::Status::Complete((start, length))) => break (start, length),
-                    Ok(httparse::Status::Partial) => self.read_more(stream, READ).await?,
-                    Err(_) => return Err(invalid("a chunk of an answer has no valid size")),
+                    Ok(httparse::Status::Partial) if self.received.len() <= LONGEST_HEAD => {
+                        self.read_more(stream, READ).await?;
+                    }
+                    _ => return Err(invalid("a chunk of an answer has no valid size")),
                 }
             };
-            let length = usize::try_from(length).ok().filter(|length| body.len() + length <= LONGEST_BODY);
+            let room = LONGEST_BODY.saturating_sub(body.len());
+            let length = usize::try_from(length).ok().filter(|length| *length <= room);
             let length = length.ok_or_else(|| invalid("an answer is longer than 64 MiB"))?;
             self.received.advance(start);
             if length == 0 {
@@ -357,6 +360,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\nffffffffffffffff\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe",
         ] {
             let (mut api, _served) = server(vec![vec![answer]], 4096).await;
