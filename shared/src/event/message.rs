@@ -74,11 +74,17 @@ impl MessageKind {
         {
             return Ok(Self::Json);
         }
-        Message::from_value(record, value).map(|message| match message {
+        Message::from_value(record, value).map(Self::from)
+    }
+}
+
+impl From<Message> for MessageKind {
+    fn from(message: Message) -> Self {
+        match message {
             Message::Tombstone => Self::Tombstone,
             Message::CloudEvent(event) => Self::CloudEvent(event.kind),
             Message::Json(_) => Self::Json,
-        })
+        }
     }
 }
 
@@ -192,12 +198,7 @@ mod tests {
 
     /// The kind, and what the whole message says it is.
     fn both(record: &Record, value: &[u8]) -> [Result<MessageKind, DecodeError>; 2] {
-        let message = Message::from_value(record, Some(value)).map(|message| match message {
-            Message::Tombstone => MessageKind::Tombstone,
-            Message::CloudEvent(event) => MessageKind::CloudEvent(event.kind),
-            Message::Json(_) => MessageKind::Json,
-        });
-        [MessageKind::from_value(record, Some(value)), message]
+        [MessageKind::from_value(record, Some(value)), Message::from_value(record, Some(value)).map(MessageKind::from)]
     }
 
     #[test]
