@@ -39,7 +39,8 @@ pub(crate) const SECOND_CLIENT: PythonTool =
 pub(crate) const PEERS_PYTHON: PythonTool = PythonTool { name: "peers-python", requirements: &["cloudevents==2.2.0"] };
 
 /// What stage `peers` runs in Node.js.
-pub(crate) const PEERS_NODE: NodeTool = NodeTool { name: "peers-node", packages: &["cloudevents@10.0.0"] };
+pub(crate) const PEERS_NODE: NodeTool =
+    NodeTool { name: "peers-node", packages: &["cloudevents@10.0.0", "kafka-rest@0.0.5"] };
 
 /// Installs the missing ones. If one cannot be installed, the stage that needs it reports that.
 pub(crate) fn fetch_all() {

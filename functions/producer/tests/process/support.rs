@@ -40,9 +40,12 @@ pub(crate) fn sample(name: &str) -> String {
 
 /// The plain HTTP server on a port of its own with these flags, and its address.
 pub(crate) fn server(brokers: &Brokers, flags: &[&str]) -> (Process, String) {
-    let mut command = producer_of(brokers);
-    command.args(["--http", "127.0.0.1:0"]).args(flags);
-    let process = Process::start("producer", &mut command);
+    listening(producer_of(brokers).args(flags))
+}
+
+/// A producer that is started as a plain HTTP server, and its address.
+pub(crate) fn listening(command: &mut Command) -> (Process, String) {
+    let process = Process::start("producer", command.args(["--http", "127.0.0.1:0"]));
     let address = process.line(|line| line["message"] == "listening")["address"].as_str().unwrap().to_owned();
     (process, address)
 }

@@ -13,7 +13,7 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
-use crate::support::{Brokers, brokers, server};
+use crate::support::{Brokers, brokers, listening, producer_of};
 
 /// Runs a script of this folder; both variables are set by the stage.
 fn script(name: &str) -> Command {
@@ -31,9 +31,9 @@ fn variable(name: &str) -> String {
 }
 
 /// Lets a client send to a partition of its own topic, and checks the records that came of it.
-fn round_trip(name: &str, records: usize) {
+fn round_trip(name: &str, compatibility: &str, records: usize) {
     let brokers = brokers();
-    let (_process, address) = server(&brokers, &[]);
+    let (_process, address) = listening(producer_of(&brokers).env("COMPATIBILITY", compatibility));
     // One partition keeps the order in which they were sent.
     let url = format!("http://{address}/topics/orders/partitions/0");
     finish(name, script(name).args(["send", &url]));
@@ -75,11 +75,17 @@ fn read(brokers: &Brokers, count: usize) -> Vec<Value> {
 #[test]
 #[ignore = "needs the SDK; stage `peers` runs it"]
 fn cloudevents_sdk_for_python() {
-    round_trip("cloudevents_sdk.py", 12);
+    round_trip("cloudevents_sdk.py", "strict", 12);
 }
 
 #[test]
 #[ignore = "needs the SDK; stage `peers` runs it"]
 fn cloudevents_sdk_for_javascript() {
-    round_trip("cloudevents_sdk.js", 12);
+    round_trip("cloudevents_sdk.js", "strict", 12);
+}
+
+#[test]
+#[ignore = "needs the package; stage `peers` runs it"]
+fn kafka_rest() {
+    round_trip("kafka_rest.js", "confluent", 4);
 }
