@@ -11,7 +11,7 @@ use super::answer::{self, KAFKA_REST_JSON, KAFKA_REST_V1_JSON};
 use super::failure_text::{failure_text, refused_records};
 use crate::config::Compatibility;
 use crate::record_result::{DeliveryResults, RecordResult, persisted_word};
-use crate::request::content_encoding::ACCEPTED;
+use crate::request::content_encoding::ACCEPTED_CODINGS;
 use crate::request::faults::{Fault, FaultKind, Faults, Oversize, Places};
 
 /// A kind of failure as a caller sees it: one status, one `error_code`, one page in the docs.
@@ -295,7 +295,7 @@ impl From<Faults> for Problem {
             }
             // RFC 9110, 15.5.16: Accept-Encoding in a 415 says which codings would have been accepted.
             FaultKind::ContentEncoding => {
-                problem(ProblemKind::UnsupportedMediaType).with_header(ACCEPT_ENCODING, ACCEPTED)
+                problem(ProblemKind::UnsupportedMediaType).with_header(ACCEPT_ENCODING, ACCEPTED_CODINGS)
             }
             FaultKind::Invalid => problem(ProblemKind::Invalid),
             FaultKind::RecordCount => problem(ProblemKind::RecordCount),

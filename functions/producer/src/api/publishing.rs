@@ -4,16 +4,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
 use msk_shared::deadline::Deadline;
 use msk_shared::kafka::{FailureCause, OutboundRecord, Partition, Persisted, PublishFailure, PublishResult};
 use msk_shared::names::TopicName;
 
+use super::answer;
 use super::problem::{Problem, ProblemKind};
 use super::published::Published;
 use super::state::{AppState, Backend};
 use crate::record_result::DeliveryResults;
 use crate::request::checks;
 use crate::request::faults::Places;
+use crate::request::preferences::prefers_minimal;
 use crate::topics::Topic;
 
 /// Reserved for the answer's way through the runtime and the gateway. The publisher reserves more; this holds if it fails to.
@@ -74,7 +77,7 @@ pub(super) async fn check_partitions<B: Backend>(
 
 /// Records that were handed to the publisher.
 pub(super) struct Publication {
-    pub(super) delivered: DeliveryResults,
+    delivered: DeliveryResults,
     latency: Duration,
 }
 
@@ -105,14 +108,16 @@ pub(super) async fn publish_within<B: Backend>(
 }
 
 impl Publication {
-    /// Whether every record was written.
-    pub(super) fn is_complete(&self) -> bool {
-        self.delivered.results.iter().all(Result::is_ok)
-    }
-
-    /// The answer, with the numbers for the log and the metrics.
-    pub(super) fn respond(&self, answer: Result<Response, Problem>) -> Response {
+    /// The answer, with the numbers for the log and the metrics. A caller who prefers none (`Prefer: return=minimal`) gets a
+    /// 204, if every record was written.
+    pub(super) fn respond(
+        &self,
+        headers: &HeaderMap,
+        answer: impl FnOnce(&DeliveryResults) -> Result<Response, Problem>,
+    ) -> Response {
         let DeliveryResults { sizes, results, .. } = &self.delivered;
+        let is_minimal = results.iter().all(Result::is_ok) && prefers_minimal(headers);
+        let answer = if is_minimal { Ok(answer::minimal()) } else { answer(&self.delivered) };
         let mut response = answer.into_response();
         response.extensions_mut().insert(Published::from_results(sizes, results, self.latency));
         response

@@ -5,13 +5,13 @@ use http::HeaderMap;
 use super::faults::{FaultKind, Faults};
 
 /// The query parameter for a request that is checked and not written.
-pub(crate) const VALIDATE_ONLY: &str = "validate_only";
+pub(super) const VALIDATE_ONLY: &str = "validate_only";
 
 /// Whether a request is only checked, by its parameter [`VALIDATE_ONLY`].
 ///
 /// # Errors
 /// [`FaultKind::Invalid`] for another value than `true` or `false`.
-pub(crate) fn validate_only(value: Option<&str>) -> Result<bool, Faults> {
+pub(super) fn validate_only(value: Option<&str>) -> Result<bool, Faults> {
     match value {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),

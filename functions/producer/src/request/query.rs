@@ -13,7 +13,7 @@ use crate::config::Compatibility;
 /// # Errors
 /// [`FaultKind::Malformed`] for a query that does not decode, [`FaultKind::Invalid`] for a parameter that is unknown or
 /// appears more than once.
-pub(crate) fn known_parameters<const N: usize>(
+fn known_parameters<const N: usize>(
     query: Option<&str>,
     names: [&str; N],
     compatibility: Compatibility,
@@ -35,6 +35,15 @@ pub(crate) fn known_parameters<const N: usize>(
         }
     }
     Ok(values)
+}
+
+/// The query of a POST to a path that names the topic: whether the request is only checked.
+///
+/// # Errors
+/// As [`known_parameters`] and [`validate_only`].
+pub(crate) fn only_validates(query: Option<&str>, compatibility: Compatibility) -> Result<bool, Faults> {
+    let [only] = known_parameters(query, [VALIDATE_ONLY], compatibility)?;
+    validate_only(only.as_deref())
 }
 
 /// The query of `POST /messages`.

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::draft::Draft;
-use super::faults::{FaultCollector, FaultKind, Faults, Places};
+use super::drafts::Drafts;
+use super::faults::{FaultCollector, FaultKind, Places};
 use super::json::{JsonType, Parsed, Reader};
 use super::record_fields::{Field, escaped};
 use crate::format::{Format, ValueFormat};
@@ -23,26 +24,31 @@ pub(crate) struct Reading {
     pub(crate) max_records: usize,
 }
 
-/// A record with what its answer repeats.
+/// What the answer repeats of a record.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     /// The entry's id in a batch.
     pub(crate) id: Option<String>,
-    pub(crate) draft: Draft,
-    /// The formats of key and value, if the record says them.
-    pub(crate) key_format: Option<Format>,
-    pub(crate) value_format: Option<Format>,
+    /// The key and the value, if the record says their types.
+    pub(crate) key: Option<Stored>,
+    pub(crate) value: Option<Stored>,
 }
 
-/// A decoded body: its records, and what is wrong with them.
+/// A key or value as it is stored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stored {
+    pub(crate) format: Format,
+    /// In bytes; null has none.
+    pub(crate) size: usize,
+}
+
+/// A decoded body.
 #[derive(Debug)]
 pub(crate) struct Entries {
-    /// The records, at most `max_records`.
+    /// Its records, and what is wrong with them.
+    pub(crate) drafts: Drafts,
+    /// One for each draft.
     pub(crate) entries: Vec<Entry>,
-    /// How many the body has.
-    count: usize,
-    pub(crate) faults: FaultCollector,
-    pub(crate) places: Places,
 }
 
 /// Reads one record, or several one after the other.
@@ -55,7 +61,7 @@ pub(crate) fn records(body: &Bytes, reading: Reading) -> Parsed<Entries> {
     loop {
         read.entry(&mut reader, reading, false)?;
         if reader.at_end() {
-            return Ok(read.with_places());
+            return Ok(read);
         }
         read.are_several();
     }
@@ -72,7 +78,7 @@ pub(crate) fn batch(body: &Bytes, reading: Reading) -> Parsed<Entries> {
     let json_type = reader.peek()?;
     if json_type != JsonType::Object {
         let detail = format!("the body must be an object with `entries`, not {}", json_type.name());
-        read.faults.note(FaultKind::Invalid, "", detail);
+        read.drafts.faults.note(FaultKind::Invalid, "", detail);
         reader.skip()?;
     } else {
         reader.object(|reader, member| {
@@ -85,77 +91,56 @@ pub(crate) fn batch(body: &Bytes, reading: Reading) -> Parsed<Entries> {
                 "entries" => {
                     has_entries = true;
                     let detail = format!("must be an array, not {}", json_type.name());
-                    read.faults.note(FaultKind::Invalid, "/entries", detail);
+                    read.drafts.faults.note(FaultKind::Invalid, "/entries", detail);
                 }
                 _ if reading.strict => {
                     let detail = "unknown field; the body may have only `entries`";
-                    read.faults.note(FaultKind::Invalid, format!("/{}", escaped(member)), detail);
+                    read.drafts.faults.note(FaultKind::Invalid, format!("/{}", escaped(member)), detail);
                 }
                 _ => {}
             }
             reader.skip()
         })?;
         if !has_entries {
-            read.faults.note(FaultKind::Invalid, "/entries", "missing; must be an array of records with ids");
+            read.drafts.faults.note(FaultKind::Invalid, "/entries", "missing; must be an array of records with ids");
         }
     }
     reader.end()?;
     read.check_ids();
-    Ok(read.with_places())
+    Ok(read)
 }
 
 impl Entries {
     fn new(places: Places) -> Self {
-        Self { entries: Vec::new(), count: 0, faults: FaultCollector::default(), places }
-    }
-
-    /// From here on what is wrong is noted by the record's part.
-    fn with_places(mut self) -> Self {
-        self.faults.set_places(self.places);
-        self
+        let drafts = Drafts::new(places, "`entries` is empty; send at least one record");
+        Self { drafts, entries: Vec::new() }
     }
 
     /// One record is not alone any more: its faults get its place in the row.
     fn are_several(&mut self) {
-        if self.places == Places::V3Record {
-            self.places = Places::V3Records;
-            self.faults.put_under("/records/0");
-        }
-    }
-
-    /// Rejects a body without records, and one with too many.
-    ///
-    /// # Errors
-    /// [`FaultKind::RecordCount`], with the actual number and the limit.
-    pub(crate) fn check_count(&self, max_records: usize) -> Result<(), Faults> {
-        match self.count {
-            0 if self.faults.kind().is_none() => {
-                Err(Faults::new(FaultKind::RecordCount, "`entries` is empty; send at least one record"))
-            }
-            count if count > max_records => Err(Faults::new(
-                FaultKind::RecordCount,
-                format!("the request has {count} records; the limit is {max_records} (MAX_RECORDS)"),
-            )),
-            _ => Ok(()),
+        if self.drafts.places() == Places::V3Record {
+            self.drafts.faults.set_places(Places::V3Records);
+            self.drafts.faults.put_under("/records/0");
         }
     }
 
     /// Reads the next record.
     fn entry(&mut self, reader: &mut Reader<'_>, reading: Reading, has_id: bool) -> Parsed<()> {
-        let index = self.count;
-        self.count += 1;
+        let index = self.drafts.count;
+        self.drafts.count += 1;
         if index >= reading.max_records {
             return reader.skip();
         }
-        let place = self.places.record(index);
+        let place = self.drafts.places().record(index);
         let json_type = reader.peek()?;
         if json_type != JsonType::Object {
             let detail = format!("a record must be an object with `value`, not {}", json_type.name());
-            self.faults.note(FaultKind::Invalid, place, detail);
+            self.drafts.faults.note(FaultKind::Invalid, place, detail);
             return reader.skip();
         }
-        let entry = entry(reader, &place, reading, has_id, &mut self.faults)?;
+        let (entry, draft) = entry(reader, &place, reading, has_id, &mut self.drafts.faults)?;
         self.entries.push(entry);
+        self.drafts.records.push(draft);
         Ok(())
     }
 
@@ -164,8 +149,8 @@ impl Entries {
         let mut seen = HashSet::new();
         for (index, entry) in self.entries.iter().enumerate() {
             if entry.id.as_deref().is_some_and(|id| !seen.insert(id)) {
-                let place = format!("{}/id", self.places.record(index));
-                self.faults.note(FaultKind::Invalid, place, "appears twice; ids must differ within a request");
+                let place = format!("{}/id", self.drafts.places().record(index));
+                self.drafts.faults.note(FaultKind::Invalid, place, "appears twice; ids must differ within a request");
             }
         }
     }
@@ -177,22 +162,22 @@ fn entry(
     reading: Reading,
     has_id: bool,
     faults: &mut FaultCollector,
-) -> Parsed<Entry> {
-    let mut entry = Entry::default();
+) -> Parsed<(Entry, Draft)> {
+    let (mut entry, mut draft) = (Entry::default(), Draft::default());
     let (mut has_value, lenient) = (false, !reading.strict);
     reader.object(|reader, member| {
         let pointer = || format!("{place}/{}", escaped(member));
         let mut field = Field { reader, faults, pointer: &pointer, lenient };
         match member {
             "id" if has_id => entry.id = id(&mut field)?,
-            "partition_id" => entry.draft.partition = field.partition()?,
-            "timestamp" => entry.draft.timestamp_ms = field.timestamp()?,
-            "headers" => entry.draft.headers = field.headers()?.unwrap_or_default(),
-            "key" => (entry.key_format, entry.draft.key) = key_or_value(field)?,
+            "partition_id" => draft.partition = field.partition()?,
+            "timestamp" => draft.timestamp_ms = field.timestamp()?,
+            "headers" => draft.headers = field.headers()?.unwrap_or_default(),
+            "key" => (entry.key, draft.key) = key_or_value(field)?,
             "value" => {
                 has_value = true;
-                (entry.value_format, entry.draft.value) = key_or_value(field)?;
-                entry.draft.value_format = entry.value_format.map(ValueFormat::Field);
+                (entry.value, draft.value) = key_or_value(field)?;
+                draft.value_format = entry.value.map(|stored| ValueFormat::Field(stored.format));
             }
             _ => {
                 field.reader.skip()?;
@@ -209,7 +194,7 @@ fn entry(
     if !has_value && reading.strict {
         faults.note(FaultKind::Invalid, place, "`value` is missing; null writes a tombstone");
     }
-    Ok(entry)
+    Ok((entry, draft))
 }
 
 const ID_RULE: &str = "each entry needs an id: a string of 1 to 80 characters";
@@ -223,7 +208,7 @@ fn id(field: &mut Field<'_, '_>) -> Parsed<Option<String>> {
 }
 
 /// A key or value: `{"type":"BINARY","data":"..."}`. Without `data`, or with null, it is null.
-fn key_or_value(mut field: Field<'_, '_>) -> Parsed<(Option<Format>, Option<Bytes>)> {
+fn key_or_value(mut field: Field<'_, '_>) -> Parsed<(Option<Stored>, Option<Bytes>)> {
     match field.reader.peek()? {
         JsonType::Object => {}
         JsonType::Null => return field.reader.skip().map(|()| (None, None)),
@@ -261,11 +246,13 @@ fn key_or_value(mut field: Field<'_, '_>) -> Parsed<(Option<Format>, Option<Byte
     if data.is_none() && !lenient {
         note("data", "missing; null is allowed");
     }
-    let (Some(format), Some(position)) = (format, data) else { return Ok((format, None)) };
+    let (Some(format), Some(position)) = (format, data) else {
+        return Ok((format.map(|format| Stored { format, size: 0 }), None));
+    };
     let pointer = || format!("{}/data", pointer());
     let bytes =
         reader.again(position, |reader| Field { reader, faults, pointer: &pointer, lenient }.key_or_value(format))?;
-    Ok((Some(format), bytes))
+    Ok((Some(Stored { format, size: bytes.as_ref().map_or(0, Bytes::len) }), bytes))
 }
 
 const TYPE_RULE: &str = "must be `BINARY`, `JSON` or `STRING`; schema registries are not supported";

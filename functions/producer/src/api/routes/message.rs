@@ -20,7 +20,6 @@ use crate::record_result::DeliveryResults;
 use crate::request::cloud_event::EventMode;
 use crate::request::content_type::{ContentType, MESSAGE_TYPES, content_type};
 use crate::request::faults::{FaultCollector, FaultKind, Faults, Places};
-use crate::request::preferences::prefers_minimal;
 use crate::request::propagation::PropagatedHeaders;
 use crate::request::query::MessageQuery;
 use crate::request::{body, checks, single_message};
@@ -66,11 +65,7 @@ pub(crate) async fn publish<B: Backend>(
     }
     propagated.apply_to(&mut records);
     let publication = publish_within(&state, records, info.deadline).await;
-    if publication.is_complete() && prefers_minimal(&headers) {
-        return Ok(publication.respond(Ok(answer::minimal())));
-    }
-    let answer = answer(topic, request_id, &publication.delivered);
-    Ok(publication.respond(answer))
+    Ok(publication.respond(&headers, |delivered| answer(topic, request_id, delivered)))
 }
 
 /// # Errors

@@ -21,9 +21,8 @@ use crate::config::{Compatibility, Limits};
 use crate::record_result::{DeliveryResults, RecordResult};
 use crate::request::content_type::{ContentType, RECORDS_TYPES, content_type};
 use crate::request::faults::Places;
-use crate::request::preferences::{self, VALIDATE_ONLY, prefers_minimal};
 use crate::request::propagation::PropagatedHeaders;
-use crate::request::query::known_parameters;
+use crate::request::query::only_validates;
 use crate::request::{body, kafka_rest_v1, records_body};
 
 /// Records to a topic, or to one partition of it.
@@ -38,8 +37,7 @@ pub(crate) async fn publish<B: Backend>(
     let (topic, partition) = path.map_or((None, None), |Path(target)| (Some(target.topic), target.partition));
     let topic = writable_topic(&state, topic.as_deref())?;
     let partition = partition.as_deref().map(partition_of_path).transpose()?;
-    let [validate_only] = known_parameters(uri.query(), [VALIDATE_ONLY], state.config.compatibility)?;
-    let validate_only = preferences::validate_only(validate_only.as_deref())?;
+    let validate_only = only_validates(uri.query(), state.config.compatibility)?;
     let Limits { request_bytes, records: max_records, .. } = state.config.limits;
     let v1 = kafka_rest_v1::format(&headers, state.config.compatibility);
     let content_type = match v1 {
@@ -61,11 +59,10 @@ pub(crate) async fn publish<B: Backend>(
     }
     propagated.apply_to(&mut records);
     let publication = publish_within(&state, records, info.deadline).await;
-    if publication.is_complete() && prefers_minimal(&headers) {
-        return Ok(publication.respond(Ok(answer::minimal())));
-    }
-    let answer = answer(state.config.compatibility, places, &topic.name, &info.request_id, &publication.delivered);
-    Ok(publication.respond(answer.map(in_its_version)))
+    Ok(publication.respond(&headers, |delivered| {
+        let answer = answer(state.config.compatibility, places, &topic.name, &info.request_id, delivered);
+        answer.map(in_its_version)
+    }))
 }
 
 /// One result per record, and a status that says what happened.

@@ -9,7 +9,6 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
-use msk_shared::kafka::OutboundRecord;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -19,17 +18,15 @@ use crate::api::problem::{Problem, record_results};
 use crate::api::publishing::{check_partitions, publish_within, writable_topic};
 use crate::api::request_info::RequestInfo;
 use crate::api::state::{AppState, Backend};
-use crate::config::{Compatibility, Limits};
-use crate::format::Format;
+use crate::config::Compatibility;
 use crate::record_result::RecordResult;
+use crate::request::body;
 use crate::request::content_type::{ContentType, MESSAGE_TYPES, content_type};
 use crate::request::faults::{FaultKind, Faults};
 use crate::request::json::Parsed;
-use crate::request::preferences::{self, VALIDATE_ONLY, prefers_minimal};
 use crate::request::propagation::PropagatedHeaders;
-use crate::request::query::known_parameters;
-use crate::request::v3_body::{self, Entries, Entry, Reading};
-use crate::request::{body, checks};
+use crate::request::query::only_validates;
+use crate::request::v3_body::{self, Entries, Entry, Reading, Stored};
 use crate::topics::Topic;
 
 /// The parameters of the path. Any name of a cluster is accepted: there is one.
@@ -77,13 +74,12 @@ async fn publish<B: Backend>(
     uri: &Uri,
     headers: &HeaderMap,
     body: Body,
-    kind: &V3Path,
+    form: &V3Path,
 ) -> Result<Response, Problem> {
     let (cluster, topic) = path.map_or((None, None), |Path(target)| (Some(target.cluster), Some(target.topic)));
     let topic = writable_topic(state, topic.as_deref())?;
     let compatibility = state.config.compatibility;
-    let [validate_only] = known_parameters(uri.query(), [VALIDATE_ONLY], compatibility)?;
-    let validate_only = preferences::validate_only(validate_only.as_deref())?;
+    let validate_only = only_validates(uri.query(), compatibility)?;
     let limits = &state.config.limits;
     let content_type = content_type(headers, MESSAGE_TYPES)?;
     if !matches!(content_type, ContentType::Json | ContentType::Missing) {
@@ -92,76 +88,42 @@ async fn publish<B: Backend>(
     let propagated = PropagatedHeaders::from_headers(headers)?;
     let body = body::read(headers, body, limits.request_bytes.get(), info.deadline).await?;
     let reading = Reading { strict: compatibility == Compatibility::Strict, max_records: limits.records.get() };
-    let read = (kind.read)(&body, reading).map_err(|error| match content_type {
+    let Entries { drafts, entries } = (form.read)(&body, reading).map_err(|error| match content_type {
         ContentType::Missing => not_json(),
         _ => error.into(),
     })?;
-    let places = read.places;
-    let (mut records, shapes) = checked(read, topic, limits)?;
+    let places = drafts.places();
+    let mut records = drafts.into_records(topic, None, limits)?;
     check_partitions(state, &records, places, info.deadline).await?;
     let cluster = cluster.unwrap_or_default();
     if validate_only {
         let checked = records.iter().map(|_| RecordResult::checked()).collect();
-        let mut answer = (kind.answer)(compatibility, results(&cluster, topic, shapes, checked));
+        let mut answer = (form.answer)(compatibility, results(&cluster, topic, entries, checked));
         *answer.status_mut() = StatusCode::OK;
         return Ok(answer);
     }
     propagated.apply_to(&mut records);
     let publication = publish_within(state, records, info.deadline).await;
-    if publication.is_complete() && prefers_minimal(headers) {
-        return Ok(publication.respond(Ok(answer::minimal())));
-    }
-    let delivered = &publication.delivered;
-    if compatibility == Compatibility::Strict && delivered.results.iter().all(Result::is_err) {
-        return Ok(publication.respond(Err(Problem::for_results(places, delivered))));
-    }
-    let results = results(&cluster, topic, shapes, record_results(delivered));
-    let answer = (kind.answer)(compatibility, results);
-    Ok(publication.respond(Ok(answer)))
+    Ok(publication.respond(headers, |delivered| {
+        if compatibility == Compatibility::Strict && delivered.results.iter().all(Result::is_err) {
+            return Err(Problem::for_results(places, delivered));
+        }
+        Ok((form.answer)(compatibility, results(&cluster, topic, entries, record_results(delivered))))
+    }))
 }
 
 fn not_json() -> Faults {
     Faults::new(FaultKind::MediaType(MESSAGE_TYPES), "the body of this path is JSON: send it as application/json")
 }
 
-/// What an answer repeats of a record.
-#[derive(Debug)]
-struct Shape {
-    id: Option<String>,
-    key: Option<KeyOrValue>,
-    value: Option<KeyOrValue>,
-}
-
-/// Everything that can be known without the cluster is checked here.
-fn checked(read: Entries, topic: &Topic, limits: &Limits) -> Result<(Vec<OutboundRecord>, Vec<Shape>), Faults> {
-    // What does not decode comes first, then the count: of too many records not all were looked at.
-    if read.faults.kind() != Some(FaultKind::Malformed) {
-        read.check_count(limits.records.get())?;
-    }
-    let Entries { entries, mut faults, .. } = read;
-    let part = |format: Option<Format>, bytes: &Option<Bytes>| {
-        format.map(|format| KeyOrValue { r#type: v3_body::type_of(format), size: bytes.as_ref().map_or(0, Bytes::len) })
-    };
-    let (shapes, drafts): (Vec<_>, Vec<_>) = entries
-        .into_iter()
-        .map(|Entry { id, draft, key_format, value_format }| {
-            let (key, value) = (part(key_format, &draft.key), part(value_format, &draft.value));
-            (Shape { id, key, value }, draft)
-        })
-        .unzip();
-    let records = checks::records(drafts, topic, limits, &mut faults);
-    faults.into_result()?;
-    Ok((records, shapes))
-}
-
 /// Every record's result in the form of API v3.
 fn results(
     cluster: &str,
     topic: &Topic,
-    shapes: Vec<Shape>,
+    entries: Vec<Entry>,
     results: Vec<RecordResult>,
 ) -> Vec<Result<Written, Failed>> {
-    let result = |(Shape { id, key, value }, result): (Shape, RecordResult)| match result {
+    let result = |(Entry { id, key, value }, result): (Entry, RecordResult)| match result {
         RecordResult::Written { partition, offset, timestamp, .. } => Ok(Written {
             id,
             error_code: StatusCode::OK.as_u16(),
@@ -170,14 +132,14 @@ fn results(
             partition_id: partition,
             offset,
             timestamp: timestamp.and_then(rfc3339),
-            key,
-            value,
+            key: key.map(KeyOrValue::from),
+            value: value.map(KeyOrValue::from),
         }),
         RecordResult::Failed { error_code, message, retriable, persisted, limit_bytes, actual_bytes, .. } => {
             Err(Failed { id, error_code, message, retriable, persisted, limit_bytes, actual_bytes })
         }
     };
-    shapes.into_iter().zip(results).map(result).collect()
+    entries.into_iter().zip(results).map(result).collect()
 }
 
 fn rfc3339(ms: i64) -> Option<String> {
@@ -258,8 +220,14 @@ struct Failed {
 }
 
 /// A key or value: its format and the bytes stored.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct KeyOrValue {
     r#type: &'static str,
     size: usize,
+}
+
+impl From<Stored> for KeyOrValue {
+    fn from(Stored { format, size }: Stored) -> Self {
+        Self { r#type: v3_body::type_of(format), size }
+    }
 }

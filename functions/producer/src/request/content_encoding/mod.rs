@@ -17,7 +17,7 @@ use super::faults::{FaultKind, Faults};
 use bounded::{CORRUPT, DecodeError, TRAILING, TRUNCATED, buffer};
 
 /// The codings that are accepted, as `Accept-Encoding` lists them.
-pub(crate) const ACCEPTED: &str = "gzip, zstd, br, deflate";
+pub(crate) const ACCEPTED_CODINGS: &str = "gzip, zstd, br, deflate";
 /// A body may decode to this many times its size. Logs and events in JSON come to 5 to 20 times.
 const MAX_RATIO: usize = 100;
 /// What a body may decode to whatever its size.
