@@ -36,6 +36,8 @@ pub(super) enum Stage {
 /// How long the last bytes of a connection may take: HTTP/2 says goodbye and waits for the client's answer.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// Requests at a time on an HTTP/2 connection: the least that RFC 9113, 6.5.2 recommends, as each may hold a body in memory.
+const MAX_STREAMS: u32 = 100;
 /// How long a connection that is accepted while the server stops may take until its request comes: it is on its way.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
@@ -61,7 +63,8 @@ pub(super) async fn serve(
     let io = WatchedStream { stream, activity: Arc::clone(&activity) };
     let answering = (Arc::clone(&activity), stage.clone());
     let service = service_fn(move |request| answer(&router, request, &answering, limits));
-    let builder = Builder::new(TokioExecutor::new());
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http2().max_concurrent_streams(MAX_STREAMS);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let mut closing = pin!(stage.wait_for(|stage| *stage == Stage::Closing));
     let mut is_closing = false;

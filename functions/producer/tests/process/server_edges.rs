@@ -75,6 +75,12 @@ fn a_scrape_sees_every_request_and_what_the_cloudwatch_lines_say() {
     }
     assert!(after["msk_producer_publish_latency_seconds_sum"] > 0.0);
     assert!(after["msk_producer_init_seconds"] > 0.0);
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/CONTAINERS.md")).unwrap();
+    for name in after.keys() {
+        let family = name.split('{').next().unwrap();
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| family.strip_suffix(end)).unwrap_or(family);
+        assert!(page.contains(&format!("`{family}`")), "{family} is not on the page");
+    }
     let buckets: Vec<f64> =
         after.iter().filter(|(name, _)| name.contains("_bucket")).map(|(_, count)| *count).collect();
     assert!(buckets.len() > 10 && buckets.iter().all(|count| *count <= 250.0), "{buckets:?}");
