@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
@@ -25,18 +24,37 @@ pub struct Posted {
     pub body: Value,
 }
 
+/// An invocation that was sent and is not answered yet.
+#[derive(Debug)]
+pub struct Pending(oneshot::Receiver<RuntimeAnswer>);
+
+impl Pending {
+    /// Whether the function has not yet posted anything.
+    pub fn is_waiting(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Waits for the function to post a result.
+    pub fn posted(self) -> Posted {
+        let posted = RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, self.0).await });
+        let (kind, body) = match posted.expect("an answer in time").expect("the host runs") {
+            RuntimeAnswer::Response(body) => ("response", body),
+            RuntimeAnswer::Error(body) => ("error", body),
+        };
+        Posted { kind, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
+    }
+}
+
 /// A Runtime API for one function, served until this is dropped.
 #[derive(Debug)]
 pub struct FunctionHost {
     api: RuntimeApi,
-    /// The pending answer to the last event sent.
-    answer: Mutex<Option<oneshot::Receiver<RuntimeAnswer>>>,
 }
 
 impl FunctionHost {
     /// Serves on a port chosen by the kernel.
     pub fn start(extensions: Extensions) -> Self {
-        Self { api: RuntimeApi::start(extensions).unwrap(), answer: Mutex::default() }
+        Self { api: RuntimeApi::start(extensions).unwrap() }
     }
 
     /// Starts the function under this host.
@@ -59,25 +77,17 @@ impl FunctionHost {
     }
 
     /// Sends an event without waiting for an answer.
-    pub fn send(&self, event: impl Into<String>) {
-        let answer = self.api.send(REQUEST_ID, event.into().into(), SystemTime::now() + TIME_LIMIT);
-        *self.answer.lock().unwrap() = Some(answer);
+    pub fn send(&self, event: impl Into<String>) -> Pending {
+        self.send_as(REQUEST_ID, event)
     }
 
-    /// Whether the function has not yet posted anything for the last event sent.
-    pub fn is_waiting(&self) -> bool {
-        self.answer.lock().unwrap().as_ref().is_some_and(oneshot::Receiver::is_empty)
+    /// Sends an event with a request id of its own, for functions that handle several at a time.
+    pub fn send_as(&self, request_id: &str, event: impl Into<String>) -> Pending {
+        Pending(self.api.send(request_id, event.into().into(), SystemTime::now() + TIME_LIMIT))
     }
 
     /// Sends an event and waits for the function to post a result.
     pub fn invoke(&self, event: impl Into<String>) -> Posted {
-        self.send(event);
-        let answer = self.answer.lock().unwrap().take().unwrap();
-        let posted = RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, answer).await });
-        let (kind, body) = match posted.expect("an answer in time").expect("the host runs") {
-            RuntimeAnswer::Response(body) => ("response", body),
-            RuntimeAnswer::Error(body) => ("error", body),
-        };
-        Posted { kind, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
+        self.send(event).posted()
     }
 }

@@ -20,7 +20,7 @@ pub mod watchdog;
 
 use std::time::Duration;
 
-pub use function_host::{FunctionHost, Posted};
+pub use function_host::{FunctionHost, Pending, Posted};
 pub use process::{Process, clean};
 pub use runtime_api::Extensions;
 

@@ -13,12 +13,14 @@ mod api_connection;
 
 use std::convert::Infallible;
 use std::fmt::Display;
+use std::num::NonZeroU16;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use futures_util::future::select_all;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use lambda_runtime::{Context, Diagnostic};
 use serde::Serialize;
@@ -27,6 +29,9 @@ use api_connection::{ApiConnection, ApiRequest, RuntimeAnswer};
 
 /// Where the Runtime API listens.
 const ADDRESS: &str = "AWS_LAMBDA_RUNTIME_API";
+/// How many invocations a Lambda Managed Instance sends to one process at a time; elsewhere it is not set.
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-runtimes.html>
+const MAX_CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
 const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
 const DEADLINE: &str = "lambda-runtime-deadline-ms";
 /// If this header comes with an invocation, it is sent back with the response.
@@ -43,6 +48,9 @@ pub enum RuntimeError {
     /// The address of the Runtime API is missing or invalid.
     #[error("{ADDRESS} must be host:port or an http URL with a host")]
     Address,
+    /// The number of invocations at a time is none.
+    #[error("{MAX_CONCURRENCY} must be a number from 1 to 65535")]
+    Concurrency,
     /// The Runtime API cannot be reached.
     #[error("the Lambda Runtime API failed: {0}")]
     Api(std::io::Error),
@@ -61,12 +69,29 @@ struct NextInvocation {
     id: Option<HeaderValue>,
 }
 
-/// Answers invocations with `handle`, one after the other, until the Runtime API fails. An error returned by `handle`, or
-/// a panic in it, fails only that invocation.
+/// Answers invocations with `handle` until the Runtime API fails: one after the other, or as many at a time as Lambda says. An
+/// error returned by `handle`, or a panic in it, fails only that invocation.
 ///
 /// # Errors
 /// [`RuntimeError`]
 pub async fn serve<A, Handled>(handle: impl Fn(Bytes, Context) -> Handled) -> Result<Infallible, RuntimeError>
+where
+    A: Serialize,
+    Handled: Future<Output = Result<A, Diagnostic>>,
+{
+    let concurrency = concurrency(std::env::var(MAX_CONCURRENCY).ok().as_deref())?;
+    // Each takes, handles and answers on a connection of its own.
+    let loops = (0..concurrency.get()).map(|_| Box::pin(one_after_the_other(&handle)));
+    select_all(loops).await.0
+}
+
+fn concurrency(text: Option<&str>) -> Result<NonZeroU16, RuntimeError> {
+    text.map_or(Ok(NonZeroU16::MIN), |text| text.parse().map_err(|_| RuntimeError::Concurrency))
+}
+
+async fn one_after_the_other<A, Handled>(
+    handle: &impl Fn(Bytes, Context) -> Handled,
+) -> Result<Infallible, RuntimeError>
 where
     A: Serialize,
     Handled: Future<Output = Result<A, Diagnostic>>,
@@ -177,6 +202,16 @@ mod tests {
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn lambda_says_how_many_invocations_come_at_a_time() {
+        assert_eq!(concurrency(None).unwrap().get(), 1);
+        assert_eq!(concurrency(Some("16")).unwrap().get(), 16);
+        for text in ["", "0", "-1", "1.5", "many", "65536"] {
+            let error = concurrency(Some(text)).unwrap_err().to_string();
+            assert!(error.starts_with("AWS_LAMBDA_MAX_CONCURRENCY must be"), "{text:?}: {error}");
+        }
     }
 
     #[test]

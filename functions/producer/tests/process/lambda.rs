@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use msk_test_kit::{Extensions, FunctionHost, PATIENCE};
+use msk_test_kit::{Extensions, FunctionHost, PATIENCE, Pending};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::{Value, json};
@@ -84,10 +84,10 @@ fn a_sigterm_sends_what_is_still_queued() {
             assert_eq!(host.invoke(event_of(1)).body["statusCode"], 200);
             assert_eq!(read(&reader, 1, PATIENCE), 1);
             (1..=3).for_each(|id| brokers.broker_round_trip_time(id, Duration::from_millis(80)).unwrap());
-            host.send(event_of(RECORDS));
+            let pending = host.send(event_of(RECORDS));
             let mut seen = read(&reader, 1, PATIENCE);
             assert_eq!(seen, 1);
-            let is_early = host.is_waiting();
+            let is_early = pending.is_waiting();
             process.terminate();
             assert_eq!(process.end().code(), Some(0));
             if is_early {
@@ -116,6 +116,25 @@ fn invocations_leave_nothing_in_memory() {
     invoke(MORE);
     let after = process.memory_kib();
     assert!(after <= before + MOST_KIB, "{before} KiB, and {after} KiB {MORE} invocations later");
+}
+
+/// The records are on their way to slow brokers while another invocation is answered.
+#[test]
+fn a_managed_instance_handles_several_invocations_at_once() {
+    let brokers = brokers();
+    let host = FunctionHost::start(Extensions::Served);
+    let mut command = producer_of(&brokers);
+    command.env("AWS_LAMBDA_MAX_CONCURRENCY", "3");
+    let _process = host.function(command);
+    assert_eq!(host.invoke(sample("message-text")).body["statusCode"], 200);
+    (1..=3).for_each(|id| brokers.broker_round_trip_time(id, Duration::from_secs(4)).unwrap());
+    let slow = ["request-1", "request-2"].map(|id| host.send_as(id, sample("message-text")));
+    assert_eq!(host.invoke(sample("healthz")).body["statusCode"], 200);
+    assert!(slow.iter().all(Pending::is_waiting), "the invocations were handled one after the other");
+    for (pending, id) in slow.into_iter().zip(["request-1", "request-2"]) {
+        let body = pending.posted().body;
+        assert_eq!((&body["statusCode"], &answered(&body)["request_id"]), (&json!(200), &json!(id)), "{body}");
+    }
 }
 
 #[test]
