@@ -58,8 +58,13 @@ impl ContentType {
 /// # Errors
 /// [`FaultKind::MediaType`] for a type that no path accepts or a charset other than UTF-8.
 pub(crate) fn content_type(headers: &HeaderMap, accepted: &'static str) -> Result<ContentType, Faults> {
-    let text = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default().to_ascii_lowercase());
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let text = values.next().map(|value| value.to_str().unwrap_or_default().to_ascii_lowercase());
     let text = text.as_deref().unwrap_or_default();
+    // It has one value (RFC 9110, 8.3). An HTTP API joins several with a comma, which is no media type either.
+    if values.next().is_some() {
+        return Err(Faults::new(FaultKind::MediaType(accepted), "there are several Content-Type headers; send one"));
+    }
     let mut parts = text.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
     let content_type = ContentType::from_media_type(essence);
@@ -98,6 +103,15 @@ mod tests {
     }
 
     const UNSUPPORTED: Result<ContentType, FaultKind> = Err(FaultKind::MediaType(RECORDS_TYPES));
+
+    #[test]
+    fn there_is_one_content_type() {
+        let json = ("content-type", "application/json");
+        assert_eq!(read(&[json]), Ok(ContentType::Json));
+        for other in ["application/json", "text/plain", "", "application/vnd.kafka.binary.v2+json"] {
+            assert_eq!(read(&[json, ("content-type", other)]), UNSUPPORTED, "{other}");
+        }
+    }
 
     #[test]
     fn the_content_type_decides_the_format() {

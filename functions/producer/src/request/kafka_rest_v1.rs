@@ -13,7 +13,9 @@ pub(crate) fn format(headers: &HeaderMap, compatibility: Compatibility) -> Optio
     if compatibility == Compatibility::Strict {
         return None;
     }
-    let essence = headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    let essence = value.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
     match essence.as_str() {
         "application/vnd.kafka.json.v1+json" => Some(Format::Json),
         "application/vnd.kafka.binary.v1+json" | "application/vnd.kafka.v1+json" => Some(Format::Binary),
