@@ -2,10 +2,10 @@
 //!
 //! | Gateway | Documentation |
 //! |---|---|
-//! | Confluent, API v2 | <https://docs.confluent.io/platform/current/kafka-rest/api.html#api-v2> |
+//! | Confluent, API v1 and v2 | `docs/api.rst` and `README.md` of <https://github.com/confluentinc/kafka-rest>; <https://docs.confluent.io/platform/current/kafka-rest/api.html#api-v2> |
 //! | Confluent, API v3 | `api/v3/openapi.yaml` of <https://github.com/confluentinc/kafka-rest> |
 //! | Strimzi | `src/main/resources/openapi.json` of <https://github.com/strimzi/strimzi-kafka-bridge> |
-//! | Karapace | `README.rst` of <https://github.com/Aiven-Open/karapace> |
+//! | Karapace | `README.rst` of <https://github.com/Aiven-Open/karapace>: reads, and a record in Avro. Its JSON has Confluent's form |
 
 use msk_shared::kafka::Delivery;
 use serde_json::{Value, json};
@@ -16,7 +16,11 @@ const V2: &str = "application/vnd.kafka.v2+json";
 const JSON_V2: &str = "application/vnd.kafka.json.v2+json";
 const BINARY_V2: &str = "application/vnd.kafka.binary.v2+json";
 const TEXT_V2: &str = "application/vnd.kafka.text.v2+json";
-const TOPICS: &str = "topic-1,test,topic,my_topic";
+const TOPICS: &str = "topic-1,test,topic,my_topic,jsontest";
+
+/// Karapace's record, which needs a schema registry.
+const AVRO: &str = r#"{"value_schema": "{\"namespace\": \"example.avro\", \"type\": \"record\", \"name\": \"simple\", \"fields\":
+    [{\"name\": \"name\", \"type\": \"string\"}]}", "records": [{"value": {"name": "name0"}}]}"#;
 
 /// A documented request, where the documentation says that its records went, and the documented answer.
 struct Example {
@@ -55,11 +59,25 @@ fn confluent_v2() -> Vec<Example> {
     let json =
         r#"{"records":[{"key":"somekey","value":{"foo":"bar"}},{"value":["foo","bar"],"partition":1},{"value":53.5}]}"#;
     let partition = r#"{"records":[{"key":"a2V5","value":"Y29uZmx1ZW50"},{"value":"a2Fma2E="}]}"#;
+    let user = r#"{"records":[{"value":{"name": "testUser"}}]}"#;
+    let user_written = json!({"offsets": [{"partition": 0, "offset": 3, "error_code": null, "error": null}],
+        "key_schema_id": null, "value_schema_id": null});
     vec![
+        example(Call::post("/topics/jsontest", JSON_V2, user), &[(0, 3)], user_written),
         example(Call::post("/topics/test", BINARY_V2, binary), THREE, answer(THREE)),
         example(Call::post("/topics/test", JSON_V2, json), THREE, answer(THREE)),
         example(Call::post("/topics/test/partitions/1", BINARY_V2, partition), TWO, answer(TWO)),
     ]
+}
+
+fn confluent_v1() -> Vec<Example> {
+    const V1: &str = "application/vnd.kafka.v1+json";
+    const THREE: &[(i32, i64)] = &[(2, 100), (1, 101), (2, 102)];
+    let binary = r#"{"records":[{"key":"a2V5","value":"Y29uZmx1ZW50"},{"value":"a2Fma2E=","partition":1},{"value":"bG9ncw=="}]}"#;
+    let call = Call::post("/topics/test", "application/vnd.kafka.binary.v1+json", binary);
+    let call = call.header("accept", "application/vnd.kafka.v1+json, application/vnd.kafka+json, application/json");
+    let answer = json!({"key_schema_id": null, "value_schema_id": null, "offsets": offsets(THREE)});
+    vec![Example { call, written: THREE, media_type: V1, answer }]
 }
 
 fn strimzi() -> Vec<Example> {
@@ -75,13 +93,6 @@ fn strimzi() -> Vec<Example> {
         example(Call::post("/topics/topic/partitions/2", JSON_V2, partition), TWO, json!({"offsets": offsets(TWO)})),
         example(Call::post("/topics/topic?async=false", JSON_V2, headers), TWO, json!({"offsets": offsets(TWO)})),
     ]
-}
-
-fn karapace() -> Vec<Example> {
-    const ONE: &[(i32, i64)] = &[(0, 0)];
-    let body = r#"{"records":[{"value":{"foo":"bar"}}]}"#;
-    let answer = json!({"key_schema_id": null, "offsets": offsets(ONE), "value_schema_id": null});
-    vec![example(Call::post("/topics/my_topic", JSON_V2, body), ONE, answer)]
 }
 
 fn confluent_v3() -> Vec<Example> {
@@ -107,7 +118,7 @@ fn confluent_v3() -> Vec<Example> {
 #[tokio::test]
 async fn documented_requests_have_their_documented_answers() {
     for Example { call, written, media_type, answer: documented } in
-        [confluent_v2(), strimzi(), karapace(), confluent_v3()].into_iter().flatten()
+        [confluent_v1(), confluent_v2(), strimzi(), confluent_v3()].into_iter().flatten()
     {
         let publisher = Scripted::new(move |record, index| {
             let (partition, offset) = written[index];
@@ -127,7 +138,7 @@ async fn documented_requests_have_their_documented_answers() {
 async fn topics_and_partitions_have_their_documented_form() {
     let router = app_with(&[("COMPATIBILITY", "confluent"), ("TOPICS", TOPICS)], Scripted::default());
     let get = async |target: &str| Call::get(target).header("accept", V2).send(&router).await.json();
-    assert_eq!(get("/topics").await, json!(["topic-1", "test", "topic", "my_topic"]));
+    assert_eq!(get("/topics").await, json!(["topic-1", "test", "topic", "my_topic", "jsontest"]));
     let partition = json!({"partition": 1, "leader": 2, "replicas": [
         {"broker": 1, "leader": false, "in_sync": true},
         {"broker": 2, "leader": true, "in_sync": true},
@@ -135,6 +146,7 @@ async fn topics_and_partitions_have_their_documented_form() {
     ]});
     assert_eq!(get("/topics/test/partitions/1").await, partition);
     assert_eq!(get("/topics/test/partitions").await[1], partition);
+    assert_eq!(get("/topics/my_topic").await["name"], "my_topic");
     let topic = get("/topics/test").await;
     assert_eq!((&topic["name"], &topic["configs"], &topic["partitions"][1]), (&json!("test"), &json!({}), &partition));
 }
@@ -149,7 +161,7 @@ async fn errors_have_their_documented_form() {
         (Call::get("/topics/unknown"), 404, 40401),
         (Call::post("/topics/test/partitions/7", BINARY_V2, good), 404, 40402),
         (Call::get("/topics/test/partitions/7"), 404, 40402),
-        (Call::post("/topics/test", "application/vnd.kafka.avro.v2+json", good), 415, 415),
+        (Call::post("/topics/my_topic", "application/vnd.kafka.avro.v2+json", AVRO), 415, 415),
         (Call::post("/topics/test", BINARY_V2, r#"{"records":[]}"#), 422, 42208),
         (Call::post("/topics/test", BINARY_V2, "{"), 400, 400),
     ] {
