@@ -1,5 +1,6 @@
 //! `cargo xtask test`: runs stages and reports how each ended.
 
+mod background;
 mod outcome;
 mod summary;
 
@@ -10,6 +11,7 @@ use anyhow::{Result, bail};
 
 use crate::stages::{STAGES, Stage};
 use crate::tools;
+use background::Background;
 use outcome::run_one;
 use summary::{Report, show};
 
@@ -22,6 +24,9 @@ pub(crate) struct Options {
     /// Only print the stages.
     #[arg(long)]
     list: bool,
+    /// Runs one stage without a heading and a table, as a run of all does beside others.
+    #[arg(long, hide = true)]
+    bare: bool,
 }
 
 /// Runs the stages. The last line on standard output is `N passed, N failed, N skipped`.
@@ -31,20 +36,44 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let stages = select(&options.stages)?;
-    let started = Instant::now();
-    if options.stages.is_empty() {
-        // Later stages need them, and they can be downloaded while the first stages compile.
-        std::thread::spawn(tools::fetch_all);
+    if options.bare {
+        return stages.iter().try_for_each(|stage| (stage.run)()).map(|()| ExitCode::SUCCESS);
     }
+    let started = Instant::now();
+    let reports = match options.stages.is_empty() {
+        true => run_all(&stages, started)?,
+        false => stages.iter().enumerate().map(|at| run_shown(at, stages.len(), started)).collect(),
+    };
+    Ok(summary::print(&reports, started.elapsed()))
+}
+
+/// Runs a stage under its heading.
+fn run_shown((index, stage): (usize, &&'static Stage), count: usize, started: Instant) -> Report {
+    let so_far = show(started.elapsed());
+    println!("\n==> [{}/{count}] {}: {} ({so_far} so far)", index + 1, stage.name, stage.does);
+    let stage_started = Instant::now();
+    let report = Report::new(stage, run_one(stage), stage_started.elapsed());
+    report.tell();
+    report
+}
+
+/// Runs the stages, those that may beside the others.
+fn run_all(stages: &[&'static Stage], started: Instant) -> Result<Vec<Report>> {
+    // Later stages need them, and they can be downloaded while the first stages compile.
+    std::thread::spawn(tools::fetch_all);
+    let mut background = Background::start()?;
     let mut reports = Vec::with_capacity(stages.len());
     for (index, stage) in stages.iter().enumerate() {
-        let so_far = show(started.elapsed());
-        println!("\n==> [{}/{}] {}: {} ({so_far} so far)", index + 1, stages.len(), stage.name, stage.does);
-        let stage_started = Instant::now();
-        let outcome = run_one(stage);
-        reports.push(Report::new(stage, outcome, stage_started.elapsed()).told());
+        if stage.beside {
+            background.queue(stage);
+            continue;
+        }
+        background.wait_for(stage.after);
+        reports.push((*stage, run_shown((index, stage), stages.len(), started)));
     }
-    Ok(summary::print(&reports, started.elapsed()))
+    reports.extend(background.end());
+    reports.sort_by_key(|(stage, _)| stages.iter().position(|listed| listed.name == stage.name));
+    Ok(reports.into_iter().map(|(_, report)| report).collect())
 }
 
 /// The named stages, in the order of the table, or all that are not on demand.
@@ -89,12 +118,23 @@ mod tests {
     #[test]
     fn an_unknown_stage_is_refused_with_the_list() {
         let error = select(&["units".to_owned()]).unwrap_err().to_string();
-        assert!(error.contains("\"units\"") && error.contains("unit, e2e"), "{error}");
+        assert!(error.contains("\"units\"") && error.contains("unit, rig"), "{error}");
+    }
+
+    #[test]
+    fn a_stage_waits_only_for_those_before_it_that_run_beside_others() {
+        let stages = select(&[]).unwrap();
+        for (index, stage) in stages.iter().enumerate() {
+            let queued = |name: &&str| stages[..index].iter().any(|before| before.beside && before.name == *name);
+            assert!(stage.after.iter().all(queued), "{} waits for {:?}", stage.name, stage.after);
+            assert!(!stage.beside || stage.after.is_empty(), "{} cannot wait", stage.name);
+        }
     }
 
     #[test]
     fn the_budgets_of_a_whole_run_are_75_minutes() {
-        let seconds: u64 = select(&[]).unwrap().iter().map(|stage| stage.budget).sum();
+        let stages = select(&[]).unwrap();
+        let seconds: u64 = stages.iter().filter(|stage| !stage.beside).map(|stage| stage.budget).sum();
         assert!(seconds <= 75 * 60, "{seconds} s");
     }
 }

@@ -36,6 +36,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     process::run(scenarios.env("MSK_E2E_SCENARIOS", options.scenarios.join(",")))
 }
 
+/// Stage `packages`: what the stages `e2e`, `ha` and `sabotage` run.
+pub(super) fn packages() -> Result<()> {
+    packaged().map(drop)
+}
+
 /// Stage `ha`: the fast column.
 pub(super) fn fast() -> Result<()> {
     process::run(&mut scenarios(packaged()?)?)

@@ -37,14 +37,13 @@ impl Report {
     }
 
     /// Prints how the stage ended.
-    pub(super) fn told(self) -> Self {
+    pub(super) fn tell(&self) {
         let (name, elapsed) = (self.stage.name, show(self.elapsed));
         match &self.outcome {
             Outcome::Passed => println!("<== {name} passed in {elapsed}"),
             Outcome::Failed(reason) => println!("<== {name} FAILED after {elapsed}: {reason}"),
             Outcome::Skipped(reason) => println!("<== {name} SKIPPED: {reason}"),
         }
-        self
     }
 
     fn row(&self) -> String {
