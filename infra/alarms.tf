@@ -12,39 +12,44 @@ locals {
   every_alarm_row = merge(
     merge([for key, row in local.broker_rows : {
       for id in slice(local.broker_ids, 0, min(try(row.brokers, local.broker_count), local.broker_count)) : "${key}-broker-${id}" => merge(row, {
-        namespace = "AWS/Kafka", dimensions = merge(local.cluster_dimensions, { "Broker ID" = id }, try(row.dimensions, {})), subject = "broker ${id} of ${local.cluster_name}"
+        row = key, namespace = "AWS/Kafka", dimensions = merge(local.cluster_dimensions, { "Broker ID" = id }, try(row.dimensions, {})), subject = "broker ${id} of ${local.cluster_name}"
       })
     } if row.when]...),
 
-    { for key, row in local.cluster_rows : key => merge(row, { namespace = "AWS/Kafka", dimensions = local.cluster_dimensions, subject = local.cluster_name }) if row.when },
+    { for key, row in local.cluster_rows : key => merge(row, { row = key, namespace = "AWS/Kafka", dimensions = local.cluster_dimensions, subject = local.cluster_name }) if row.when },
 
     # Never with Broker ID: the lag metrics do not have it.
-    merge([for key, row in local.lag_rows : {
-      for topic, group in local.consumer_groups : "${key}-${topic}" => merge(row, {
-        namespace = "AWS/Kafka", dimensions = merge(local.cluster_dimensions, { "Consumer Group" = group, Topic = topic }), subject = "group ${group}, topic ${topic}"
-      })
-    } if row.when]...),
+    merge([for reading, rows in local.lag_rows : {
+      for key, row in rows : "${key}-${reading}" => merge(row, {
+        row = key, namespace = "AWS/Kafka", dimensions = merge(local.cluster_dimensions, { "Consumer Group" = local.readings[reading].group, Topic = local.readings[reading].topic }), subject = "group ${local.readings[reading].group}, topic ${local.readings[reading].topic}"
+      }) if row.when
+    }]...),
 
-    merge([for key, row in local.mapping_rows : {
-      for topic, group in local.consumer_groups : "${key}-${topic}" => merge(row, {
-        namespace = "AWS/Lambda", dimensions = { EventSourceMappingUUID = aws_lambda_event_source_mapping.consumer[topic].uuid }, subject = "mapping of topic ${topic}"
-      })
-    } if row.when]...),
+    merge([for reading, rows in local.mapping_rows : {
+      for key, row in rows : "${key}-${reading}" => merge(row, {
+        row = key, namespace = "AWS/Lambda", dimensions = { EventSourceMappingUUID = module.consumer[local.readings[reading].consumer].mappings[local.readings[reading].topic].uuid }, subject = "mapping of topic ${reading}"
+      }) if row.when
+    }]...),
 
     merge([for name, it in local.functions : {
       for key, row in local.function_rows : "${name}-${key}" => merge(row, {
+        row        = key
         namespace  = "AWS/Lambda"
-        dimensions = { FunctionName = it.function.function_name }
+        dimensions = { FunctionName = it.function_name }
         subject    = "function ${name}"
-        threshold  = key == "slow" ? 0.8 * it.timeout_s * 1000 : key == "concurrency-near-limit" ? 0.8 * local.reserved_concurrency[name] : row.threshold
-      }) if key != "concurrency-near-limit" || (name == "producer" && local.reserved_concurrency[name] > 1)
+        threshold  = key == "slow" ? 0.8 * it.timeout_s * 1000 : key == "concurrency-near-limit" ? 0.8 * local.producer_reserved_concurrency : row.threshold
+      }) if key != "concurrency-near-limit" || (name == "producer" && local.producer_reserved_concurrency > 1)
     }]...),
 
-    { for key, row in local.other_rows : key => merge(row, { subject = local.name }) if row.when },
+    merge([for name, rows in local.consumer_rows : {
+      for key, row in rows : try(row.key, "${name}-${key}") => merge(row, { row = key, subject = name == "consumer" ? local.name : "${local.name}-${name}" }) if row.when
+    }]...),
+
+    { for key, row in local.other_rows : key => merge(row, { row = key, subject = local.name }) if row.when },
 
     merge([for key, row in local.nat_rows : {
       for zone, gateway in aws_nat_gateway.this : "${key}-${zone}" => merge(row, {
-        namespace = "AWS/NATGateway", dimensions = { NatGatewayId = gateway.id }, subject = "NAT gateway in ${zone}"
+        row = key, namespace = "AWS/NATGateway", dimensions = { NatGatewayId = gateway.id }, subject = "NAT gateway in ${zone}"
       })
     }]...),
   )

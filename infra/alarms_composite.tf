@@ -4,7 +4,7 @@
 locals {
   # The alarms that this cluster has of a row, spelled out.
   alarms_of_row = { for row in distinct(flatten(values(local.composite_parts))) : row => [
-    for key in sort(keys(local.alarms)) : key if key == row || startswith(key, "${row}-broker-") || contains([for topic in keys(local.consumed_topics) : "${row}-${topic}"], key)
+    for key in sort(keys(local.alarms)) : key if local.alarms[key].row == row
   ] }
   # ALARM("...") of each.
   ringing = { for row, keys in local.alarms_of_row : row => [for key in keys : "ALARM(\"${local.name}-${key}\")"] }
@@ -16,23 +16,26 @@ locals {
   composite_parts = {
     cluster-unhealthy           = ["offline-partitions", "under-min-isr-partitions", "no-active-controller"]
     data-disks-nearly-full      = ["data-disk-nearly-full"]
-    messages-at-risk            = ["consumer-destination-fails", "consumer-poison", "destination-unreachable", "records-dropped"]
+    messages-at-risk            = ["destination-fails", "poison", "destination-unreachable", "records-dropped"]
     consumer-stalled            = ["records-wait", "mapping-lags", "nothing-committed", "nothing-handled", "lag-grows", "records-published"]
-    consumer-behind             = ["consumer-lag-time", "consumer-records-old"]
+    consumer-behind             = ["consumer-lag-time", "records-old"]
     under-replicated-partitions = ["under-replicated-partitions"]
     broker-unreachable          = ["broker-gone"]
     flow-logs-silent            = ["flow-log-silent"]
     brokers-restart             = ["broker-silent"]
   }
 
-  # By topic where each mapping tells what it committed, else by the one function of all topics.
+  # By topic where each mapping tells what it committed, else by the one function of all its topics. A consumer that is
+  # switched off stands still on purpose.
+  running_readings = [for reading in sort(keys(local.readings)) : reading if local.consumers[local.readings[reading].consumer].enabled]
+  nothing_handled  = { for name in keys(local.consumers) : name => "ALARM(\"${local.name}-${name == "consumer" ? "" : "${name}-"}nothing-handled\")" }
   stalled_parts = concat(
-    [for topic in sort(keys(local.consumed_topics)) : contains(keys(local.alarms), "nothing-committed-${topic}") ?
-      "((${join(" OR ", [for row in ["records-wait", "mapping-lags"] : "ALARM(\"${local.name}-${row}-${topic}\")" if contains(keys(local.alarms), "${row}-${topic}")])}) AND ALARM(\"${local.name}-nothing-committed-${topic}\"))" :
-      "(ALARM(\"${local.name}-records-wait-${topic}\") AND ALARM(\"${local.name}-nothing-handled\"))"
+    [for reading in local.running_readings : contains(keys(local.alarms), "nothing-committed-${reading}") ?
+      "((${join(" OR ", [for row in ["records-wait", "mapping-lags"] : "ALARM(\"${local.name}-${row}-${reading}\")" if contains(keys(local.alarms), "${row}-${reading}")])}) AND ALARM(\"${local.name}-nothing-committed-${reading}\"))" :
+      "(ALARM(\"${local.name}-records-wait-${reading}\") AND ${local.nothing_handled[local.readings[reading].consumer]})"
     ],
-    [for published in local.ringing.records-published : "(${published} AND ALARM(\"${local.name}-nothing-handled\"))"],
-    local.ringing.lag-grows,
+    [for pair in setproduct(local.ringing.records-published, [for name in local.consumers_of_all : name if local.consumers[name].enabled]) : "(${pair[0]} AND ${local.nothing_handled[pair[1]]})"],
+    [for reading in local.running_readings : "ALARM(\"${local.name}-lag-grows-${reading}\")" if contains(keys(local.alarms), "lag-grows-${reading}")],
   )
 
   composites = { for name, row in {
@@ -49,12 +52,12 @@ locals {
       any      = flatten([for row in local.composite_parts.messages-at-risk : local.ringing[row]])
     }
     consumer-stalled = {
-      severity = "page", runbook = "consumer-stalled", about = "Records wait, and none has been handled for ${local.stalled_minutes} minutes."
-      any      = var.consumer.enabled ? local.stalled_parts : []
+      severity = "page", runbook = "consumer-stalled", about = "Records wait, and none has been handled for ${join(" or ", distinct(values(local.consumers)[*].stalled_minutes))} minutes."
+      any      = local.stalled_parts
     }
     consumer-behind = {
-      severity = "ticket", runbook = "consumer-lag", about = "The consumer is more than ${var.consumer_lag_limits.time_lag_seconds} s behind."
-      any      = concat(local.ringing.consumer-lag-time, local.ringing.consumer-records-old)
+      severity = "ticket", runbook = "consumer-lag", about = "A consumer is more than ${var.consumer_lag_limits.time_lag_seconds} s behind."
+      any      = concat(local.ringing.consumer-lag-time, local.ringing.records-old)
     }
     under-replicated-partitions = {
       severity = "ticket", runbook = "under-replicated-partitions", about = "Partitions have lacked a copy for 15 minutes though no broker restarts; one more broker lost stops writes."

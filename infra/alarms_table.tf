@@ -177,41 +177,40 @@ locals {
     }
   }
 
-  # Only mappings with pollers of their own publish metrics, in the groups that metrics_config names.
-  mapping_metrics = try(local.provisioned.metrics, [])
-  mapping_rows = {
+  # One set for each event source mapping. Only those with pollers of their own publish metrics.
+  mapping_rows = { for reading, it in local.readings : reading => {
     records-dropped = {
-      when   = contains(local.mapping_metrics, "EventCount"), severity = "page", runbook = "records-dropped", about = "Lambda gave up on records and no destination has them."
+      when   = contains(local.consumers[it.consumer].mapping_metrics, "EventCount"), severity = "page", runbook = "records-dropped", about = "Lambda gave up on records and no destination has them."
       metric = "DroppedEventCount", stat = "Sum", period = 60, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
     }
     records-to-destination = {
-      when   = contains(local.mapping_metrics, "EventCount") && local.failure_destination != "none", severity = "ticket", runbook = "dead-letters", about = "Lambda sent failed batches to the failure destination."
+      when   = contains(local.consumers[it.consumer].mapping_metrics, "EventCount") && local.consumers[it.consumer].failure_destination != "none", severity = "ticket", runbook = "dead-letters", about = "Lambda sent failed batches to the failure destination."
       metric = "OnFailureDestinationDeliveredEventCount", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
     }
     # What each topic's mapping has committed; a mapping without metrics of its own leaves it to the function's.
     nothing-committed = {
-      when     = contains(local.mapping_metrics, "EventCount"), severity = "signal", runbook = "consumer-stalled", about = "The mapping has committed nothing."
+      when     = contains(local.consumers[it.consumer].mapping_metrics, "EventCount"), severity = "signal", runbook = "consumer-stalled", about = "The mapping has committed nothing."
       math     = { expression = "FILL(committed, 0)", period = 60, stat = "Sum", metrics = { committed = "CommittedEventCount" } }
-      operator = "<", threshold = 1, periods = local.stalled_minutes, if_silent = "breaching"
+      operator = "<", threshold = 1, periods = local.consumers[it.consumer].stalled_minutes, if_silent = "breaching"
     }
     # What the mapping itself says of the lag: MSK says nothing of a group that has never committed.
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html#event-source-mapping-metrics
     mapping-lags = {
-      when   = length(setsubtract(["EventCount", "KafkaMetrics"], local.mapping_metrics)) == 0, severity = "signal", runbook = "consumer-stalled", about = "Records wait for the mapping."
-      metric = "SumOffsetLag", stat = "Minimum", period = 60, operator = ">", threshold = 0, periods = local.stalled_minutes, if_silent = "ignore"
+      when   = length(setsubtract(["EventCount", "KafkaMetrics"], local.consumers[it.consumer].mapping_metrics)) == 0, severity = "signal", runbook = "consumer-stalled", about = "Records wait for the mapping."
+      metric = "SumOffsetLag", stat = "Minimum", period = 60, operator = ">", threshold = 0, periods = local.consumers[it.consumer].stalled_minutes, if_silent = "ignore"
     }
     mapping-cannot-poll = {
-      when   = contains(local.mapping_metrics, "ErrorCount"), severity = "ticket", runbook = "mapping-errors", about = "The event source mapping has failed to read from brokers for 30 minutes."
+      when   = contains(local.consumers[it.consumer].mapping_metrics, "ErrorCount"), severity = "ticket", runbook = "mapping-errors", about = "The event source mapping has failed to read from brokers for 30 minutes."
       metric = "PollingErrorCount", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 6, if_silent = "notBreaching"
     }
     mapping-cannot-commit = {
-      when   = contains(local.mapping_metrics, "ErrorCount"), severity = "ticket", runbook = "mapping-errors", about = "The event source mapping cannot commit offsets: records will be handled again."
+      when   = contains(local.consumers[it.consumer].mapping_metrics, "ErrorCount"), severity = "ticket", runbook = "mapping-errors", about = "The event source mapping cannot commit offsets: records will be handled again."
       metric = "CommitErrorCount", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 2, if_silent = "notBreaching"
     }
     # A leader of the destination that moves fails one minute's deliveries, and no more.
     destination-unreachable = {
-      when   = contains(local.mapping_metrics, "ErrorCount") && local.failure_destination != "none", severity = "page", runbook = "records-dropped", about = "The event source mapping cannot deliver to the failure destination."
+      when   = contains(local.consumers[it.consumer].mapping_metrics, "ErrorCount") && local.consumers[it.consumer].failure_destination != "none", severity = "page", runbook = "records-dropped", about = "The event source mapping cannot deliver to the failure destination."
       metric = "OnFailureDestinationDeliveryErrorCount", stat = "Sum", period = 60, operator = ">", threshold = 0, periods = 3, datapoints = 2, if_silent = "notBreaching"
     }
-  }
+  } }
 }

@@ -2,15 +2,12 @@
 # monitoring itself.
 
 locals {
-  functions = {
-    producer = { function = aws_lambda_function.producer, timeout_s = local.producer_timeout_seconds }
-    consumer = { function = aws_lambda_function.consumer, timeout_s = var.consumer.timeout_seconds }
-  }
+  functions = merge(
+    { producer = { function_name = aws_lambda_function.producer.function_name, timeout_s = local.producer_timeout_seconds } },
+    { for name, it in local.consumers : name => { function_name = module.consumer[name].function.function_name, timeout_s = it.timeout_seconds } },
+  )
   # A function that reserves none has no ceiling of its own to come near.
-  reserved_concurrency = {
-    producer = coalesce(var.producer.reserved_concurrency, local.producer_concurrency_limit)
-    consumer = local.consumer_concurrency
-  }
+  producer_reserved_concurrency = coalesce(var.producer.reserved_concurrency, local.producer_concurrency_limit)
 
   function_rows = {
     # What callers notice of it is api-5xx; and on-demand mode retries whole batches by design.
@@ -32,6 +29,9 @@ locals {
       metric = "ConcurrentExecutions", stat = "Maximum", period = 60, operator = ">", threshold = null, periods = 5, if_silent = "notBreaching"
     }
   }
+
+  # Whatever is published waits for these.
+  consumers_of_all = [for name, it in local.consumers : name if length(it.filters) == 0 && length(local.consumer_topics[name]) > 0 && length(setsubtract(keys(local.produced_topics), local.consumer_topics[name])) == 0]
 
   api_stage_dimensions = { ApiId = aws_apigatewayv2_api.this.id, Stage = aws_apigatewayv2_stage.default.name }
 
@@ -72,49 +72,11 @@ locals {
       namespace = local.metrics_namespace, dimensions = { service = "producer" }
       metric    = "ProducerRebuilds", stat = "Sum", period = 300, operator = ">", threshold = 10, periods = 2, if_silent = "notBreaching"
     }
-    consumer-dead-letters = {
-      when      = true, severity = "ticket", runbook = "dead-letters", about = "Records went to the dead-letter topic: nobody handled them."
-      namespace = local.metrics_namespace, dimensions = { service = "consumer" }
-      metric    = "DeadLettered", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
-    }
-    consumer-poison = {
-      when      = length(local.dead_letter_topics) == 0, severity = "page", runbook = "poison-without-a-dead-letter", about = "Records cannot be handled, and there is no dead letter to take them."
-      namespace = local.metrics_namespace, dimensions = { service = "consumer" }
-      metric    = "RecordsPoisoned", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
-    }
-    # An event that is none at all writes no metrics: it fails the invocation (consumer-errors).
-    consumer-undecodable-records = {
-      when      = true, severity = "ticket", runbook = "undecodable-records", about = "The consumer cannot decode the content of records; they go to the dead letter, or come again where there is none."
-      namespace = local.metrics_namespace, dimensions = { service = "consumer" }
-      metric    = "DecodeErrors", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
-    }
-    consumer-records-old = {
-      when      = true, severity = "signal", twin = "MskConsumerLagTime", runbook = "consumer-lag", about = "Records are older than ${var.consumer_lag_limits.time_lag_seconds} s when they are handled."
-      namespace = local.metrics_namespace, dimensions = { service = "consumer" }
-      metric    = "RecordAgeMaxMs", stat = "Maximum", period = 60, operator = ">", threshold = 1000 * var.consumer_lag_limits.time_lag_seconds, periods = 15, if_silent = "notBreaching"
-    }
-    # What is neither handled nor put aside comes again. No line of a batch at all is the same as a line with 0.
-    nothing-handled = {
-      when      = length(local.consumed_topics) > 0, severity = "signal", runbook = "consumer-stalled", about = "The consumer has handled nothing."
-      namespace = local.metrics_namespace, dimensions = { service = "consumer" }
-      math      = { expression = "FILL(received, 0) - FILL(again, 0)", period = 60, stat = "Sum", metrics = { received = "RecordsReceived", again = "RecordsRetried" } }
-      operator  = "<", threshold = 1, periods = local.stalled_minutes, if_silent = "breaching"
-    }
-    # For a group that MSK reports no lag of. Records that no consumer is to see would be taken for waiting ones.
+    # For a group that MSK reports no lag of. Records that the consumer is not to see would be taken for waiting ones.
     records-published = {
-      when      = length(local.consumed_topics) > 0 && length(var.consumer.filters) == 0 && length(setsubtract(keys(local.produced_topics), keys(local.consumed_topics))) == 0, severity = "signal", runbook = "consumer-stalled", about = "Records are published."
+      when      = length(local.consumers_of_all) > 0, severity = "signal", runbook = "consumer-stalled", about = "Records are published."
       namespace = local.metrics_namespace, dimensions = { service = "producer" }
-      metric    = "RecordsPublished", stat = "Sum", period = 60, operator = ">", threshold = 0, periods = local.stalled_minutes, if_silent = "notBreaching"
-    }
-    consumer-destination-fails = {
-      when      = local.failure_destination != "none", severity = "page", runbook = "records-dropped", about = "Lambda cannot deliver failed batches to their destination."
-      namespace = "AWS/Lambda", dimensions = { FunctionName = aws_lambda_function.consumer.function_name }
-      metric    = "DestinationDeliveryFailures", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
-    }
-    failure-queue-not-empty = {
-      when      = local.failure_service == "sqs", severity = "ticket", runbook = "dead-letters", about = "Failed batches wait in the failure queue."
-      namespace = "AWS/SQS", dimensions = { QueueName = reverse(split(":", local.failure_destination))[0] }
-      metric    = "ApproximateNumberOfMessagesVisible", stat = "Maximum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
+      metric    = "RecordsPublished", stat = "Sum", period = 60, operator = ">", threshold = 0, periods = max(concat([0], [for name in local.consumers_of_all : local.consumers[name].stalled_minutes])...), if_silent = "notBreaching"
     }
 
     # What is shared with others, and what ends by itself.
@@ -171,6 +133,51 @@ locals {
       metric    = "DiscardedSamples", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 3, if_silent = "notBreaching"
     }
   }
+
+  # What each consumer writes itself, in a namespace of its own, and what its mapping does with failures. An alarm is called
+  # NAME-row, or as `key` says: some of the first consumer's have always gone by shorter names.
+  consumer_rows = { for name, it in local.consumers : name => {
+    dead-letters = {
+      when      = true, severity = "ticket", runbook = "dead-letters", about = "Records went to the dead-letter topic: nobody handled them."
+      namespace = it.metrics_namespace, dimensions = { service = "consumer" }
+      metric    = "DeadLettered", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
+    }
+    poison = {
+      when      = it.dead_letter_topic == "" || length(local.consumer_topics[name]) == 0, severity = "page", runbook = "poison-without-a-dead-letter", about = "Records cannot be handled, and there is no dead letter to take them."
+      namespace = it.metrics_namespace, dimensions = { service = "consumer" }
+      metric    = "RecordsPoisoned", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
+    }
+    # An event that is none at all writes no metrics: it fails the invocation (consumer-errors).
+    undecodable-records = {
+      when      = true, severity = "ticket", runbook = "undecodable-records", about = "The consumer cannot decode the content of records; they go to the dead letter, or come again where there is none."
+      namespace = it.metrics_namespace, dimensions = { service = "consumer" }
+      metric    = "DecodeErrors", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
+    }
+    records-old = {
+      when      = true, severity = "signal", twin = "MskConsumerLagTime", runbook = "consumer-lag", about = "Records are older than ${var.consumer_lag_limits.time_lag_seconds} s when they are handled."
+      namespace = it.metrics_namespace, dimensions = { service = "consumer" }
+      metric    = "RecordAgeMaxMs", stat = "Maximum", period = 60, operator = ">", threshold = 1000 * var.consumer_lag_limits.time_lag_seconds, periods = 15, if_silent = "notBreaching"
+    }
+    # What is neither handled nor put aside comes again. No line of a batch at all is the same as a line with 0.
+    nothing-handled = {
+      key       = name == "consumer" ? "nothing-handled" : "${name}-nothing-handled"
+      when      = length(local.consumer_topics[name]) > 0, severity = "signal", runbook = "consumer-stalled", about = "The consumer has handled nothing."
+      namespace = it.metrics_namespace, dimensions = { service = "consumer" }
+      math      = { expression = "FILL(received, 0) - FILL(again, 0)", period = 60, stat = "Sum", metrics = { received = "RecordsReceived", again = "RecordsRetried" } }
+      operator  = "<", threshold = 1, periods = it.stalled_minutes, if_silent = "breaching"
+    }
+    destination-fails = {
+      when      = it.failure_destination != "none", severity = "page", runbook = "records-dropped", about = "Lambda cannot deliver failed batches to their destination."
+      namespace = "AWS/Lambda", dimensions = { FunctionName = module.consumer[name].function.function_name }
+      metric    = "DestinationDeliveryFailures", stat = "Sum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
+    }
+    failure-queue-not-empty = {
+      key       = name == "consumer" ? "failure-queue-not-empty" : "${name}-failure-queue-not-empty"
+      when      = startswith(it.failure_destination, "arn:") && strcontains(it.failure_destination, ":sqs:"), severity = "ticket", runbook = "dead-letters", about = "Failed batches wait in the failure queue."
+      namespace = "AWS/SQS", dimensions = { QueueName = reverse(split(":", it.failure_destination))[0] }
+      metric    = "ApproximateNumberOfMessagesVisible", stat = "Maximum", period = 300, operator = ">", threshold = 0, periods = 1, if_silent = "notBreaching"
+    }
+  } }
 
   nat_rows = {
     nat-ports-exhausted = {

@@ -1,4 +1,4 @@
-# The functions, the HTTP API in front of the producer, and the event source mapping behind the consumer.
+# The producer and the HTTP API in front of it; the consumers are in consumers.tf.
 
 # ----------------------------------------------------------------------------
 # Environment of the functions; the parsers in functions/*/src/config.rs refuse what they do not know
@@ -22,20 +22,6 @@ locals {
     COMPATIBILITY       = var.producer.compatibility
     DELIVERY_TIMEOUT_MS = tostring(var.producer.delivery_timeout_ms)
   })
-
-  # One value decides what the mapping asks for and what the function is told.
-  partial_batch_responses = var.esm_mode == "provisioned"
-
-  consumer_environment = merge(
-    local.common_environment,
-    {
-      REPORT_BATCH_ITEM_FAILURES = tostring(local.partial_batch_responses)
-      ORDERING                   = var.consumer.ordering
-      CONCURRENCY                = tostring(var.consumer.concurrency)
-    },
-    # Without a dead letter the consumer never speaks to the brokers.
-    var.consumer.dead_letter_topic == "" ? {} : merge(local.kafka_environment, { DEAD_LETTER = "kafka:${var.consumer.dead_letter_topic}" }),
-  )
 }
 
 # ----------------------------------------------------------------------------
@@ -44,7 +30,6 @@ locals {
 
 locals {
   producer_zip = "${var.function_zip_directory}/producer/bootstrap.zip"
-  consumer_zip = "${var.function_zip_directory}/consumer/bootstrap.zip"
 
   # The gateway gives up after 30 s; the function must be able to say what happened before that.
   producer_timeout_seconds = 28
@@ -276,142 +261,4 @@ resource "aws_route53_record" "api" {
     zone_id                = aws_apigatewayv2_domain_name.this[0].domain_name_configuration[0].hosted_zone_id
     evaluate_target_health = false
   }
-}
-
-# ----------------------------------------------------------------------------
-# Consumer
-# ----------------------------------------------------------------------------
-
-locals {
-  # Kafka partitions are read one batch at a time, so more environments than partitions would idle.
-  consumed_partitions  = sum(concat([0], [for topic in values(local.consumed_topics) : topic.partitions]))
-  consumer_concurrency = coalesce(var.consumer.reserved_concurrency, max(1, min(local.consumed_partitions, local.consumer_concurrency_limit)))
-
-  # What only a mapping with pollers of its own may have; everything is null on demand.
-  provisioned = var.esm_mode == "provisioned" ? {
-    minimum_pollers     = coalesce(var.consumer.minimum_pollers, 1)
-    maximum_pollers     = coalesce(var.consumer.maximum_pollers, max(coalesce(var.consumer.minimum_pollers, 1), 10))
-    maximum_retries     = coalesce(var.consumer.maximum_retries, 5)
-    maximum_age_seconds = coalesce(var.consumer.maximum_age_seconds, 86400)
-    bisect_on_error     = coalesce(var.consumer.bisect_on_error, false)
-    metrics             = coalesce(var.consumer.event_source_metrics, ["EventCount", "ErrorCount", "KafkaMetrics"])
-  } : null
-
-  # "sqs", "sns", "s3", or "" where nothing leaves the cluster.
-  failure_service     = startswith(local.failure_destination, "arn:") ? split(":", local.failure_destination)[2] : ""
-  failure_destination = var.esm_mode == "on_demand" ? "none" : coalesce(var.consumer.failure_destination, var.consumer.dead_letter_topic == "" ? "none" : "dead_letter_topic")
-}
-
-resource "aws_lambda_function" "consumer" {
-  function_name = "${local.name}-consumer"
-  description   = "Kafka records to the record handler"
-  role          = aws_iam_role.consumer.arn
-
-  filename         = local.consumer_zip
-  source_code_hash = fileexists(local.consumer_zip) ? filebase64sha256(local.consumer_zip) : null
-  runtime          = "provided.al2023"
-  handler          = "bootstrap"
-  architectures    = [var.function_architecture]
-
-  memory_size                    = var.consumer.memory_mb
-  timeout                        = var.consumer.timeout_seconds
-  reserved_concurrent_executions = local.consumer_concurrency
-  kms_key_arn                    = aws_kms_key.this.arn
-
-  environment {
-    variables = local.consumer_environment
-  }
-
-  vpc_config {
-    subnet_ids         = local.private_subnet_ids
-    security_group_ids = [aws_security_group.this["consumer"].id]
-  }
-
-  logging_config {
-    log_format            = "JSON"
-    application_log_level = upper(var.log_level)
-    system_log_level      = "INFO"
-    log_group             = aws_cloudwatch_log_group.this["consumer"].name
-  }
-
-  tracing_config {
-    mode = "Active"
-  }
-
-  lifecycle {
-    precondition {
-      condition     = fileexists(local.consumer_zip)
-      error_message = "${local.consumer_zip} is missing: run `cargo xtask package${var.function_architecture == "arm64" ? " --arm64" : ""}` first, or point function_zip_directory at the zips."
-    }
-  }
-
-  depends_on = [aws_iam_role_policy.consumer]
-}
-
-# One mapping per topic (a mapping reads exactly one), each with a consumer group of its own name: without a name Lambda
-# makes one up, and no lag alarm could find it.
-resource "aws_lambda_event_source_mapping" "consumer" {
-  for_each = local.consumed_topics
-
-  function_name     = aws_lambda_function.consumer.arn
-  event_source_arn  = local.cluster_arn
-  topics            = [each.key]
-  starting_position = var.consumer.starting_position
-  enabled           = var.consumer.enabled
-
-  batch_size                         = var.consumer.batch_size
-  maximum_batching_window_in_seconds = var.consumer.batch_window_seconds
-
-  function_response_types        = local.partial_batch_responses ? ["ReportBatchItemFailures"] : null
-  maximum_retry_attempts         = try(local.provisioned.maximum_retries, null)
-  maximum_record_age_in_seconds  = try(local.provisioned.maximum_age_seconds, null)
-  bisect_batch_on_function_error = try(local.provisioned.bisect_on_error, null)
-
-  amazon_managed_kafka_event_source_config {
-    consumer_group_id = local.consumer_groups[each.key]
-  }
-
-  dynamic "filter_criteria" {
-    for_each = length(var.consumer.filters) == 0 ? [] : [var.consumer.filters]
-
-    content {
-      dynamic "filter" {
-        for_each = filter_criteria.value
-
-        content {
-          pattern = filter.value
-        }
-      }
-    }
-  }
-
-  dynamic "provisioned_poller_config" {
-    for_each = local.provisioned[*]
-
-    content {
-      minimum_pollers = provisioned_poller_config.value.minimum_pollers
-      maximum_pollers = provisioned_poller_config.value.maximum_pollers
-    }
-  }
-
-  dynamic "metrics_config" {
-    for_each = local.provisioned[*]
-
-    content {
-      metrics = metrics_config.value.metrics
-    }
-  }
-
-  # https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure-destination.html
-  dynamic "destination_config" {
-    for_each = local.failure_destination == "none" ? [] : [local.failure_destination]
-
-    content {
-      on_failure {
-        destination_arn = destination_config.value == "dead_letter_topic" ? "kafka://${local.dead_letter_topics[each.key]}" : destination_config.value
-      }
-    }
-  }
-
-  depends_on = [aws_iam_role_policy.consumer, aws_msk_topic.this]
 }

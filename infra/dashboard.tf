@@ -6,8 +6,9 @@ locals {
 
   api_metric      = ["ApiId", aws_apigatewayv2_api.this.id, "Stage", aws_apigatewayv2_stage.default.name]
   producer_metric = [local.metrics_namespace, "service", "producer"]
-  consumer_metric = [local.metrics_namespace, "service", "consumer"]
-  dashboard_lags  = [for topic in sort(keys(local.consumer_groups)) : { topic = topic, dimensions = ["Cluster Name", local.cluster_name, "Consumer Group", local.consumer_groups[topic], "Topic", topic] }]
+  # What a label begins with, where there are several.
+  consumer_labels = { for name in keys(local.consumers) : name => length(local.consumers) == 1 ? "" : "${name}: " }
+  dashboard_lags  = [for reading in sort(keys(local.readings)) : { topic = reading, dimensions = ["Cluster Name", local.cluster_name, "Consumer Group", local.readings[reading].group, "Topic", local.readings[reading].topic] }]
 
   # Each graph: title, metrics as [namespace, name, dimensions ..., options]; unit of the left axis.
   dashboard_columns = [
@@ -87,22 +88,22 @@ locals {
       ]
     },
     {
-      title = "5 · Consumer", width = 5
+      title = length(local.consumers) > 1 ? "5 · Consumers" : "5 · Consumer", width = 5
       graphs = [
         {
-          title = "Records", metrics = [for name, label in { RecordsDone = "handled", RecordsRetried = "retried", RecordsSkipped = "skipped", DeadLettered = "dead letters" } :
-          [local.consumer_metric[0], name, "service", "consumer", { stat = "Sum", label = label }]]
+          title = "Records", metrics = concat([], [for consumer, it in local.consumers : [for name, label in { RecordsDone = "handled", RecordsRetried = "retried", RecordsSkipped = "skipped", DeadLettered = "dead letters" } :
+          [it.metrics_namespace, name, "service", "consumer", { stat = "Sum", label = "${local.consumer_labels[consumer]}${label}" }]]]...)
         },
         {
-          title = "Age of records when handled (ms)", metrics = [for name, label in { RecordAgeP50Ms = "p50", RecordAgeP99Ms = "p99", RecordAgeMaxMs = "max" } :
-          [local.consumer_metric[0], name, "service", "consumer", { stat = "Maximum", label = label }]]
+          title = "Age of records when handled (ms)", metrics = concat([], [for consumer, it in local.consumers : [for name, label in { RecordAgeP50Ms = "p50", RecordAgeP99Ms = "p99", RecordAgeMaxMs = "max" } :
+          [it.metrics_namespace, name, "service", "consumer", { stat = "Maximum", label = "${local.consumer_labels[consumer]}${label}" }]]]...)
         },
         {
-          title = "Function", metrics = concat(
-            [for name in ["Errors", "Throttles"] : ["AWS/Lambda", name, "FunctionName", aws_lambda_function.consumer.function_name, { stat = "Sum", label = lower(name) }]],
-            [["AWS/Lambda", "ConcurrentExecutions", "FunctionName", aws_lambda_function.consumer.function_name, { stat = "Maximum", label = "concurrent" }]],
-            [for name, label in { RecordsPoisoned = "poisoned", DecodeErrors = "undecodable" } : [local.consumer_metric[0], name, "service", "consumer", { stat = "Sum", label = label }]],
-          )
+          title = "Function", metrics = concat([], [for consumer, it in local.consumers : concat(
+            [for name in ["Errors", "Throttles"] : ["AWS/Lambda", name, "FunctionName", module.consumer[consumer].function.function_name, { stat = "Sum", label = "${local.consumer_labels[consumer]}${lower(name)}" }]],
+            [["AWS/Lambda", "ConcurrentExecutions", "FunctionName", module.consumer[consumer].function.function_name, { stat = "Maximum", label = "${local.consumer_labels[consumer]}concurrent" }]],
+            [for name, label in { RecordsPoisoned = "poisoned", DecodeErrors = "undecodable" } : [it.metrics_namespace, name, "service", "consumer", { stat = "Sum", label = "${local.consumer_labels[consumer]}${label}" }]],
+          )]...)
         },
       ]
     },
@@ -116,7 +117,7 @@ locals {
   dashboard_widgets = concat(
     [{
       type       = "alarm", x = 0, y = 0, width = 24, height = local.dashboard_top
-      properties = { title = "Is anything wrong?", alarms = concat([for alarm in aws_cloudwatch_composite_alarm.this : alarm.arn], [for key in ["api-5xx", "producer-errors", "consumer-errors", "consumer-dead-letters"] : aws_cloudwatch_metric_alarm.this[key].arn]) }
+      properties = { title = "Is anything wrong?", alarms = concat([for alarm in aws_cloudwatch_composite_alarm.this : alarm.arn], [for key in concat(["api-5xx", "producer-errors"], flatten([for name in keys(local.consumers) : ["${name}-errors", "${name}-dead-letters"]])) : aws_cloudwatch_metric_alarm.this[key].arn]) }
     }],
     flatten([for index, column in local.dashboard_columns : [for row, graph in column.graphs : {
       type = "metric", x = local.dashboard_left[index], y = local.dashboard_top + local.dashboard_row * row, width = column.width, height = local.dashboard_row

@@ -51,7 +51,6 @@ locals {
     for name, group in {
       brokers  = { name = "/aws/vendedlogs/msk/${local.name}", when = !local.adopts_cluster }
       producer = { name = "/aws/lambda/${local.name}-producer", when = true }
-      consumer = { name = "/aws/lambda/${local.name}-consumer", when = true }
       api      = { name = "/aws/vendedlogs/apigateway/${local.name}", when = true }
       sessions = { name = "/aws/ssm/${local.name}", when = var.enable_bastion }
       flow_log = { name = "/aws/vpc/${local.name}", when = !local.adopts_network }

@@ -65,7 +65,7 @@ locals {
   # resource level, and Lambda checks the other two against "*" when the function is created:
   # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
   function_platform_statements = {
-    for name in ["producer", "consumer"] : name => [
+    for name in concat(["producer"], keys(var.consumers)) : name => [
       {
         Sid      = "NetworkInterfacesForLambda"
         Effect   = "Allow"
@@ -90,7 +90,7 @@ locals {
         Sid      = "OwnLogGroup"
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        Resource = "${aws_cloudwatch_log_group.this[name].arn}:*"
+        Resource = "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:/aws/lambda/${local.name}-${name}:*"
       },
     ]
   }
@@ -110,60 +110,6 @@ locals {
       Resource = [for name in sort(keys(local.produced_topics)) : "${local.topic_arn_prefix}${name}"]
     },
   ]
-
-  # The event source mapping reads with the function's role, so this one role holds both parts' rights.
-  # https://docs.aws.amazon.com/lambda/latest/dg/with-msk-permissions.html
-  consumer_kafka_statements = concat(
-    [
-      {
-        Sid      = "MappingFindsTheBrokers"
-        Effect   = "Allow"
-        Action   = ["kafka:DescribeCluster", "kafka:DescribeClusterV2", "kafka:GetBootstrapBrokers"]
-        Resource = local.cluster_arn
-      },
-      {
-        Sid    = "Connect"
-        Effect = "Allow"
-        # DescribeClusterDynamicConfiguration is in AWS's own policies for such mappings; it only reads.
-        Action   = concat(["kafka-cluster:Connect", "kafka-cluster:DescribeClusterDynamicConfiguration"], length(local.dead_letter_topics) > 0 ? ["kafka-cluster:WriteDataIdempotently"] : [], local.failure_destination == "dead_letter_topic" ? ["kafka-cluster:DescribeCluster"] : [])
-        Resource = local.cluster_arn
-      },
-    ],
-    # A statement without a resource is not valid, hence the conditions.
-    length(local.consumed_topics) == 0 ? [] : [
-      {
-        Sid      = "ReadTheConsumedTopics"
-        Effect   = "Allow"
-        Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:ReadData"] # the second compares its size limit with the dead-letter topic's
-        Resource = [for name in sort(keys(local.consumed_topics)) : "${local.topic_arn_prefix}${name}"]
-      },
-      {
-        Sid      = "OwnConsumerGroups"
-        Effect   = "Allow"
-        Action   = ["kafka-cluster:DescribeGroup", "kafka-cluster:AlterGroup"]
-        Resource = [for group in sort(distinct(values(local.consumer_groups))) : "${local.group_arn_prefix}${group}"]
-      },
-    ],
-    length(local.dead_letter_topics) == 0 ? [] : [{
-      Sid      = "WriteTheDeadLetters"
-      Effect   = "Allow"
-      Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:WriteData"]
-      Resource = [for name in sort(distinct(values(local.dead_letter_topics))) : "${local.topic_arn_prefix}${name}"]
-    }],
-    # https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure.html
-    [for service, it in {
-      sqs = { actions = ["sqs:SendMessage"], resources = [local.failure_destination] }
-      sns = { actions = ["sns:Publish"], resources = [local.failure_destination] }
-      s3  = { actions = ["s3:ListBucket", "s3:PutObject"], resources = [local.failure_destination, "${local.failure_destination}/*"] }
-    } : { Sid = "MappingReportsFailures", Effect = "Allow", Action = it.actions, Resource = it.resources } if service == local.failure_service],
-    var.consumer.failure_destination_kms_key_arn == null ? [] : [{
-      Sid       = "MappingEncryptsFailures"
-      Effect    = "Allow"
-      Action    = concat(local.failure_service == "s3" ? [] : ["kms:Decrypt"], ["kms:GenerateDataKey"])
-      Resource  = var.consumer.failure_destination_kms_key_arn
-      Condition = { StringEquals = { "kms:ViaService" = "${local.failure_service}.${var.region}.${local.dns_suffix}" } }
-    }],
-  )
 }
 
 resource "aws_iam_role" "producer" {
@@ -177,19 +123,6 @@ resource "aws_iam_role_policy" "producer" {
   name   = "producer"
   role   = aws_iam_role.producer.id
   policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.function_platform_statements.producer, local.producer_kafka_statements) })
-}
-
-resource "aws_iam_role" "consumer" {
-  name                 = "${local.name}-consumer"
-  description          = "Consumer function and its event source mapping: reads the consumed topics, writes their dead letters"
-  permissions_boundary = var.permissions_boundary_arn
-  assume_role_policy   = local.function_trust
-}
-
-resource "aws_iam_role_policy" "consumer" {
-  name   = "consumer"
-  role   = aws_iam_role.consumer.id
-  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.function_platform_statements.consumer, local.consumer_kafka_statements) })
 }
 
 # ----------------------------------------------------------------------------

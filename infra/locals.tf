@@ -61,10 +61,9 @@ locals {
 
   # "brokers" is also where the event source mapping's pollers live: they take the cluster's subnets and security group.
   # https://docs.aws.amazon.com/lambda/latest/dg/with-msk-cluster-network.html
-  flows = [
+  flows = concat([for name in keys(var.consumers) : { from = name, to = "brokers", port = "kafka_iam", when = true }], [
     { from = "brokers", to = "brokers", port = "kafka_iam", when = true },
     { from = "producer", to = "brokers", port = "kafka_iam", when = true },
-    { from = "consumer", to = "brokers", port = "kafka_iam", when = true },
     { from = "clients", to = "brokers", port = "kafka_iam", when = true },
     { from = "clients", to = "brokers", port = "kafka_tls", when = length(var.client_authentication.certificate_authority_arns) > 0 },
     { from = "clients", to = "brokers", port = "kafka_scram", when = var.client_authentication.scram },
@@ -75,11 +74,12 @@ locals {
     { from = "scraper", to = "brokers", port = "node_exporter", when = var.metrics_backend == "amp" },
     # On-demand pollers call Lambda and STS themselves; provisioned ones do not.
     { from = "brokers", to = local.has_endpoints ? "endpoints" : "internet", port = "https", when = var.esm_mode == "on_demand" },
-    # Failed batches leave from the pollers' place; a network of your own has its way out or its endpoints.
-    { from = "brokers", to = local.adopts_network ? "internet" : local.failure_service == "s3" ? "s3" : "endpoints", port = "https", when = local.failure_service != "" },
     { from = "bastion", to = local.has_endpoints ? "endpoints" : "internet", port = "https", when = var.enable_bastion },
     { from = "bastion", to = "s3", port = "https", when = var.enable_bastion && local.has_endpoints },
-  ]
+    ],
+    # Failed batches leave from the pollers' place; a network of your own has its way out or its endpoints.
+    [for way in distinct([for service in local.failure_services : local.adopts_network ? "internet" : service == "s3" ? "s3" : "endpoints"]) : { from = "brokers", to = way, port = "https", when = true }],
+  )
 
   open_flows = { for flow in local.flows : "${flow.from}-to-${flow.to}-${flow.port}" => flow if flow.when }
 
@@ -87,7 +87,6 @@ locals {
     for name, group in {
       brokers   = { when = !local.adopts_cluster, description = "MSK brokers, and the pollers of the event source mapping" }
       producer  = { when = true, description = "Producer function" }
-      consumer  = { when = true, description = "Consumer function" }
       clients   = { when = true, description = "Attach this to other Kafka clients in the VPC" }
       bastion   = { when = var.enable_bastion, description = "Bastion" }
       scraper   = { when = var.metrics_backend == "amp", description = "Prometheus scraper" }
@@ -95,9 +94,11 @@ locals {
     } : name => group.description if group.when
   }
 
+  broker_security_group_id = local.adopts_cluster ? var.existing_cluster.security_group_id : aws_security_group.this["brokers"].id
   security_group_ids = merge(
     { for name, group in aws_security_group.this : name => group.id },
-    local.adopts_cluster ? { brokers = var.existing_cluster.security_group_id } : {},
+    { for name, it in module.consumer : name => it.security_group.id },
+    { brokers = local.broker_security_group_id },
   )
 
   # --- Cluster -----------------------------------------------------------------------------------------------------
@@ -204,7 +205,7 @@ locals {
   # One execution environment opens at most two connections to a broker (bootstrap, then the partition leader's).
   #   cold starts: environments x 2 connections, spread by the reconnect backoff over 4 s, stay under the rate
   #   steady:      environments x 2 connections stay under 80 % of 3,000; the rest is for pollers, operators, others
-  # Three quarters of the smaller figure go to the producer, one quarter to the consumer: 150 and 50 (t3.small: 6 and 2).
+  # Three quarters of the smaller figure go to the producer, one quarter to the consumers: 150 and 50 (t3.small: 6 and 2).
   connections = {
     per_environment        = 2
     per_broker             = 3000

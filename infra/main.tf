@@ -112,9 +112,9 @@ locals {
     var.use_vpc_endpoints ? ["lambda", "sts", "logs"] : [],
     var.use_vpc_endpoints && var.enable_bastion ? ["ssm", "ssmmessages", "ec2messages", "ecr.api", "ecr.dkr"] : [],
     var.use_vpc_endpoints && var.enable_bastion && var.metrics_backend == "bastion" ? ["aps-workspaces"] : [],
-    contains(["sqs", "sns"], local.failure_service) ? [local.failure_service] : [],
+    [for service in local.failure_services : service if service != "s3"],
   ))
-  has_s3_endpoint = !local.adopts_network && (var.use_vpc_endpoints || local.failure_service == "s3")
+  has_s3_endpoint = !local.adopts_network && (var.use_vpc_endpoints || contains(local.failure_services, "s3"))
 
   # In China the names of some begin with cn.com.amazonaws; the provider's data source puts com.amazonaws before all.
   # Read on 2026-11-28 from VPC_ENDPOINT_SERVICE_EXCEPTIONS in https://github.com/aws/aws-cdk/blob/main/packages/aws-cdk-lib/aws-ec2/lib/vpc-endpoint.ts
@@ -215,7 +215,7 @@ resource "aws_msk_cluster" "this" {
   broker_node_group_info {
     instance_type   = local.broker_instance_type
     client_subnets  = local.private_subnet_ids
-    security_groups = [local.security_group_ids["brokers"]]
+    security_groups = [local.broker_security_group_id]
 
     connectivity_info {
       public_access {

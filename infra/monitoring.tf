@@ -139,7 +139,7 @@ locals {
     time_lag_seconds = var.consumer_lag_limits.time_lag_seconds
     cpu_ratio        = var.alarm_limits.cpu_percent / 100
     disk_ratio       = var.alarm_limits.disk_percent / 100
-    own_groups       = join("|", [for group in sort(distinct(values(local.consumer_groups))) : replace(group, ".", "[.]")])
+    own_groups       = join("|", [for group in sort(distinct([for it in values(local.readings) : it.group])) : replace(group, ".", "[.]")])
     runbook_url      = var.runbook_url
   }
 

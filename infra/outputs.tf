@@ -63,8 +63,31 @@ output "producer_function_name" {
 }
 
 output "consumer_function_name" {
-  description = "Name of the consumer function."
-  value       = aws_lambda_function.consumer.function_name
+  description = "Name of the function of the entry consumer; null without that entry."
+  value       = try(module.consumer["consumer"].function.function_name, null)
+}
+
+output "consumers" {
+  description = "What each consumer is made of, to build on: function and alias, role, security group, log group, consumer groups and dead-letter topics by topic."
+  value = { for name, it in module.consumer : name => {
+    function_name      = it.function.function_name
+    alias_arn          = it.alias.arn
+    role_name          = it.role.name
+    role_arn           = it.role.arn
+    security_group_id  = it.security_group.id
+    log_group_name     = it.log_group.name
+    consumer_groups    = { for reading in values(local.readings) : reading.topic => reading.group if reading.consumer == name }
+    dead_letter_topics = { for reading in values(local.readings) : reading.topic => reading.dead_letter if reading.consumer == name && reading.dead_letter != null }
+  } }
+
+  precondition {
+    condition     = alltrue([for it in values(local.consumers) : fileexists(it.zip)])
+    error_message = "${join(", ", [for it in values(local.consumers) : it.zip if !fileexists(it.zip)])} is missing: run `cargo xtask package${var.function_architecture == "arm64" ? " --arm64" : ""}` first, or point function_zip_directory or the consumer's zip at it."
+  }
+  precondition {
+    condition     = alltrue([for environment in values(local.consumer_environments) : length(jsonencode(environment)) <= 4000])
+    error_message = "The environment of ${join(", ", [for name, environment in local.consumer_environments : name if length(jsonencode(environment)) > 4000])} exceeds Lambda's 4 KB: shorten environment or kafka_options."
+  }
 }
 
 output "bastion_instance_id" {

@@ -2,18 +2,18 @@
 
 locals {
   produced_topics = { for name, topic in var.topics : name => topic if topic.produced }
-  consumed_topics = { for name, topic in var.topics : name => topic if topic.consumed }
 
-  # In use: what the consumer may write, and what its failures go to.
-  dead_letter_topics = var.consumer.dead_letter_topic == "" ? {} : { for name in keys(local.consumed_topics) : name => local.dead_letter_names[name] }
-  consumer_groups    = { for name in keys(local.consumed_topics) : name => replace(replace(var.consumer.consumer_group, "{topic}", name), "{name}", local.name) }
+  # In use: what a consumer may write, and what its failures go to.
+  used_dead_letters = [for it in values(local.readings) : { source = it.topic, name = it.dead_letter, document = local.consumers[it.consumer].failure_destination == "dead_letter_topic" } if it.dead_letter != null]
 
   # Existing: beside every declared topic, so that taking one out of use leaves its dead letters where they are (the plan
   # refuses to destroy a topic). A dead-letter topic that is declared itself gets none of its own.
-  dead_letter_names = { for name in keys(var.topics) : name => replace(var.consumer.dead_letter_topic == "" ? "{topic}.dlq" : var.consumer.dead_letter_topic, "{topic}", name) }
-  kept_dead_letter_topics = merge(local.dead_letter_topics, {
-    for name, topic in var.topics : name => local.dead_letter_names[name] if topic.dead_letter && !contains(values(local.dead_letter_names), name)
-  })
+  kept_dead_letter_pattern = try(coalesce(var.consumers["consumer"].dead_letter_topic), "{topic}.dlq")
+  kept_dead_letter_names   = { for name in keys(var.topics) : name => replace(replace(replace(local.kept_dead_letter_pattern, "{consumer}", "consumer"), "{name}", local.name), "{topic}", name) }
+  dead_letters = concat(local.used_dead_letters, [
+    for name, topic in var.topics : { source = name, name = local.kept_dead_letter_names[name], document = anytrue([for it in values(local.consumers) : it.failure_destination == "dead_letter_topic"]) }
+    if topic.dead_letter && !contains(local.used_dead_letters[*].source, name) && !contains(concat(values(local.kept_dead_letter_names), local.used_dead_letters[*].name), name)
+  ])
 
   # Kafka refuses records without a key on a compacted topic, so the producer asks for one. A topic follows the cluster's
   # log.cleanup.policy where it says nothing itself.
@@ -30,19 +30,17 @@ locals {
   # Lambda writes a JSON document instead: the value in base64 (4/3 of it), the key once more, headers as lists of numbers
   # (up to four times), and metadata; twice the record holds that while headers are a quarter of it or less.
   # https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure-destination.html
-  dead_letter_bytes = { for source, bytes in local.max_message_bytes : source =>
-    local.is_express && bytes == local.default_max_message_bytes ? bytes : max(1048588, local.failure_destination == "dead_letter_topic" ? 2 * bytes + 65536 : bytes + 16384)
-  }
+  dead_letter_needs = [for it in local.dead_letters : merge(it, { bytes = local.is_express && local.max_message_bytes[it.source] == local.default_max_message_bytes ? local.default_max_message_bytes : max(
+    1048588, it.document ? 2 * local.max_message_bytes[it.source] + 65536 : local.max_message_bytes[it.source] + 16384
+  ) })]
   # Name of a dead-letter topic -> what the largest of its sources needs.
-  dead_letter_topic_bytes = { for name in distinct(values(local.kept_dead_letter_topics)) : name =>
-    max([for source, of in local.kept_dead_letter_topics : local.dead_letter_bytes[source] if of == name]...)
-  }
+  dead_letter_topic_bytes = { for name in distinct(local.dead_letters[*].name) : name => max([for it in local.dead_letter_needs : it.bytes if it.name == name]...) }
   # Never compacted, whatever the cluster's default: letters without a key would be refused, and others overwrite each other.
   dead_letter_settings = { for name, bytes in local.dead_letter_topic_bytes : name => { "cleanup.policy" = "delete", "max.message.bytes" = tostring(bytes) } }
 
   # Dead letters wait two weeks for a human. A topic given in var.topics keeps its own settings.
   all_topics = merge(
-    { for source, name in local.kept_dead_letter_topics : name => { partitions = var.topics[source].partitions, config = merge(local.dead_letter_settings[name], { "retention.ms" = "1209600000" }) }... },
+    { for it in local.dead_letters : it.name => { partitions = var.topics[it.source].partitions, config = merge(local.dead_letter_settings[it.name], { "retention.ms" = "1209600000" }) }... },
     { for name, topic in var.topics : name => [{ partitions = topic.partitions, config = merge(lookup(local.dead_letter_settings, name, {}), topic.config) }] },
   )
 }

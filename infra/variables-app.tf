@@ -1,4 +1,4 @@
-# Inputs of the functions, the event source mapping, the API and the bastion; the others are in variables.tf.
+# Inputs of the functions, the API and the bastion; those of consumers are in variables-consumers.tf, the others in variables.tf.
 
 # ----------------------------------------------------------------------------
 # Functions
@@ -37,7 +37,7 @@ variable "log_level" {
 }
 
 variable "kafka_options" {
-  description = "librdkafka properties for both functions, beyond what they set themselves (KAFKA_OPTIONS)."
+  description = "librdkafka properties for all functions, beyond what they set themselves (KAFKA_OPTIONS)."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -125,171 +125,6 @@ variable "producer" {
     # "Alias with weights can not be used with Provisioned Concurrency": https://github.com/hashicorp/terraform/issues/24957
     condition     = var.producer.canary == null || var.producer.provisioned_concurrency == 0
     error_message = "producer.canary and producer.provisioned_concurrency exclude each other: Lambda refuses provisioned concurrency on an alias that sends its traffic to two versions. Set provisioned_concurrency = 0 while the canary runs."
-  }
-}
-
-variable "consumer" {
-  description = "The consumer function and its event source mapping, in one object so that the two cannot disagree. An empty dead_letter_topic means that none is used: a bad record is then retried until the mapping gives up; the topics stay (topics' dead_letter says whether they exist). The last block needs esm_mode = provisioned. failure_destination: dead_letter_topic, none, or the ARN of an SQS queue, an SNS topic or an S3 bucket, with failure_destination_kms_key_arn where it is encrypted with a key of yours; its VPC endpoint is made here, in existing_network it is yours to make."
-  type = object({
-    memory_mb            = optional(number, 512)
-    timeout_seconds      = optional(number, 60)
-    reserved_concurrency = optional(number)
-    ordering             = optional(string, "partition")
-    concurrency          = optional(number, 16)
-    dead_letter_topic    = optional(string, "{topic}.dlq")
-    consumer_group       = optional(string, "{name}-{topic}")
-    batch_size           = optional(number, 100)
-    batch_window_seconds = optional(number)
-    starting_position    = optional(string, "TRIM_HORIZON")
-    filters              = optional(list(string), [])
-    enabled              = optional(bool, true)
-
-    minimum_pollers                 = optional(number)
-    maximum_pollers                 = optional(number)
-    maximum_retries                 = optional(number)
-    maximum_age_seconds             = optional(number)
-    bisect_on_error                 = optional(bool)
-    failure_destination             = optional(string)
-    failure_destination_kms_key_arn = optional(string)
-    event_source_metrics            = optional(list(string))
-  })
-  default  = {}
-  nullable = false
-
-  validation {
-    condition     = var.consumer.memory_mb >= 128 && var.consumer.memory_mb <= 10240
-    error_message = "consumer.memory_mb must be from 128 to 10240."
-  }
-
-  validation {
-    condition     = var.consumer.timeout_seconds >= 3 && var.consumer.timeout_seconds <= 840
-    error_message = "consumer.timeout_seconds must be from 3 to 840: a Kafka event source mapping takes no function with a timeout above 14 minutes."
-  }
-
-  validation {
-    condition     = var.consumer.reserved_concurrency == null || coalesce(var.consumer.reserved_concurrency, 0) == -1 || (coalesce(var.consumer.reserved_concurrency, 0) >= 1 && coalesce(var.consumer.reserved_concurrency, 0) <= local.consumer_concurrency_limit)
-    error_message = "consumer.reserved_concurrency must be from 1 to ${local.consumer_concurrency_limit}, what this cluster's connection limits allow (or -1 for none)."
-  }
-
-  validation {
-    condition     = contains(["partition", "key", "none"], var.consumer.ordering)
-    error_message = "consumer.ordering must be partition, key or none."
-  }
-
-  validation {
-    condition     = var.consumer.concurrency >= 1 && var.consumer.concurrency <= 1000 && floor(var.consumer.concurrency) == var.consumer.concurrency
-    error_message = "consumer.concurrency must be a whole number from 1 to 1000."
-  }
-
-  validation {
-    condition     = var.consumer.dead_letter_topic == "" || can(regex("^[a-zA-Z0-9._-]{1,249}$", replace(var.consumer.dead_letter_topic, "{topic}", "t")))
-    error_message = "consumer.dead_letter_topic must be a topic name, in which {topic} stands for the record's topic (such as {topic}.dlq), or empty for none."
-  }
-
-  validation {
-    condition     = alltrue([for name, topic in var.topics : !(topic.consumed || topic.dead_letter) || length(replace(var.consumer.dead_letter_topic == "" ? "{topic}.dlq" : var.consumer.dead_letter_topic, "{topic}", name)) <= 249])
-    error_message = "consumer.dead_letter_topic: with the topic's name in it a dead-letter topic would have more than Kafka's 249 characters. Shorten the topic's name or dead_letter_topic; a topic that is not consumed can do without (dead_letter = false)."
-  }
-
-  validation {
-    condition     = alltrue([for name, topic in var.topics : !topic.consumed || !try(var.topics[replace(var.consumer.dead_letter_topic, "{topic}", name)].consumed, false)])
-    error_message = "consumer.dead_letter_topic must not be a consumed topic: a record that fails would come back for ever (destination = source)."
-  }
-
-  validation {
-    condition     = can(regex("^[a-zA-Z0-9._-]+$", replace(replace(var.consumer.consumer_group, "{topic}", "t"), "{name}", "n")))
-    error_message = "consumer.consumer_group may hold letters, digits, dot, underscore, hyphen, {name} and {topic}: lag metrics vanish for names with other characters."
-  }
-
-  validation {
-    condition     = strcontains(var.consumer.consumer_group, "{topic}") || length([for topic in values(var.topics) : topic if topic.consumed]) <= 1
-    error_message = "consumer.consumer_group must contain {topic} when several topics are consumed: each event source mapping needs a group of its own."
-  }
-
-  validation {
-    # https://docs.aws.amazon.com/lambda/latest/api/API_AmazonManagedKafkaEventSourceConfig.html
-    condition     = alltrue([for name in keys(local.consumed_topics) : length(replace(replace(var.consumer.consumer_group, "{topic}", name), "{name}", var.name)) <= 200])
-    error_message = "consumer.consumer_group: Lambda takes consumer groups of at most 200 characters, and with var.name and the topic in it one is longer: shorten consumer_group, the topic's name or var.name."
-  }
-
-  validation {
-    condition     = var.consumer.batch_size >= 1 && var.consumer.batch_size <= 10000
-    error_message = "consumer.batch_size must be from 1 to 10000."
-  }
-
-  validation {
-    condition     = var.consumer.batch_window_seconds == null || try(var.consumer.batch_window_seconds >= 0 && var.consumer.batch_window_seconds <= 300, false)
-    error_message = "consumer.batch_window_seconds must be from 0 to 300, or null for Lambda's 500 ms."
-  }
-
-  validation {
-    condition     = contains(["TRIM_HORIZON", "LATEST"], var.consumer.starting_position)
-    error_message = "consumer.starting_position must be TRIM_HORIZON or LATEST (LATEST misses what is written while the mapping is being created)."
-  }
-
-  validation {
-    condition     = length(var.consumer.filters) <= 5 && alltrue([for pattern in var.consumer.filters : can(jsondecode(pattern)) && length(pattern) <= 4096])
-    error_message = "consumer.filters: at most 5 JSON patterns of at most 4096 characters each."
-  }
-
-  validation {
-    condition = var.esm_mode == "provisioned" || alltrue([
-      for value in [var.consumer.minimum_pollers, var.consumer.maximum_pollers, var.consumer.maximum_retries, var.consumer.maximum_age_seconds, var.consumer.bisect_on_error, var.consumer.failure_destination, var.consumer.event_source_metrics] : value == null
-    ])
-    error_message = "consumer: minimum_pollers, maximum_pollers, maximum_retries, maximum_age_seconds, bisect_on_error, failure_destination and event_source_metrics need esm_mode = \"provisioned\"."
-  }
-
-  validation {
-    condition     = try(coalesce(var.consumer.minimum_pollers, 1) >= 1 && coalesce(var.consumer.minimum_pollers, 1) <= 200 && coalesce(var.consumer.maximum_pollers, 2000) <= 2000 && coalesce(var.consumer.minimum_pollers, 1) <= coalesce(var.consumer.maximum_pollers, 2000), false)
-    error_message = "consumer.minimum_pollers must be from 1 to 200, and not above maximum_pollers (at most 2000)."
-  }
-
-  validation {
-    condition     = var.consumer.maximum_retries == null || try(var.consumer.maximum_retries >= 0 && var.consumer.maximum_retries <= 10000, false)
-    error_message = "consumer.maximum_retries must be from 0 to 10000: retrying for ever lets one bad record stop its partition."
-  }
-
-  validation {
-    condition     = var.consumer.maximum_age_seconds == null || try(var.consumer.maximum_age_seconds >= 60 && var.consumer.maximum_age_seconds <= 604800, false)
-    error_message = "consumer.maximum_age_seconds must be from 60 to 604800 (7 days)."
-  }
-
-  validation {
-    condition     = var.consumer.failure_destination == null || contains(["dead_letter_topic", "none"], coalesce(var.consumer.failure_destination, "-")) || can(regex("^arn:aws[a-z-]*:(s(qs|ns):[a-z0-9-]+:[0-9]{12}:[a-zA-Z0-9_-]+|s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])$", var.consumer.failure_destination))
-    error_message = "consumer.failure_destination must be dead_letter_topic, none, or the ARN of a standard SQS queue, a standard SNS topic or an S3 bucket (which alone keeps the records themselves)."
-  }
-
-  validation {
-    # The endpoint that is made for it serves its own region.
-    condition     = var.existing_network != null || !can(regex("^arn:[^:]+:s(qs|ns):", var.consumer.failure_destination)) || try(split(":", var.consumer.failure_destination)[3], "") == var.region
-    error_message = "consumer.failure_destination must be in ${var.region}: Lambda reaches it through a VPC endpoint, which serves its own region."
-  }
-
-  validation {
-    condition     = var.consumer.failure_destination_kms_key_arn == null || (startswith(coalesce(var.consumer.failure_destination, "-"), "arn:") && can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/", var.consumer.failure_destination_kms_key_arn)))
-    error_message = "consumer.failure_destination_kms_key_arn must be the ARN of the KMS key (arn:aws:kms:...:key/...) of a failure_destination that is an SQS queue, an SNS topic or an S3 bucket; leave it out where the destination has no key of your own."
-  }
-
-  validation {
-    condition     = coalesce(var.consumer.failure_destination, "-") != "dead_letter_topic" || var.consumer.dead_letter_topic != ""
-    error_message = "consumer.failure_destination = dead_letter_topic needs consumer.dead_letter_topic."
-  }
-
-  validation {
-    condition     = alltrue([for metric in coalesce(var.consumer.event_source_metrics, []) : contains(["EventCount", "ErrorCount", "KafkaMetrics"], metric)])
-    error_message = "consumer.event_source_metrics takes EventCount, ErrorCount and KafkaMetrics."
-  }
-}
-
-variable "esm_mode" {
-  description = "Event source mapping: on_demand (no fixed cost; whole batches are retried, bad records go to the function's own dead letter) or provisioned (pollers of its own, partial batch responses, finite retries, failure destination, metrics)."
-  type        = string
-  default     = "on_demand"
-  nullable    = false
-
-  validation {
-    condition     = contains(["on_demand", "provisioned"], var.esm_mode)
-    error_message = "esm_mode must be on_demand or provisioned."
   }
 }
 

@@ -26,5 +26,5 @@ topics = {
   orders = { partitions = 3 }
 }
 
-producer = { memory_mb = 256 }
-consumer = { memory_mb = 256 }
+producer  = { memory_mb = 256 }
+consumers = { consumer = { memory_mb = 256 } }

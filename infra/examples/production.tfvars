@@ -29,13 +29,15 @@ topics = {
 
 # Pollers of their own, partial batch responses, finite retries, and what was given up goes to the dead-letter topic.
 esm_mode = "provisioned"
-consumer = {
-  memory_mb           = 1024
-  ordering            = "key"
-  minimum_pollers     = 1
-  maximum_pollers     = 12
-  maximum_retries     = 5
-  maximum_age_seconds = 86400
+consumers = {
+  consumer = {
+    memory_mb           = 1024
+    ordering            = "key"
+    minimum_pollers     = 1
+    maximum_pollers     = 12
+    maximum_retries     = 5
+    maximum_age_seconds = 86400
+  }
 }
 
 # Two environments are always warm.

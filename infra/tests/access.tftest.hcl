@@ -33,7 +33,7 @@ run "bootstrap_servers_stay_above_three_brokers" {
     error_message = "The string must follow from the brokers' names, not from which of them MSK names today: every plan would change the functions and replace the bastion."
   }
   assert {
-    condition     = aws_lambda_function.consumer.environment[0].variables.KAFKA_BOOTSTRAP_SERVERS == output.bootstrap_brokers_sasl_iam && strcontains(local.bastion_setup, "BOOTSTRAP_SERVERS=\"${output.bootstrap_brokers_sasl_iam}\"") && strcontains(local.bastion_setup, "KAFKA_CLUSTERS_0_BOOTSTRAPSERVERS=${output.bootstrap_brokers_sasl_iam}\n")
+    condition     = module.consumer["consumer"].function.environment[0].variables.KAFKA_BOOTSTRAP_SERVERS == output.bootstrap_brokers_sasl_iam && strcontains(local.bastion_setup, "BOOTSTRAP_SERVERS=\"${output.bootstrap_brokers_sasl_iam}\"") && strcontains(local.bastion_setup, "KAFKA_CLUSTERS_0_BOOTSTRAPSERVERS=${output.bootstrap_brokers_sasl_iam}\n")
     error_message = "Consumer, bastion and output must have the same string."
   }
   assert {
@@ -191,10 +191,10 @@ run "failures_reach_a_queue" {
 
   variables {
     esm_mode = "provisioned"
-    consumer = {
+    consumers = { consumer = {
       failure_destination             = "arn:aws:sqs:us-east-1:123456789012:failures"
       failure_destination_kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/99999999-1111-2222-3333-444444444444"
-    }
+    } }
   }
 
   assert {
@@ -206,7 +206,7 @@ run "failures_reach_a_queue" {
     error_message = "The pollers' place must reach the endpoint."
   }
   assert {
-    condition = jsonencode([for statement in jsondecode(aws_iam_role_policy.consumer.policy).Statement : statement if startswith(statement.Sid, "Mapping") && strcontains(statement.Sid, "Failures")]) == jsonencode([
+    condition = jsonencode([for statement in jsondecode(module.consumer["consumer"].policy).Statement : statement if startswith(statement.Sid, "Mapping") && strcontains(statement.Sid, "Failures")]) == jsonencode([
       { Action = ["sqs:SendMessage"], Effect = "Allow", Resource = ["arn:aws:sqs:us-east-1:123456789012:failures"], Sid = "MappingReportsFailures" },
       { Action = ["kms:Decrypt", "kms:GenerateDataKey"], Condition = { StringEquals = { "kms:ViaService" = "sqs.us-east-1.amazonaws.com" } }, Effect = "Allow", Resource = "arn:aws:kms:us-east-1:123456789012:key/99999999-1111-2222-3333-444444444444", Sid = "MappingEncryptsFailures" },
     ])
@@ -218,8 +218,8 @@ run "failures_reach_a_bucket" {
   command = plan
 
   variables {
-    esm_mode = "provisioned"
-    consumer = { failure_destination = "arn:aws:s3:::failures" }
+    esm_mode  = "provisioned"
+    consumers = { consumer = { failure_destination = "arn:aws:s3:::failures" } }
   }
 
   assert {
@@ -249,22 +249,22 @@ run "failures_to_a_queue_elsewhere" {
   command = plan
 
   variables {
-    esm_mode = "provisioned"
-    consumer = { failure_destination = "arn:aws:sqs:eu-west-1:123456789012:failures" }
+    esm_mode  = "provisioned"
+    consumers = { consumer = { failure_destination = "arn:aws:sqs:eu-west-1:123456789012:failures" } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "a_key_of_no_destination" {
   command = plan
 
   variables {
-    esm_mode = "provisioned"
-    consumer = { failure_destination_kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/99999999-1111-2222-3333-444444444444" }
+    esm_mode  = "provisioned"
+    consumers = { consumer = { failure_destination_kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/99999999-1111-2222-3333-444444444444" } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 # ----------------------------------------------------------------------------

@@ -21,11 +21,11 @@ run "producer_reserved_concurrency_formula" {
     error_message = "Three quarters of what MSK's 100 new and 3,000 open connections a broker allow: 150."
   }
   assert {
-    condition     = aws_lambda_function.consumer.reserved_concurrent_executions == 6
+    condition     = module.consumer["consumer"].function.reserved_concurrent_executions == 6
     error_message = "The consumer has one environment per partition."
   }
   assert {
-    condition     = 2 * (aws_lambda_function.producer.reserved_concurrent_executions + aws_lambda_function.consumer.reserved_concurrent_executions) <= 3000
+    condition     = 2 * (aws_lambda_function.producer.reserved_concurrent_executions + module.consumer["consumer"].function.reserved_concurrent_executions) <= 3000
     error_message = "All environments together must fit a broker's connections."
   }
 }
@@ -38,7 +38,7 @@ run "small_brokers_take_few_connections" {
   }
 
   assert {
-    condition     = aws_lambda_function.producer.reserved_concurrent_executions == 6 && aws_lambda_function.consumer.reserved_concurrent_executions == 2
+    condition     = aws_lambda_function.producer.reserved_concurrent_executions == 6 && module.consumer["consumer"].function.reserved_concurrent_executions == 2
     error_message = "t3.small takes 4 new connections a second: 6 and 2 environments."
   }
 }
@@ -51,7 +51,7 @@ run "consumer_concurrency_stays_in_its_share" {
   }
 
   assert {
-    condition     = aws_lambda_function.consumer.reserved_concurrent_executions == 50
+    condition     = module.consumer["consumer"].function.reserved_concurrent_executions == 50
     error_message = "However many partitions, the consumer keeps to a quarter of the connections."
   }
 }
@@ -60,7 +60,7 @@ run "functions_run_as_specified" {
   command = plan
 
   assert {
-    condition     = alltrue([for function in [aws_lambda_function.producer, aws_lambda_function.consumer] : function.runtime == "provided.al2023" && function.architectures == tolist(["arm64"]) && function.handler == "bootstrap"])
+    condition     = alltrue([for function in [aws_lambda_function.producer, module.consumer["consumer"].function] : function.runtime == "provided.al2023" && function.architectures == tolist(["arm64"]) && function.handler == "bootstrap"])
     error_message = "Both functions run on provided.al2023, arm64."
   }
   assert {
@@ -68,19 +68,19 @@ run "functions_run_as_specified" {
     error_message = "The producer must end before the gateway's 30 s, and leave room for its 22 s of delivery."
   }
   assert {
-    condition     = alltrue([for function in [aws_lambda_function.producer, aws_lambda_function.consumer] : function.logging_config[0].log_format == "JSON" && function.tracing_config[0].mode == "Active"])
+    condition     = alltrue([for function in [aws_lambda_function.producer, module.consumer["consumer"].function] : function.logging_config[0].log_format == "JSON" && function.tracing_config[0].mode == "Active"])
     error_message = "Both functions log JSON and trace."
   }
   assert {
-    condition     = aws_lambda_function.producer.logging_config[0].log_group == aws_cloudwatch_log_group.this["producer"].name && aws_lambda_function.consumer.logging_config[0].log_group == aws_cloudwatch_log_group.this["consumer"].name
+    condition     = aws_lambda_function.producer.logging_config[0].log_group == aws_cloudwatch_log_group.this["producer"].name && module.consumer["consumer"].function.logging_config[0].log_group == module.consumer["consumer"].log_group.name
     error_message = "Both functions write to the log groups that have a retention and the key; Lambda's own have neither."
   }
   assert {
-    condition     = alltrue([for function in [aws_lambda_function.producer, aws_lambda_function.consumer] : function.vpc_config[0].subnet_ids == toset([for subnet in aws_subnet.private : subnet.id])])
+    condition     = alltrue([for function in [aws_lambda_function.producer, module.consumer["consumer"].function] : function.vpc_config[0].subnet_ids == toset([for subnet in aws_subnet.private : subnet.id])])
     error_message = "Both functions run in the private subnets of all three zones."
   }
   assert {
-    condition     = aws_lambda_function.producer.vpc_config[0].security_group_ids == toset([aws_security_group.this["producer"].id]) && aws_lambda_function.consumer.vpc_config[0].security_group_ids == toset([aws_security_group.this["consumer"].id])
+    condition     = aws_lambda_function.producer.vpc_config[0].security_group_ids == toset([aws_security_group.this["producer"].id]) && module.consumer["consumer"].function.vpc_config[0].security_group_ids == toset([module.consumer["consumer"].security_group.id])
     error_message = "Each function has its own security group."
   }
   assert {
@@ -97,7 +97,7 @@ run "x86_64_when_asked" {
   }
 
   assert {
-    condition     = aws_lambda_function.producer.architectures == tolist(["x86_64"]) && aws_lambda_function.consumer.architectures == tolist(["x86_64"])
+    condition     = aws_lambda_function.producer.architectures == tolist(["x86_64"]) && module.consumer["consumer"].function.architectures == tolist(["x86_64"])
     error_message = "Both functions follow function_architecture."
   }
 }
@@ -297,15 +297,15 @@ run "mapping_on_demand" {
   command = plan
 
   assert {
-    condition     = aws_lambda_event_source_mapping.consumer["orders"].topics == toset(["orders"]) && aws_lambda_event_source_mapping.consumer["orders"].event_source_arn == aws_msk_cluster.this[0].arn && aws_lambda_event_source_mapping.consumer["orders"].starting_position == "TRIM_HORIZON"
+    condition     = module.consumer["consumer"].mappings["orders"].topics == toset(["orders"]) && module.consumer["consumer"].mappings["orders"].event_source_arn == aws_msk_cluster.this[0].arn && module.consumer["consumer"].mappings["orders"].starting_position == "TRIM_HORIZON"
     error_message = "The mapping reads the topic from its beginning."
   }
   assert {
-    condition     = aws_lambda_event_source_mapping.consumer["orders"].amazon_managed_kafka_event_source_config[0].consumer_group_id == "msk-ha-cluster-orders"
+    condition     = module.consumer["consumer"].mappings["orders"].amazon_managed_kafka_event_source_config[0].consumer_group_id == "msk-ha-cluster-orders"
     error_message = "The consumer group must have a name of our own, or no lag alarm finds it."
   }
   assert {
-    condition     = length(aws_lambda_event_source_mapping.consumer["orders"].provisioned_poller_config) == 0 && aws_lambda_event_source_mapping.consumer["orders"].function_response_types == null && length(aws_lambda_event_source_mapping.consumer["orders"].destination_config) == 0 && aws_lambda_event_source_mapping.consumer["orders"].bisect_batch_on_function_error == null && length(aws_lambda_event_source_mapping.consumer["orders"].metrics_config) == 0
+    condition     = length(module.consumer["consumer"].mappings["orders"].provisioned_poller_config) == 0 && module.consumer["consumer"].mappings["orders"].function_response_types == null && length(module.consumer["consumer"].mappings["orders"].destination_config) == 0 && module.consumer["consumer"].mappings["orders"].bisect_batch_on_function_error == null && length(module.consumer["consumer"].mappings["orders"].metrics_config) == 0
     error_message = "On demand must not ask for what only provisioned pollers do."
   }
 }
@@ -318,19 +318,19 @@ run "mapping_provisioned" {
   }
 
   assert {
-    condition     = aws_lambda_event_source_mapping.consumer["orders"].provisioned_poller_config[0].minimum_pollers == 1 && aws_lambda_event_source_mapping.consumer["orders"].provisioned_poller_config[0].maximum_pollers == 10
+    condition     = module.consumer["consumer"].mappings["orders"].provisioned_poller_config[0].minimum_pollers == 1 && module.consumer["consumer"].mappings["orders"].provisioned_poller_config[0].maximum_pollers == 10
     error_message = "Provisioned mode has pollers of its own."
   }
   assert {
-    condition     = aws_lambda_event_source_mapping.consumer["orders"].maximum_retry_attempts == 5 && aws_lambda_event_source_mapping.consumer["orders"].maximum_record_age_in_seconds == 86400
+    condition     = module.consumer["consumer"].mappings["orders"].maximum_retry_attempts == 5 && module.consumer["consumer"].mappings["orders"].maximum_record_age_in_seconds == 86400
     error_message = "Retries and record age must be finite."
   }
   assert {
-    condition     = one(flatten(aws_lambda_event_source_mapping.consumer["orders"].destination_config[*].on_failure[*].destination_arn)) == "kafka://orders.dlq"
+    condition     = one(flatten(module.consumer["consumer"].mappings["orders"].destination_config[*].on_failure[*].destination_arn)) == "kafka://orders.dlq"
     error_message = "Given-up records go to the dead-letter topic."
   }
   assert {
-    condition     = aws_lambda_event_source_mapping.consumer["orders"].metrics_config[0].metrics == toset(["EventCount", "ErrorCount", "KafkaMetrics"])
+    condition     = module.consumer["consumer"].mappings["orders"].metrics_config[0].metrics == toset(["EventCount", "ErrorCount", "KafkaMetrics"])
     error_message = "The mapping's metrics must be on: the alarms use them."
   }
 }
@@ -339,11 +339,11 @@ run "mapping_and_function_agree_on_demand" {
   command = plan
 
   assert {
-    condition     = (aws_lambda_function.consumer.environment[0].variables.REPORT_BATCH_ITEM_FAILURES == "true") == contains(coalesce(aws_lambda_event_source_mapping.consumer["orders"].function_response_types, []), "ReportBatchItemFailures")
+    condition     = (module.consumer["consumer"].function.environment[0].variables.REPORT_BATCH_ITEM_FAILURES == "true") == contains(coalesce(module.consumer["consumer"].mappings["orders"].function_response_types, []), "ReportBatchItemFailures")
     error_message = "A function that reports items to a mapping that ignores them loses records."
   }
   assert {
-    condition     = aws_lambda_function.consumer.environment[0].variables.REPORT_BATCH_ITEM_FAILURES == "false" && aws_lambda_function.consumer.environment[0].variables.DEAD_LETTER == "kafka:{topic}.dlq"
+    condition     = module.consumer["consumer"].function.environment[0].variables.REPORT_BATCH_ITEM_FAILURES == "false" && module.consumer["consumer"].function.environment[0].variables.DEAD_LETTER == "kafka:{topic}.dlq"
     error_message = "On demand whole batches are retried, and bad records go to the function's own dead letter."
   }
 }
@@ -357,11 +357,11 @@ run "mapping_and_function_agree_provisioned" {
   }
 
   assert {
-    condition     = length(aws_lambda_event_source_mapping.consumer) == 2 && aws_lambda_function.consumer.environment[0].variables.REPORT_BATCH_ITEM_FAILURES == "true" && alltrue([for mapping in aws_lambda_event_source_mapping.consumer : mapping.function_response_types == toset(["ReportBatchItemFailures"])])
+    condition     = length(module.consumer["consumer"].mappings) == 2 && module.consumer["consumer"].function.environment[0].variables.REPORT_BATCH_ITEM_FAILURES == "true" && alltrue([for mapping in module.consumer["consumer"].mappings : mapping.function_response_types == toset(["ReportBatchItemFailures"])])
     error_message = "Every mapping and the function must both speak partial batch responses."
   }
   assert {
-    condition     = length(distinct([for mapping in aws_lambda_event_source_mapping.consumer : mapping.amazon_managed_kafka_event_source_config[0].consumer_group_id])) == 2
+    condition     = length(distinct([for mapping in module.consumer["consumer"].mappings : mapping.amazon_managed_kafka_event_source_config[0].consumer_group_id])) == 2
     error_message = "Each mapping needs a consumer group of its own."
   }
 }
@@ -370,16 +370,16 @@ run "failures_to_a_queue" {
   command = plan
 
   variables {
-    esm_mode = "provisioned"
-    consumer = { failure_destination = "arn:aws:sqs:us-east-1:123456789012:failures" }
+    esm_mode  = "provisioned"
+    consumers = { consumer = { failure_destination = "arn:aws:sqs:us-east-1:123456789012:failures" } }
   }
 
   assert {
-    condition     = one(flatten(aws_lambda_event_source_mapping.consumer["orders"].destination_config[*].on_failure[*].destination_arn)) == "arn:aws:sqs:us-east-1:123456789012:failures"
+    condition     = one(flatten(module.consumer["consumer"].mappings["orders"].destination_config[*].on_failure[*].destination_arn)) == "arn:aws:sqs:us-east-1:123456789012:failures"
     error_message = "The mapping must report to the queue given."
   }
   assert {
-    condition     = flatten([for statement in jsondecode(aws_iam_role_policy.consumer.policy).Statement : statement.Resource if statement.Sid == "MappingReportsFailures"]) == ["arn:aws:sqs:us-east-1:123456789012:failures"]
+    condition     = flatten([for statement in jsondecode(module.consumer["consumer"].policy).Statement : statement.Resource if statement.Sid == "MappingReportsFailures"]) == ["arn:aws:sqs:us-east-1:123456789012:failures"]
     error_message = "The role must allow that one queue."
   }
 }
@@ -388,11 +388,11 @@ run "consumer_environment" {
   command = plan
 
   variables {
-    consumer = { ordering = "key", concurrency = 8 }
+    consumers = { consumer = { ordering = "key", concurrency = 8 } }
   }
 
   assert {
-    condition = aws_lambda_function.consumer.environment[0].variables == tomap({
+    condition = module.consumer["consumer"].function.environment[0].variables == tomap({
       KAFKA_BOOTSTRAP_SERVERS    = "b-1.msk.kafka.us-east-1.amazonaws.com:9098,b-2.msk.kafka.us-east-1.amazonaws.com:9098,b-3.msk.kafka.us-east-1.amazonaws.com:9098"
       KAFKA_AUTH                 = "iam"
       DEAD_LETTER                = "kafka:{topic}.dlq"
@@ -410,15 +410,15 @@ run "consumer_without_dead_letter_never_sees_the_brokers" {
   command = plan
 
   variables {
-    consumer = { dead_letter_topic = "" }
+    consumers = { consumer = { dead_letter_topic = "" } }
   }
 
   assert {
-    condition     = toset(keys(aws_lambda_function.consumer.environment[0].variables)) == toset(["CONCURRENCY", "REPORT_BATCH_ITEM_FAILURES", "LOG_LEVEL", "METRICS_NAMESPACE", "ORDERING"])
+    condition     = toset(keys(module.consumer["consumer"].function.environment[0].variables)) == toset(["CONCURRENCY", "REPORT_BATCH_ITEM_FAILURES", "LOG_LEVEL", "METRICS_NAMESPACE", "ORDERING"])
     error_message = "Without a dead letter the consumer needs no Kafka settings."
   }
   assert {
-    condition     = !anytrue([for statement in jsondecode(aws_iam_role_policy.consumer.policy).Statement : contains(flatten([statement.Action]), "kafka-cluster:WriteData")])
+    condition     = !anytrue([for statement in jsondecode(module.consumer["consumer"].policy).Statement : contains(flatten([statement.Action]), "kafka-cluster:WriteData")])
     error_message = "Without a dead letter the consumer may write nothing."
   }
 }
@@ -427,11 +427,11 @@ run "filters_reach_the_mapping" {
   command = plan
 
   variables {
-    consumer = { filters = ["{\"value\":{\"type\":[\"order.created\"]}}"] }
+    consumers = { consumer = { filters = ["{\"value\":{\"type\":[\"order.created\"]}}"] } }
   }
 
   assert {
-    condition     = [for filter in aws_lambda_event_source_mapping.consumer["orders"].filter_criteria[0].filter : filter.pattern] == ["{\"value\":{\"type\":[\"order.created\"]}}"]
+    condition     = [for filter in module.consumer["consumer"].mappings["orders"].filter_criteria[0].filter : filter.pattern] == ["{\"value\":{\"type\":[\"order.created\"]}}"]
     error_message = "The mapping must filter."
   }
 }

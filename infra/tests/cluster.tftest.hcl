@@ -156,7 +156,7 @@ run "key_of_our_own" {
     error_message = "The key must rotate, and deleting it must leave 30 days to think again."
   }
   assert {
-    condition     = aws_lambda_function.producer.kms_key_arn == aws_kms_key.this.arn && aws_lambda_function.consumer.kms_key_arn == aws_kms_key.this.arn
+    condition     = aws_lambda_function.producer.kms_key_arn == aws_kms_key.this.arn && module.consumer["consumer"].function.kms_key_arn == aws_kms_key.this.arn
     error_message = "The functions' environments must be encrypted with this configuration's key."
   }
 }
@@ -308,7 +308,7 @@ run "topic_out_of_use_keeps_its_dead_letters" {
     error_message = "A topic that is no longer consumed must keep its dead-letter topic as it is, or the plan is refused."
   }
   assert {
-    condition     = keys(aws_lambda_event_source_mapping.consumer) == ["payments"] && strcontains(aws_iam_role_policy.consumer.policy, "/payments.dlq") && !strcontains(aws_iam_role_policy.consumer.policy, "orders")
+    condition     = keys(module.consumer["consumer"].mappings) == ["payments"] && strcontains(module.consumer["consumer"].policy, "/payments.dlq") && !strcontains(module.consumer["consumer"].policy, "orders")
     error_message = "What is not consumed gets no mapping and no rights, its dead-letter topic neither."
   }
 }
@@ -317,7 +317,7 @@ run "dead_letters_out_of_use_keep_their_topics" {
   command = plan
 
   variables {
-    consumer = { dead_letter_topic = "" }
+    consumers = { consumer = { dead_letter_topic = "" } }
   }
 
   assert {
@@ -334,7 +334,7 @@ run "dead_letters_of_an_earlier_name_are_kept_by_declaring_them" {
       orders       = {}
       "orders.dlq" = { produced = false, consumed = false, dead_letter = false }
     }
-    consumer = { dead_letter_topic = "{topic}.failed" }
+    consumers = { consumer = { dead_letter_topic = "{topic}.failed" } }
   }
 
   assert {
@@ -416,7 +416,7 @@ run "an_existing_cluster_is_adopted" {
     error_message = "An adopted network and cluster must not be built again."
   }
   assert {
-    condition     = alltrue([for mapping in aws_lambda_event_source_mapping.consumer : mapping.event_source_arn == data.aws_msk_cluster.existing[0].arn])
+    condition     = alltrue([for mapping in module.consumer["consumer"].mappings : mapping.event_source_arn == data.aws_msk_cluster.existing[0].arn])
     error_message = "The mapping must read the adopted cluster."
   }
   assert {

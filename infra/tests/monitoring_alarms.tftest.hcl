@@ -48,7 +48,7 @@ run "every_alarm_of_express_brokers_acts_and_exists" {
   variables {
     broker_type = "express"
     esm_mode    = "provisioned"
-    consumer    = { failure_destination = "arn:aws:sqs:us-east-1:123456789012:failures" }
+    consumers   = { consumer = { failure_destination = "arn:aws:sqs:us-east-1:123456789012:failures" } }
   }
 
   assert {
@@ -111,7 +111,7 @@ run "alarm_metrics_exist_for_standard_brokers" {
     error_message = "An alarm on a metric name or a set of dimensions that does not exist never goes off."
   }
   assert {
-    condition     = alltrue([for row in ["records-dropped", "records-to-destination", "mapping-cannot-poll", "mapping-cannot-commit", "destination-unreachable", "mapping-lags", "nothing-committed"] : [for use in concat([aws_cloudwatch_metric_alarm.this["${row}-orders"].dimensions], flatten([for query in aws_cloudwatch_metric_alarm.this["${row}-orders"].metric_query : query.metric[*].dimensions])) : use.EventSourceMappingUUID if use != null] == [aws_lambda_event_source_mapping.consumer["orders"].uuid]])
+    condition     = alltrue([for row in ["records-dropped", "records-to-destination", "mapping-cannot-poll", "mapping-cannot-commit", "destination-unreachable", "mapping-lags", "nothing-committed"] : [for use in concat([aws_cloudwatch_metric_alarm.this["${row}-orders"].dimensions], flatten([for query in aws_cloudwatch_metric_alarm.this["${row}-orders"].metric_query : query.metric[*].dimensions])) : use.EventSourceMappingUUID if use != null] == [module.consumer["consumer"].mappings["orders"].uuid]])
     error_message = "Dropped records and errors of each mapping must be watched."
   }
   assert {
@@ -319,7 +319,7 @@ run "lag_alarms_know_their_group" {
     error_message = "Each consumed topic is watched through the group of its own mapping; one that nobody consumes is not."
   }
   assert {
-    condition     = alltrue([for topic, mapping in aws_lambda_event_source_mapping.consumer : aws_cloudwatch_metric_alarm.this["records-wait-${topic}"].dimensions["Consumer Group"] == mapping.amazon_managed_kafka_event_source_config[0].consumer_group_id])
+    condition     = alltrue([for topic, mapping in module.consumer["consumer"].mappings : aws_cloudwatch_metric_alarm.this["records-wait-${topic}"].dimensions["Consumer Group"] == mapping.amazon_managed_kafka_event_source_config[0].consumer_group_id])
     error_message = "Alarm and event source mapping must name the same group."
   }
 }
@@ -328,8 +328,8 @@ run "mapping_alarms_follow_the_metric_groups" {
   command = plan
 
   variables {
-    esm_mode = "provisioned"
-    consumer = { event_source_metrics = ["ErrorCount"] }
+    esm_mode  = "provisioned"
+    consumers = { consumer = { event_source_metrics = ["ErrorCount"] } }
   }
 
   assert {
@@ -342,8 +342,8 @@ run "function_limits_follow_the_functions" {
   command = plan
 
   variables {
-    consumer = { timeout_seconds = 100 }
-    producer = { reserved_concurrency = -1 }
+    consumers = { consumer = { timeout_seconds = 100 } }
+    producer  = { reserved_concurrency = -1 }
   }
 
   assert {

@@ -147,8 +147,8 @@ run "one_dead_topic_among_several_pages_on_demand_too" {
   command = plan
 
   variables {
-    topics   = { orders = {}, payments = {} }
-    consumer = { timeout_seconds = 840 }
+    topics    = { orders = {}, payments = {} }
+    consumers = { consumer = { timeout_seconds = 840 } }
   }
 
   assert {
@@ -165,7 +165,7 @@ run "a_consumer_that_is_switched_off_pages_nobody" {
   command = plan
 
   variables {
-    consumer = { enabled = false }
+    consumers = { consumer = { enabled = false } }
   }
 
   assert {

@@ -139,135 +139,135 @@ run "retries_on_demand" {
   command = plan
 
   variables {
-    consumer = { maximum_retries = 3 }
+    consumers = { consumer = { maximum_retries = 3 } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "pollers_on_demand" {
   command = plan
 
   variables {
-    consumer = { minimum_pollers = 1 }
+    consumers = { consumer = { minimum_pollers = 1 } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "bisect_on_demand" {
   command = plan
 
   variables {
-    consumer = { bisect_on_error = true }
+    consumers = { consumer = { bisect_on_error = true } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "failure_destination_on_demand" {
   command = plan
 
   variables {
-    consumer = { failure_destination = "dead_letter_topic" }
+    consumers = { consumer = { failure_destination = "dead_letter_topic" } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "esm_metrics_on_demand" {
   command = plan
 
   variables {
-    consumer = { event_source_metrics = ["EventCount"] }
+    consumers = { consumer = { event_source_metrics = ["EventCount"] } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "dead_letters_back_to_their_source" {
   command = plan
 
   variables {
-    consumer = { dead_letter_topic = "{topic}" }
+    consumers = { consumer = { dead_letter_topic = "{topic}" } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "dead_letters_into_another_consumed_topic" {
   command = plan
 
   variables {
-    topics   = { orders = {}, failed = {} }
-    consumer = { dead_letter_topic = "failed" }
+    topics    = { orders = {}, failed = {} }
+    consumers = { consumer = { dead_letter_topic = "failed" } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "record_age_out_of_range" {
   command = plan
 
   variables {
-    esm_mode = "provisioned"
-    consumer = { maximum_age_seconds = 30 }
+    esm_mode  = "provisioned"
+    consumers = { consumer = { maximum_age_seconds = 30 } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "retries_for_ever" {
   command = plan
 
   variables {
-    esm_mode = "provisioned"
-    consumer = { maximum_retries = -1 }
+    esm_mode  = "provisioned"
+    consumers = { consumer = { maximum_retries = -1 } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "more_pollers_at_least_than_at_most" {
   command = plan
 
   variables {
-    esm_mode = "provisioned"
-    consumer = { minimum_pollers = 5, maximum_pollers = 2 }
+    esm_mode  = "provisioned"
+    consumers = { consumer = { minimum_pollers = 5, maximum_pollers = 2 } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "consumer_timeout_beyond_kafkas" {
   command = plan
 
   variables {
-    consumer = { timeout_seconds = 900 }
+    consumers = { consumer = { timeout_seconds = 900 } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "batch_size_out_of_range" {
   command = plan
 
   variables {
-    consumer = { batch_size = 10001 }
+    consumers = { consumer = { batch_size = 10001 } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "one_group_for_two_mappings" {
   command = plan
 
   variables {
-    topics   = { orders = {}, payments = {} }
-    consumer = { consumer_group = "shared" }
+    topics    = { orders = {}, payments = {} }
+    consumers = { consumer = { consumer_group = "shared" } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "group_name_too_long_for_lambda" {
@@ -277,7 +277,7 @@ run "group_name_too_long_for_lambda" {
     topics = { (join("", [for _ in range(186) : "t"])) = {} }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "dead_letter_topic_too_long_for_kafka" {
@@ -287,17 +287,17 @@ run "dead_letter_topic_too_long_for_kafka" {
     topics = { orders = {}, (join("", [for _ in range(246) : "t"])) = { consumed = false } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "group_name_that_hides_the_lag" {
   command = plan
 
   variables {
-    consumer = { consumer_group = "team:{topic}" }
+    consumers = { consumer = { consumer_group = "team:{topic}" } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "esm_mode_unknown" {
@@ -335,10 +335,10 @@ run "consumer_concurrency_beyond_its_share" {
   command = plan
 
   variables {
-    consumer = { reserved_concurrency = 51 }
+    consumers = { consumer = { reserved_concurrency = 51 } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "delivery_timeout_beyond_the_gateway" {
@@ -405,30 +405,30 @@ run "lanes_out_of_range" {
   command = plan
 
   variables {
-    consumer = { concurrency = 1001 }
+    consumers = { consumer = { concurrency = 1001 } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "lanes_in_halves" {
   command = plan
 
   variables {
-    consumer = { concurrency = 1.5 }
+    consumers = { consumer = { concurrency = 1.5 } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "ordering_unknown" {
   command = plan
 
   variables {
-    consumer = { ordering = "global" }
+    consumers = { consumer = { ordering = "global" } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "compatibility_unknown" {
@@ -455,31 +455,31 @@ run "dead_letter_to_a_queue_of_the_function" {
   command = plan
 
   variables {
-    consumer = { dead_letter_topic = "sqs:https://example.com" }
+    consumers = { consumer = { dead_letter_topic = "sqs:https://example.com" } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "failure_destination_of_another_kind" {
   command = plan
 
   variables {
-    esm_mode = "provisioned"
-    consumer = { failure_destination = "arn:aws:sqs:us-east-1:123456789012:failures.fifo" }
+    esm_mode  = "provisioned"
+    consumers = { consumer = { failure_destination = "arn:aws:sqs:us-east-1:123456789012:failures.fifo" } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "batch_window_out_of_range" {
   command = plan
 
   variables {
-    consumer = { batch_window_seconds = 301 }
+    consumers = { consumer = { batch_window_seconds = 301 } }
   }
 
-  expect_failures = [var.consumer]
+  expect_failures = [var.consumers]
 }
 
 run "canary_of_everything" {
@@ -519,15 +519,15 @@ run "zip_that_was_not_built" {
     function_zip_directory = "./tests/fixtures/missing"
   }
 
-  expect_failures = [aws_lambda_function.producer, aws_lambda_function.consumer]
+  expect_failures = [aws_lambda_function.producer, output.consumers]
 }
 
 run "topic_too_long_for_the_names_of_its_alarms" {
   command = plan
 
   variables {
-    topics   = { (join("", [for _ in range(235) : "t"])) = {} }
-    consumer = { consumer_group = "{name}" }
+    topics    = { (join("", [for _ in range(235) : "t"])) = {} }
+    consumers = { consumer = { consumer_group = "{name}" } }
   }
 
   expect_failures = [aws_cloudwatch_metric_alarm.this]
@@ -537,9 +537,9 @@ run "topics_too_long_for_a_composite_alarm" {
   command = plan
 
   variables {
-    esm_mode = "provisioned"
-    topics   = { for n in range(10, 34) : join("", concat([n], [for _ in range(198) : "t"])) => { partitions = 1, produced = n == 10 } }
-    consumer = { consumer_group = "{topic}" }
+    esm_mode  = "provisioned"
+    topics    = { for n in range(10, 34) : join("", concat([n], [for _ in range(198) : "t"])) => { partitions = 1, produced = n == 10 } }
+    consumers = { consumer = { consumer_group = "{topic}" } }
   }
 
   expect_failures = [aws_cloudwatch_composite_alarm.this]

@@ -35,7 +35,7 @@ run "consumer_role_exact_actions" {
   command = plan
 
   assert {
-    condition = jsonencode({ for statement in jsondecode(aws_iam_role_policy.consumer.policy).Statement : statement.Sid => sort(flatten([statement.Action])) if !startswith(flatten([statement.Action])[0], "ec2:") }) == jsonencode({
+    condition = jsonencode({ for statement in jsondecode(module.consumer["consumer"].policy).Statement : statement.Sid => sort(flatten([statement.Action])) if !startswith(flatten([statement.Action])[0], "ec2:") }) == jsonencode({
       MappingFindsTheBrokers = ["kafka:DescribeCluster", "kafka:DescribeClusterV2", "kafka:GetBootstrapBrokers"]
       Connect                = ["kafka-cluster:Connect", "kafka-cluster:DescribeClusterDynamicConfiguration", "kafka-cluster:WriteDataIdempotently"]
       ReadTheConsumedTopics  = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:ReadData"]
@@ -47,11 +47,11 @@ run "consumer_role_exact_actions" {
     error_message = "The consumer's actions must be exactly these."
   }
   assert {
-    condition     = alltrue([for statement in jsondecode(aws_iam_role_policy.consumer.policy).Statement : alltrue([for resource in flatten([statement.Resource]) : endswith(resource, ".dlq")]) if contains(flatten([statement.Action]), "kafka-cluster:WriteData")])
+    condition     = alltrue([for statement in jsondecode(module.consumer["consumer"].policy).Statement : alltrue([for resource in flatten([statement.Resource]) : endswith(resource, ".dlq")]) if contains(flatten([statement.Action]), "kafka-cluster:WriteData")])
     error_message = "The consumer may write dead letters only."
   }
   assert {
-    condition     = [for statement in jsondecode(aws_iam_role_policy.consumer.policy).Statement : jsonencode(statement.Resource) if statement.Sid == "OwnConsumerGroups"][0] == jsonencode(["arn:aws:kafka:us-east-1:123456789012:group/msk-ha-cluster/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee-1/msk-ha-cluster-inbound", "arn:aws:kafka:us-east-1:123456789012:group/msk-ha-cluster/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee-1/msk-ha-cluster-orders"])
+    condition     = [for statement in jsondecode(module.consumer["consumer"].policy).Statement : jsonencode(statement.Resource) if statement.Sid == "OwnConsumerGroups"][0] == jsonencode(["arn:aws:kafka:us-east-1:123456789012:group/msk-ha-cluster/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee-1/msk-ha-cluster-inbound", "arn:aws:kafka:us-east-1:123456789012:group/msk-ha-cluster/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee-1/msk-ha-cluster-orders"])
     error_message = "The consumer may use its own groups only."
   }
 }
@@ -80,12 +80,12 @@ run "no_action_and_no_resource_for_everything" {
   command = plan
 
   assert {
-    condition = alltrue(flatten([for policy in [aws_iam_role_policy.producer.policy, aws_iam_role_policy.consumer.policy, aws_iam_role_policy.bastion_kafka[0].policy, aws_iam_role_policy.bastion_session_manager[0].policy, aws_iam_role_policy.flow_log[0].policy] :
+    condition = alltrue(flatten([for policy in [aws_iam_role_policy.producer.policy, module.consumer["consumer"].policy, aws_iam_role_policy.bastion_kafka[0].policy, aws_iam_role_policy.bastion_session_manager[0].policy, aws_iam_role_policy.flow_log[0].policy] :
     [for statement in jsondecode(policy).Statement : [for action in flatten([statement.Action]) : !strcontains(action, "*")]]]))
     error_message = "No action may contain a star."
   }
   assert {
-    condition = alltrue(flatten([for policy in [aws_iam_role_policy.producer.policy, aws_iam_role_policy.consumer.policy, aws_iam_role_policy.bastion_kafka[0].policy, aws_iam_role_policy.flow_log[0].policy] :
+    condition = alltrue(flatten([for policy in [aws_iam_role_policy.producer.policy, module.consumer["consumer"].policy, aws_iam_role_policy.bastion_kafka[0].policy, aws_iam_role_policy.flow_log[0].policy] :
     [for statement in jsondecode(policy).Statement : alltrue([for action in flatten([statement.Action]) : can(regex("^(ec2:(Create|Delete|Describe)|xray:Put|logs:DescribeLogGroups$)", action))]) if contains(flatten([statement.Resource]), "*")]]))
     error_message = "Only network interfaces, traces and the list of log groups, which AWS checks without a resource, may say Resource *."
   }
@@ -95,7 +95,7 @@ run "functions_code_cannot_use_lambdas_own_rights" {
   command = plan
 
   assert {
-    condition = alltrue([for policy in [aws_iam_role_policy.producer.policy, aws_iam_role_policy.consumer.policy] :
+    condition = alltrue([for policy in [aws_iam_role_policy.producer.policy, module.consumer["consumer"].policy] :
     length([for statement in jsondecode(policy).Statement : statement if statement.Effect == "Deny" && contains(statement.Action, "ec2:CreateNetworkInterface") && can(statement.Condition.ArnEquals["lambda:SourceFunctionArn"])]) == 1])
     error_message = "Code inside a function must not make network interfaces."
   }
@@ -110,7 +110,7 @@ run "boundary_on_every_role" {
   }
 
   assert {
-    condition     = alltrue([for role in [aws_iam_role.producer, aws_iam_role.consumer, aws_iam_role.bastion[0], aws_iam_role.flow_log[0], aws_iam_role.grafana[0]] : role.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"])
+    condition     = alltrue([for role in [aws_iam_role.producer, module.consumer["consumer"].role, aws_iam_role.bastion[0], aws_iam_role.flow_log[0], aws_iam_role.grafana[0]] : role.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"])
     error_message = "Every role must carry the boundary."
   }
 }

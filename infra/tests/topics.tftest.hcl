@@ -57,8 +57,8 @@ run "lambda_that_writes_elsewhere_needs_no_more_room" {
   command = plan
 
   variables {
-    esm_mode = "provisioned"
-    consumer = { failure_destination = "arn:aws:s3:::failures" }
+    esm_mode  = "provisioned"
+    consumers = { consumer = { failure_destination = "arn:aws:s3:::failures" } }
   }
 
   assert {
@@ -85,8 +85,8 @@ run "a_shared_dead_letter_topic_takes_the_largest" {
   command = plan
 
   variables {
-    topics   = { orders = { config = { "max.message.bytes" = "5242880" } }, payments = {} }
-    consumer = { dead_letter_topic = "all.dlq" }
+    topics    = { orders = { config = { "max.message.bytes" = "5242880" } }, payments = {} }
+    consumers = { consumer = { dead_letter_topic = "all.dlq" } }
   }
 
   assert {
