@@ -128,7 +128,7 @@ run "silence_is_no_excuse_for_coming_late" {
 
   # Those that may come some periods later, each with its reason in the table.
   assert {
-    condition = toset([for key, row in merge(local.broker_rows, local.cluster_rows, local.lag_rows, local.mapping_rows, local.function_rows, local.other_rows, local.nat_rows) : key if row.if_silent == "breaching" && !alltrue([
+    condition = toset([for key, row in merge(local.broker_rows, local.cluster_rows, local.lag_rows["orders"], local.mapping_rows["orders"], local.function_rows, { for key, row in local.consumer_rows.consumer : try(row.key, "consumer-${key}") => row }, local.other_rows, local.nat_rows) : key if row.if_silent == "breaching" && !alltrue([
       for id in keys(try(row.math.metrics, { plain = "" })) : can(regex("FILL\\(${id}, (0|-1)\\)", row.math.expression))
     ])]) == toset(["broker-gone", "flow-log-silent", "no-active-controller"])
     error_message = "Where silence is the fault, each metric must be filled, or the table must say why it may come later."

@@ -23,6 +23,11 @@ output "policy" {
   value       = aws_iam_role_policy.this.policy
 }
 
+output "policy_id" {
+  description = "Id of that policy."
+  value       = aws_iam_role_policy.this.id
+}
+
 output "handler_policy" {
   description = "What policy_statements allow besides, as JSON; null without any."
   value       = one(aws_iam_role_policy.handler[*].policy)
