@@ -69,7 +69,7 @@ def members(text):
 def inputs(infra):
     """The tables of variables, one for each section."""
     lines, current = [], None
-    for path in ("variables.tf", "variables-cluster.tf", "variables-app.tf"):
+    for path in ("variables.tf", "variables-cluster.tf", "variables-app.tf", "variables-consumers.tf"):
         for section, name, body in blocks((infra / path).read_text(encoding="utf-8"), "variable"):
             if section != current:
                 current = section

@@ -40,6 +40,12 @@ AUTHORIZATION = {
 ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 IMAGES = {"bastion": f'{{ kafka_ui_image = "{ECR}/kafka-ui:v1.5.0" }}', "bastion_prometheus_image": f'"{ECR}/prometheus:v3.5.0"'}
 
+# Of a consumer beside the first: the zip that there is, and names of its own.
+ZIP = 'zip = "./config/tests/fixtures/lambda/consumer/bootstrap.zip"'
+NAMES = 'consumer_group = "{name}-{consumer}-{topic}", dead_letter_topic = "{topic}.{consumer}.dlq"'
+# Kept to refuse an old name.
+REFUSED = {"consumer"}
+
 # Choices that change one thing each.
 CHOICES = {
     "defaults": {},
@@ -75,6 +81,24 @@ CHOICES = {
         "esm_mode": '"provisioned"',
     },
     "ordering_key": {"consumers": '{ consumer = { ordering = "key", concurrency = 64 } }'},
+    "two_consumers": {
+        "topics": "{ orders = {}, payments = {} }",
+        "consumers": f'{{ consumer = {{ topics = ["orders"] }}, payments = {{ topics = ["payments"], {ZIP} }} }}',
+    },
+    "three_consumers_share_a_topic": {
+        "topics": "{ orders = {}, payments = {}, audit = { produced = false } }",
+        "consumers": f'{{ consumer = {{ topics = ["orders"] }}, projection = {{ topics = ["orders", "payments"], {ZIP}, {NAMES}, environment = {{ APP_TABLE = "orders" }}, '
+        'policy_statements = [{ actions = ["dynamodb:PutItem"], resources = ["arn:aws:dynamodb:us-east-1:123456789012:table/orders"] }], '
+        'egress = { tables = { port = 443, prefix_list_ids = ["pl-02cd2c6b"] }, partner = { port = 8443, cidrs = ["203.0.113.7/32"] } } }, '
+        f'archive = {{ topics = ["audit"], {ZIP}, dead_letter_topic = "" }} }}',
+    },
+    "consumers_with_failures_apart": {
+        "topics": "{ orders = {}, payments = {} }",
+        "consumers": f'{{ consumer = {{ topics = ["orders"], failure_destination = "arn:aws:sqs:us-east-1:123456789012:failures" }}, '
+        f'payments = {{ topics = ["orders", "payments"], {ZIP}, {NAMES} }} }}',
+        "esm_mode": '"provisioned"',
+    },
+    "no_consumers": {"topics": "{ orders = { consumed = false } }", "consumers": "{}"},
     "ordering_none": {"consumers": '{ consumer = { ordering = "none" } }'},
     "compatibility_confluent": {"producer": '{ compatibility = "confluent" }'},
     "small_limits": {"producer": "{ delivery_timeout_ms = 3000, max_request_bytes = 1048576, max_records = 10, max_record_bytes = 65536 }"},
@@ -165,6 +189,7 @@ output "unknown" {
     [for key in keys(plan) : "${name}: ${key}" if !contains(keys(module.plan[name].inputs), key)],
     [for key, value in plan : [for member in try(keys(value), []) : "${name}: ${key}.${member}" if !try(contains(keys(module.plan[name].inputs[key]), member), true)]],
     [for topic, value in try(plan.topics, {}) : [for member in keys(value) : "${name}: topics.${member}" if !contains(keys(module.plan[name].inputs.topics[topic]), member)]],
+    [for consumer, value in try(plan.consumers, {}) : [for member in keys(value) : "${name}: consumers.${member}" if !contains(keys(module.plan[name].inputs.consumers[consumer]), member)]],
   )])
 }
 """
@@ -271,7 +296,7 @@ def write(infra, folder):
     write_root(infra, folder, names)
     plans = {**CHOICES, **dict(combinations())}
     paths = dict(examples(infra, folder))
-    never = set(names) - {key for chosen in plans.values() for key in chosen} - {"function_zip_directory"}
+    never = set(names) - {key for chosen in plans.values() for key in chosen} - {"function_zip_directory"} - REFUSED
     if never:
         raise SystemExit(f"no plan sets {', '.join(sorted(never))}: add a choice to matrix.py")
     groups = [dict(list(plans.items())[start : start + PLANS_A_RUN]) for start in range(0, len(plans), PLANS_A_RUN)]

@@ -81,8 +81,19 @@ class Plan:
     def transaction(self, name):
         return f"{self.cluster.replace(':cluster/', ':transactional-id/')}/{name}"
 
+    def consumers(self):
+        """Name -> what the consumer reads, its groups and its dead letters."""
+        return self.rendered["consumers"]
+
+    def functions(self):
+        return ["producer", *self.consumers()]
+
     def known_topics(self):
-        return sorted({*self.rendered["produced_topics"], *self.rendered["consumed_topics"], *self.rendered["dead_letters"], "somebody-elses"})
+        of_consumers = [topic for it in self.consumers().values() for topic in [*it["topics"], *it["dead_letters"]]]
+        return sorted({*self.rendered["produced_topics"], *of_consumers, "somebody-elses"})
+
+    def known_groups(self):
+        return sorted({group for it in self.consumers().values() for group in it["groups"]})
 
     def code_context(self, function):
         """The keys that a request from inside a function carries."""
@@ -98,63 +109,71 @@ def may(plan, role, action, resource, context=None):
 
 def rules(plan):
     """Yields each broken rule as a sentence."""
-    produced, consumed = set(plan.rendered["produced_topics"]), set(plan.rendered["consumed_topics"])
-    dead_letters, groups = set(plan.rendered["dead_letters"]), plan.rendered["consumer_groups"]
+    produced = set(plan.rendered["produced_topics"])
     for topic in plan.known_topics():
         arn = plan.topic(topic)
         if may(plan, "producer", READ, arn):
             yield f"the producer can read {topic}"
         if may(plan, "producer", WRITE, arn) != (topic in produced):
             yield f"the producer {'cannot' if topic in produced else 'can'} write {topic}"
-        if may(plan, "consumer", READ, arn) != (topic in consumed):
-            yield f"the consumer {'cannot' if topic in consumed else 'can'} read {topic}"
-        if may(plan, "consumer", WRITE, arn) != (topic in dead_letters):
-            yield f"the consumer {'cannot' if topic in dead_letters else 'can'} write {topic}"
-        for role in ("producer", "consumer"):
+        for role in plan.functions():
             for action in ("CreateTopic", "AlterTopic", "DeleteTopic", "AlterTopicDynamicConfiguration"):
                 if may(plan, role, f"kafka-cluster:{action}", arn):
                     yield f"the {role} can {action} {topic}"
-    for group in groups:
-        if not may(plan, "consumer", "kafka-cluster:AlterGroup", plan.group(group)):
-            yield f"the consumer cannot join its group {group}"
+    for group in plan.known_groups():
         if may(plan, "producer", "kafka-cluster:AlterGroup", plan.group(group)):
             yield f"the producer can join the group {group}"
-    if may(plan, "consumer", "kafka-cluster:AlterGroup", plan.group("somebody-elses")):
-        yield "the consumer can join somebody else's group"
     if not may(plan, "producer", "kafka-cluster:WriteDataIdempotently", plan.cluster):
         yield "the producer cannot write idempotently: librdkafka would be refused"
-    if dead_letters and not may(plan, "consumer", "kafka-cluster:WriteDataIdempotently", plan.cluster):
-        yield "the consumer cannot write its dead letters idempotently"
+    for name in plan.consumers():
+        yield from consumer_rules(plan, name)
     # docs/UPGRADE.md moves partitions with a throttle, docs/RUNBOOKS.md moves leaders.
     for action in ("AlterCluster", "AlterClusterDynamicConfiguration"):
         if plan.policies.get("bastion") and not may(plan, "bastion", f"kafka-cluster:{action}", plan.cluster):
             yield f"the bastion cannot {action}: partitions cannot be moved from there"
-    yield from failure_rules(plan)
     yield from parameter_rules(plan)
     yield from other_cluster_rules(plan)
     yield from everywhere_rules(plan)
+
+
+def consumer_rules(plan, name):
+    """A consumer reads its own topics with its own groups, writes its own dead letters, and nothing of another consumer's."""
+    it = plan.consumers()[name]
+    for topic in plan.known_topics():
+        arn = plan.topic(topic)
+        if may(plan, name, READ, arn) != (topic in it["topics"]):
+            yield f"the {name} {'cannot' if topic in it['topics'] else 'can'} read {topic}"
+        if may(plan, name, WRITE, arn) != (topic in it["dead_letters"]):
+            yield f"the {name} {'cannot' if topic in it['dead_letters'] else 'can'} write {topic}"
+    for group in [*plan.known_groups(), "somebody-elses"]:
+        for action in ("DescribeGroup", "AlterGroup"):
+            if may(plan, name, f"kafka-cluster:{action}", plan.group(group)) != (group in it["groups"]):
+                yield f"the {name} {'cannot' if group in it['groups'] else 'can'} {action} on the group {group}"
+    if it["dead_letters"] and not may(plan, name, "kafka-cluster:WriteDataIdempotently", plan.cluster):
+        yield f"the {name} cannot write its dead letters idempotently"
+    yield from failure_rules(plan, name)
 
 
 # What delivers a failed batch to each service, and on what: https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure.html
 DELIVERIES = {"sqs": [("sqs:SendMessage", "")], "sns": [("sns:Publish", "")], "s3": [("s3:ListBucket", ""), ("s3:PutObject", "/a-document")]}
 
 
-def failure_rules(plan):
+def failure_rules(plan, consumer):
     """The mapping delivers failed batches to the destination that is set, with its key, and to none other."""
-    destination, key = plan.rendered["failures"], plan.rendered["failures_key"]
+    destination, key = plan.consumers()[consumer]["failures"], plan.consumers()[consumer]["failures_key"]
     service = destination.split(":")[2] if destination.startswith("arn:") else None
     for name, requests in DELIVERIES.items():
         other = "arn:aws:s3:::somebody-elses" if name == "s3" else f"arn:aws:{name}:us-east-1:123456789012:somebody-elses"
         for action, suffix in requests:
-            if name == service and not may(plan, "consumer", action, destination + suffix):
-                yield f"failed batches cannot be delivered: no {action} on {destination}"
-            if may(plan, "consumer", action, other + suffix):
-                yield f"the consumer can {action} elsewhere"
+            if name == service and not may(plan, consumer, action, destination + suffix):
+                yield f"{consumer}: failed batches cannot be delivered: no {action} on {destination}"
+            if may(plan, consumer, action, other + suffix):
+                yield f"the {consumer} can {action} elsewhere"
     for action in ["kms:GenerateDataKey"] + (["kms:Decrypt"] if service in ("sqs", "sns") else []):
-        if key and not may(plan, "consumer", action, key, {"kms:ViaService": f"{service}.{plan.rendered['region']}.amazonaws.com"}):
-            yield f"failed batches cannot be encrypted: no {action}"
-        if may(plan, "consumer", action, key or plan.rendered["key_arn"]):
-            yield f"the consumer's code can {action} by itself"
+        if key and not may(plan, consumer, action, key, {"kms:ViaService": f"{service}.{plan.rendered['region']}.amazonaws.com"}):
+            yield f"{consumer}: failed batches cannot be encrypted: no {action}"
+        if may(plan, consumer, action, key or plan.rendered["key_arn"]):
+            yield f"the {consumer}'s code can {action} by itself"
 
 
 def parameter_rules(plan):
@@ -190,7 +209,7 @@ def other_cluster_rules(plan):
         for action, resource in requests:
             if may(plan, role, f"kafka-cluster:{action}", resource):
                 yield f"{role} can {action} on another cluster"
-    for role in ("producer", "consumer"):
+    for role in plan.functions():
         for action in TRANSACTION_ACTIONS:
             if may(plan, role, f"kafka-cluster:{action}", plan.transaction("x")):
                 yield f"the {role} can {action}"
@@ -203,7 +222,7 @@ def everywhere_rules(plan):
             for statement in as_list(policy["Statement"]):
                 if statement["Effect"] == "Allow" and any("*" in action for action in as_list(statement["Action"])):
                     yield f"{role}, {statement['Sid']}: an action with a star"
-    for role in ("producer", "consumer"):
+    for role in plan.functions():
         if not may(plan, role, "ec2:CreateNetworkInterface", "*"):
             yield f"Lambda cannot make network interfaces for the {role}"
         if may(plan, role, "ec2:CreateNetworkInterface", "*", plan.code_context(role)):
@@ -215,10 +234,10 @@ def everywhere_rules(plan):
 
 def table(plan):
     """Who may do what, as a Markdown table: one row a thing, one column a role."""
-    roles = ["producer", "consumer", "bastion"]
+    roles = [*plan.functions(), "bastion"]
     rows = [("the cluster", plan.cluster, CLUSTER_ACTIONS)]
     rows += [(f"topic `{topic}`", plan.topic(topic), TOPIC_ACTIONS) for topic in plan.known_topics()]
-    rows += [(f"group `{group}`", plan.group(group), GROUP_ACTIONS) for group in [*plan.rendered["consumer_groups"], "somebody-elses"]]
+    rows += [(f"group `{group}`", plan.group(group), GROUP_ACTIONS) for group in [*plan.known_groups(), "somebody-elses"]]
     rows += [("transactions", plan.transaction("x"), TRANSACTION_ACTIONS)]
     rows += [("topic `orders` of another cluster", plan.topic("orders", plan.other_cluster), TOPIC_ACTIONS)]
     yield "| On | " + " | ".join(roles) + " |"

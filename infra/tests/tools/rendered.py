@@ -63,22 +63,28 @@ def read(folder):
     return {name: plans[name] for name in [*order, *sorted(set(plans) - set(order))]}
 
 
-def environments(runs, function):
+def environments(runs, of_plan):
     """Each distinct environment once, with the first plan that has it."""
     seen = {}
     for name, rendered in runs.items():
-        variables = rendered[f"{function}_environment"]
-        seen.setdefault(json.dumps(variables, sort_keys=True), {"plan": name, "variables": variables})
+        for variables in of_plan(rendered):
+            seen.setdefault(json.dumps(variables, sort_keys=True), {"plan": name, "variables": variables})
     return list(seen.values())
 
 
+def settings_of_the_consumers(rendered):
+    """The environments of a plan's consumers, without the handlers' own variables, which the consumer does not read."""
+    return [{key: value for key, value in it["environment"].items() if not key.startswith("APP_")} for it in rendered["consumers"].values()]
+
+
 def disagreements(runs):
-    """Plans in which a mapping and the consumer disagree about partial batch responses."""
+    """Plans in which a mapping and its consumer disagree about partial batch responses."""
     return [
-        f"{name}: REPORT_BATCH_ITEM_FAILURES={rendered['consumer_environment']['REPORT_BATCH_ITEM_FAILURES']}, but the mapping of {topic} says {partial}"
+        f"{name}, {consumer}: REPORT_BATCH_ITEM_FAILURES={it['environment']['REPORT_BATCH_ITEM_FAILURES']}, but the mapping of {topic} says {partial}"
         for name, rendered in runs.items()
-        for topic, partial in rendered["partial_batches"].items()
-        if (rendered["consumer_environment"]["REPORT_BATCH_ITEM_FAILURES"] == "true") != partial
+        for consumer, it in rendered["consumers"].items()
+        for topic, partial in it["partial_batches"].items()
+        if (it["environment"]["REPORT_BATCH_ITEM_FAILURES"] == "true") != partial
     ]
 
 
@@ -105,8 +111,8 @@ def main():
     document = {
         "about": "Written by infra/tests/tools/rendered.py from the Terraform plans.",
         "routes": list(routes.pop()),
-        "producer": environments(runs, "producer"),
-        "consumer": environments(runs, "consumer"),
+        "producer": environments(runs, lambda rendered: [rendered["producer_environment"]]),
+        "consumer": environments(runs, settings_of_the_consumers),
     }
     text = json.dumps(document, indent=2, sort_keys=True) + "\n"
     if "--write" in sys.argv:

@@ -103,7 +103,7 @@ class TestsOfGuides(unittest.TestCase):
             self.assertRegex(time, r"^\d+ to \d+ minutes$")
 
     def test_the_rights_name_every_service(self):
-        types = {name for path in INFRA.glob("*.tf") for name in re.findall(r'^(?:resource|data) "aws_([a-z0-9_]+)"', path.read_text(encoding="utf-8"), re.M)}
+        types = {name for path in [*INFRA.glob("*.tf"), *INFRA.glob("modules/*/*.tf")] for name in re.findall(r'^(?:resource|data) "aws_([a-z0-9_]+)"', path.read_text(encoding="utf-8"), re.M)}
         self.assertGreater(len(types), 50)
         [rights] = re.findall(r"^\*\*Rights\.\*\* .*$", (DOCS / "01_GETTING_STARTED.md").read_text(encoding="utf-8"), re.M)
         for name in sorted(types):
