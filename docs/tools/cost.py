@@ -53,10 +53,10 @@ def paid_kafka_metrics(settings):
     return sum(1 for name, metric in names if metric["level"] == "PER_BROKER" and not name.startswith("Remote"))
 
 
-def function_metrics():
-    """How many metrics the functions write."""
+def function_metrics(settings):
+    """How many metrics the functions write: every consumer has the same ones in a namespace of its own."""
     written = json.loads((METRICS / "function-metrics.json").read_text(encoding="utf-8"))
-    return sum(len(names) for service, names in written.items() if service != "_comment")
+    return len(written["producer"]) + len(settings["consumers"]) * len(written["consumer"])
 
 
 def network(book, settings):
@@ -94,7 +94,7 @@ def monitoring(book, settings, profile):
     yield "broker metrics (PER_BROKER)", book.usd("metric", count * paid_kafka_metrics(settings)), ["metric"]
     api = 6 * ROUTES
     bastion = BASTION_METRICS if settings["enable_bastion"] else 0
-    yield "metrics of functions, API, bastion", book.usd("metric", function_metrics() + api + bastion), ["metric"]
+    yield "metrics of functions, API, bastion", book.usd("metric", function_metrics(settings) + api + bastion), ["metric"]
     prometheus, names = 0, []
     if settings["metrics_backend"] != "none":
         scrapes = book.hours * SECONDS_PER_HOUR / settings["scrape_interval_seconds"]
@@ -118,7 +118,10 @@ def fixed(book, name):
     else:
         yield "bastion", 0, []
     yield from monitoring(book, settings, profile)
-    pollers = book.hours if settings["esm_mode"] == "provisioned" else 0
+    # Each topic of each consumer has a mapping, with one unit of pollers at least.
+    consumed = [name for name, topic in settings["topics"].items() if topic.get("consumed", True)]
+    mappings = sum(len(consumer.get("topics") or consumed) for consumer in settings["consumers"].values())
+    pollers = mappings * book.hours if settings["esm_mode"] == "provisioned" else 0
     yield "event source mapping", book.usd("event_poller_unit", pollers), ["event_poller_unit"] if pollers else []
     yield "keys", 2 * book.usd("kms_key"), ["kms_key"]
 
@@ -189,7 +192,7 @@ def filled(text, marker, lines):
 def count():
     """Alarms in a plan, and the metrics that they are billed by; a band counts as three."""
     plan = json.load(sys.stdin)
-    resources = plan["planned_values"]["root_module"]["resources"]
+    resources = plan["planned_values"]["root_module"]["resources"]  # all alarms are the root's; the modules have none
     alarms = [it["values"] for it in resources if it["type"] == "aws_cloudwatch_metric_alarm"]
     composites = sum(1 for it in resources if it["type"] == "aws_cloudwatch_composite_alarm")
     billed = sum(3 if it.get("threshold_metric_id") else max(1, sum(1 for query in it.get("metric_query") or [] if query.get("metric"))) for it in alarms)

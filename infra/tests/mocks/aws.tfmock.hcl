@@ -52,6 +52,10 @@ mock_resource "aws_iam_role" {
   defaults = { arn = "arn:aws:iam::123456789012:role/mocked" }
 }
 
+mock_resource "aws_iam_role_policy" {
+  defaults = {}
+}
+
 mock_resource "aws_iam_policy" {
   defaults = { arn = "arn:aws:iam::123456789012:policy/mocked" }
 }

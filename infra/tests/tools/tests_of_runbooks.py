@@ -66,7 +66,7 @@ class TestsOfRunbooks(unittest.TestCase):
                     self.assertTrue(word in tools or (tools is BASTION and re.fullmatch(r"kafka-[a-z-]+\.sh", word)), text)
 
     def test_its_variables_are_set(self):
-        head = {"AWS_REGION", "NAME", "TOPIC", "GROUP", "BROKER", "CLUSTER_ARN", "BASTION", "BOOTSTRAP_SERVERS", "KAFKA_CLIENT_CONFIG"}
+        head = {"AWS_REGION", "NAME", "TOPIC", "GROUP", "CONSUMER", "BROKER", "CLUSTER_ARN", "BASTION", "BOOTSTRAP_SERVERS", "KAFKA_CLIENT_CONFIG"}
         by_section = {}
         for section, text in blocks():
             known = by_section.setdefault(section, set(head))

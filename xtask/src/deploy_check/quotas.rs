@@ -18,7 +18,7 @@ const FREE_EXECUTIONS: &str = "AccountLimit.UnreservedConcurrentExecutions";
 /// Partitions of a topic by default, as in `infra/variables-cluster.tf`.
 pub(super) const PARTITIONS: u64 = 6;
 
-/// The most executions that producer and consumer reserve. They are derived from MSK's connection limits; `infra/locals.tf` has
+/// The most executions that the producer and all consumers reserve. They are derived from MSK's connection limits; `infra/locals.tf` has
 /// the formula.
 pub(super) const CONCURRENCY: (u64, u64) = (150, 50);
 /// The same on `kafka.t3.small`.
@@ -81,29 +81,51 @@ fn concurrency(settings: &Settings, free: Option<u64>) -> Line {
         None => Line::look(subject, format!("{says}; a new account may have 10"))
             .with(format!("aws lambda get-account-settings --query {FREE_EXECUTIONS}")),
     };
-    line.with("if it has fewer: set reserved_concurrency = -1 in producer and consumer until AWS has raised the quota")
+    line.with("if it has fewer: set reserved_concurrency = -1 in producer and consumers until AWS has raised the quota")
 }
 
-/// Reserved executions of producer and consumer, as `infra/app.tf` computes them.
+/// Reserved executions of the producer and of all consumers together, as `infra/app.tf` and `infra/consumers.tf` compute them.
 pub(super) fn reserved(settings: &Settings) -> (u64, u64) {
     let burstable = settings.text("broker_instance_type").starts_with("kafka.t3.");
     let (producer, most) = if burstable { CONCURRENCY_BURSTABLE } else { CONCURRENCY };
-    let derived = consumed_partitions(settings).clamp(1, most);
-    (chosen(settings, "producer").unwrap_or(producer), chosen(settings, "consumer").unwrap_or(derived))
+    let producer = settings.member("producer", "reserved_concurrency").map_or(producer, chosen);
+    let consumers: Vec<_> = consumers(settings)
+        .map(|it| (it, it.get("reserved_concurrency").filter(|value| !value.is_null()).map(chosen)))
+        .collect();
+    let taken: u64 = consumers.iter().filter_map(|(_, chosen)| *chosen).sum();
+    let open = consumers.iter().filter(|(_, chosen)| chosen.is_none()).count() as u64;
+    let each = most.saturating_sub(taken) / open.max(1);
+    let derived = |consumer| partitions_read(settings, consumer).min(each).max(1);
+    let reserved = consumers.iter().map(|(consumer, chosen)| chosen.unwrap_or_else(|| derived(consumer)));
+    (producer, reserved.sum())
 }
 
-/// `reserved_concurrency` of a function, if it is set; -1 reserves none.
-fn chosen(settings: &Settings, function: &str) -> Option<u64> {
-    let value = settings.member(function, "reserved_concurrency")?;
-    Some(whole_number(value).unwrap_or(0))
+/// A `reserved_concurrency` that is set; -1 reserves none.
+fn chosen(value: &Value) -> u64 {
+    whole_number(value).unwrap_or(0)
 }
 
+fn consumers(settings: &Settings) -> impl Iterator<Item = &Value> {
+    settings.value("consumers").and_then(Value::as_object).into_iter().flatten().map(|(_, consumer)| consumer)
+}
+
+/// Partitions of the topics that some consumer reads.
 fn consumed_partitions(settings: &Settings) -> u64 {
-    let topics = settings.value("topics").and_then(Value::as_object);
-    let consumed = topics
-        .into_iter()
-        .flatten()
-        .map(|(_, topic)| topic)
-        .filter(|topic| topic.get("consumed") != Some(&Value::Bool(false)));
-    consumed.map(|topic| topic.get("partitions").and_then(whole_number).unwrap_or(PARTITIONS)).sum()
+    consumed_topics(settings).map(|(_, topic)| partitions(topic)).sum()
+}
+
+/// Partitions of the topics that a consumer reads: those it names, or every consumed one.
+fn partitions_read(settings: &Settings, consumer: &Value) -> u64 {
+    let named = consumer.get("topics").and_then(Value::as_array);
+    let reads = |name: &str| named.is_none_or(|named| named.iter().any(|it| it.as_str() == Some(name)));
+    consumed_topics(settings).filter(|(name, _)| reads(name)).map(|(_, topic)| partitions(topic)).sum()
+}
+
+fn partitions(topic: &Value) -> u64 {
+    topic.get("partitions").and_then(whole_number).unwrap_or(PARTITIONS)
+}
+
+fn consumed_topics(settings: &Settings) -> impl Iterator<Item = (&String, &Value)> {
+    let topics = settings.value("topics").and_then(Value::as_object).into_iter().flatten();
+    topics.filter(|(_, topic)| topic.get("consumed") != Some(&Value::Bool(false)))
 }

@@ -351,9 +351,15 @@ fn quotas_follow_from_the_settings() {
     assert_says(&report, "Lambda: 6 + 2 reserved");
     assert!(!report.contains("Elastic IP"), "{report}");
 
-    let none = "producer = { reserved_concurrency = -1 }\nconsumer = { reserved_concurrency = -1 }";
+    let none = "producer = { reserved_concurrency = -1 }\nconsumers = { consumer = { reserved_concurrency = -1 } }";
     place.write("infra/terraform.tfvars", format!("{GOOD}{none}"));
     assert_says(&place.report(), "ok concurrency the functions reserve no executions");
+
+    // 50 for all consumers: 10 are taken, the other two have 20 each, of which the second can use 3.
+    let three = "topics = { orders = { partitions = 60 }, payments = { partitions = 3 }, audit = { consumed = false } }\n\
+                 consumers = { a = { reserved_concurrency = 10 }, b = { topics = [\"payments\"] }, c = { topics = [\"orders\"] } }";
+    place.write("infra/terraform.tfvars", format!("{GOOD}{three}"));
+    assert_says(&place.report(), "Lambda: 150 + 33 reserved");
 }
 
 #[test]
