@@ -195,5 +195,55 @@ class TestsOfMutations(unittest.TestCase):
             mutations.mutated(INFRA, {"what": "x", "file": "main.tf", "from": "not there", "to": "", "test": "static/x"})
 
 
+class TestsOfConsumersPolicies(unittest.TestCase):
+    """What policies.py says of two consumers that share a topic."""
+
+    CLUSTER = "arn:aws:kafka:us-east-1:123456789012:cluster/c/1"
+
+    def consumer(self, name, topics, dead_letters):
+        def statement(sid, actions, kind, names):
+            arns = [f"{self.CLUSTER.replace(':cluster/', f':{kind}/')}/{it}" for it in names]
+            return {"Sid": sid, "Effect": "Allow", "Action": [f"kafka-cluster:{it}" for it in actions], "Resource": arns}
+
+        groups = [f"{name}-{topic}" for topic in topics]
+        it = {"topics": topics, "groups": groups, "dead_letters": dead_letters, "failures": "none", "failures_key": None}
+        policy = [
+            statement("Read", ["ReadData"], "topic", topics),
+            statement("Groups", ["DescribeGroup", "AlterGroup"], "group", groups),
+            statement("Write", ["WriteData"], "topic", dead_letters),
+            {"Sid": "Connect", "Effect": "Allow", "Action": ["kafka-cluster:WriteDataIdempotently"], "Resource": self.CLUSTER},
+        ]
+        return it, [{"Statement": policy}]
+
+    def setUp(self):
+        made = {"a": self.consumer("a", ["orders"], ["orders.a.dlq"]), "b": self.consumer("b", ["orders", "payments"], ["b.dlq"])}
+        self.plan = policies.Plan("two", {
+            "region": "us-east-1", "cluster_arn": self.CLUSTER, "key_arn": "arn:aws:kms:us-east-1:123456789012:key/1", "produced_topics": [],
+            "producer_environment": {"METRICS_NAMESPACE": "c"},
+            "consumers": {name: it for name, (it, _) in made.items()}, "policies": {name: policy for name, (_, policy) in made.items()},
+        })
+
+    def broken(self):
+        return [problem for name in ("a", "b") for problem in policies.consumer_rules(self.plan, name)]
+
+    def give(self, sid, resource):
+        next(it for it in self.plan.policies["a"][0]["Statement"] if it["Sid"] == sid)["Resource"].append(resource)
+
+    def test_each_has_its_own_and_no_more(self):
+        self.assertEqual(self.broken(), [])
+
+    def test_another_consumers_topic_is_found(self):
+        self.give("Read", self.plan.topic("payments"))
+        self.assertEqual(self.broken(), ["the a can read payments"])
+
+    def test_another_consumers_dead_letters_are_found(self):
+        self.give("Write", self.plan.topic("b.dlq"))
+        self.assertEqual(self.broken(), ["the a can write b.dlq"])
+
+    def test_another_consumers_group_on_a_shared_topic_is_found(self):
+        self.give("Groups", self.plan.group("b-orders"))
+        self.assertEqual(self.broken(), [f"the a can {action} on the group b-orders" for action in ("DescribeGroup", "AlterGroup")])
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=0)
