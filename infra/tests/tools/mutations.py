@@ -63,12 +63,13 @@ def stack_of(infra, file):
 
 
 def test_text(infra, file, names):
-    """A test file with only the runs named."""
+    """A test file with only the runs named, and those whose outputs they compare with."""
     text = (stack_of(infra, file) / "tests" / f"{file}.tftest.hcl").read_text(encoding="utf-8")
     runs = {match.group(1): match.group(0) for match in RUN.finditer(text)}
     if unknown := [name for name in names if name not in runs]:
         raise SystemExit(f"tests/{file}.tftest.hcl has no run {', '.join(unknown)}")
-    return text[: RUN.search(text).start()] + "\n".join(runs[name] for name in names)
+    needed = [earlier for name in names for earlier in re.findall(r"\brun\.(\w+)", runs[name])]
+    return text[: RUN.search(text).start()] + "\n".join(runs[name] for name in dict.fromkeys([*needed, *names]))
 
 
 def terraform(infra, *arguments):
