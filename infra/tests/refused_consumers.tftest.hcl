@@ -294,7 +294,7 @@ run "environment_beyond_lambdas_limit" {
   command = plan
 
   variables {
-    consumers = { consumer = { environment = { APP_TEXT = join("", [for _ in range(2500) : "x"]) } } }
+    consumers = { consumer = { environment = { APP_TEXT = join("", [for _ in range(1000) : "xxx"]) } } }
   }
 
   expect_failures = [var.consumers]
@@ -346,8 +346,8 @@ run "environment_beyond_lambdas_limit_together" {
   command = plan
 
   variables {
-    kafka_options = { "client.id" = join("", [for _ in range(2000) : "x"]) }
-    consumers     = { consumer = { environment = { APP_TEXT = join("", [for _ in range(2000) : "x"]) } } }
+    kafka_options = { "client.id" = join("", [for _ in range(1000) : "xx"]) }
+    consumers     = { consumer = { environment = { APP_TEXT = join("", [for _ in range(1000) : "xx"]) } } }
   }
 
   expect_failures = [output.consumers]
