@@ -68,7 +68,7 @@ output "consumer_function_name" {
 }
 
 output "consumers" {
-  description = "What each consumer is made of, to build on: function and alias, role, security group, log group, consumer groups and dead-letter topics by topic."
+  description = "What each consumer is made of, to build on: function and alias, role, security group, log group, namespace of its metrics, consumer groups and dead-letter topics by topic."
   value = { for name, it in module.consumer : name => {
     function_name      = it.function.function_name
     alias_arn          = it.alias.arn
@@ -76,6 +76,7 @@ output "consumers" {
     role_arn           = it.role.arn
     security_group_id  = it.security_group.id
     log_group_name     = it.log_group.name
+    metrics_namespace  = local.consumers[name].metrics_namespace
     consumer_groups    = { for reading in values(local.readings) : reading.topic => reading.group if reading.consumer == name }
     dead_letter_topics = { for reading in values(local.readings) : reading.topic => reading.dead_letter if reading.consumer == name && reading.dead_letter != null }
   } }

@@ -24,23 +24,38 @@ locals {
   # https://docs.aws.amazon.com/grafana/latest/userguide/prometheus-manually-adding.html
   # https://grafana.com/docs/plugins/grafana-amazonprometheus-datasource/latest/configure/
   prometheus_type = var.sigv4 ? "grafana-amazonprometheus-datasource" : "prometheus"
-  dashboards = { for file in fileset("${path.module}/../dashboards", "*.json") : trimsuffix(file, ".json") => jsondecode(
+  files = { for file in fileset("${path.module}/../dashboards", "*.json") : trimsuffix(file, ".json") => jsondecode(
     # "type" of a panel's or a variable's source, "query" of the variable that offers the sources; jsonencode leaves no blanks.
     replace(jsonencode(jsondecode(file("${path.module}/../dashboards/${file}"))), "/\"(type|query)\":\"prometheus\"/", "\"$1\":\"${local.prometheus_type}\"")
   ) }
 
+  # Each consumer has its own function and namespace of metrics, so each has its own copy of the dashboard.
+  consumer_dashboards = { for name, it in var.consumers : (name == "consumer" ? name : "consumer-${name}") => {
+    namespace = it.metrics_namespace
+    # Grafana takes 40 characters in a uid; a consumer's name has 30 at most.
+    dashboard = name == "consumer" ? local.files.consumer : merge(
+      jsondecode(replace(jsonencode(local.files.consumer), "\"$name-consumer\"", "\"$name-${name}\"")),
+      { uid = "msk-c-${name}", title = "${local.files.consumer.title} ${name}" },
+    )
+  } }
+  dashboards = merge(
+    { for key, dashboard in local.files : key => dashboard if key != "consumer" },
+    { for key, it in local.consumer_dashboards : key => it.dashboard },
+  )
+
   # What a dashboard shows first; the dashboards themselves name no installation.
   preset = merge(
-    { cloudwatch = grafana_data_source.cloudwatch.uid, name = var.name, namespace = var.name, api_id = var.api_id },
+    { cloudwatch = grafana_data_source.cloudwatch.uid, name = var.name, api_id = var.api_id },
     { for source in grafana_data_source.prometheus : "prometheus" => source.uid },
   )
+  presets = { for key in keys(local.dashboards) : key => merge(local.preset, { namespace = coalesce(try(local.consumer_dashboards[key].namespace, null), var.name) }) }
   preset_dashboards = {
     for key, dashboard in local.dashboards : key => merge(dashboard, {
       templating = { list = [
         for variable in dashboard.templating.list : merge(
           variable,
-          { for field, value in { current = { text = lookup(local.preset, variable.name, ""), value = lookup(local.preset, variable.name, "") } } : field => value if contains(keys(local.preset), variable.name) },
-          { for field, value in { query = lookup(local.preset, variable.name, "") } : field => value if contains(keys(local.preset), variable.name) && variable.type == "textbox" },
+          { for field, value in { current = { text = lookup(local.presets[key], variable.name, ""), value = lookup(local.presets[key], variable.name, "") } } : field => value if contains(keys(local.presets[key]), variable.name) },
+          { for field, value in { query = lookup(local.presets[key], variable.name, "") } : field => value if contains(keys(local.presets[key]), variable.name) && variable.type == "textbox" },
         )
       ] }
     })

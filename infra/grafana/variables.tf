@@ -37,6 +37,15 @@ variable "prometheus_endpoint" {
   }
 }
 
+variable "consumers" {
+  description = "Output consumers of the main stack: each consumer has a dashboard of its own, on its function and its metrics_namespace (null: name)."
+  type = map(object({
+    metrics_namespace = optional(string)
+  }))
+  default  = { consumer = {} }
+  nullable = false
+}
+
 variable "api_id" {
   description = "Id of the HTTP API: output api_id of the main stack."
   type        = string

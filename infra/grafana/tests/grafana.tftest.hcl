@@ -85,6 +85,52 @@ run "dashboards_open_on_this_installation" {
   }
 }
 
+# The main stack's output, as `terraform output -json consumers` prints it.
+run "each_consumer_has_its_dashboard" {
+  command = plan
+
+  variables {
+    consumers = {
+      consumer   = { metrics_namespace = "msk-ha-cluster", function_name = "msk-ha-cluster-consumer", dead_letter_topics = {} }
+      projection = { metrics_namespace = "msk-ha-cluster/projection", function_name = "msk-ha-cluster-projection", dead_letter_topics = { orders = "orders.dlq" } }
+    }
+  }
+
+  assert {
+    condition     = toset(keys(grafana_dashboard.this)) == toset(["consumer", "consumer-projection", "lag", "msk-overview", "producer"])
+    error_message = "Each consumer must have a dashboard."
+  }
+  assert {
+    condition     = { for key, dashboard in grafana_dashboard.this : key => one([for variable in jsondecode(dashboard.config_json).templating.list : variable.current.value if variable.name == "namespace"]) if startswith(key, "consumer") } == { consumer = "msk-ha-cluster", consumer-projection = "msk-ha-cluster/projection" }
+    error_message = "A consumer's own metrics are in its own namespace."
+  }
+  assert {
+    condition     = { for key, dashboard in grafana_dashboard.this : key => join(",", distinct(flatten(regexall("\"FunctionName\":\"([^\"]*)\"", dashboard.config_json)))) if startswith(key, "consumer") } == { consumer = "$name-consumer", consumer-projection = "$name-projection" }
+    error_message = "Lambda's metrics must be those of the consumer's own function."
+  }
+  assert {
+    condition     = length(distinct([for dashboard in grafana_dashboard.this : jsondecode(dashboard.config_json).uid])) == length(grafana_dashboard.this) && length(distinct([for dashboard in grafana_dashboard.this : jsondecode(dashboard.config_json).title])) == length(grafana_dashboard.this)
+    error_message = "Two dashboards of one uid or title would overwrite each other."
+  }
+}
+
+run "without_the_entry_consumer_it_has_no_dashboard" {
+  command = plan
+
+  variables {
+    consumers = { a-name-that-has-30-characters- = {} }
+  }
+
+  assert {
+    condition     = toset(keys(grafana_dashboard.this)) == toset(["consumer-a-name-that-has-30-characters-", "lag", "msk-overview", "producer"])
+    error_message = "Only consumers that exist may have a dashboard."
+  }
+  assert {
+    condition     = alltrue([for dashboard in grafana_dashboard.this : length(jsondecode(dashboard.config_json).uid) <= 40])
+    error_message = "Grafana takes uids of at most 40 characters."
+  }
+}
+
 run "queries_are_signed" {
   command = plan
 

@@ -89,8 +89,9 @@ pub(super) fn reserved(settings: &Settings) -> (u64, u64) {
     let burstable = settings.text("broker_instance_type").starts_with("kafka.t3.");
     let (producer, most) = if burstable { CONCURRENCY_BURSTABLE } else { CONCURRENCY };
     let producer = settings.member("producer", "reserved_concurrency").map_or(producer, chosen);
-    let consumers: Vec<_> = consumers(settings)
-        .map(|it| (it, it.get("reserved_concurrency").filter(|value| !value.is_null()).map(chosen)))
+    let consumers: Vec<_> = settings
+        .consumers()
+        .map(|(_, it)| (it, it.get("reserved_concurrency").filter(|value| !value.is_null()).map(chosen)))
         .collect();
     let taken: u64 = consumers.iter().filter_map(|(_, chosen)| *chosen).sum();
     let open = consumers.iter().filter(|(_, chosen)| chosen.is_none()).count() as u64;
@@ -103,10 +104,6 @@ pub(super) fn reserved(settings: &Settings) -> (u64, u64) {
 /// A `reserved_concurrency` that is set; -1 reserves none.
 fn chosen(value: &Value) -> u64 {
     whole_number(value).unwrap_or(0)
-}
-
-fn consumers(settings: &Settings) -> impl Iterator<Item = &Value> {
-    settings.value("consumers").and_then(Value::as_object).into_iter().flatten().map(|(_, consumer)| consumer)
 }
 
 /// Partitions of the topics that some consumer reads.

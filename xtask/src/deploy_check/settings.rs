@@ -82,6 +82,12 @@ impl Settings {
         self.value(name)?.get(member).filter(|value| !value.is_null())
     }
 
+    /// The consumers by name, with what is set for each.
+    pub(super) fn consumers(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let consumers = self.value("consumers").and_then(Value::as_object).into_iter().flatten();
+        consumers.map(|(name, consumer)| (name.as_str(), consumer))
+    }
+
     pub(super) fn architecture(&self) -> Architecture {
         if self.text("function_architecture") == "x86_64" { Architecture::X86_64 } else { Architecture::Arm64 }
     }

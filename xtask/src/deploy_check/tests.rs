@@ -39,7 +39,7 @@ impl Place {
 
     fn empty() -> Self {
         let place = Self { folder: TempDir::new().unwrap(), environment: Vec::new() };
-        for file in ["variables.tf", "variables-cluster.tf", "variables-app.tf", "versions.tf"] {
+        for file in ["variables.tf", "variables-cluster.tf", "variables-app.tf", "variables-consumers.tf", "versions.tf"] {
             let text = fs::read_to_string(workspace::root().join("infra").join(file)).unwrap();
             place.write(&format!("infra/{file}"), &text);
         }
@@ -168,6 +168,33 @@ fn a_zip_for_the_other_processor_is_missing() {
 
     place.write("infra/terraform.tfvars", format!("{GOOD}function_architecture = \"x86_64\""));
     assert_eq!(missing(&place.report()), ["producer zip"]);
+}
+
+#[test]
+fn every_consumer_has_its_zip_judged() {
+    let place = Place::complete();
+    let consumers = "consumers = { consumer = { topics = [\"orders\"] }, payments = {}, audit = { zip = \"../audit.zip\" }, \
+                     copy = { zip = \"../target/lambda/consumer/bootstrap.zip\" } }";
+    place.write("infra/terraform.tfvars", format!("{GOOD}{consumers}"));
+    let report = place.report();
+    assert_eq!(missing(&report), ["payments zip", "audit zip"], "{report}");
+    assert_says(&report, "missing payments zip target/lambda/payments/bootstrap.zip does not exist");
+    assert_says(&report, "> nothing in functions/ builds it; consumers = { payments = { zip = \"...\" } } names another");
+    assert_says(&report, "missing audit zip audit.zip does not exist");
+    assert_says(&report, "ok copy zip 0.0 MB, arm64, newer than the sources");
+
+    place.zip("payments", 0x3e);
+    place.write("functions/payments/src/main.rs", "");
+    fs::copy(place.path("target/lambda/consumer/bootstrap.zip"), place.path("audit.zip")).unwrap();
+    let report = place.report();
+    assert_eq!(missing(&report), ["payments zip"], "{report}");
+    assert_says(&report, "payments zip built for x86_64, but function_architecture is arm64");
+    assert_says(&report, "ok audit zip 0.0 MB, arm64, not built here");
+
+    // Without the entry `consumer` nobody needs its zip.
+    fs::remove_file(place.path("target/lambda/consumer/bootstrap.zip")).unwrap();
+    place.write("infra/terraform.tfvars", format!("{GOOD}consumers = {{ audit = {{ zip = \"../audit.zip\" }} }}"));
+    assert_eq!(missing(&place.report()), Vec::<&str>::new());
 }
 
 #[test]

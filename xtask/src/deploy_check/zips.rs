@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use serde_json::Value;
+
 use super::report::Line;
 use super::settings::Settings;
-use crate::package::{self, Architecture, FUNCTIONS};
+use crate::package::{self, Architecture};
 
 /// Lambda's limit for a zip that is uploaded with the function.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
@@ -16,26 +18,40 @@ const COMMON_SOURCES: [&str; 5] = ["Cargo.toml", "Cargo.lock", ".cargo", "build-
 /// Parts of those folders that no zip depends on.
 const NOT_BUILT: [&str; 3] = ["tests", "target", "examples"];
 
+/// The zip of the producer, then that of each consumer: where the configuration looks for it.
 pub(super) fn lines(root: &Path, infra: &Path, settings: &Settings) -> Vec<Line> {
-    let directory = infra.join(settings.text("function_zip_directory"));
-    FUNCTIONS.iter().map(|function| line(root, &directory, function, settings.architecture())).collect()
+    let directory = plain(&infra.join(settings.text("function_zip_directory")));
+    let mut zips = vec![("producer", package::zip(&directory, "producer"))];
+    for (name, consumer) in settings.consumers() {
+        let zip = match consumer.get("zip").and_then(Value::as_str) {
+            Some(zip) => plain(&infra.join(zip)),
+            None => package::zip(&directory, name),
+        };
+        zips.push((name, zip));
+    }
+    let line = |(function, zip): &(&str, PathBuf)| {
+        line(root, function, zip, source_of(root, &directory, zip).as_deref(), settings.architecture())
+    };
+    zips.iter().map(line).collect()
 }
 
-fn line(root: &Path, directory: &Path, function: &str, wanted: Architecture) -> Line {
+fn line(root: &Path, function: &str, zip: &Path, source: Option<&Path>, wanted: Architecture) -> Line {
     let subject = format!("{function} zip");
-    let zip = package::zip(directory, function);
-    let Ok(file) = std::fs::metadata(&zip) else {
-        let zip = plain(&zip);
-        let shown = zip.strip_prefix(root).unwrap_or(&zip).display();
-        return Line::missing(subject, format!("{shown} does not exist")).with(wanted.package_command());
+    let build = match source {
+        Some(_) => wanted.package_command().to_owned(),
+        None => format!("nothing in functions/ builds it; consumers = {{ {function} = {{ zip = \"...\" }} }} names another"),
     };
-    let found = match package::architecture_of(&zip) {
+    let Ok(file) = std::fs::metadata(zip) else {
+        let shown = zip.strip_prefix(root).unwrap_or(zip).display();
+        return Line::missing(subject, format!("{shown} does not exist")).with(build);
+    };
+    let found = match package::architecture_of(zip) {
         Ok(found) => found,
-        Err(error) => return Line::missing(subject, format!("{error:#}")).with(wanted.package_command()),
+        Err(error) => return Line::missing(subject, format!("{error:#}")).with(build),
     };
     if found != wanted {
         let says = format!("built for {}, but function_architecture is {}", found.name(), wanted.name());
-        let line = Line::missing(subject, says).with(wanted.package_command());
+        let line = Line::missing(subject, says).with(build);
         return line.with(format!("or function_architecture = \"{}\" in terraform.tfvars", found.name()));
     }
     let size = format!("{:.1} MB, {}", file.len() as f64 / 1e6, found.name());
@@ -43,17 +59,25 @@ fn line(root: &Path, directory: &Path, function: &str, wanted: Architecture) -> 
         return Line::missing(subject, format!("{size}: too large for Lambda, whose limit is 50 MiB"))
             .with("cargo tree shows what was linked");
     }
-    if let (Some((source, changed)), Ok(built)) = (newest_source(root, function), file.modified())
+    let newest = source.and_then(|source| newest_source(root, source));
+    if let (Some((newest, changed)), Ok(built)) = (newest, file.modified())
         && changed > built
     {
-        let source = source.strip_prefix(root).unwrap_or(&source).display().to_string();
-        return Line::missing(subject, format!("{size}, older than {source}")).with(wanted.package_command());
+        let source = newest.strip_prefix(root).unwrap_or(&newest).display().to_string();
+        return Line::missing(subject, format!("{size}, older than {source}")).with(build);
     }
     if file.len() > package::LARGEST_ZIP_BYTES {
         let says = format!("{size}: larger than this project's zips should be ({} bytes)", package::LARGEST_ZIP_BYTES);
         return Line::look(subject, says).with("cargo tree shows what was linked; a larger zip starts more slowly");
     }
-    Line::ok(subject, format!("{size}, newer than the sources"))
+    let age = if source.is_some() { "newer than the sources" } else { "not built here" };
+    Line::ok(subject, format!("{size}, {age}"))
+}
+
+/// The folder below `functions/` that a zip is packaged from; none if it comes from elsewhere.
+fn source_of(root: &Path, directory: &Path, zip: &Path) -> Option<PathBuf> {
+    let function = zip.strip_prefix(directory).ok()?.parent()?;
+    Some(root.join("functions").join(function)).filter(|folder| folder.is_dir())
 }
 
 /// The path without `..`; symbolic links are not followed.
@@ -71,9 +95,9 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 /// The most recently changed source, and when it changed.
-fn newest_source(root: &Path, function: &str) -> Option<(PathBuf, SystemTime)> {
-    let own = root.join("functions").join(function);
-    let mut folders: Vec<PathBuf> = COMMON_SOURCES.iter().map(|source| root.join(source)).chain([own]).collect();
+fn newest_source(root: &Path, own: &Path) -> Option<(PathBuf, SystemTime)> {
+    let common = COMMON_SOURCES.iter().map(|source| root.join(source));
+    let mut folders: Vec<PathBuf> = common.chain([own.to_owned()]).collect();
     let mut newest: Option<(PathBuf, SystemTime)> = None;
     while let Some(path) = folders.pop() {
         if path.is_dir() {
