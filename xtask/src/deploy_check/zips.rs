@@ -39,7 +39,9 @@ fn line(root: &Path, function: &str, zip: &Path, source: Option<&Path>, wanted: 
     let subject = format!("{function} zip");
     let build = match source {
         Some(_) => wanted.package_command().to_owned(),
-        None => format!("nothing in functions/ builds it; consumers = {{ {function} = {{ zip = \"...\" }} }} names another"),
+        None => {
+            format!("nothing in functions/ builds it; consumers = {{ {function} = {{ zip = \"...\" }} }} names another")
+        }
     };
     let Ok(file) = std::fs::metadata(zip) else {
         let shown = zip.strip_prefix(root).unwrap_or(zip).display();
