@@ -22,7 +22,7 @@ enum Effect {
 use Effect::{NoHttpEvent, Problem, Records};
 
 /// Every HTTP event `events/<name>.json`.
-const EVENTS: [(&str, Effect); 48] = [
+const EVENTS: [(&str, Effect); 51] = [
     ("apigw-records-text", Records(2)),
     ("apigw-records-base64", Records(2)),
     ("apigw-message-text", Records(1)),
@@ -31,6 +31,9 @@ const EVENTS: [(&str, Effect); 48] = [
     ("apigw-binary-base64", Records(3)),
     ("apigw-strings-text", Records(1)),
     ("apigw-strings-base64", Records(1)),
+    ("apigw-cloud-event-structured", Records(1)),
+    ("apigw-cloud-event-binary", Records(1)),
+    ("apigw-ndjson", Records(2)),
     ("apigw-gzip", Records(1)),
     ("apigw-path-decoded", Records(1)),
     ("apigw-path-encoded", Records(1)),
