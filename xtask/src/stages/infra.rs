@@ -9,7 +9,7 @@ mod jobs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use self::jobs::Job;
@@ -43,7 +43,7 @@ pub(super) fn run() -> Result<()> {
         })
     })?;
 
-    let mut jobs = vec![security(&infra)?];
+    let mut jobs = vec![security(&infra)?, front_doors(copy.path())?];
     // Grafana's plans are small: they fill the gaps at the end.
     for (folder, weight) in [(&infra, 1), (&grafana, 0)] {
         jobs.push(Job::new(0, format!("{} is valid", name(folder)), terraform(folder, &["validate", "-no-color"])));
@@ -73,6 +73,22 @@ fn copy() -> Result<TempDir> {
         process::run(Command::new("cp").args(["-R", "--"]).arg(source).arg(copy.path()))?;
     }
     Ok(copy)
+}
+
+/// The front doors that the deployment guide shows, beside the configuration that they belong to: Terraform takes both together.
+fn front_doors(copy: &Path) -> Result<Job> {
+    let guide = copy.join("docs/02_TERRAFORM_DEPLOY.md");
+    let guide = std::fs::read_to_string(&guide).with_context(|| format!("cannot read {}", guide.display()))?;
+    let (_, section) = guide.split_once("\n### Another front door\n").context("the guide shows no other front door")?;
+    let section = section.split("\n### ").next().unwrap_or(section);
+    let blocks: Vec<_> =
+        section.split("\n```terraform\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
+    // A REST API, a function URL, a load balancer.
+    ensure!(blocks.len() >= 3, "the guide shows {} front doors", blocks.len());
+    let folder = copy.join("front-doors");
+    process::run(Command::new("cp").args(["-R", "--"]).arg(copy.join("infra")).arg(&folder))?;
+    std::fs::write(folder.join("front_door.tf"), blocks.join("\n\n") + "\n")?;
+    Ok(Job::new(0, "the guide's front doors are valid".to_owned(), terraform(&folder, &["validate", "-no-color"])))
 }
 
 /// One job for each test file of a folder. `weight` is what one run costs, compared with others.
