@@ -9,6 +9,7 @@
 //! | [`api`] | the HTTP API: routes, problems, answers, publishing |
 //! | `request` | from an HTTP request to checked records |
 //! | [`config`], [`topics`] | the environment contract; topics and their policies |
+//! | [`principal`], [`principal_pattern`] | callers, and how policies name them |
 //! | [`format`], `record_result` | the formats of keys and values; one record's result |
 
 pub mod api;
@@ -17,6 +18,8 @@ pub mod config;
 pub mod format;
 pub mod http_server;
 pub mod lambda;
+pub mod principal;
+pub mod principal_pattern;
 mod record_result;
 mod request;
 pub mod topics;

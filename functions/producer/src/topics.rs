@@ -8,6 +8,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::format::ValueFormat;
+use crate::principal::Principal;
+use crate::principal_pattern::PrincipalPattern;
 
 /// What a topic accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,12 +20,27 @@ pub struct Policy {
     pub max_record_bytes: Option<RecordBytes>,
     /// Accepted formats of values; `None` means all.
     pub formats: Option<Vec<ValueFormat>>,
+    /// Callers that may write it; `None` means all, verified or not.
+    pub principals: Option<Vec<PrincipalPattern>>,
+    /// Whether records tell who sent them, in the header `x-principal`.
+    pub stamp_principal: bool,
 }
 
 impl Policy {
     /// Whether values of this format are accepted.
     pub fn accepts(&self, format: ValueFormat) -> bool {
         self.formats.as_ref().is_none_or(|formats| formats.contains(&format))
+    }
+
+    /// Whether this caller may write the topic, and see it.
+    pub fn allows(&self, caller: Option<&Principal>) -> bool {
+        let Some(principals) = &self.principals else { return true };
+        caller.is_some_and(|caller| principals.iter().any(|principal| principal.matches(caller)))
+    }
+
+    /// What records tell of this caller; nothing unless the policy asks for it and the caller is known.
+    pub(crate) fn stamp(&self, caller: Option<&Principal>) -> Option<String> {
+        caller.filter(|_| self.stamp_principal).and_then(Principal::stamp)
     }
 
     /// The accepted formats, by name.
@@ -111,7 +128,7 @@ fn parse_object(text: &str, problems: &mut Vec<String>) -> Vec<Topic> {
 }
 
 /// Members planned for later: rejected, so that nobody believes they have an effect.
-const NOT_BUILT: [&str; 3] = ["schema", "principals", "compression"];
+const NOT_BUILT: [&str; 2] = ["schema", "compression"];
 
 fn policy(place: &str, value: &Value, problems: &mut Vec<String>) -> Policy {
     let mut policy = Policy::default();
@@ -140,11 +157,18 @@ fn policy(place: &str, value: &Value, problems: &mut Vec<String>) -> Policy {
                     problems.push(format!("{place}: `formats` must be an array with some of {words}"));
                 }
             },
+            "principals" => policy.principals = principals(place, value, problems),
+            "stamp_principal" => match value.as_bool() {
+                Some(stamp) => policy.stamp_principal = stamp,
+                None => problems.push(format!("{place}: `stamp_principal` must be true or false")),
+            },
             other if NOT_BUILT.contains(&other) => {
                 problems.push(format!("{place}: `{other}` is not supported yet; remove it"));
             }
-            _ => problems
-                .push(format!("{place} has an unknown member; the allowed ones are key, max_record_bytes and formats")),
+            _ => problems.push(format!(
+                "{place} has an unknown member; the allowed ones are key, max_record_bytes, formats, principals and \
+                 stamp_principal"
+            )),
         }
     }
     policy
@@ -153,6 +177,22 @@ fn policy(place: &str, value: &Value, problems: &mut Vec<String>) -> Policy {
 fn formats(value: &Value) -> Option<Vec<ValueFormat>> {
     let list = value.as_array().filter(|list| !list.is_empty())?;
     list.iter().map(|word| ValueFormat::parse(word.as_str()?)).collect()
+}
+
+/// The callers of a policy. An empty list would close the topic to all, which is a mistake: then it need not be listed.
+fn principals(place: &str, value: &Value, problems: &mut Vec<String>) -> Option<Vec<PrincipalPattern>> {
+    let Some(entries) = value.as_array().filter(|entries| !entries.is_empty()) else {
+        problems.push(format!("{place}: `principals` must be an array with at least one caller"));
+        return None;
+    };
+    let mut patterns = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate() {
+        match PrincipalPattern::parse(entry.as_str().unwrap_or_default()) {
+            Ok(pattern) => patterns.push(pattern),
+            Err(error) => problems.push(format!("{place}: entry {} of `principals` {error}", index + 1)),
+        }
+    }
+    Some(patterns)
 }
 
 /// A JSON object's members in order, including duplicates: `DEFAULT_TOPIC` is the first by default, and a repeated name is a mistake.
@@ -214,13 +254,36 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_with_principals_is_for_them_alone() {
+        use crate::principal::{CallerArn, TokenClaims};
+        let text = r#"{"open":{},"closed":{"principals":["arn:aws:iam::123456789012:role/shop","sub:user-7"],
+            "stamp_principal":true}}"#;
+        let topics = Topics::parse(text).unwrap();
+        let policy = |name| &topics.get(name).unwrap().policy;
+        let iam = |name| CallerArn::parse(&format!("arn:aws:sts::123456789012:assumed-role/{name}/s"));
+        let (shop, other) = (Principal::Iam(iam("shop").unwrap()), Principal::Iam(iam("other").unwrap()));
+        let user = Principal::Token(TokenClaims::new(Some("user-7".to_owned()), None, None));
+        for (caller, allowed) in [(None, false), (Some(&shop), true), (Some(&user), true), (Some(&other), false)] {
+            assert!(policy("open").allows(caller) && policy("open").stamp(caller).is_none(), "{caller:?}");
+            assert_eq!(policy("closed").allows(caller), allowed, "{caller:?}");
+        }
+        assert_eq!(policy("closed").stamp(Some(&shop)).as_deref(), Some("arn:aws:iam::123456789012:role/shop"));
+        assert_eq!(policy("closed").stamp(Some(&user)).as_deref(), Some("sub:user-7"));
+        assert_eq!(policy("closed").stamp(Some(&Principal::Token(TokenClaims::default()))), None);
+    }
+
+    #[test]
     fn every_fault_is_named_and_no_value_shown() {
         let text = r#"{"bad name":{},"a":{"key":"canary","max_record_bytes":0,"formats":["canary"],"schema":"canary",
-            "principals":[],"compression":"zstd","canary":1},"b":7,"a":{}}"#;
+            "principals":["arn:aws:iam::123456789012:group/canary",7],"stamp_principal":"canary","compression":"zstd",
+            "canary":1},"b":7,"c":{"principals":[]},"d":{"principals":"sub:canary"},"a":{}}"#;
         let problems = Topics::parse(text).unwrap_err();
-        assert_eq!(problems.len(), 10, "{problems:#?}");
+        assert_eq!(problems.len(), 14, "{problems:#?}");
         let all = problems.join("\n");
-        for word in ["`schema`", "`principals`", "`compression`", "`key`", "`formats`", "twice", "unknown member"] {
+        let principals = ["entry 1 of `principals` names no caller", "entry 2 of `principals` must", "at least one"];
+        let others =
+            ["`schema`", "`compression`", "`key`", "`formats`", "`stamp_principal`", "twice", "unknown member"];
+        for word in principals.into_iter().chain(others) {
             assert!(all.contains(word), "{word} is not in\n{all}");
         }
         assert!(!all.contains("canary"), "{all}");

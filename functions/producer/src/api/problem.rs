@@ -20,6 +20,8 @@ pub enum ProblemKind {
     Malformed,
     /// The body did not come in time.
     TooSlow,
+    /// The caller is not among the topic's principals.
+    TopicForbidden,
     RouteNotFound,
     TopicNotFound,
     PartitionNotFound,
@@ -69,9 +71,10 @@ impl Row {
 
 impl ProblemKind {
     /// All kinds, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Malformed,
         Self::TooSlow,
+        Self::TopicForbidden,
         Self::RouteNotFound,
         Self::TopicNotFound,
         Self::PartitionNotFound,
@@ -92,6 +95,7 @@ impl ProblemKind {
         match self {
             Self::Malformed => fault("malformed", "The request does not decode", S::BAD_REQUEST, 400),
             Self::TooSlow => passing("too-slow", "The request came too slowly", S::REQUEST_TIMEOUT, 408),
+            Self::TopicForbidden => fault("topic-forbidden", "Not this caller's topic", S::FORBIDDEN, 40301),
             Self::RouteNotFound => fault("route-not-found", "No such route", S::NOT_FOUND, 404),
             Self::TopicNotFound => fault("topic-not-found", "No such topic", S::NOT_FOUND, 40401),
             Self::PartitionNotFound => fault("partition-not-found", "No such partition", S::NOT_FOUND, 40402),

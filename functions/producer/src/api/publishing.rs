@@ -13,6 +13,7 @@ use super::answer;
 use super::problem::{Problem, ProblemKind};
 use super::published::Published;
 use super::state::{AppState, Backend};
+use crate::principal::Principal;
 use crate::record_result::DeliveryResults;
 use crate::request::checks;
 use crate::request::faults::Places;
@@ -22,12 +23,26 @@ use crate::topics::Topic;
 /// Reserved for the answer's way through the runtime and the gateway. The publisher reserves more; this holds if it fails to.
 const ANSWER: Duration = Duration::from_millis(400);
 
-/// The topic of this name, if callers may write it. An impossible name and an unlisted one are the same to them.
-pub(super) fn writable_topic<'a, B: Backend>(state: &'a AppState<B>, name: Option<&str>) -> Result<&'a Topic, Problem> {
-    name.and_then(|name| state.config.topics.get(name)).ok_or_else(|| {
+/// The topic of this name, if this caller may write it. An impossible name and an unlisted one are the same.
+///
+/// # Errors
+/// 404/40401, or 403/40301 for a topic of others, which tells no more than that it is one.
+pub(super) fn writable_topic<'a, B: Backend>(
+    state: &'a AppState<B>,
+    caller: Option<&Principal>,
+    name: Option<&str>,
+) -> Result<&'a Topic, Problem> {
+    let topic = name.and_then(|name| state.config.topics.get(name)).ok_or_else(|| {
         let detail = "this topic cannot be written here; GET /topics lists those that can";
         Problem::new(ProblemKind::TopicNotFound, detail)
-    })
+    })?;
+    if topic.policy.allows(caller) {
+        return Ok(topic);
+    }
+    let kind = caller.map_or("none", Principal::kind);
+    tracing::warn!(topic = %topic.name, caller = kind, "refused: the caller is not among the topic's principals");
+    let detail = "this caller may not write this topic; GET /topics lists those that it may";
+    Err(Problem::new(ProblemKind::TopicForbidden, detail))
 }
 
 /// A topic's partitions, from metadata at most a minute old.

@@ -1,10 +1,12 @@
-//! What belongs to one request, however it arrived: its id, its deadline, its trace.
+//! What belongs to one request, however it arrived: its id, its deadline, its caller, its trace.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use msk_shared::deadline::Deadline;
 
+use crate::principal::Principal;
 use crate::request::faults::Faults;
 
 /// API Gateway gives up after 30 s (HTTP API quotas, "maximum integration timeout"); the response needs time too.
@@ -17,6 +19,8 @@ pub(crate) struct RequestInfo {
     pub(crate) request_id: String,
     /// When the response must have been sent.
     pub(crate) deadline: Deadline,
+    /// Who calls, if a front door has verified it; the plain HTTP server has none that does.
+    pub(crate) caller: Option<Arc<Principal>>,
     /// The trace that the request belongs to.
     pub(crate) trace_id: Option<String>,
     /// Why the request is refused without being handled.
@@ -28,11 +32,16 @@ impl RequestInfo {
     pub(crate) fn from_lambda(request_id: &str, deadline: SystemTime) -> Self {
         let deadline =
             Deadline::from_lambda(deadline).map_or_else(|| Deadline::after(LONGEST), |it| it.at_most(LONGEST));
-        Self { request_id: request_id.to_owned(), deadline, trace_id: None, refused: None }
+        Self { request_id: request_id.to_owned(), deadline, caller: None, trace_id: None, refused: None }
     }
 
     pub(crate) fn for_plain_http() -> Self {
-        Self { request_id: random_id(), deadline: Deadline::after(LONGEST), trace_id: None, refused: None }
+        let deadline = Deadline::after(LONGEST);
+        Self { request_id: random_id(), deadline, caller: None, trace_id: None, refused: None }
+    }
+
+    pub(crate) fn caller(&self) -> Option<&Principal> {
+        self.caller.as_deref()
     }
 }
 

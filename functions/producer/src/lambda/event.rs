@@ -19,7 +19,9 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::address::{encoded_query, is_host, raw_query, uri, without_base_path, without_stage};
+use super::caller::CallerContext;
 use super::pairs::{Pairs, Text};
+use crate::principal::Principal;
 use crate::request::faults::{FaultKind, Faults};
 
 /// What stands between the callers and the function. It decides how an event is read and answered.
@@ -37,6 +39,8 @@ pub(super) enum FrontDoor {
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) front_door: FrontDoor,
+    /// Who calls, if the front door has verified it.
+    pub(super) caller: Option<Principal>,
     /// The request, or what is wrong with it.
     pub(super) request: Result<Request<Bytes>, Faults>,
 }
@@ -100,6 +104,10 @@ struct RequestContext<'a> {
     elb: Option<IgnoredAny>,
     #[serde(borrow)]
     stage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    authorizer: Option<&'a RawValue>,
+    #[serde(borrow)]
+    identity: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -113,6 +121,7 @@ struct Recognised<'a> {
     front_door: FrontDoor,
     method: &'a RawValue,
     stage: Option<&'a RawValue>,
+    caller: CallerContext<'a>,
 }
 
 /// Reads an event.
@@ -122,11 +131,16 @@ struct Recognised<'a> {
 pub(super) fn read(payload: &[u8]) -> Result<Received, NotHttp> {
     if let Ok(event) = serde_json::from_slice::<Event<'_, Option<Text<'_>>>>(payload) {
         let recognised = event.recognised().ok_or(NotHttp)?;
-        return Ok(Received { front_door: recognised.front_door, request: event.into_request(&recognised) });
+        let caller = match recognised.front_door {
+            FrontDoor::HttpApi => recognised.caller.in_format_2(),
+            FrontDoor::RestApi => recognised.caller.in_format_1(),
+            FrontDoor::LoadBalancer { .. } => None,
+        };
+        return Ok(Received { front_door: recognised.front_door, caller, request: event.into_request(&recognised) });
     }
     let event: Event<'_, IgnoredAny> = serde_json::from_slice(payload).map_err(|_| NotHttp)?;
     let front_door = event.recognised().ok_or(NotHttp)?.front_door;
-    Ok(Received { front_door, request: Err(malformed("the body of the event is not text")) })
+    Ok(Received { front_door, caller: None, request: Err(malformed("the body of the event is not text")) })
 }
 
 fn malformed(detail: &str) -> Faults {
@@ -147,18 +161,20 @@ fn text(raw: Option<&RawValue>) -> Result<Cow<'_, str>, Faults> {
 impl<'a, B> Event<'a, B> {
     /// Tells the front door by what only its events have.
     fn recognised(&self) -> Option<Recognised<'a>> {
-        let RequestContext { http, elb, stage } = serde_json::from_str(self.request_context?.get()).ok()?;
+        let context: RequestContext<'a> = serde_json::from_str(self.request_context?.get()).ok()?;
+        let RequestContext { http, elb, stage, authorizer, identity } = context;
+        let caller = CallerContext { authorizer, identity };
         let http: Option<HttpContext<'a>> = http.and_then(|http| serde_json::from_str(http.get()).ok());
         let is_text = |method: &&RawValue| method.get().starts_with('"');
         if let Some(method) = http.and_then(|http| http.method).filter(is_text) {
-            return Some(Recognised { front_door: FrontDoor::HttpApi, method, stage });
+            return Some(Recognised { front_door: FrontDoor::HttpApi, method, stage, caller });
         }
         let method = self.http_method.filter(is_text)?;
         let front_door = match elb {
             Some(_) => FrontDoor::LoadBalancer { multi_value: self.multi_value_headers.is_some() },
             None => FrontDoor::RestApi,
         };
-        Some(Recognised { front_door, method, stage })
+        Some(Recognised { front_door, method, stage, caller })
     }
 
     fn headers(&self, front_door: FrontDoor) -> Result<HeaderMap, Faults> {

@@ -71,11 +71,11 @@ fn request(payload: &str) -> Request<bytes::Bytes> {
 
 fn verdict(payload: &str) -> (Option<FrontDoor>, &'static str) {
     match read(payload.as_bytes()) {
-        Ok(Received { front_door, request: Ok(_) }) => (Some(front_door), "passed"),
-        Ok(Received { front_door, request: Err(faults) }) if faults.kind == FaultKind::Malformed => {
+        Ok(Received { front_door, request: Ok(_), .. }) => (Some(front_door), "passed"),
+        Ok(Received { front_door, request: Err(faults), .. }) if faults.kind == FaultKind::Malformed => {
             (Some(front_door), "400")
         }
-        Ok(Received { front_door, request: Err(_) }) => (Some(front_door), "another status"),
+        Ok(Received { front_door, request: Err(_), .. }) => (Some(front_door), "another status"),
         Err(_) => (None, "not an HTTP event"),
     }
 }

@@ -3,10 +3,12 @@
 //! | Module | Does |
 //! |---|---|
 //! | [`event`] | recognises the front door, and makes the event a request |
+//! | [`caller`] | who calls, by the event's request context |
 //! | [`address`], [`pairs`] | path and query; headers and parameters |
 //! | [`response`] | writes the answer in the front door's shape |
 
 mod address;
+mod caller;
 mod event;
 #[cfg(test)]
 mod event_tests;
@@ -56,10 +58,11 @@ pub async fn serve(env: EnvReader, started: Instant) -> anyhow::Result<()> {
 /// [`NotHttp`]; every HTTP event gets an HTTP answer.
 pub async fn handle(router: Router, payload: Bytes, context: Context) -> Result<impl Serialize, NotHttp> {
     let mut info = RequestInfo::from_lambda(&context.request_id, context.deadline());
-    let Received { front_door, request } = event::read(&payload).inspect_err(|_| {
+    let Received { front_door, caller, request } = event::read(&payload).inspect_err(|_| {
         tracing::error!(request_id = info.request_id, "the payload is not an HTTP event");
     })?;
     drop(payload);
+    info.caller = caller.map(Arc::new);
     let mut request = request.unwrap_or_else(|faults| {
         // An empty request that gets its answer, its log line and its metrics as any other.
         info.refused = Some(faults);

@@ -1,4 +1,4 @@
-//! What a request's HTTP headers add to each of its records: the trace context, and the idempotency key.
+//! What a request adds to each of its records: the trace context and the idempotency key of its HTTP headers, its caller.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
@@ -10,6 +10,9 @@ use super::faults::{FaultKind, Faults};
 /// Longest idempotency key in bytes. Keys are UUIDs or hashes; the rest of the 10 KB of headers is left for others.
 pub(crate) const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 
+/// The record header that tells who sent a record.
+pub(crate) const PRINCIPAL_HEADER: &str = "x-principal";
+
 /// Headers that a request adds to all its records.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct PropagatedHeaders {
@@ -17,6 +20,7 @@ pub(crate) struct PropagatedHeaders {
     tracestate: Option<Bytes>,
     baggage: Option<Bytes>,
     idempotency_key: Option<String>,
+    principal: Option<Bytes>,
 }
 
 impl PropagatedHeaders {
@@ -34,7 +38,13 @@ impl PropagatedHeaders {
             tracestate,
             baggage: joined(headers, "baggage"),
             idempotency_key: idempotency_key(headers)?,
+            principal: None,
         })
+    }
+
+    /// Lets records tell who sent them. No record has this header already: callers cannot set it.
+    pub(crate) fn with_principal(self, principal: Option<String>) -> Self {
+        Self { principal: principal.map(Bytes::from), ..self }
     }
 
     /// Adds the headers to the records. A record that has a header with the same name keeps its own.
@@ -48,6 +58,7 @@ impl PropagatedHeaders {
                 let value = if several { format!("{key}/{index}") } else { key.clone() };
                 put(record, "idempotency-key", Some(&Bytes::from(value)));
             }
+            put(record, PRINCIPAL_HEADER, self.principal.as_ref());
         }
     }
 }

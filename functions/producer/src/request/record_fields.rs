@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::faults::{FaultCollector, FaultKind};
 use super::json::{JsonType, Parsed, Reader};
+use super::propagation::PRINCIPAL_HEADER;
 use crate::format::Format;
 
 /// Standard base64, with or without its padding: clients of Kafka REST v2 send both.
@@ -21,7 +22,7 @@ pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Header names that only this system may set: they tell who wrote a record and why it is a dead letter.
 fn is_reserved(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    name == "x-principal" || name.starts_with("x-dlq-")
+    name == PRINCIPAL_HEADER || name.starts_with("x-dlq-")
 }
 
 /// A field whose value is read next. Faults are noted and result in `None`, like null.

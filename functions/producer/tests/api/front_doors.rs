@@ -34,7 +34,7 @@ use FrontDoor::{
     FunctionUrl, HttpApi, HttpApiFormat1, LoadBalancer, LoadBalancerMultiValue, RestApi, RestApiCustomDomain,
 };
 
-const ALL: [FrontDoor; 7] =
+pub(crate) const ALL: [FrontDoor; 7] =
     [HttpApi, HttpApiFormat1, FunctionUrl, RestApi, RestApiCustomDomain, LoadBalancer, LoadBalancerMultiValue];
 
 impl FrontDoor {
@@ -213,7 +213,7 @@ async fn a_refused_event_is_answered_in_the_shape_of_its_front_door() {
 }
 
 /// The parts of all front doors' events that are read, and some that are not.
-const MEMBERS: [&str; 26] = [
+const MEMBERS: [&str; 29] = [
     "/rawPath",
     "/rawQueryString",
     "/path",
@@ -238,6 +238,9 @@ const MEMBERS: [&str; 26] = [
     "/requestContext/http",
     "/requestContext/http/method",
     "/requestContext/stage",
+    "/requestContext/authorizer",
+    "/requestContext/authorizer/iam",
+    "/requestContext/identity",
     "/cookies",
     "/version",
 ];

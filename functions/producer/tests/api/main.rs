@@ -17,6 +17,7 @@
 //! | `peers` | the examples that other gateways document |
 //! | `docs` | the page that problem documents point to |
 //! | `formats` | what NDJSON and raw bodies become, and what is wrong with them |
+//! | `principals` | who may write and see which topic |
 //! | `preferences` | `?validate_only=` and `Prefer` |
 //! | `events` | the HTTP events of `events/` |
 //! | `front_doors` | one request through each front door; property tests: damaged events |
@@ -41,4 +42,5 @@ mod front_doors;
 mod good_requests;
 mod peers;
 mod preferences;
+mod principals;
 mod v3;

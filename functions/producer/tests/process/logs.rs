@@ -1,9 +1,9 @@
 //! What the log holds, and what it must not.
 
-use msk_test_kit::Process;
-use serde_json::Value;
+use msk_test_kit::{Extensions, FunctionHost, Process};
+use serde_json::{Value, json};
 
-use crate::support::{brokers, exchange, producer_of};
+use crate::support::{brokers, exchange, producer_of, sample};
 
 const CANARY: &str = "c4n4ry-7f";
 
@@ -45,5 +45,30 @@ fn no_body_key_header_path_or_token_reaches_the_log_however_loud_it_is() {
         serde_json::from_str::<Value>(&line).unwrap_or_else(|_| panic!("not a JSON line: {line}"));
         assert!(!line.contains("c4n4ry"), "{line}");
         assert!(!line.contains('\u{1b}') && !line.contains('\u{202e}'), "{line}");
+    }
+}
+
+#[test]
+fn no_claim_of_a_callers_token_reaches_the_log() {
+    let brokers = brokers();
+    let host = FunctionHost::start(Extensions::Served);
+    let mut command = producer_of(&brokers);
+    let topics = r#"{"orders":{"principals":["sub:writer"],"stamp_principal":true}}"#;
+    command.env("TOPICS", topics).env("LOG_LEVEL", "trace");
+    let mut process = host.function(command);
+    let mut event: Value = serde_json::from_str(&sample("records-text")).unwrap();
+    event["headers"]["authorization"] = format!("Bearer {CANARY}").into();
+    for (subject, status) in [(CANARY, 403), ("writer", 200)] {
+        let claims = json!({"sub": subject, "scope": CANARY, "client_id": CANARY, "email": CANARY, "iss": CANARY});
+        event["requestContext"]["authorizer"] = json!({"jwt": {"claims": claims, "scopes": [CANARY]}});
+        assert_eq!(host.invoke(event.to_string()).body["statusCode"], status);
+    }
+    process.terminate();
+    let lines = process.rest();
+    assert_eq!(process.end().code(), Some(0));
+    let refused = lines.iter().filter(|line| line.contains("\"caller\":\"token\"")).count();
+    assert_eq!(refused, 1, "the refusal is logged without the caller's name");
+    for line in lines {
+        assert!(!line.contains(CANARY) && !line.contains("sub:"), "{line}");
     }
 }

@@ -27,12 +27,16 @@ pub(crate) async fn readyz<B: Backend>(
 ) -> Response {
     let readiness = state.backend.readiness(info.deadline).await;
     let ready = readiness.is_ready();
+    let is_shown = |name: &&TopicName| {
+        let topic = state.config.topics.get(name.as_str());
+        topic.is_none_or(|topic| topic.policy.allows(info.caller()))
+    };
     let warm_up = state.warm_up.as_ref().map(|warm_up| WarmUp {
         ready: warm_up.result.is_ok(),
         duration_ms: warm_up.duration.as_millis() as u64,
         milestones: &warm_up.milestones,
         cause: warm_up.result.err().map(FailureCause::name),
-        missing_topics: &warm_up.missing_topics,
+        missing_topics: warm_up.missing_topics.iter().filter(is_shown).collect(),
     });
     let outcome = |check: Result<(), NotReady>| check.map_or_else(|reason| reason.to_string(), |()| "ok".to_owned());
     let checks = readiness.checks().map(|(name, check)| (name, outcome(check))).into();
@@ -55,5 +59,6 @@ struct WarmUp<'a> {
     #[serde(flatten)]
     milestones: &'a Milestones,
     cause: Option<&'static str>,
-    missing_topics: &'a [TopicName],
+    /// Those that the caller may know of.
+    missing_topics: Vec<&'a TopicName>,
 }

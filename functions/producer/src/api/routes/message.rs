@@ -35,7 +35,7 @@ pub(crate) async fn publish<B: Backend>(
     let limits = &state.config.limits;
     let query = MessageQuery::parse(uri.query(), state.config.compatibility)?;
     let topic = query.topic.as_deref().unwrap_or(state.config.default_topic.as_str());
-    let topic = writable_topic(&state, Some(topic))?;
+    let topic = writable_topic(&state, info.caller(), Some(topic))?;
     let content_type = content_type(&headers, MESSAGE_TYPES)?;
     match content_type {
         ContentType::Json | ContentType::Missing => {}
@@ -45,7 +45,7 @@ pub(crate) async fn publish<B: Backend>(
         }
         _ => return Err(not_one_message().into()),
     }
-    let propagated = PropagatedHeaders::from_headers(&headers)?;
+    let propagated = PropagatedHeaders::from_headers(&headers)?.with_principal(topic.policy.stamp(info.caller()));
     let mut draft = single_message::fields(&headers, ValueFormat::Field(Format::Json))?;
     let validate_only = query.validate_only;
     draft.key = query.key(draft.key)?;

@@ -39,7 +39,7 @@ pub(crate) async fn list<B: Backend>(
     Extension(info): Extension<RequestInfo>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let topic = writable_topic(&state, name.ok().map(|Path(name)| name).as_deref())?;
+    let topic = writable_topic(&state, info.caller(), name.ok().map(|Path(name)| name).as_deref())?;
     let partitions = partitions(&state, &topic.name, info.deadline).await?;
     Ok(answer::json(StatusCode::OK, KAFKA_REST_JSON, &shown(&partitions)))
 }
@@ -51,7 +51,7 @@ pub(crate) async fn details<B: Backend>(
     path: Result<Path<Target>, PathRejection>,
 ) -> Result<Response, Problem> {
     let (topic, partition) = path.map_or((None, None), |Path(target)| (Some(target.topic), target.partition));
-    let topic = writable_topic(&state, topic.as_deref())?;
+    let topic = writable_topic(&state, info.caller(), topic.as_deref())?;
     let id = partition_of_path(partition.as_deref().unwrap_or_default())?;
     let in_list = |all: &[Partition]| {
         let found = all.iter().find(|partition| partition.id == id);

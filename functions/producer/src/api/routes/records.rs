@@ -35,7 +35,7 @@ pub(crate) async fn publish<B: Backend>(
     body: Body,
 ) -> Result<Response, Problem> {
     let (topic, partition) = path.map_or((None, None), |Path(target)| (Some(target.topic), target.partition));
-    let topic = writable_topic(&state, topic.as_deref())?;
+    let topic = writable_topic(&state, info.caller(), topic.as_deref())?;
     let partition = partition.as_deref().map(partition_of_path).transpose()?;
     let validate_only = only_validates(uri.query(), state.config.compatibility)?;
     let Limits { request_bytes, records: max_records, .. } = state.config.limits;
@@ -46,7 +46,7 @@ pub(crate) async fn publish<B: Backend>(
     };
     let in_its_version =
         |answer| if v1.is_some() { answer::with_media_type(answer, KAFKA_REST_V1_JSON) } else { answer };
-    let propagated = PropagatedHeaders::from_headers(&headers)?;
+    let propagated = PropagatedHeaders::from_headers(&headers)?.with_principal(topic.policy.stamp(info.caller()));
     let body = body::read(&headers, body, request_bytes.get(), info.deadline).await?;
     let strict = state.config.compatibility == Compatibility::Strict;
     let drafts = records_body::read(content_type, &headers, body, strict, max_records.get())?;

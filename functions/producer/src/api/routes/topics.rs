@@ -17,9 +17,13 @@ use crate::api::request_info::RequestInfo;
 use crate::api::routes::partitions::{PartitionAnswer, shown};
 use crate::api::state::{AppState, Backend};
 
-/// The names of the topics that may be written to, as Kafka REST v2 lists them.
-pub(crate) async fn list<B: Backend>(State(state): State<Arc<AppState<B>>>) -> Response {
-    let names: Vec<&TopicName> = state.config.topics.iter().map(|topic| &topic.name).collect();
+/// The names of the topics that the caller may write to, as Kafka REST v2 lists them.
+pub(crate) async fn list<B: Backend>(
+    State(state): State<Arc<AppState<B>>>,
+    Extension(info): Extension<RequestInfo>,
+) -> Response {
+    let topics = state.config.topics.iter().filter(|topic| topic.policy.allows(info.caller()));
+    let names: Vec<&TopicName> = topics.map(|topic| &topic.name).collect();
     answer::json(StatusCode::OK, KAFKA_REST_JSON, &names)
 }
 
@@ -29,7 +33,7 @@ pub(crate) async fn details<B: Backend>(
     Extension(info): Extension<RequestInfo>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let topic = writable_topic(&state, name.ok().map(|Path(name)| name).as_deref())?;
+    let topic = writable_topic(&state, info.caller(), name.ok().map(|Path(name)| name).as_deref())?;
     let partitions = partitions(&state, &topic.name, info.deadline).await?;
     let limits = &state.config.limits;
     let record_bytes = limits.record_bytes.get();

@@ -77,7 +77,7 @@ async fn publish<B: Backend>(
     form: &V3Path,
 ) -> Result<Response, Problem> {
     let (cluster, topic) = path.map_or((None, None), |Path(target)| (Some(target.cluster), Some(target.topic)));
-    let topic = writable_topic(state, topic.as_deref())?;
+    let topic = writable_topic(state, info.caller(), topic.as_deref())?;
     let compatibility = state.config.compatibility;
     let validate_only = only_validates(uri.query(), compatibility)?;
     let limits = &state.config.limits;
@@ -85,7 +85,7 @@ async fn publish<B: Backend>(
     if !matches!(content_type, ContentType::Json | ContentType::Missing) {
         return Err(not_json().into());
     }
-    let propagated = PropagatedHeaders::from_headers(headers)?;
+    let propagated = PropagatedHeaders::from_headers(headers)?.with_principal(topic.policy.stamp(info.caller()));
     let body = body::read(headers, body, limits.request_bytes.get(), info.deadline).await?;
     let reading = Reading { strict: compatibility == Compatibility::Strict, max_records: limits.records.get() };
     let Entries { drafts, entries } = (form.read)(&body, reading).map_err(|error| match content_type {
