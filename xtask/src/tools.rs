@@ -120,13 +120,19 @@ pub(crate) struct CargoLambda {
     program: PathBuf,
     /// `PATH` with the tool's own folder first, where it finds its Zig.
     path: OsString,
+    /// Zig itself: otherwise Python starts it, twice for each of the 1,200 C files of OpenSSL and librdkafka.
+    zig: Option<PathBuf>,
 }
 
 impl CargoLambda {
     /// The one for `watch`; a `cargo-lambda` 1.9 on the `PATH` is sufficient.
     pub(crate) fn for_watch() -> Result<Self> {
         if installed_version().is_some_and(|version| version >= (1, 9)) {
-            return Ok(Self { program: "cargo-lambda".into(), path: std::env::var_os("PATH").unwrap_or_default() });
+            return Ok(Self {
+                program: "cargo-lambda".into(),
+                path: std::env::var_os("PATH").unwrap_or_default(),
+                zig: None,
+            });
         }
         Self::pinned()
     }
@@ -137,7 +143,10 @@ impl CargoLambda {
         let inherited = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::iter::once(bin.clone()).chain(std::env::split_paths(&inherited));
         let path = std::env::join_paths(folders).context("the PATH has a folder that cannot be joined")?;
-        Ok(Self { program: bin.join("cargo-lambda"), path })
+        let libraries = bin.with_file_name("lib");
+        let pythons = std::fs::read_dir(&libraries).into_iter().flatten().flatten();
+        let zig = pythons.map(|python| python.path().join("site-packages/ziglang/zig")).find(|zig| zig.is_file());
+        Ok(Self { program: bin.join("cargo-lambda"), path, zig })
     }
 
     /// The program, for callers that start it themselves.
@@ -149,6 +158,9 @@ impl CargoLambda {
     pub(crate) fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["lambda", subcommand]).current_dir(workspace::root()).env("PATH", &self.path);
+        if let Some(zig) = &self.zig {
+            command.env("CARGO_ZIGBUILD_ZIG_PATH", zig);
+        }
         command.stdin(Stdio::null());
         process::without_own_package(&mut command);
         command
