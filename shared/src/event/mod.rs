@@ -36,5 +36,5 @@ pub use msk_event::{MSK_EVENT_SOURCE, MskEvent, PartitionRecords, SELF_MANAGED_E
 pub use parse::EventError;
 pub use record::{BrokenId, BrokenRecord, Record, RecordFault, RecordId, SchemaMetadata, TimestampType};
 pub use response::{BatchResponse, Unreportable};
-pub use verdict::{Mistake, Verdict, judge};
+pub use verdict::{Mistake, Overlooked, Verdict, judge, names_failures, overlooked};
 pub use write::TombstoneStyle;

@@ -114,6 +114,43 @@ pub fn judge(event: &MskEvent, body: &[u8]) -> Verdict {
     }
 }
 
+/// What a response seems to say about failures, while AWS counts every record as done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Overlooked {
+    /// A member that AWS reads under another spelling only.
+    #[error("the response has the member \"{0}\", which AWS does not read: name it \"batchItemFailures\"")]
+    Misspelt(String),
+    /// Other members, without the one that AWS reads.
+    #[error(
+        "the response has no batchItemFailures, so AWS counts every record as done whatever its other members say ({0}); return \
+         {{\"batchItemFailures\": []}} to say so, or raise an error to fail the batch"
+    )]
+    OtherMembers(String),
+}
+
+/// What of a response AWS does not read although it seems to tell of failures; `None` where [`judge`] finds failures itself,
+/// and for the responses that AWS documents as a success.
+pub fn overlooked(body: &[u8]) -> Option<Overlooked> {
+    /// Enough to recognise a response by, without printing it.
+    const SHOWN: usize = 5;
+    let Ok(Value::Object(members)) = serde_json::from_slice::<Value>(body) else { return None };
+    if members.is_empty() || members.contains_key("batchItemFailures") {
+        return None;
+    }
+    let plain = |name: &str| name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let meant = |name: &&String| matches!(plain(name).as_str(), "batchitemfailures" | "batchitemfailure");
+    if let Some(name) = members.keys().find(meant) {
+        return Some(Overlooked::Misspelt(name.clone()));
+    }
+    Some(Overlooked::OtherMembers(members.keys().take(SHOWN).cloned().collect::<Vec<_>>().join(", ")))
+}
+
+/// Whether a response names failed records.
+pub fn names_failures(body: &[u8]) -> bool {
+    let response = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    response["batchItemFailures"].as_array().is_some_and(|items| !items.is_empty())
+}
+
 fn judge_json(event: &MskEvent, answer: &Value) -> Result<Verdict, Mistake> {
     let members = match answer {
         Value::Null => return Ok(Verdict::AllDone),
