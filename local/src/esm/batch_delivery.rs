@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::commit::DeliveryTicket;
 use super::destination::{Destination, GiveUpReason, GivenUp};
+use super::environments::Environment;
 use super::invoke::Invoker;
 use super::mapping::{FailurePolicy, Mapping};
 use super::metrics::Metrics;
@@ -69,14 +70,16 @@ impl BatchDelivery {
         let mut stack = vec![SubBatch { records, retries_used: 0, failures_in_a_row: 0 }];
         let mut attempt = 0;
         while let Some(mut sub_batch) = stack.pop() {
+            // First, since partitions may be lost and records grow old while other invocations use all environments.
+            let Some(environment) = self.or_stop(self.invoker.environment()).await else { return };
             self.ownership.retain_owned(&mut sub_batch.records);
             self.give_up_old(&mut sub_batch.records, attempt).await;
             if sub_batch.records.is_empty() {
                 continue;
             }
             attempt += 1;
-            match self.send(batch, attempt, &sub_batch).await {
-                NextStep::Done => self.finish(sub_batch.records, "done"),
+            match self.send(batch, attempt, &sub_batch, environment).await {
+                NextStep::Done { .. } => self.finish(sub_batch.records, "done"),
                 NextStep::GiveUp { positions, failure } => {
                     let given_up = self.finish_others(sub_batch.records, &positions);
                     self.give_up(given_up, GiveUpReason::RetriesExhausted(&failure), attempt).await;
@@ -93,7 +96,7 @@ impl BatchDelivery {
                         retries_used: sub_batch.retries_used + u32::from(uses_retry),
                         failures_in_a_row: sub_batch.failures_in_a_row.saturating_add(1),
                     });
-                    self.pause(pause).await;
+                    self.or_stop(tokio::time::sleep(pause)).await;
                 }
             }
             if *self.stop.borrow() {
@@ -102,24 +105,28 @@ impl BatchDelivery {
         }
     }
 
-    async fn send(&self, batch: u64, attempt: u32, sub_batch: &SubBatch) -> NextStep {
+    async fn send(&self, batch: u64, attempt: u32, sub_batch: &SubBatch, environment: Environment) -> NextStep {
         let event = self.envelope.event(&sub_batch.records);
         let json = event.to_json(TOMBSTONES);
         let bytes = json.len();
         let started = Instant::now();
-        let observation = self.invoker.invoke(json).await;
+        let observation = self.invoker.invoke(json, environment).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let step = decide(&event, observation, sub_batch.retries_used, &self.mapping.failures);
         let records = sub_batch.records.len();
         self.count(&step, records);
         let (failure, retried, given_up) = match &step {
-            NextStep::Done => (None, 0, 0),
+            NextStep::Done { .. } => (None, 0, 0),
             NextStep::Retry { failure, positions, .. } => (Some(failure), positions.len(), 0),
             NextStep::GiveUp { failure, positions } => (Some(failure), 0, positions.len()),
             NextStep::Split { failure, .. } => (Some(failure), 0, 0),
         };
-        let halved = matches!(step, NextStep::Split { .. }).then(|| "halved".to_owned());
-        let detail: Vec<_> = halved.into_iter().chain(failure.and_then(Failure::detail)).collect();
+        let note = match &step {
+            NextStep::Split { .. } => Some("halved".to_owned()),
+            NextStep::Done { overlooked } => overlooked.clone(),
+            NextStep::Retry { .. } | NextStep::GiveUp { .. } => None,
+        };
+        let detail: Vec<_> = note.into_iter().chain(failure.and_then(Failure::detail)).collect();
         self.reporter.line(&Line::Invoked(InvocationLine {
             function: self.mapping.function.clone(),
             batch,
@@ -139,7 +146,7 @@ impl BatchDelivery {
     fn count(&self, step: &NextStep, records: usize) {
         let failed = match step {
             NextStep::Retry { failure: Failure::Unreachable(_), .. } => return,
-            NextStep::Done => 0,
+            NextStep::Done { .. } => 0,
             NextStep::Retry { positions, .. } | NextStep::GiveUp { positions, .. } => positions.len(),
             NextStep::Split { .. } => records,
         };
@@ -186,7 +193,15 @@ impl BatchDelivery {
         let count = records.len() as u64;
         let given_up = GivenUp { records: &records, envelope: &self.envelope, reason, invoke_count };
         let delivered = match &self.destination {
-            None => false,
+            None => {
+                let offsets = ranges(&records);
+                tracing::warn!(
+                    offsets,
+                    reason = given_up.reason.name(),
+                    "records are dropped: there is no on-failure destination"
+                );
+                false
+            }
             Some(destination) => match destination.deliver(&given_up).await {
                 Ok(()) => true,
                 Err(error) => {
@@ -219,12 +234,13 @@ impl BatchDelivery {
         }
     }
 
-    async fn pause(&self, pause: Duration) {
+    /// The result of the work; `None` if the poller stops first.
+    async fn or_stop<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut stop = self.stop.clone();
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            done = work => Some(done),
             // An error means that the running mapping has been dropped, which is also a request to stop.
-            _ = stop.wait_for(|stop| *stop) => {}
+            _ = stop.wait_for(|stop| *stop) => None,
         }
     }
 }

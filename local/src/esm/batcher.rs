@@ -6,6 +6,11 @@ use std::time::Instant;
 use super::mapping::Batching;
 use super::msk_event::{Envelope, EventSize, MAX_EVENT_BYTES, PolledRecord};
 
+/// Records of a partition that are read ahead whatever the batch size. To pause reading makes librdkafka throw away what it has
+/// fetched, and the fetch that then waits at the partition's end delays the next one by `fetch.wait.max.ms`: with small batches
+/// that would cost far more than the memory.
+const READ_AHEAD: usize = 1_000;
+
 /// When the next batch can be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BatchDue {
@@ -83,15 +88,19 @@ impl Batcher {
     /// Whether enough records of the partition are waiting for two full batches, so that polling more would only cost memory.
     pub(super) fn is_full(&self, partition: i32) -> bool {
         self.partitions.get(&partition).is_some_and(|partition| {
-            partition.records.len() >= 2 * self.batching.size || partition.json_bytes >= 2 * MAX_EVENT_BYTES
+            partition.records.len() >= 2 * self.read_ahead() || partition.json_bytes >= 2 * MAX_EVENT_BYTES
         })
     }
 
     /// Whether less than one full batch of the partition is waiting.
     pub(super) fn has_room(&self, partition: i32) -> bool {
         self.partitions.get(&partition).is_none_or(|partition| {
-            partition.records.len() < self.batching.size && partition.json_bytes < MAX_EVENT_BYTES
+            partition.records.len() < self.read_ahead() && partition.json_bytes < MAX_EVENT_BYTES
         })
+    }
+
+    fn read_ahead(&self) -> usize {
+        self.batching.size.max(READ_AHEAD)
     }
 
     /// When [`Self::take`] will have a batch.

@@ -11,6 +11,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::error::MappingError;
 use super::kafka_client::{QuietContext, client_config};
 use super::mapping::{DestinationTarget, Mapping, StartingPosition};
+use super::topic_settings::is_embedded_id;
 
 /// How long the brokers may take to answer one query.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,6 +32,11 @@ pub(super) async fn prepare(mapping: Arc<Mapping>, brokers: String) -> Result<us
         let count = partition_count(&client, mapping.topic.as_str(), &brokers)?;
         if let Some(DestinationTarget::Kafka(topic)) = &mapping.destination {
             partition_count(&client, topic.as_str(), &brokers)?;
+        }
+        if matches!(mapping.starting_position, StartingPosition::AtTimestamp(_))
+            && client.client().fetch_cluster_id(ANSWER_TIMEOUT).is_some_and(|id| is_embedded_id(&id))
+        {
+            return Err(MappingError::NoTimeIndex { brokers });
         }
         if mapping.starting_position != StartingPosition::TrimHorizon {
             commit_start(&client, &mapping, count)

@@ -84,6 +84,8 @@ pub(super) struct CommitQueue {
     /// The commit that was sent, if any.
     sent: Option<BTreeMap<i32, Commit>>,
     not_before: Option<Instant>,
+    /// Whether the last commit was refused because the group is rebalancing.
+    rebalancing: bool,
 }
 
 impl CommitQueue {
@@ -117,6 +119,7 @@ impl CommitQueue {
 
     /// The commit in progress succeeded; returns how many records it covers.
     pub(super) fn succeeded(&mut self) -> u64 {
+        self.rebalancing = false;
         self.sent.take().unwrap_or_default().values().map(|commit| commit.records).sum()
     }
 
@@ -126,6 +129,21 @@ impl CommitQueue {
             self.waiting.entry(partition).or_insert(Commit { records: 0, ..failed }).records += failed.records;
         }
         self.not_before = Some(now + RETRY_AFTER);
+    }
+
+    /// The commit in progress was refused because the group is rebalancing: what is delivered before that ends may be forgotten.
+    pub(super) fn refused_by_rebalance(&mut self) {
+        self.rebalancing = true;
+    }
+
+    /// The rebalance has ended: partitions were assigned or revoked.
+    pub(super) fn rebalanced(&mut self) {
+        self.rebalancing = false;
+    }
+
+    /// Whether nothing new should be delivered, because it could not be committed.
+    pub(super) fn is_refused(&self) -> bool {
+        self.rebalancing
     }
 
     /// When [`Self::next`] should be called again even if nothing new has finished.

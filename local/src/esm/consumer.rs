@@ -140,3 +140,17 @@ pub(super) fn is_fatal(error: &KafkaError) -> bool {
         )
     )
 }
+
+/// Whether a commit was refused because the group is rebalancing, or has done so without this member.
+pub(super) fn is_rebalance(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::RebalanceInProgress
+                | RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::UnknownMemberId
+                | RDKafkaErrorCode::StaleMemberEpoch
+                | RDKafkaErrorCode::FencedMemberEpoch
+        )
+    )
+}

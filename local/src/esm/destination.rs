@@ -33,6 +33,17 @@ pub(super) enum GiveUpReason<'a> {
     RecordAgeExceeded,
 }
 
+impl GiveUpReason<'_> {
+    /// The name in logs.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::RetriesExhausted(_) => "RetriesExhausted",
+            Self::PayloadTooLarge => "MaximumPayloadSizeExceeded",
+            Self::RecordAgeExceeded => "RecordAgeExceeded",
+        }
+    }
+}
+
 /// Records that are given up together.
 pub(super) struct GivenUp<'a> {
     pub(super) records: &'a [PolledRecord],
@@ -134,10 +145,9 @@ impl Destination {
     }
 
     fn context(&self, given_up: &GivenUp<'_>, exhausted: &str) -> Value {
-        let (condition, last_failure) = match given_up.reason {
+        let (condition, last_failure) = match &given_up.reason {
             GiveUpReason::RetriesExhausted(failure) => (exhausted, Some(failure)),
-            GiveUpReason::PayloadTooLarge => ("MaximumPayloadSizeExceeded", None),
-            GiveUpReason::RecordAgeExceeded => ("RecordAgeExceeded", None),
+            other => (other.name(), None),
         };
         let response = last_failure.map(|failure| {
             let failed = matches!(failure, Failure::FunctionError(_) | Failure::Timeout(_));

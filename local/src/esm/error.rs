@@ -12,7 +12,10 @@ pub enum MappingError {
     #[error("no brokers are configured: set --bootstrap-servers HOST:PORT,... or Local.bootstrapServers")]
     NoBrokers,
     /// The brokers have no such topic.
-    #[error("topic `{topic}` does not exist on {brokers}: create it, or correct Topics (or the destination)")]
+    #[error(
+        "topic `{topic}` does not exist on {brokers}: create it (embedded brokers do with `--other-topics {topic}`), or correct \
+         Topics (--topics) or the destination (--on-failure-destination)"
+    )]
     NoTopic {
         /// The missing topic.
         topic: String,
@@ -20,15 +23,26 @@ pub enum MappingError {
         brokers: String,
     },
     /// No broker answered in time.
-    #[error("the brokers {brokers} do not answer: {cause}; check --bootstrap-servers and Local.kafkaOptions")]
+    #[error(
+        "the brokers {brokers} do not answer: {cause}; check --bootstrap-servers and --kafka-option (Local.bootstrapServers, Local.kafkaOptions)"
+    )]
     Brokers {
         /// The addresses of the brokers, as `host:port,...`.
         brokers: String,
         /// The last connection error, if there was one.
         cause: String,
     },
+    /// The embedded brokers have no index by time.
+    #[error(
+        "the embedded brokers at {brokers} cannot look up offsets by time, so AT_TIMESTAMP would deliver nothing: use \
+         --starting-position TRIM_HORIZON or LATEST, or real brokers"
+    )]
+    NoTimeIndex {
+        /// The addresses of the brokers, as `host:port,...`.
+        brokers: String,
+    },
     /// librdkafka rejects the settings.
-    #[error("the Kafka client cannot be created: {0}; check Local.kafkaOptions")]
+    #[error("the Kafka client cannot be created: {0}; check --kafka-option (Local.kafkaOptions)")]
     Client(String),
     /// The consumer group cannot be used.
     #[error("the consumer group `{group}` cannot be read: {source}")]

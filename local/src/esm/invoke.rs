@@ -9,13 +9,20 @@ use std::time::{Duration, Instant};
 use reqwest::redirect::Policy;
 use serde::Deserialize;
 
+use super::environments::{EndpointEnvironments, Environment, Environments};
 use super::mapping::LocalSettings;
+use super::setting_flags::setting;
 
 /// Largest response of a synchronous invocation in bytes (AWS Lambda quotas: 6 MB).
 const MAX_ANSWER_BYTES: usize = 6_291_556;
 /// Longest part of a function's own error text that is reported.
 const EXCERPT_CHARACTERS: usize = 300;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may wait for the next request. Node's servers close theirs after five seconds: one that is closed while
+/// a request is sent looks like a function that was killed.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a request that timed out here may still use its environment: the longest timeout of a function with a Kafka mapping.
+const LONGEST_ABANDONED: Duration = Duration::from_secs(840);
 
 /// The observed result of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +43,14 @@ pub(super) enum Observation {
 pub(super) struct Invoker {
     client: reqwest::Client,
     url: String,
+    environments: EndpointEnvironments,
     timeout: Duration,
+    first_timeout: Duration,
     startup_grace: Duration,
     started: Instant,
     answered: AtomicBool,
     refused: AtomicBool,
+    abandoned: AtomicBool,
 }
 
 /// The Invoke endpoint cannot be used.
@@ -52,67 +62,120 @@ pub struct InvokerError {
 }
 
 impl Invoker {
-    pub(super) fn new(settings: &LocalSettings) -> Result<Self, InvokerError> {
+    pub(super) fn new(settings: &LocalSettings, environments: &Environments) -> Result<Self, InvokerError> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .build()
             .map_err(|source| InvokerError { url: settings.invoke_url.clone(), source })?;
         Ok(Self {
             client,
             url: settings.invoke_url.clone(),
+            environments: environments.endpoint(&settings.invoke_url, settings.max_concurrency),
             timeout: settings.function_timeout,
+            first_timeout: settings.first_invocation_timeout,
             startup_grace: settings.startup_grace,
             started: Instant::now(),
             answered: AtomicBool::new(false),
             refused: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
         })
     }
 
-    /// Whether the endpoint was called, has never answered, and has used up its time to start.
+    /// Whether the endpoint was called and has never answered.
+    pub(super) fn never_answered(&self) -> bool {
+        self.refused.load(Ordering::Relaxed) && !self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has, besides, used up its time to start.
     pub(super) fn never_came_up(&self) -> bool {
-        self.refused.load(Ordering::Relaxed)
-            && !self.answered.load(Ordering::Relaxed)
-            && self.started.elapsed() >= self.startup_grace
+        self.never_answered() && self.started.elapsed() >= self.startup_grace
+    }
+
+    /// Waits until the endpoint may be sent one more request.
+    pub(super) async fn environment(&self) -> Environment {
+        self.environments.take().await
     }
 
     /// Invokes once, within a time limit: an endpoint whose function died may keep the request open forever.
-    pub(super) async fn invoke(&self, event: Vec<u8>) -> Observation {
-        // The first response of `cargo lambda watch` may have to wait for a build.
-        let limit =
-            if self.answered.load(Ordering::Relaxed) { self.timeout } else { self.timeout.max(self.startup_grace) };
-        let observation = match tokio::time::timeout(limit, self.post(event)).await {
-            Ok(Ok(observation)) => observation,
-            Ok(Err(error)) => Observation::Unreachable(describe(&error)),
-            Err(_) => Observation::Timeout(format!("no answer within {} s", limit.as_secs_f64())),
+    pub(super) async fn invoke(&self, event: Vec<u8>, environment: Environment) -> Observation {
+        let limit = if self.answered.load(Ordering::Relaxed) { self.timeout } else { self.first_timeout };
+        let request = post(self.client.post(&self.url).body(event), self.answered.load(Ordering::Relaxed));
+        let observation = match environment.0 {
+            None => tokio::time::timeout(limit, request).await,
+            Some(_) => self.invoke_in(environment, limit, request).await,
         };
+        let observation = observation.unwrap_or_else(|_| {
+            let setting = setting("Local.functionTimeoutSeconds");
+            Observation::Timeout(format!("no answer within {} s; {setting} is the longest", limit.as_secs_f64()))
+        });
         let flag = if matches!(observation, Observation::Unreachable(_)) { &self.refused } else { &self.answered };
         flag.store(true, Ordering::Relaxed);
         observation
     }
 
-    async fn post(&self, event: Vec<u8>) -> Result<Observation, reqwest::Error> {
-        let request = self
-            .client
-            .post(&self.url)
-            .header("content-type", "application/json")
-            .header("x-amz-invocation-type", "RequestResponse")
-            .body(event);
-        let mut response = request.send().await?;
-        let status = response.status().as_u16();
-        let marked = response.headers().contains_key("x-amz-function-error");
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_ANSWER_BYTES {
-                return Ok(Observation::FunctionError(format!(
-                    "Function.ResponseSizeTooLarge: the response is larger than {MAX_ANSWER_BYTES} bytes"
-                )));
+    /// The environment is free only when the request has ended, even if nobody waits for it any more: the function still runs.
+    async fn invoke_in(
+        &self,
+        environment: Environment,
+        limit: Duration,
+        request: impl Future<Output = Observation> + Send + 'static,
+    ) -> Result<Observation, tokio::time::error::Elapsed> {
+        let mut running = tokio::spawn(async move {
+            let ended = tokio::time::timeout(limit + LONGEST_ABANDONED, request).await;
+            drop(environment);
+            ended
+        });
+        match tokio::time::timeout(limit, &mut running).await {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(ended)) => Ok(Observation::Unreachable(format!("the request ended early: {ended}"))),
+            Err(elapsed) => {
+                if !self.abandoned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "an invocation timed out and still runs: its environment counts as taken ({}) until it ends",
+                        setting("Local.maxConcurrency")
+                    );
+                }
+                Err(elapsed)
             }
         }
-        Ok(classify(status, marked, body))
     }
+}
+
+/// Sends the request and reads its answer. Without a connection the function was not reached; after that, whatever happens is an
+/// invocation, as on AWS (`Runtime.ExitError`). Only a container's port that is published before anything listens behind it
+/// (Docker's proxy) resets connections without having `answered` before.
+async fn post(request: reqwest::RequestBuilder, answered: bool) -> Observation {
+    let request = request.header("content-type", "application/json").header("x-amz-invocation-type", "RequestResponse");
+    match exchange(request).await {
+        Ok(observation) => observation,
+        Err(error) if error.is_connect() || error.is_builder() || !answered && is_reset(&error) => {
+            Observation::Unreachable(format!("the endpoint cannot be reached: {}", cause(&error)))
+        }
+        Err(error) => Observation::FunctionError(format!(
+            "Runtime.ExitError: the endpoint closed the connection without an answer ({}); was the function killed, for example \
+             for its memory?",
+            cause(&error)
+        )),
+    }
+}
+
+async fn exchange(request: reqwest::RequestBuilder) -> Result<Observation, reqwest::Error> {
+    let mut response = request.send().await?;
+    let status = response.status().as_u16();
+    let marked = response.headers().contains_key("x-amz-function-error");
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER_BYTES {
+            return Ok(Observation::FunctionError(format!(
+                "Function.ResponseSizeTooLarge: the response is larger than {MAX_ANSWER_BYTES} bytes"
+            )));
+        }
+    }
+    Ok(classify(status, marked, body))
 }
 
 /// The members by which every Lambda endpoint describes an error.
@@ -132,54 +195,89 @@ struct ErrorBody {
 /// | `cargo lambda watch` | 500 | 200 with an error body | 408 |
 /// | AWS runtime interface emulator | 200 with an error body | 502 | 200 with plain text |
 fn classify(status: u16, marked: bool, body: Vec<u8>) -> Observation {
-    let error = described_error(&body);
+    let error = described_error(&body, marked);
     match status {
-        200..=299 if marked => {
-            failure(error.unwrap_or_else(|| "the endpoint marked the invocation as failed".to_owned()))
-        }
+        200..=299 if marked => error
+            .unwrap_or_else(|| Observation::FunctionError("the endpoint marked the invocation as failed".to_owned())),
         200..=299 => match error {
-            Some(error) => failure(error),
-            None if body.starts_with(b"Task timed out after ") => Observation::Timeout(excerpt(&body)),
+            Some(error) => error,
+            None if body.starts_with(TIMED_OUT.as_bytes()) => Observation::Timeout(excerpt(&body)),
             None => Observation::Returned(body),
         },
         408 | 504 => Observation::Timeout(format!("the endpoint answered {status}")),
         429 => Observation::Throttled,
-        500 | 502 => match error {
-            Some(error) => failure(error),
-            None => Observation::Unreachable(format!("the endpoint answered {status} without a function error")),
-        },
-        404 => Observation::Unreachable(
-            "the endpoint answered 404: it has no function with this name (yet); check FunctionName and Local.invokeUrl"
-                .to_owned(),
-        ),
-        _ => Observation::Unreachable(format!("the endpoint answered {status}; check Local.invokeUrl")),
+        500 | 502 => error.unwrap_or_else(|| {
+            Observation::Unreachable(format!("the endpoint answered {status} without a function error"))
+        }),
+        400 => Observation::Unreachable(format!(
+            "the endpoint answered 400: either it does not take invocations (check {}), or it is busy with another one and takes \
+             no second (set {})",
+            setting("Local.invokeUrl"),
+            setting("Local.maxConcurrency")
+        )),
+        404 => Observation::Unreachable(format!(
+            "the endpoint answered 404: it has no function with this name (yet); check {} and {}",
+            setting("FunctionName"),
+            setting("Local.invokeUrl")
+        )),
+        _ => Observation::Unreachable(format!("the endpoint answered {status}; check {}", setting("Local.invokeUrl"))),
     }
 }
 
-/// The error that a body describes: it has `errorType` and `errorMessage`, but no batch response with them.
-fn described_error(body: &[u8]) -> Option<String> {
+/// How AWS's texts of a timeout begin.
+const TIMED_OUT: &str = "Task timed out after ";
+
+/// Whether a function's response is how endpoints report an error; returned by a handler on AWS, it would be a success.
+pub(super) fn is_error_report(response: &[u8]) -> bool {
+    described_error(response, false).is_some()
+}
+
+/// The error that a body describes: it has `errorType` and `errorMessage`, but no batch response with them. In a response that
+/// is `marked` as failed, one of the two is enough.
+fn described_error(body: &[u8], marked: bool) -> Option<Observation> {
     let parsed: ErrorBody = serde_json::from_slice(body).ok()?;
-    match (parsed.error_type, parsed.error_message, parsed.batch_item_failures) {
-        (Some(name), Some(message), None) => Some(excerpt(format!("{name}: {message}").as_bytes())),
+    if parsed.batch_item_failures.is_some() && !marked {
+        return None;
+    }
+    match (parsed.error_type, parsed.error_message) {
+        (Some(name), Some(message)) => {
+            let text = excerpt(format!("{name}: {message}").as_bytes());
+            Some(if name == "Sandbox.Timedout" { Observation::Timeout(text) } else { Observation::FunctionError(text) })
+        }
+        // AWS names no type for a timeout in older texts: "2026-01-31T09:00:00Z ID Task timed out after 3.00 seconds".
+        (None, Some(message)) if marked && message.contains(TIMED_OUT) => {
+            Some(Observation::Timeout(excerpt(message.as_bytes())))
+        }
+        (Some(text), None) | (None, Some(text)) if marked => Some(Observation::FunctionError(excerpt(text.as_bytes()))),
         _ => None,
     }
 }
 
-fn failure(error: String) -> Observation {
-    if error.starts_with("Sandbox.Timedout") { Observation::Timeout(error) } else { Observation::FunctionError(error) }
+/// The beginning of a text, in one line.
+fn excerpt(text: &[u8]) -> String {
+    let words = String::from_utf8_lossy(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().take(EXCERPT_CHARACTERS).collect()
 }
 
-fn excerpt(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().take(EXCERPT_CHARACTERS).collect()
+fn is_reset(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let found = inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if found == Some(std::io::ErrorKind::ConnectionReset) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// The innermost cause tells what happened; the outer ones only repeat the address.
-fn describe(error: &reqwest::Error) -> String {
+fn cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    format!("the endpoint cannot be reached: {cause}")
+    cause.to_string()
 }
 
 #[cfg(test)]
@@ -214,6 +312,8 @@ mod tests {
             (202, false, b"", "answer"),
             (200, true, b"", "function error"),
             (200, true, &error, "function error"),
+            (200, true, br#"{"errorType":"E"}"#, "function error"),
+            (200, true, br#"{"errorMessage":5}"#, "function error"),
             (200, false, &error, "function error"),
             (200, true, br#"{"errorType":"Sandbox.Timedout","errorMessage":"timed out"}"#, "timeout"),
             (200, false, b"Task timed out after 3.00 seconds", "timeout"),
@@ -233,6 +333,23 @@ mod tests {
             let shown = String::from_utf8_lossy(body);
             assert_eq!(name(*status, *marked, body), *expected, "{status} marked={marked} {shown}");
         }
+    }
+
+    #[test]
+    fn a_timeout_is_told_with_its_text_whether_or_not_it_has_a_type() {
+        let message = "2026-01-31T09:00:00Z 7b2a Task timed out after 3.00 seconds";
+        let typed = format!(r#"{{"errorType":"Sandbox.Timedout","errorMessage":"{message}"}}"#);
+        let untyped = format!(r#"{{"errorMessage":"{message}"}}"#);
+        for body in [typed, untyped] {
+            let Observation::Timeout(text) = classify(200, true, body.into_bytes()) else { panic!("no timeout") };
+            assert!(text.ends_with("Task timed out after 3.00 seconds"), "{text}");
+        }
+        let of_a_handler = r#"{"errorType":"TimeoutError","errorMessage":"Task timed out after 1 s"}"#;
+        assert_eq!(name(200, true, of_a_handler.as_bytes()), "function error");
+        let Observation::FunctionError(text) = classify(200, true, br#"{"errorMessage":"no\n type"}"#.to_vec()) else {
+            panic!("no error")
+        };
+        assert_eq!(text, "no type", "in one line");
     }
 
     #[test]

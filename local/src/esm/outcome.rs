@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use msk_shared::event::{Mistake, MskEvent, Verdict, judge};
+use msk_shared::event::{Mistake, MskEvent, Verdict, judge, names_failures, overlooked};
 
 use super::invoke::Observation;
 use super::mapping::{FailurePolicy, PartialBatch};
+use super::setting_flags::setting;
 
 /// Why records are redelivered or given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,10 @@ impl Failure {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NextStep {
     /// Every record is finished.
-    Done,
+    Done {
+        /// What the response seems to say about failures and AWS does not read.
+        overlooked: Option<String>,
+    },
     /// The records at these positions are redelivered after a pause; the others are finished.
     Retry {
         positions: Vec<usize>,
@@ -76,7 +80,7 @@ pub(super) fn decide(
     let everything = || (0..event.len()).collect::<Vec<_>>();
     let (positions, failure) = match observation {
         Observation::Returned(body) => match failed_positions(event, &body, policy.report_batch_item_failures) {
-            None => return NextStep::Done,
+            None => return NextStep::Done { overlooked: overlooked_failures(&body, policy) },
             Some(failed) => failed,
         },
         Observation::FunctionError(text) => (everything(), Failure::FunctionError(text)),
@@ -91,6 +95,17 @@ pub(super) fn decide(
         return NextStep::GiveUp { positions, failure };
     }
     retry(positions, failure, true)
+}
+
+/// A response that finishes the batch and yet seems to report failures: on AWS these records would be lost in silence.
+fn overlooked_failures(body: &[u8], policy: &FailurePolicy) -> Option<String> {
+    if policy.report_batch_item_failures.is_some() {
+        return overlooked(body).map(|overlooked| overlooked.to_string());
+    }
+    names_failures(body).then(|| {
+        let setting = setting("FunctionResponseTypes");
+        format!("the response names failed records, which this mapping does not read: set {setting} to ReportBatchItemFailures")
+    })
 }
 
 /// The records that a response reports as failed; `None` if every record is done.
@@ -157,7 +172,7 @@ mod tests {
         for body in
             ["", " ", "null", "{}", r#"{"batchItemFailures":[]}"#, r#"{"batchItemFailures":null}"#, r#"{"a":1}"#]
         {
-            assert_eq!(answered(body, &POLICY), NextStep::Done, "{body}");
+            assert!(matches!(answered(body, &POLICY), NextStep::Done { .. }), "{body}");
         }
     }
 
@@ -166,7 +181,25 @@ mod tests {
         let policy = FailurePolicy { report_batch_item_failures: None, ..POLICY };
         for body in ["", "text", "[1]", &naming(&[("a-b-0", 5)]), r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#]
         {
-            assert_eq!(answered(body, &policy), NextStep::Done, "{body}");
+            assert!(matches!(answered(body, &policy), NextStep::Done { .. }), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_response_whose_failures_nobody_reads_is_told() {
+        let overlooked = |body: &str, policy: &FailurePolicy| match answered(body, policy) {
+            NextStep::Done { overlooked } => overlooked.unwrap_or_default(),
+            other => panic!("{body}: {other:?}"),
+        };
+        let unread = FailurePolicy { report_batch_item_failures: None, ..POLICY };
+        assert!(overlooked(&naming(&[("a-b-0", 5)]), &unread).contains("--function-response-types"));
+        assert!(overlooked(r#"{"BatchItemFailures":[]}"#, &POLICY).contains("batchItemFailures"));
+        for body in ["", "null", r#"{"batchItemFailures":[]}"#] {
+            assert_eq!(
+                (overlooked(body, &POLICY), overlooked(body, &unread)),
+                (String::new(), String::new()),
+                "{body}"
+            );
         }
     }
 

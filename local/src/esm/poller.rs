@@ -188,6 +188,7 @@ impl Poller {
     fn on_assigned(&mut self, partitions: &[i32]) {
         self.joined = true;
         self.assignments += 1;
+        self.commits.rebalanced();
         for number in partitions {
             self.delivery.ownership.gained(*number, self.assignments);
             let tracker = CommitTracker::new(*number, self.assignments);
@@ -205,6 +206,7 @@ impl Poller {
             self.batcher.forget(*number);
             self.commits.forget(*number);
         }
+        self.commits.rebalanced();
         tracing::info!(topic = %self.topic, ?partitions, "partitions revoked");
     }
 
@@ -241,8 +243,12 @@ impl Poller {
         }
     }
 
-    /// Starts every batch that is due; returns the time when the next one will be.
+    /// Starts every batch that is due; returns the time when the next one will be. While commits are refused by a rebalance,
+    /// nothing starts: the next owner of the partitions would receive all of it again.
     fn dispatch(&mut self) -> Option<Instant> {
+        if self.commits.is_refused() {
+            return None;
+        }
         while self.deliveries.len() < MAX_IN_FLIGHT {
             match self.batcher.due(Instant::now()) {
                 BatchDue::Never => return None,
@@ -300,6 +306,9 @@ impl Poller {
             }
             Err(error) => {
                 self.commits.failed(Instant::now());
+                if consumer::is_rebalance(&error) {
+                    self.commits.refused_by_rebalance();
+                }
                 self.delivery.metrics.update(|counts| counts.commit_error_count += 1);
                 tracing::warn!(%error, topic = %self.topic, "a commit failed; it will be retried");
             }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::batch_delivery::{BatchDelivery, Ownership};
 use super::broker_queries;
 use super::destination::Destination;
+use super::environments::Environments;
 use super::error::MappingError;
 use super::invoke::Invoker;
 use super::kafka_client::client_config;
@@ -63,6 +64,23 @@ impl End {
     }
 }
 
+/// What all mappings of a process share.
+pub struct Shared {
+    /// Their counts.
+    pub metrics: Arc<Metrics>,
+    /// What prints their lines.
+    pub reporter: Arc<Reporter>,
+    /// The bounds of the endpoints that they invoke.
+    pub environments: Environments,
+}
+
+impl Shared {
+    /// Nothing counted yet, no endpoint in use.
+    pub fn new(reporter: Arc<Reporter>) -> Self {
+        Self { metrics: Arc::default(), reporter, environments: Environments::default() }
+    }
+}
+
 /// A running mapping. Dropping it stops it without waiting.
 pub struct RunningMapping {
     mapping: Arc<Mapping>,
@@ -80,15 +98,15 @@ impl RunningMapping {
     ///
     /// # Errors
     /// [`MappingError`] if the brokers, the topic or the consumer group cannot be used.
-    pub async fn start(mapping: Mapping, metrics: Arc<Metrics>, reporter: Arc<Reporter>) -> Result<Self, MappingError> {
+    pub async fn start(mapping: Mapping, process: &Shared) -> Result<Self, MappingError> {
         let brokers = mapping.local.bootstrap_servers.clone().ok_or(MappingError::NoBrokers)?;
         let mapping = Arc::new(mapping);
         let partition_count = broker_queries::prepare(Arc::clone(&mapping), brokers.clone()).await?;
-        let invoker = Arc::new(Invoker::new(&mapping.local)?);
+        let invoker = Arc::new(Invoker::new(&mapping.local, &process.environments)?);
         let (stop, _) = watch::channel(false);
         let mut running = Self {
             invoker,
-            metrics,
+            metrics: Arc::clone(&process.metrics),
             partition_count,
             states: Vec::new(),
             pollers: JoinSet::new(),
@@ -102,7 +120,7 @@ impl RunningMapping {
             target.map(|target| Destination::new(&running.mapping.function, target, &config).map(Arc::new));
         let destination = destination.transpose()?;
         for _ in 0..running.mapping.pollers.min(partition_count) {
-            running.start_poller(&config, destination.clone(), &reporter)?;
+            running.start_poller(&config, destination.clone(), &process.reporter)?;
         }
         Ok(running)
     }
@@ -186,18 +204,23 @@ impl RunningMapping {
             tokio::select! {
                 biased;
                 drained = self.is_drained() => if drained? { return Ok(End::Drained) },
-                () = &mut over => return Ok(End::Deadline),
+                () = &mut over => return Ok(self.late()),
                 () = &mut stop => return Ok(End::Stopped),
             }
             if self.invoker.never_came_up() {
                 return Ok(End::Unreachable);
             }
             tokio::select! {
-                () = &mut over => return Ok(End::Deadline),
+                () = &mut over => return Ok(self.late()),
                 () = &mut stop => return Ok(End::Stopped),
                 checked = self.next_check() => checked?,
             }
         }
+    }
+
+    /// What a passed deadline means.
+    fn late(&self) -> End {
+        if self.invoker.never_answered() { End::Unreachable } else { End::Deadline }
     }
 
     async fn next_check(&mut self) -> Result<(), MappingError> {

@@ -67,7 +67,12 @@ async fn is_embedded(client: &ClientConfig) -> bool {
         return false;
     };
     let id = tokio::task::spawn_blocking(move || admin.inner().fetch_cluster_id(ANSWER_TIMEOUT)).await;
-    id.ok().flatten().is_some_and(|id| id.starts_with("mockCluster"))
+    id.ok().flatten().is_some_and(|id| is_embedded_id(&id))
+}
+
+/// Whether a cluster's id is that of librdkafka's own brokers.
+pub(super) fn is_embedded_id(id: &str) -> bool {
+    id.starts_with("mockCluster")
 }
 
 /// One setting of each topic; `None` for a topic that does not tell it.
