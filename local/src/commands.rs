@@ -1,27 +1,26 @@
 //! What each command does, and its exit code.
 
-use std::io::{IsTerminal, Read};
-use std::path::Path;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use msk_local::brokers::{self, EmbeddedBrokers};
 use msk_local::esm::document::MappingDocument;
 use msk_local::esm::mapping::Mapping;
 use msk_local::esm::metrics::Metrics;
-use msk_local::esm::running_mapping::{DrainLimits, End, RunningMapping};
+use msk_local::esm::running_mapping::{DrainLimits, End, RunningMapping, Shared};
 use msk_local::esm::topic_settings;
 use msk_local::esm::validate::{Strictness, validate};
 use msk_local::output::{Format, Line, ReadyLine, Reporter, SummaryLine};
-use msk_shared::event::{MskEvent, Verdict, judge};
 use msk_shared::topic_spec::TopicSpec;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cli::{BrokersArgs, CheckResponseArgs, Cli, Command, DrainArgs, EsmCommand, MappingArgs, UpArgs};
+use crate::cli::{BrokersArgs, Cli, Command, DrainArgs, EsmCommand, MappingArgs, UpArgs};
+use crate::offline;
 
 const DEADLINE: u8 = 3;
 const GAVE_UP: u8 = 4;
@@ -37,8 +36,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Up(args) => up(&printer, &args).await,
         Command::Esm(EsmCommand::Run(args)) => run_mapping(&printer, &args).await,
         Command::Esm(EsmCommand::Drain(args)) => drain(&printer, &args).await,
-        Command::Esm(EsmCommand::Validate(args)) => validate_mapping(&args),
-        Command::Esm(EsmCommand::CheckResponse(args)) => check_response(&args),
+        Command::Esm(EsmCommand::Validate(args)) => offline::validate_mapping(cli.format, &args),
+        Command::Esm(EsmCommand::CheckResponse(args)) => offline::check_response(cli.format, &args),
     }
 }
 
@@ -63,24 +62,25 @@ async fn run_brokers(printer: &Printer, args: &BrokersArgs) -> Result<ExitCode> 
 
 async fn up(printer: &Printer, args: &UpArgs) -> Result<ExitCode> {
     let mut stop = Signals::new()?;
+    let document = args.mapping.document(args.config.as_deref(), None)?;
+    let topics = topics(args, &document)?;
     let mut brokers = None;
-    let bootstrap_servers = match &args.mapping.bootstrap_servers {
+    let bootstrap_servers = match &document.local.bootstrap_servers {
         Some(servers) => servers.clone(),
         None => {
-            let topics: Vec<_> = args.topics.iter().chain(&args.other_topics).cloned().collect();
+            let topics: Vec<_> = topics.iter().chain(&args.other_topics).cloned().collect();
             brokers.insert(EmbeddedBrokers::start(&topics)?).bootstrap_servers().to_owned()
         }
     };
     let mapping = |topic: &TopicSpec| {
-        let mut document = MappingDocument { topics: Some(vec![topic.name.to_string()]), ..MappingDocument::default() };
-        args.mapping.override_in(&mut document);
+        let mut document = MappingDocument { topics: Some(vec![topic.name.to_string()]), ..document.clone() };
         document.local.bootstrap_servers = Some(bootstrap_servers.clone());
         // On a laptop there is no need to choose between the modes: provisioned mode allows everything.
         document.provisioned_poller_config.get_or_insert_default();
         checked(&document, Strictness::Strict)
     };
-    let mappings = args.topics.iter().map(mapping).collect::<Result<Vec<_>>>()?;
-    let mut topics = args.topics.clone();
+    let mut topics = topics;
+    let mappings = topics.iter().map(mapping).collect::<Result<Vec<_>>>()?;
     if brokers.is_none() {
         let compacted = topic_settings::compacted(&mappings, &bootstrap_servers);
         let Some(compacted) = stop.or(compacted).await else { return Ok(ExitCode::SUCCESS) };
@@ -88,6 +88,14 @@ async fn up(printer: &Printer, args: &UpArgs) -> Result<ExitCode> {
     }
     let ready = ready(&bootstrap_servers, &topics, brokers.is_some());
     run_until_stopped(&printer.reporter(args.mapping.records), mappings, &ready, &mut stop).await
+}
+
+/// The topics of the command line, otherwise the file's.
+fn topics(args: &UpArgs, document: &MappingDocument) -> Result<Vec<TopicSpec>> {
+    if !args.topics.is_empty() {
+        return Ok(args.topics.clone());
+    }
+    document.topics.iter().flatten().map(|topic| Ok(topic.parse()?)).collect()
 }
 
 /// What the cluster says of a topic holds; the command line must not say otherwise.
@@ -119,10 +127,10 @@ async fn run_until_stopped(
     ready: &Line,
     stop: &mut Signals,
 ) -> Result<ExitCode> {
-    let metrics = Arc::new(Metrics::default());
+    let process = Shared::new(Arc::clone(reporter));
     let mut running = Vec::new();
     for mapping in mappings {
-        let starting = RunningMapping::start(mapping, Arc::clone(&metrics), Arc::clone(reporter));
+        let starting = RunningMapping::start(mapping, &process);
         let Some(started) = stop.or(starting).await else { return Ok(ExitCode::SUCCESS) };
         running.push(started?);
     }
@@ -132,7 +140,7 @@ async fn run_until_stopped(
     }
     reporter.line(ready);
     run_all(running, stop).await?;
-    reporter.line(&summary(End::Stopped, &metrics));
+    reporter.line(&summary(End::Stopped, &process.metrics));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -172,9 +180,8 @@ async fn drain(printer: &Printer, args: &DrainArgs) -> Result<ExitCode> {
     let limits = DrainLimits { records: args.max_records, deadline: Some(Duration::from_secs_f64(args.deadline)) };
     let mapping = mapping(&args.mapping)?;
     let url = mapping.local.invoke_url.clone();
-    let reporter = printer.reporter(args.mapping.flags.records);
-    let metrics = Arc::new(Metrics::default());
-    let starting = RunningMapping::start(mapping, Arc::clone(&metrics), Arc::clone(&reporter));
+    let process = Shared::new(printer.reporter(args.mapping.flags.records));
+    let starting = RunningMapping::start(mapping, &process);
     let Some(started) = stop.or(starting).await else { return Ok(ExitCode::from(INTERRUPTED)) };
     let mut running = started?;
     let end = running.drain(limits, stop.next()).await?;
@@ -182,15 +189,18 @@ async fn drain(printer: &Printer, args: &DrainArgs) -> Result<ExitCode> {
         () = stop.next() => {}
         () = running.stop() => {}
     }
-    reporter.line(&summary(end, &metrics));
+    process.reporter.line(&summary(end, &process.metrics));
     Ok(match end {
         End::Stopped => ExitCode::from(INTERRUPTED),
-        End::Deadline => ExitCode::from(DEADLINE),
+        End::Deadline => {
+            tracing::error!(deadline_s = args.deadline, "the topic was not drained in time; raise --deadline");
+            ExitCode::from(DEADLINE)
+        }
         End::Unreachable => {
-            tracing::error!(url, "the function never answered; start it, or correct --invoke-url");
+            tracing::error!(url, "the function never answered; start it, or correct --invoke-url (Local.invokeUrl)");
             ExitCode::from(UNREACHABLE)
         }
-        End::Drained | End::RecordsReached if metrics.counts().given_up() > 0 => ExitCode::from(GAVE_UP),
+        End::Drained | End::RecordsReached if process.metrics.counts().given_up() > 0 => ExitCode::from(GAVE_UP),
         End::Drained | End::RecordsReached => ExitCode::SUCCESS,
     })
 }
@@ -200,45 +210,12 @@ fn mapping(args: &MappingArgs) -> Result<Mapping> {
     checked(&args.document()?, strictness)
 }
 
-fn checked(document: &MappingDocument, strictness: Strictness) -> Result<Mapping> {
+pub(crate) fn checked(document: &MappingDocument, strictness: Strictness) -> Result<Mapping> {
     let mapping = validate(document, strictness)?;
     for warning in &mapping.warnings {
         tracing::warn!("{warning}");
     }
     Ok(mapping)
-}
-
-#[expect(clippy::print_stdout, reason = "the answer of the command")]
-fn validate_mapping(args: &MappingArgs) -> Result<ExitCode> {
-    let mapping = mapping(args)?;
-    println!("valid: `{}` is invoked with records of `{}`", mapping.function, mapping.topic);
-    Ok(ExitCode::SUCCESS)
-}
-
-#[expect(clippy::print_stdout, reason = "the answer of the command")]
-fn check_response(args: &CheckResponseArgs) -> Result<ExitCode> {
-    let event =
-        MskEvent::parse(read(&args.event)?).with_context(|| format!("{} is not an MSK event", args.event.display()))?;
-    match judge(&event, &read(&args.response)?) {
-        Verdict::AllDone => println!("all {} records are done", event.len()),
-        Verdict::Failed(ids) => {
-            println!("{} of {} records will be redelivered:", ids.len(), event.len());
-            for id in ids {
-                println!("  {id}");
-            }
-        }
-        Verdict::RetryAll(mistake) => bail!("all {} records will be redelivered: {mistake}", event.len()),
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).context("standard input cannot be read")?;
-        return Ok(bytes);
-    }
-    std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
 }
 
 fn ready(bootstrap_servers: &str, topics: &[TopicSpec], embedded: bool) -> Line {

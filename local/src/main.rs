@@ -1,7 +1,16 @@
-//! `msk-local`: a laptop-sized MSK. The command line is in module `cli`, what each command does is in `commands`.
+//! `msk-local`: a laptop-sized MSK.
+//!
+//! | Module | Contains |
+//! |---|---|
+//! | `commands`, `offline` | what each command does |
+//! | `cli`, `mapping_flags`, `aws_value`, `input` | the command line, and the files that it names |
 
+mod aws_value;
 mod cli;
 mod commands;
+mod input;
+mod mapping_flags;
+mod offline;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

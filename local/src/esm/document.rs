@@ -2,16 +2,16 @@
 //! of `aws lambda get-event-source-mapping` and this tool describe the same mapping.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use super::members::{Faults, FromMember, Members};
+use super::moment::Moment;
 
 /// The members of `CreateEventSourceMapping` that concern Kafka, the read-only ones that AWS returns with them, and
-/// one additional block, `Local`. AWS documents its members; [`super::mapping`] says what each does here. An unknown
-/// member is an error: otherwise it would be a setting that silently does nothing.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+/// one additional block, `Local`. AWS documents its members; [`super::mapping`] says what each does here.
+#[derive(Debug, Clone, Default)]
 pub struct MappingDocument {
     pub function_name: Option<String>,
     pub function_arn: Option<String>,
@@ -20,77 +20,45 @@ pub struct MappingDocument {
     pub batch_size: Option<i64>,
     pub maximum_batching_window_in_seconds: Option<i64>,
     pub starting_position: Option<String>,
-    pub starting_position_timestamp: Option<f64>,
+    pub starting_position_timestamp: Option<Moment>,
     pub amazon_managed_kafka_event_source_config: Option<KafkaSourceConfig>,
     pub maximum_retry_attempts: Option<i64>,
     pub maximum_record_age_in_seconds: Option<i64>,
     pub bisect_batch_on_function_error: Option<bool>,
     pub function_response_types: Option<Vec<String>>,
     pub destination_config: Option<DestinationConfig>,
-    pub filter_criteria: Option<FilterCriteria>,
+    pub filters: Vec<Value>,
     pub provisioned_poller_config: Option<ProvisionedPollerConfig>,
     pub enabled: Option<bool>,
-    /// Settings that have no effect on a laptop, and members that AWS only returns.
-    pub metrics_config: Option<Value>,
-    pub logging_config: Option<Value>,
-    #[serde(rename = "KMSKeyArn")]
+    /// Settings that have no effect on a laptop.
+    pub metrics: Option<Vec<String>>,
+    pub system_log_level: Option<String>,
     pub kms_key_arn: Option<Value>,
-    pub source_access_configurations: Option<Value>,
-    pub tags: Option<Value>,
-    #[serde(rename = "UUID")]
-    pub uuid: Option<Value>,
-    pub event_source_mapping_arn: Option<Value>,
-    pub last_modified: Option<Value>,
-    pub last_processing_result: Option<Value>,
-    pub state: Option<Value>,
-    pub state_transition_reason: Option<Value>,
-    pub filter_criteria_error: Option<Value>,
-    /// Members for other event sources, which are read only to be rejected by name.
-    pub parallelization_factor: Option<Value>,
-    pub tumbling_window_in_seconds: Option<Value>,
-    pub scaling_config: Option<Value>,
-    pub queues: Option<Value>,
-    pub self_managed_event_source: Option<Value>,
-    pub self_managed_kafka_event_source_config: Option<Value>,
-    #[serde(rename = "DocumentDBEventSourceConfig")]
-    pub document_db_event_source_config: Option<Value>,
+    pub source_access_configurations: Vec<Value>,
+    /// Members for other event sources that are set, which are read only to be rejected by name.
+    pub foreign: BTreeMap<&'static str, Value>,
     /// Settings of this tool only.
     pub local: LocalBlock,
+    /// What is wrong with the text itself.
+    pub faults: Faults,
 }
 
 /// `AmazonManagedKafkaEventSourceConfig`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default)]
 pub struct KafkaSourceConfig {
     pub consumer_group_id: Option<String>,
     pub schema_registry_config: Option<Value>,
 }
 
 /// `DestinationConfig`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default)]
 pub struct DestinationConfig {
-    pub on_failure: Option<OnFailure>,
+    pub on_failure: Option<String>,
     pub on_success: Option<Value>,
 }
 
-/// `DestinationConfig.OnFailure`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
-pub struct OnFailure {
-    pub destination: Option<String>,
-}
-
-/// `FilterCriteria`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
-pub struct FilterCriteria {
-    pub filters: Vec<Value>,
-}
-
 /// `ProvisionedPollerConfig`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default)]
 pub struct ProvisionedPollerConfig {
     pub minimum_pollers: Option<i64>,
     pub maximum_pollers: Option<i64>,
@@ -98,18 +66,21 @@ pub struct ProvisionedPollerConfig {
 }
 
 /// The block `Local`: what a mapping needs only on a laptop.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default)]
 pub struct LocalBlock {
     /// Where to invoke; `{FunctionName}` stands for the function's name.
     pub invoke_url: Option<String>,
+    /// Requests in flight at the endpoint, as AWS's reserved concurrency bounds them.
+    pub max_concurrency: Option<i64>,
     /// The addresses of the brokers, as `host:port,...`.
     pub bootstrap_servers: Option<String>,
     /// librdkafka properties for clusters that need more than an address.
     pub kafka_options: BTreeMap<String, String>,
     /// How long an invocation may take, in seconds; at most 840.
     pub function_timeout_seconds: Option<f64>,
-    /// How long the endpoint may take to give its first response, in seconds; until then it may be missing or compiling.
+    /// How long an invocation may take until the endpoint has answered once, in seconds.
+    pub first_invocation_timeout_seconds: Option<f64>,
+    /// How long the endpoint may be unreachable before its first response, in seconds.
     pub startup_grace_seconds: Option<f64>,
     /// Pause before the first retry, in seconds; it doubles with each further one.
     pub retry_backoff_seconds: Option<f64>,
@@ -123,20 +94,221 @@ pub struct LocalBlock {
     pub destination_folder: Option<PathBuf>,
 }
 
-/// The text is not a valid mapping document.
+/// Which mapping is meant when a text has several, as `aws lambda list-event-source-mappings` prints them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'a> {
+    /// Its topic.
+    pub topic: Option<&'a str>,
+    /// Its function, as named or by ARN.
+    pub function: Option<&'a str>,
+}
+
+/// The text is not a mapping document.
 #[derive(Debug, thiserror::Error)]
-#[error("{origin}: {source}; use the members of AWS's CreateEventSourceMapping, plus `Local`")]
-pub struct DocumentError {
-    origin: String,
-    source: serde_json::Error,
+pub enum DocumentError {
+    #[error("{origin}: {problem}; write the members of AWS's CreateEventSourceMapping, plus `Local`, as JSON or YAML")]
+    Syntax { origin: String, problem: String },
+    #[error("{origin} holds {found} event source mappings{listed}: choose one with --topics or --function-name")]
+    Choose { origin: String, found: usize, listed: String },
 }
 
 impl MappingDocument {
-    /// Reads a JSON document; `origin` names it in an error.
+    /// Reads a JSON document, or YAML if `origin` ends like a file of it; `origin` also names it in an error. What AWS's command
+    /// line and SDKs print is taken, too. Members of `overrides` take the place of those in the text.
     ///
     /// # Errors
-    /// [`DocumentError`] gives the line and column of the problem.
-    pub fn from_json(text: &str, origin: &str) -> Result<Self, DocumentError> {
-        serde_json::from_str(text).map_err(|source| DocumentError { origin: origin.to_owned(), source })
+    /// [`DocumentError`] if it is neither, or has not exactly one mapping that is `wanted`. Wrong types and unknown members are
+    /// told by [`super::validate`], with everything else.
+    pub fn read(
+        text: &str,
+        origin: &str,
+        wanted: Wanted<'_>,
+        overrides: Map<String, Value>,
+    ) -> Result<Self, DocumentError> {
+        let syntax = |problem: String| DocumentError::Syntax { origin: origin.to_owned(), problem };
+        let is_yaml = Path::new(origin).extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+        let value: Value = if is_yaml {
+            serde_yaml_ng::from_str(text).map_err(|error| syntax(error.to_string()))?
+        } else {
+            serde_json::from_str(text).map_err(|error| syntax(error.to_string()))?
+        };
+        let Value::Object(mut object) = value else { return Err(syntax("not an object".to_owned())) };
+        if let Some(Value::Array(listed)) = object.remove("EventSourceMappings") {
+            object = choose(listed, origin, wanted)?;
+        }
+        object.extend(overrides);
+        Ok(Self::from_object(object))
+    }
+
+    /// Reads the members of an object.
+    pub fn from_object(object: Map<String, Value>) -> Self {
+        let mut faults = Faults::default();
+        let mut members = Members::new("", object, &mut faults);
+        let mut document = Self {
+            function_name: members.take("FunctionName"),
+            function_arn: members.take("FunctionArn"),
+            event_source_arn: members.take("EventSourceArn"),
+            topics: members.take("Topics"),
+            batch_size: members.take("BatchSize"),
+            maximum_batching_window_in_seconds: members.take("MaximumBatchingWindowInSeconds"),
+            starting_position: members.take("StartingPosition"),
+            starting_position_timestamp: members.take("StartingPositionTimestamp"),
+            amazon_managed_kafka_event_source_config: kafka_source(&mut members),
+            maximum_retry_attempts: members.take("MaximumRetryAttempts"),
+            maximum_record_age_in_seconds: members.take("MaximumRecordAgeInSeconds"),
+            bisect_batch_on_function_error: members.take("BisectBatchOnFunctionError"),
+            function_response_types: members.take("FunctionResponseTypes"),
+            destination_config: destination(&mut members),
+            provisioned_poller_config: pollers(&mut members),
+            enabled: members.take("Enabled"),
+            kms_key_arn: members.any("KMSKeyArn"),
+            source_access_configurations: members.take("SourceAccessConfigurations").unwrap_or_default(),
+            local: local(&mut members),
+            ..Self::default()
+        };
+        document.read_blocks(&mut members);
+        for name in READ_ONLY {
+            members.any(name);
+        }
+        for name in FOREIGN {
+            document.foreign.extend(members.any(name).map(|value| (*name, value)));
+        }
+        members.end();
+        document.faults = faults;
+        document
+    }
+
+    fn read_blocks(&mut self, members: &mut Members<'_>) {
+        if let Some(mut block) = members.object("FilterCriteria", "FilterCriteria.") {
+            self.filters = block.take("Filters").unwrap_or_default();
+            block.end();
+        }
+        if let Some(mut block) = members.object("MetricsConfig", "MetricsConfig.") {
+            self.metrics = block.take("Metrics");
+            block.end();
+        }
+        if let Some(mut block) = members.object("LoggingConfig", "LoggingConfig.") {
+            self.system_log_level = block.take("SystemLogLevel");
+            block.end();
+        }
+    }
+}
+
+/// Members that AWS and its SDKs only return, and tags.
+const READ_ONLY: &[&str] = &[
+    "Tags",
+    "UUID",
+    "EventSourceMappingArn",
+    "LastModified",
+    "LastProcessingResult",
+    "State",
+    "StateTransitionReason",
+    "FilterCriteriaError",
+    "ResponseMetadata",
+];
+
+/// Members for other event sources.
+const FOREIGN: &[&str] = &[
+    "ParallelizationFactor",
+    "TumblingWindowInSeconds",
+    "ScalingConfig",
+    "Queues",
+    "DocumentDBEventSourceConfig",
+    "SelfManagedEventSource",
+    "SelfManagedKafkaEventSourceConfig",
+];
+
+fn kafka_source(members: &mut Members<'_>) -> Option<KafkaSourceConfig> {
+    let mut block = members.object("AmazonManagedKafkaEventSourceConfig", "AmazonManagedKafkaEventSourceConfig.")?;
+    let read = KafkaSourceConfig {
+        consumer_group_id: block.take("ConsumerGroupId"),
+        schema_registry_config: block.any("SchemaRegistryConfig"),
+    };
+    block.end();
+    Some(read)
+}
+
+fn destination(members: &mut Members<'_>) -> Option<DestinationConfig> {
+    let mut block = members.object("DestinationConfig", "DestinationConfig.")?;
+    let mut read = DestinationConfig { on_failure: None, on_success: block.any("OnSuccess") };
+    if let Some(mut inner) = block.object("OnFailure", "DestinationConfig.OnFailure.") {
+        read.on_failure = inner.take("Destination");
+        inner.end();
+    }
+    block.end();
+    Some(read)
+}
+
+fn pollers(members: &mut Members<'_>) -> Option<ProvisionedPollerConfig> {
+    let mut block = members.object("ProvisionedPollerConfig", "ProvisionedPollerConfig.")?;
+    let read = ProvisionedPollerConfig {
+        minimum_pollers: block.take("MinimumPollers"),
+        maximum_pollers: block.take("MaximumPollers"),
+        poller_group_name: block.take("PollerGroupName"),
+    };
+    block.end();
+    Some(read)
+}
+
+fn local(members: &mut Members<'_>) -> LocalBlock {
+    let Some(mut block) = members.object("Local", "Local.") else { return LocalBlock::default() };
+    let read = LocalBlock {
+        invoke_url: block.take("invokeUrl"),
+        // AWS's name for what bounds it there is taken, too.
+        max_concurrency: block.take("maxConcurrency").or(block.take("reservedConcurrentExecutions")),
+        bootstrap_servers: block.take("bootstrapServers"),
+        kafka_options: block.take("kafkaOptions").unwrap_or_default(),
+        function_timeout_seconds: block.take("functionTimeoutSeconds"),
+        first_invocation_timeout_seconds: block.take("firstInvocationTimeoutSeconds"),
+        startup_grace_seconds: block.take("startupGraceSeconds"),
+        retry_backoff_seconds: block.take("retryBackoffSeconds"),
+        max_retry_backoff_seconds: block.take("maxRetryBackoffSeconds"),
+        partial_batch_semantics: block.take("partialBatchSemantics"),
+        single_partition_batches: block.take("singlePartitionBatches"),
+        destination_folder: block.take::<String>("destinationFolder").map(PathBuf::from),
+    };
+    block.end();
+    read
+}
+
+impl FromMember for BTreeMap<String, String> {
+    const WANTED: &'static str = "an object of texts, numbers, true and false";
+
+    fn from_member(value: &Value) -> Option<Self> {
+        let option = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+            _ => None,
+        };
+        value.as_object()?.iter().map(|(name, value)| Some((name.clone(), option(value)?))).collect()
+    }
+}
+
+/// The one mapping that is wanted, of those that were listed.
+fn choose(listed: Vec<Value>, origin: &str, wanted: Wanted<'_>) -> Result<Map<String, Value>, DocumentError> {
+    let text = |mapping: &Value, member: &str| mapping[member].as_str().unwrap_or_default().to_owned();
+    let is_wanted = |mapping: &Value| {
+        let function = text(mapping, "FunctionArn");
+        wanted.topic.is_none_or(|topic| mapping["Topics"][0] == topic)
+            && wanted.function.is_none_or(|name| {
+                function == name
+                    || function.split(":function:").nth(1).and_then(|rest| rest.split(':').next()) == Some(name)
+            })
+    };
+    let shown: Vec<_> = listed
+        .iter()
+        .map(|mapping| {
+            let topic = mapping["Topics"][0].as_str().unwrap_or("no topic");
+            format!("{} <- {topic}", text(mapping, "FunctionArn").rsplit(':').next().unwrap_or_default())
+        })
+        .collect();
+    let mut found: Vec<_> = listed.into_iter().filter(is_wanted).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some(Value::Object(one)), true) => Ok(one),
+        _ => Err(DocumentError::Choose {
+            origin: origin.to_owned(),
+            found: shown.len(),
+            listed: if shown.is_empty() { String::new() } else { format!(" ({})", shown.join(", ")) },
+        }),
     }
 }

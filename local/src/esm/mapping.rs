@@ -114,8 +114,12 @@ pub struct LocalSettings {
     pub kafka_options: BTreeMap<String, String>,
     /// The Invoke endpoint.
     pub invoke_url: String,
+    /// The largest number of requests in flight; `None` leaves the five of each poller.
+    pub max_concurrency: Option<usize>,
     /// How long an invocation may take.
     pub function_timeout: Duration,
-    /// How long the endpoint may take to give its first answer.
+    /// How long an invocation may take until the endpoint has answered once.
+    pub first_invocation_timeout: Duration,
+    /// How long the endpoint may be unreachable before its first answer.
     pub startup_grace: Duration,
 }

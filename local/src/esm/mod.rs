@@ -13,11 +13,13 @@
 //! | `destination` | the on-failure destination |
 //! | [`topic_settings`] | what the cluster says of a topic: its largest message, whether it is compacted |
 //! | `outcome` | what to do after an invocation: done, retry, split or give up |
-//! | `invoke` | the Invoke endpoints and their ways of reporting errors |
+//! | [`response_check`] | a function's response judged without an invocation |
+//! | `invoke`, [`environments`] | the Invoke endpoints with their ways of reporting errors, and how many requests one takes at once |
 //! | `msk_event` | the event a function is sent, and its size |
 //! | `kafka_client` | librdkafka settings shared by all clients of a mapping |
-//! | [`validate`] | AWS's ranges and mode rules |
+//! | [`validate`](mod@validate) | AWS's ranges and mode rules |
 //! | [`mapping`], [`document`] | the configuration: validated, and as written by the user |
+//! | `members`, [`moment`], [`setting_flags`] | reading a document member by member; dates; which flag sets which member |
 //! | [`error`], [`metrics`] | why a mapping cannot run; counts under AWS's names |
 
 mod batch_delivery;
@@ -27,15 +29,20 @@ mod commit;
 mod consumer;
 mod destination;
 pub mod document;
+pub mod environments;
 pub mod error;
 mod invoke;
 mod kafka_client;
 pub mod mapping;
+mod members;
 pub mod metrics;
+pub mod moment;
 mod msk_event;
 mod outcome;
 mod poller;
+pub mod response_check;
 pub mod running_mapping;
+pub mod setting_flags;
 pub mod topic_settings;
 pub mod validate;
 

@@ -1,7 +1,9 @@
 //! AWS's ranges and mode rules, one method for each member; all problems are collected and reported together.
 //!
-//! Ranges: <https://docs.aws.amazon.com/lambda/latest/dg/services-msk-parameters.html>; what requires provisioned mode:
-//! <https://docs.aws.amazon.com/lambda/latest/dg/kafka-retry-configurations.html>.
+//! Ranges: <https://docs.aws.amazon.com/lambda/latest/dg/services-msk-parameters.html>.
+
+mod aws_rules;
+mod function_name;
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -14,22 +16,29 @@ use super::mapping::{
     Batching, DestinationTarget, FailurePolicy, LocalSettings, Mapping, PartialBatch, RESERVED_KAFKA_OPTIONS,
     StartingPosition,
 };
+use super::moment::Moment;
+use super::setting_flags::setting;
 
 const DEFAULT_ARN: &str =
     "arn:aws:kafka:us-east-1:123456789012:cluster/msk-local/00000000-0000-0000-0000-000000000000-1";
 const DEFAULT_INVOKE_URL: &str = "http://127.0.0.1:9000/2015-03-31/functions/{FunctionName}/invocations";
+/// The name of the only function of AWS's runtime interface emulator, which serves one request at a time and ends itself on a
+/// second one (its issue 97).
+const EMULATED_FUNCTION: &str = "function";
 /// AWS waits this long for a batch to fill when no window is set.
 const DEFAULT_WINDOW: Duration = Duration::from_millis(500);
 /// With a destination, AWS caps endless retries at ten.
 const RETRIES_WITH_DESTINATION: u32 = 10;
 /// For Kafka, AWS limits the function's timeout to 14 minutes.
 const MAX_FUNCTION_TIMEOUT_SECONDS: f64 = 840.0;
+/// A container starts within it, and who forgot the function learns it soon.
+const DEFAULT_STARTUP_GRACE_SECONDS: f64 = 60.0;
 const ONE_DAY_SECONDS: f64 = 86_400.0;
 
 /// All problems of a mapping.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
-pub struct InvalidMapping(Vec<String>);
+pub struct InvalidMapping(pub Vec<String>);
 
 /// Whether AWS's mode rules are errors or warnings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +55,8 @@ pub enum Strictness {
 /// [`InvalidMapping`] with one line for each problem.
 pub fn validate(document: &MappingDocument, strictness: Strictness) -> Result<Mapping, InvalidMapping> {
     let mut found = Validator { document, strictness, errors: Vec::new(), warnings: Vec::new() };
-    found.foreign_members();
-    found.provisioned_only();
+    found.faults();
+    found.aws_rules();
     let function = found.function();
     let topic = found.topic();
     let starting_position = found.starting_position();
@@ -83,8 +92,8 @@ struct Validator<'a> {
 }
 
 impl Validator<'_> {
-    fn error(&mut self, text: impl Into<String>) {
-        self.errors.push(text.into());
+    fn error(&mut self, member: &str, text: impl Display) {
+        self.errors.push(format!("{}: {text}", setting(member)));
     }
 
     /// Notes what AWS rejects: an error, or with [`Strictness::Lenient`] a warning.
@@ -116,127 +125,75 @@ impl Validator<'_> {
             return value;
         }
         let (min, max) = (range.start(), range.end());
-        self.error(format!("{member}: {value} is out of range; it must be from {min} to {max}{unit}"));
+        self.error(member, format!("{value} is out of range; it must be from {min} to {max}{unit}"));
         default
     }
 
-    /// Members for other event sources, and those that are not emulated.
-    fn foreign_members(&mut self) {
-        let document = self.document;
-        let foreign = [
-            ("ParallelizationFactor", &document.parallelization_factor),
-            ("TumblingWindowInSeconds", &document.tumbling_window_in_seconds),
-            ("ScalingConfig", &document.scaling_config),
-            ("Queues", &document.queues),
-            ("DocumentDBEventSourceConfig", &document.document_db_event_source_config),
-        ];
-        for (member, value) in foreign {
-            if value.as_ref().is_some_and(is_set) {
-                self.error(format!("{member}: not supported for Amazon MSK event sources; remove it"));
-            }
-        }
-        if document.self_managed_event_source.is_some() || document.self_managed_kafka_event_source_config.is_some() {
-            self.error("SelfManagedEventSource: only Amazon MSK is emulated; use EventSourceArn");
-        }
-        if document.filter_criteria.as_ref().is_some_and(|criteria| !criteria.filters.is_empty()) {
-            self.error("FilterCriteria: filters are not emulated; remove them (every record is delivered)");
-        }
-        let schema_registry =
-            document.amazon_managed_kafka_event_source_config.as_ref().and_then(|c| c.schema_registry_config.as_ref());
-        if schema_registry.is_some_and(is_set) {
-            self.error("SchemaRegistryConfig: schema registries are not emulated; remove it");
-        }
-        if document.destination_config.as_ref().is_some_and(|c| c.on_success.as_ref().is_some_and(is_set)) {
-            self.error("DestinationConfig.OnSuccess: not supported for event source mappings; remove it");
-        }
-        let without_effect = [
-            ("MetricsConfig", &document.metrics_config),
-            ("LoggingConfig", &document.logging_config),
-            ("KMSKeyArn", &document.kms_key_arn),
-            ("SourceAccessConfigurations", &document.source_access_configurations),
-        ];
-        for (member, value) in without_effect {
-            if value.as_ref().is_some_and(is_set) {
-                self.warnings.push(format!("{member} has no effect on this machine"));
-            }
-        }
-        if document.enabled == Some(false) {
-            self.warnings.push("Enabled is false: AWS would not poll, the emulator does".to_owned());
-        }
-    }
-
-    /// AWS accepts these only with `ProvisionedPollerConfig`.
-    fn provisioned_only(&mut self) {
-        let document = self.document;
-        if document.provisioned_poller_config.is_some() {
-            return;
-        }
-        let kafka_destination = destination(document).is_some_and(|name| name.starts_with("kafka://"));
-        let used = [
-            ("MaximumRetryAttempts", document.maximum_retry_attempts.is_some_and(|n| n != -1)),
-            ("MaximumRecordAgeInSeconds", document.maximum_record_age_in_seconds.is_some_and(|n| n != -1)),
-            ("BisectBatchOnFunctionError", document.bisect_batch_on_function_error == Some(true)),
-            ("FunctionResponseTypes", document.function_response_types.as_ref().is_some_and(|t| !t.is_empty())),
-            ("DestinationConfig.OnFailure to a Kafka topic", kafka_destination),
-            ("LoggingConfig", document.logging_config.as_ref().is_some_and(is_set)),
-        ];
-        let members: Vec<_> = used.iter().filter(|(_, used)| *used).map(|(member, _)| *member).collect();
-        if !members.is_empty() {
-            self.aws_rejects(format!(
-                "{}: needs provisioned mode; add ProvisionedPollerConfig, for example {{\"MinimumPollers\":1}}",
-                members.join(", ")
-            ));
+    /// What is wrong with the text itself: everything else is then told beside it.
+    fn faults(&mut self) {
+        self.errors.extend(self.document.faults.wrong_types.iter().cloned());
+        for unknown in &self.document.faults.unknown {
+            self.aws_rejects(unknown.clone());
         }
     }
 
     fn function(&mut self) -> String {
-        let named =
-            self.document.function_name.as_deref().or(self.document.function_arn.as_deref()).unwrap_or_default();
-        // `arn:aws:lambda:region:account:function:name[:qualifier]`
-        let name = match named.split_once(":function:") {
-            Some((_, rest)) => rest.split(':').next().unwrap_or_default(),
-            None => named,
-        };
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
-            self.error("FunctionName: must be the function's name (1 to 64 letters, digits, `-`, `_`) or its ARN");
+        let given = self.document.function_name.as_deref().or(self.document.function_arn.as_deref());
+        let fixed_url = self.document.local.invoke_url.as_deref().is_some_and(|url| !url.contains(FUNCTION_NAME));
+        match given {
+            // The URL alone says which function is meant.
+            None if fixed_url => EMULATED_FUNCTION.to_owned(),
+            given => function_name::parse(given.unwrap_or_default()).map(str::to_owned).unwrap_or_else(|problem| {
+                self.error("FunctionName", problem);
+                String::new()
+            }),
         }
-        name.to_owned()
     }
 
     fn topic(&mut self) -> Option<TopicName> {
         match self.document.topics.as_deref() {
-            Some([name]) => TopicName::parse(name).map_err(|problem| self.error(format!("Topics: {problem}"))).ok(),
+            Some([name]) => TopicName::parse(name).map_err(|problem| self.error("Topics", problem)).ok(),
             _ => {
-                self.error("Topics: exactly one topic is required; create one mapping per topic");
+                self.error("Topics", "exactly one topic is required; create one mapping per topic");
                 None
             }
         }
     }
 
     fn starting_position(&mut self) -> StartingPosition {
-        let timestamp = self.document.starting_position_timestamp;
-        match (self.document.starting_position.as_deref(), timestamp) {
-            (None | Some("TRIM_HORIZON"), None) => StartingPosition::TrimHorizon,
-            (Some("LATEST"), None) => StartingPosition::Latest,
-            (Some("AT_TIMESTAMP"), Some(seconds)) if (0.0..1e11).contains(&seconds) =>
-            {
-                #[expect(clippy::cast_possible_truncation, reason = "the range above fits")]
-                StartingPosition::AtTimestamp((seconds * 1000.0) as i64)
-            }
-            (Some("AT_TIMESTAMP"), _) => {
-                self.error("StartingPositionTimestamp: required with AT_TIMESTAMP, in seconds since 1970");
+        let moment = self.document.starting_position_timestamp;
+        let position = match self.document.starting_position.as_deref() {
+            Some("AT_TIMESTAMP") => return self.at_timestamp(moment),
+            Some("TRIM_HORIZON") => StartingPosition::TrimHorizon,
+            Some("LATEST") => StartingPosition::Latest,
+            None => {
+                let member = setting("StartingPosition");
+                self.aws_rejects(format!("{member}: required for Kafka; add TRIM_HORIZON, LATEST or AT_TIMESTAMP"));
                 StartingPosition::TrimHorizon
             }
-            (_, Some(_)) => {
-                self.error("StartingPositionTimestamp: only allowed with StartingPosition AT_TIMESTAMP");
+            Some(_) => {
+                self.error("StartingPosition", "must be TRIM_HORIZON, LATEST or AT_TIMESTAMP");
                 StartingPosition::TrimHorizon
             }
-            (Some(_), None) => {
-                self.error("StartingPosition: must be TRIM_HORIZON, LATEST or AT_TIMESTAMP");
-                StartingPosition::TrimHorizon
-            }
+        };
+        if moment.is_some() {
+            self.error("StartingPositionTimestamp", "only allowed with StartingPosition AT_TIMESTAMP");
         }
+        position
+    }
+
+    fn at_timestamp(&mut self, moment: Option<Moment>) -> StartingPosition {
+        match moment {
+            None => self.error(
+                "StartingPositionTimestamp",
+                "required with AT_TIMESTAMP: seconds since 1970, or an ISO 8601 date",
+            ),
+            Some(moment) if moment > Moment::now() => {
+                self.error("StartingPositionTimestamp", "must not be in the future")
+            }
+            Some(_) => {}
+        }
+        StartingPosition::AtTimestamp(moment.map_or(0, |moment| moment.0))
     }
 
     fn batching(&mut self) -> Batching {
@@ -261,9 +218,8 @@ impl Validator<'_> {
         let retries = self.range("MaximumRetryAttempts", document.maximum_retry_attempts, -1, -1..=10_000);
         let age = document.maximum_record_age_in_seconds.unwrap_or(-1);
         if age != -1 && !(60..=604_800).contains(&age) {
-            self.error(format!(
-                "MaximumRecordAgeInSeconds: {age} is out of range; it must be -1 (no limit) or from 60 to 604800"
-            ));
+            let text = format!("{age} is out of range; it must be -1 (no limit) or from 60 to 604800");
+            self.error("MaximumRecordAgeInSeconds", text);
         }
         let without_limit = destination(document).map(|_| RETRIES_WITH_DESTINATION);
         let (first, longest) = (document.local.retry_backoff_seconds, document.local.max_retry_backoff_seconds);
@@ -278,29 +234,28 @@ impl Validator<'_> {
     }
 
     fn destination(&mut self, source: Option<&TopicName>) -> Option<DestinationTarget> {
+        const MEMBER: &str = "DestinationConfig.OnFailure.Destination";
         let destination = destination(self.document)?;
         if let Some(topic) = destination.strip_prefix("kafka://") {
-            let parsed = TopicName::parse(topic);
-            if let Err(problem) = &parsed {
-                self.error(format!("DestinationConfig.OnFailure.Destination: {problem}"));
-            }
-            let topic = parsed.ok()?;
+            let topic = TopicName::parse(topic).map_err(|problem| self.error(MEMBER, problem)).ok()?;
             if source == Some(&topic) {
                 self.error(
-                    "DestinationConfig.OnFailure.Destination: must not be the mapping's own topic, because failed records would be \
-                     delivered again endlessly; use a different topic",
+                    MEMBER,
+                    "must not be the mapping's own topic, because failed records would be delivered again endlessly; use a \
+                     different topic",
                 );
             }
             return Some(DestinationTarget::Kafka(topic));
         }
         let service = destination.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(1));
         if !matches!(service, Some("sqs" | "sns" | "s3")) {
-            self.error("DestinationConfig.OnFailure.Destination: must be kafka://<topic> or the ARN of a queue, topic or bucket (sqs, sns, s3)");
+            self.error(MEMBER, "must be kafka://<topic> or the ARN of a queue, topic or bucket (sqs, sns, s3)");
             return None;
         }
         let Some(folder) = self.document.local.destination_folder.clone() else {
             self.error(
-                "Local.destinationFolder: required with an ARN; set it to a folder for what AWS would send to the ARN",
+                "Local.destinationFolder",
+                "required with an ARN; set it to a folder for what AWS would send to the ARN",
             );
             return None;
         };
@@ -312,7 +267,7 @@ impl Validator<'_> {
             None | Some("items") => PartialBatch::Items,
             Some("checkpoint") => PartialBatch::Checkpoint,
             Some(_) => {
-                self.error("Local.partialBatchSemantics: must be `items` or `checkpoint`");
+                self.error("Local.partialBatchSemantics", "must be `items` or `checkpoint`");
                 PartialBatch::Items
             }
         };
@@ -320,7 +275,7 @@ impl Validator<'_> {
             None | Some([]) => None,
             Some([one]) if one == "ReportBatchItemFailures" => Some(semantics),
             Some(_) => {
-                self.error("FunctionResponseTypes: the only allowed value is [\"ReportBatchItemFailures\"]");
+                self.error("FunctionResponseTypes", "the only allowed value is [\"ReportBatchItemFailures\"]");
                 None
             }
         }
@@ -331,13 +286,12 @@ impl Validator<'_> {
         let minimum = self.range("ProvisionedPollerConfig.MinimumPollers", config.minimum_pollers, 1, 1..=200);
         let maximum = self.range("ProvisionedPollerConfig.MaximumPollers", config.maximum_pollers, 200, 1..=2000);
         if minimum > maximum {
-            self.error(format!(
-                "ProvisionedPollerConfig: MinimumPollers ({minimum}) must not be above MaximumPollers ({maximum})"
-            ));
+            let text = format!("MinimumPollers ({minimum}) must not be above MaximumPollers ({maximum})");
+            self.error("ProvisionedPollerConfig", text);
         }
         let name = config.poller_group_name.as_deref().unwrap_or_default();
         if name.len() > 128 || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')) {
-            self.error("ProvisionedPollerConfig.PollerGroupName: must be at most 128 letters, digits, `-` and `_`");
+            self.error("ProvisionedPollerConfig.PollerGroupName", "must be at most 128 letters, digits, `-` and `_`");
         }
         usize::try_from(minimum).unwrap_or(1)
     }
@@ -350,42 +304,59 @@ impl Validator<'_> {
         };
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-/*:_+=.@ ".contains(c);
         if group.is_empty() || group.len() > 200 || !group.chars().all(allowed) {
-            self.error("ConsumerGroupId: must be 1 to 200 characters of [a-zA-Z0-9-/*:_+=.@ ]");
+            self.error("ConsumerGroupId", "must be 1 to 200 characters of [a-zA-Z0-9-/*:_+=.@ ]");
         }
         group
     }
 
     fn local(&mut self, function: &str) -> LocalSettings {
         let block = &self.document.local;
-        let invoke_url = block.invoke_url.as_deref().unwrap_or(DEFAULT_INVOKE_URL).replace("{FunctionName}", function);
-        if !invoke_url.starts_with("http://") {
-            self.error("Local.invokeUrl: must start with http:// (endpoints with TLS are not supported)");
-        }
+        let invoke_url = self.invoke_url(function);
         for reserved in RESERVED_KAFKA_OPTIONS.iter().filter(|name| block.kafka_options.contains_key(**name)) {
-            self.error(format!("Local.kafkaOptions: `{reserved}` is set by the emulator itself; remove it"));
+            self.error("Local.kafkaOptions", format!("`{reserved}` is set by the emulator itself; remove it"));
         }
-        let (timeout, grace) = (block.function_timeout_seconds, block.startup_grace_seconds);
+        let most = block.max_concurrency.map(|most| self.range("Local.maxConcurrency", Some(most), 1, 1..=10_000));
+        let emulated = invoke_url.ends_with(&format!("/functions/{EMULATED_FUNCTION}/invocations"));
         let longest = MAX_FUNCTION_TIMEOUT_SECONDS;
+        let (timeout, first) = (block.function_timeout_seconds, block.first_invocation_timeout_seconds);
+        let function_timeout = self.seconds("Local.functionTimeoutSeconds", timeout, 60.0, 0.001..=longest);
+        let grace = block.startup_grace_seconds;
         LocalSettings {
             bootstrap_servers: block.bootstrap_servers.clone(),
             kafka_options: block.kafka_options.clone(),
             invoke_url,
-            function_timeout: self.seconds("Local.functionTimeoutSeconds", timeout, 60.0, 0.001..=longest),
-            startup_grace: self.seconds("Local.startupGraceSeconds", grace, 300.0, 0.0..=ONE_DAY_SECONDS),
+            max_concurrency: most.and_then(|most| usize::try_from(most).ok()).or(emulated.then_some(1)),
+            function_timeout,
+            first_invocation_timeout: first.map_or(function_timeout, |first| {
+                self.seconds("Local.firstInvocationTimeoutSeconds", Some(first), first, 0.001..=ONE_DAY_SECONDS)
+            }),
+            startup_grace: self.seconds(
+                "Local.startupGraceSeconds",
+                grace,
+                DEFAULT_STARTUP_GRACE_SECONDS,
+                0.0..=ONE_DAY_SECONDS,
+            ),
         }
     }
+
+    fn invoke_url(&mut self, function: &str) -> String {
+        let given = self.document.local.invoke_url.as_deref().unwrap_or(DEFAULT_INVOKE_URL);
+        let url = given.replace(FUNCTION_NAME, function);
+        if !url.starts_with("http://") {
+            self.error(
+                "Local.invokeUrl",
+                "must start with http:// (endpoints with TLS are not supported; LocalStack answers both on one port)",
+            );
+        } else if let Err(problem) = url.parse::<reqwest::Url>() {
+            self.error("Local.invokeUrl", problem);
+        }
+        url
+    }
 }
+
+/// Stands for the function's name in an invoke URL.
+const FUNCTION_NAME: &str = "{FunctionName}";
 
 fn destination(document: &MappingDocument) -> Option<&str> {
-    document.destination_config.as_ref()?.on_failure.as_ref()?.destination.as_deref()
-}
-
-/// `get-event-source-mapping` prints `null` or an empty list for a member that is not set.
-fn is_set(value: &serde_json::Value) -> bool {
-    match value {
-        serde_json::Value::Null => false,
-        serde_json::Value::Array(items) => !items.is_empty(),
-        serde_json::Value::Object(members) => members.values().any(is_set),
-        _ => true,
-    }
+    document.destination_config.as_ref()?.on_failure.as_deref()
 }

@@ -1,0 +1,42 @@
+//! The flag that sets a member of the configuration: errors name both, for those who wrote a file and those who gave flags.
+
+/// Members of the configuration and their flags. A test of the command line holds them to what it takes.
+pub const FLAGS: &[(&str, &str)] = &[
+    ("FunctionName", "--function-name"),
+    ("Topics", "--topics"),
+    ("EventSourceArn", "--event-source-arn"),
+    ("BatchSize", "--batch-size"),
+    ("MaximumBatchingWindowInSeconds", "--maximum-batching-window-in-seconds"),
+    ("StartingPosition", "--starting-position"),
+    ("StartingPositionTimestamp", "--starting-position-timestamp"),
+    ("AmazonManagedKafkaEventSourceConfig", "--amazon-managed-kafka-event-source-config"),
+    ("ConsumerGroupId", "--consumer-group-id"),
+    ("FunctionResponseTypes", "--function-response-types"),
+    ("MaximumRetryAttempts", "--maximum-retry-attempts"),
+    ("MaximumRecordAgeInSeconds", "--maximum-record-age-in-seconds"),
+    ("BisectBatchOnFunctionError", "--bisect-batch-on-function-error"),
+    ("DestinationConfig", "--destination-config"),
+    ("DestinationConfig.OnFailure.Destination", "--on-failure-destination"),
+    ("ProvisionedPollerConfig", "--provisioned-poller-config"),
+    ("ProvisionedPollerConfig.MinimumPollers", "--minimum-pollers"),
+    ("Local.invokeUrl", "--invoke-url"),
+    ("Local.maxConcurrency", "--max-concurrency"),
+    ("Local.bootstrapServers", "--bootstrap-servers"),
+    ("Local.kafkaOptions", "--kafka-option"),
+    ("Local.functionTimeoutSeconds", "--function-timeout"),
+    ("Local.firstInvocationTimeoutSeconds", "--first-invocation-timeout"),
+    ("Local.startupGraceSeconds", "--startup-grace"),
+    ("Local.retryBackoffSeconds", "--retry-backoff"),
+    ("Local.maxRetryBackoffSeconds", "--max-retry-backoff"),
+    ("Local.partialBatchSemantics", "--partial-batch-semantics"),
+    ("Local.singlePartitionBatches", "--single-partition-batches"),
+    ("Local.destinationFolder", "--destination-folder"),
+];
+
+/// The member with its flag: `BatchSize (--batch-size)`; the member alone if it has none.
+pub(super) fn setting(member: &str) -> String {
+    match FLAGS.iter().find(|(name, _)| *name == member) {
+        Some((_, flag)) => format!("{member} ({flag})"),
+        None => member.to_owned(),
+    }
+}

@@ -1,0 +1,138 @@
+//! What AWS refuses beyond single ranges: members of other event sources, values outside its enumerations, and what requires
+//! provisioned mode (<https://docs.aws.amazon.com/lambda/latest/dg/kafka-retry-configurations.html>).
+
+use serde_json::Value;
+
+use super::super::setting_flags::setting;
+use super::{Validator, destination};
+
+/// `SourceAccessConfigurations` of Amazon MSK (the API's `SourceAccessType` has others, for other sources).
+const ACCESS_TYPES: &[&str] = &["SASL_SCRAM_512_AUTH", "CLIENT_CERTIFICATE_TLS_AUTH"];
+const METRICS: &[&str] = &["EventCount", "ErrorCount", "KafkaMetrics"];
+const LOG_LEVELS: &[&str] = &["DEBUG", "INFO", "WARN"];
+
+impl Validator<'_> {
+    pub(super) fn aws_rules(&mut self) {
+        self.foreign_members();
+        self.not_emulated();
+        self.event_source();
+        self.enumerations();
+        self.without_effect();
+        self.provisioned_only();
+    }
+
+    /// Members for other event sources. 0 and 1 are what AWS prints where nothing is set.
+    fn foreign_members(&mut self) {
+        for (member, value) in &self.document.foreign {
+            let unset = match *member {
+                "TumblingWindowInSeconds" => *value == 0,
+                "ParallelizationFactor" => *value == 1,
+                _ => !is_set(value),
+            };
+            match *member {
+                _ if unset => {}
+                "SelfManagedEventSource" | "SelfManagedKafkaEventSourceConfig" => {
+                    self.error(member, "only Amazon MSK is emulated; use EventSourceArn");
+                }
+                _ => self.error(member, "not supported for Amazon MSK event sources; remove it"),
+            }
+        }
+    }
+
+    fn not_emulated(&mut self) {
+        let document = self.document;
+        if !document.filters.is_empty() {
+            self.error("FilterCriteria", "filters are not emulated; remove them (every record is delivered)");
+        }
+        let source = document.amazon_managed_kafka_event_source_config.as_ref();
+        if source.and_then(|source| source.schema_registry_config.as_ref()).is_some_and(is_set) {
+            self.error("SchemaRegistryConfig", "schema registries are not emulated; remove it");
+        }
+        let config = document.destination_config.as_ref();
+        if config.and_then(|config| config.on_success.as_ref()).is_some_and(is_set) {
+            self.error("DestinationConfig.OnSuccess", "not supported for event source mappings; remove it");
+        }
+    }
+
+    fn event_source(&mut self) {
+        let Some(arn) = self.document.event_source_arn.as_deref() else { return };
+        // `arn:aws:kafka:region:account:cluster/name/id`, or `vpc-connection/...` for a cluster of another account.
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let is_cluster = matches!(parts.as_slice(), ["arn", partition, "kafka", _, _, resource]
+            if partition.starts_with("aws") && (resource.starts_with("cluster/") || resource.starts_with("vpc-connection/")));
+        if !is_cluster {
+            self.error(
+                "EventSourceArn",
+                "must be the ARN of an MSK cluster: arn:aws:kafka:REGION:ACCOUNT:cluster/NAME/ID",
+            );
+        }
+    }
+
+    fn enumerations(&mut self) {
+        let document = self.document;
+        for metric in document.metrics.iter().flatten().filter(|metric| !METRICS.contains(&metric.as_str())) {
+            self.error("MetricsConfig.Metrics", format!("{metric:?} is none of {}", METRICS.join(", ")));
+        }
+        for level in document.system_log_level.iter().filter(|level| !LOG_LEVELS.contains(&level.as_str())) {
+            self.error("LoggingConfig.SystemLogLevel", format!("{level:?} is none of {}", LOG_LEVELS.join(", ")));
+        }
+        for access in &document.source_access_configurations {
+            let kind = access["Type"].as_str().unwrap_or_default();
+            if !ACCESS_TYPES.contains(&kind) {
+                let text = format!("type {kind:?} is none of those for Amazon MSK: {}", ACCESS_TYPES.join(", "));
+                self.error("SourceAccessConfigurations", text);
+            }
+        }
+    }
+
+    fn without_effect(&mut self) {
+        let document = self.document;
+        let used = [
+            ("MetricsConfig", document.metrics.as_ref().is_some_and(|metrics| !metrics.is_empty())),
+            ("LoggingConfig", document.system_log_level.is_some()),
+            ("KMSKeyArn", document.kms_key_arn.as_ref().is_some_and(is_set)),
+            ("SourceAccessConfigurations", !document.source_access_configurations.is_empty()),
+        ];
+        for (member, _) in used.iter().filter(|(_, used)| *used) {
+            self.warnings.push(format!("{member} has no effect on this machine"));
+        }
+        if document.enabled == Some(false) {
+            self.warnings.push("Enabled is false: AWS would not poll, the emulator does".to_owned());
+        }
+    }
+
+    /// AWS accepts these only with `ProvisionedPollerConfig`.
+    fn provisioned_only(&mut self) {
+        let document = self.document;
+        if document.provisioned_poller_config.is_some() {
+            return;
+        }
+        let kafka_destination = destination(document).is_some_and(|name| name.starts_with("kafka://"));
+        let used = [
+            ("MaximumRetryAttempts", document.maximum_retry_attempts.is_some_and(|n| n != -1)),
+            ("MaximumRecordAgeInSeconds", document.maximum_record_age_in_seconds.is_some_and(|n| n != -1)),
+            ("BisectBatchOnFunctionError", document.bisect_batch_on_function_error == Some(true)),
+            ("FunctionResponseTypes", document.function_response_types.as_ref().is_some_and(|t| !t.is_empty())),
+            ("DestinationConfig.OnFailure to a Kafka topic", kafka_destination),
+            ("LoggingConfig", document.system_log_level.is_some()),
+        ];
+        let members: Vec<_> = used.iter().filter(|(_, used)| *used).map(|(member, _)| *member).collect();
+        if !members.is_empty() {
+            self.aws_rejects(format!(
+                "{}: needs provisioned mode; add {}, for example {{\"MinimumPollers\":1}}, or --minimum-pollers 1",
+                members.join(", "),
+                setting("ProvisionedPollerConfig")
+            ));
+        }
+    }
+}
+
+/// `get-event-source-mapping` prints `null` or an empty list for a member that is not set.
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => members.values().any(is_set),
+        _ => true,
+    }
+}
