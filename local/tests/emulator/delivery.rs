@@ -116,16 +116,18 @@ async fn latest_starts_behind_what_is_there_and_skips_nothing_after_that() {
 async fn a_function_that_is_slow_to_recover_loses_nothing_that_waits() {
     let harness = Harness::start(2);
     let (function, repaired) = Function::broken().await;
-    // Two batches may wait: reading is stopped for both partitions, and goes on later.
+    // Two thousand records may wait: reading is stopped for both partitions, and goes on later.
+    const WRITTEN: usize = 2_600;
     let members = json!({"BatchSize": 4, "MaximumBatchingWindowInSeconds": 0});
     let running = harness.run(harness.mapping(&function, &members)).await;
     for partition in 0..2 {
-        harness.produce(partition, 60).await;
+        harness.produce_many(partition, WRITTEN).await;
     }
+    until("reading ahead", || harness.counts().polled_event_count >= 2 * 2_000).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(harness.counts().polled_event_count < 60, "reading went on: {:?}", harness.counts());
+    assert!(harness.counts().polled_event_count < 2 * WRITTEN as u64, "reading went on: {:?}", harness.counts());
     repaired.store(true, Ordering::SeqCst);
-    harness.until_committed(&[60, 60]).await;
+    harness.until_committed(&[WRITTEN as i64; 2]).await;
     within(running.stop()).await;
     let mut seen: Vec<_> = function.batches().concat();
     seen.dedup();
@@ -133,7 +135,7 @@ async fn a_function_that_is_slow_to_recover_loses_nothing_that_waits() {
         let mut offsets: Vec<_> = seen.iter().filter(|(p, _)| *p == partition).map(|(_, offset)| *offset).collect();
         offsets.sort_unstable();
         offsets.dedup();
-        assert_eq!(offsets, (0..60).collect::<Vec<_>>());
+        assert_eq!(offsets, (0..WRITTEN as i64).collect::<Vec<_>>());
     }
 }
 

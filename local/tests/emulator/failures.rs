@@ -55,6 +55,33 @@ async fn a_function_that_never_answers_times_out() {
 }
 
 #[tokio::test]
+async fn timeout_holds_for_the_first_invocation() {
+    let harness = Harness::start(1);
+    harness.produce(0, 2).await;
+    let function = Function::start(|_, _| Reply::ok().after(Duration::from_secs(3600))).await;
+    let members = json!({
+        "MaximumRetryAttempts": 1, "Local": {"functionTimeoutSeconds": 0.3, "startupGraceSeconds": 300},
+    });
+    assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
+    assert_eq!(harness.outcomes(), ["timeout", "timeout"]);
+    assert_eq!(harness.counts().dropped_event_count, 2);
+}
+
+#[tokio::test]
+async fn the_first_invocation_may_have_a_timeout_of_its_own() {
+    let harness = Harness::start(1);
+    harness.produce(0, 2).await;
+    let built = Reply::ok().after(Duration::from_millis(600));
+    let function = Function::start(move |_, _| built.clone()).await;
+    let members = json!({
+        "BatchSize": 1, "MaximumRetryAttempts": 0,
+        "Local": {"functionTimeoutSeconds": 0.2, "firstInvocationTimeoutSeconds": 20},
+    });
+    assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
+    assert_eq!(harness.outcomes(), ["done", "timeout"]);
+}
+
+#[tokio::test]
 async fn retries_end_and_the_batch_is_dropped_and_committed() {
     let harness = Harness::start(1);
     harness.produce(0, 2).await;

@@ -1,6 +1,6 @@
 //! A scripted function behind an Invoke endpoint on a free port.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -66,10 +66,18 @@ pub(crate) struct ReceivedEvent {
 
 type Script = dyn Fn(usize, &ReceivedEvent) -> Reply + Send + Sync;
 
+/// How many invocations run, and the most that ran at once.
+#[derive(Debug, Default)]
+struct Running {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
 /// The endpoint; it ends when this is dropped.
 pub(crate) struct Function {
     pub(crate) url: String,
     invocations: Arc<Mutex<Vec<ReceivedEvent>>>,
+    running: Arc<Running>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -81,12 +89,13 @@ impl Function {
             format!("http://{}/2015-03-31/functions/{{FunctionName}}/invocations", listener.local_addr().unwrap());
         let invocations = Arc::new(Mutex::new(Vec::new()));
         let script: Arc<Script> = Arc::new(script);
-        let seen = Arc::clone(&invocations);
-        let handler = move |body: Bytes| answer(Arc::clone(&seen), Arc::clone(&script), body);
+        let running = Arc::new(Running::default());
+        let (seen, counted) = (Arc::clone(&invocations), Arc::clone(&running));
+        let handler = move |body: Bytes| answer(Arc::clone(&seen), Arc::clone(&counted), Arc::clone(&script), body);
         let app = Router::new().route("/2015-03-31/functions/consumer/invocations", post(handler));
         let app = app.layer(axum::extract::DefaultBodyLimit::disable());
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { url, invocations, server }
+        Self { url, invocations, running, server }
     }
 
     /// Fails until the switch it returns is set.
@@ -120,6 +129,11 @@ impl Function {
         self.batches().iter().map(Vec::len).collect()
     }
 
+    /// The most invocations that ran at once; one that nobody waits for any more still runs.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.running.most.load(SeqCst)
+    }
+
     /// How often each record was delivered.
     pub(crate) fn deliveries_of(&self, record: (i32, i64)) -> usize {
         self.batches().iter().flatten().filter(|seen| **seen == record).count()
@@ -134,6 +148,7 @@ impl Drop for Function {
 
 async fn answer(
     seen: Arc<Mutex<Vec<ReceivedEvent>>>,
+    running: Arc<Running>,
     script: Arc<Script>,
     body: Bytes,
 ) -> (StatusCode, [(&'static str, &'static str); 1], String) {
@@ -146,7 +161,13 @@ async fn answer(
         let number = seen.len() - 1;
         script(number, &seen[number])
     };
-    tokio::time::sleep(reply.after).await;
+    running.most.fetch_max(running.now.fetch_add(1, SeqCst) + 1, SeqCst);
+    // A function goes on after its caller has closed the connection.
+    let work = tokio::spawn(async move {
+        tokio::time::sleep(reply.after).await;
+        running.now.fetch_sub(1, SeqCst);
+    });
+    work.await.unwrap();
     let header = if reply.function_error { ("x-amz-function-error", "Unhandled") } else { ("x-test", "") };
     (StatusCode::from_u16(reply.status).unwrap(), [header], reply.body)
 }

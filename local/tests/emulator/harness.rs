@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use msk_local::brokers::EmbeddedBrokers;
-use msk_local::esm::document::MappingDocument;
+use msk_local::esm::document::{MappingDocument, Wanted};
 use msk_local::esm::mapping::Mapping;
 use msk_local::esm::metrics::{Counts, Metrics};
-use msk_local::esm::running_mapping::{DrainLimits, End, RunningMapping};
+use msk_local::esm::running_mapping::{DrainLimits, End, RunningMapping, Shared};
 use msk_local::esm::validate::{Strictness, validate};
 use msk_local::output::{Format, Reporter};
 use rdkafka::ClientConfig;
@@ -16,7 +16,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::function::Function;
 
@@ -42,6 +42,8 @@ impl Harness {
         let producer = ClientConfig::new()
             .set("bootstrap.servers", brokers.bootstrap_servers())
             .set("linger.ms", "0")
+            // Whoever writes many at once wants them in order.
+            .set("enable.idempotence", "true")
             .set("message.max.bytes", "20000000")
             .create()
             .unwrap();
@@ -53,6 +55,21 @@ impl Harness {
         for number in 0..count {
             let value = format!("{{\"number\":{number}}}");
             self.send(partition, Some(b"key"), Some(value.as_bytes()), &[]).await;
+        }
+    }
+
+    /// Writes `count` small records to a partition at once.
+    pub(crate) async fn produce_many(&self, partition: i32, count: usize) {
+        let value = |number: usize| format!("{{\"number\":{number}}}");
+        let queued: Vec<_> = (0..count)
+            .map(|number| {
+                let value = value(number);
+                let record = FutureRecord::to(TOPIC).partition(partition).key("key").payload(&value);
+                self.producer.send_result(record).map_err(|(error, _)| error).unwrap()
+            })
+            .collect();
+        for written in queued {
+            within(written).await.unwrap().map_err(|(error, _)| error).unwrap();
         }
     }
 
@@ -105,13 +122,15 @@ impl Harness {
     }
 
     pub(crate) fn document(&self, url: &str, members: &Value) -> MappingDocument {
-        MappingDocument::from_json(&self.document_text(url, members), "test").unwrap()
+        let text = self.document_text(url, members);
+        MappingDocument::read(&text, "test", Wanted::default(), Map::new()).unwrap()
     }
 
     pub(crate) fn document_text(&self, url: &str, members: &Value) -> String {
         let mut document = json!({
             "FunctionName": "consumer",
             "Topics": [TOPIC],
+            "StartingPosition": "TRIM_HORIZON",
             "ProvisionedPollerConfig": {},
             "Local": {
                 "invokeUrl": url,
@@ -130,7 +149,8 @@ impl Harness {
 
     pub(crate) async fn run(&self, mapping: Mapping) -> RunningMapping {
         let reporter = Reporter::new(Format::Json, false, false, Box::new(self.output.clone()));
-        let mut running = RunningMapping::start(mapping, Arc::clone(&self.metrics), Arc::new(reporter)).await.unwrap();
+        let shared = Shared { metrics: Arc::clone(&self.metrics), ..Shared::new(Arc::new(reporter)) };
+        let mut running = RunningMapping::start(mapping, &shared).await.unwrap();
         within(running.joined()).await.unwrap();
         running
     }

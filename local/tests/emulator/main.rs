@@ -5,6 +5,9 @@ mod function;
 mod harness;
 
 mod batching;
+mod concurrency;
+mod configuration;
+mod connection;
 mod delivery;
 mod destinations;
 mod failures;

@@ -157,7 +157,7 @@ fn a_cause_is_said_once_and_settings_that_the_client_refuses_are_no_silent_broke
     let flags = ["--topic", TOPIC, "--function", "consumer", "--bootstrap-servers", "127.0.0.1:1"];
     let (code, text) = run(&[&["esm", "run", "--kafka-option", "no.such.option=1"][..], &flags].concat());
     assert!(code == 1 && text.matches("No such configuration property").count() == 1, "{text}");
-    assert!(text.contains("check Local.kafkaOptions") && !text.contains("do not answer"), "{text}");
+    assert!(text.contains("check --kafka-option (Local.kafkaOptions)") && !text.contains("do not answer"), "{text}");
 }
 
 #[test]
@@ -176,28 +176,58 @@ fn a_signal_does_not_wait_for_brokers_that_are_silent() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn never_reached_is_exit_5_by_default_too() {
+    let harness = Harness::start(1);
+    harness.produce(0, 1).await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}/");
+    let servers = harness.brokers.bootstrap_servers();
+    let flags = ["--topic", TOPIC, "--invoke-url", &url, "--bootstrap-servers", servers, "--retry-backoff", "0.1"];
+    // The deadline passes long before the time to start does.
+    let output =
+        run(&[&["esm", "drain", "--deadline", "5", "--kafka-option", "group.protocol=consumer"][..], &flags].concat());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(5), "{text}");
+    assert!(text.contains("the function never answered") && text.contains("--invoke-url"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_timestamp_on_embedded_brokers_is_an_error() {
+    let harness = Harness::start(1);
+    harness.produce(0, 1).await;
+    let servers = harness.brokers.bootstrap_servers();
+    let flags = ["--topic", TOPIC, "--function", "consumer", "--bootstrap-servers", servers];
+    let position = ["--starting-position", "AT_TIMESTAMP", "--starting-position-timestamp", "2020-01-01T00:00:00Z"];
+    let output = run(&[&["esm", "drain"][..], &flags, &position].concat());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("cannot look up offsets by time") && text.contains("TRIM_HORIZON"), "{text}");
+}
+
 #[test]
-fn every_problem_of_a_configuration_is_named_at_once() {
+fn up_takes_a_configuration_file_and_needs_no_name_for_one_url() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("mapping.json");
-    let document = json!({
-        "FunctionName": "", "Topics": ["a", "b"], "BatchSize": 0, "MaximumBatchingWindowInSeconds": 301,
-        "StartingPosition": "EARLIEST", "MaximumRetryAttempts": 10001, "MaximumRecordAgeInSeconds": 59,
-        "FunctionResponseTypes": ["Report"], "ParallelizationFactor": 2,
-    });
-    std::fs::write(&path, document.to_string()).unwrap();
-    let run = |flags: &[&str]| {
-        let program = env!("CARGO_BIN_EXE_msk-local");
-        let output = Command::new(program).args(["esm", "validate"]).arg(&path).args(flags).output().unwrap();
-        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-    };
-    let (code, text) = run(&[]);
-    assert_eq!(code, 1);
-    for member in document.as_object().unwrap().keys() {
-        assert!(text.contains(member.as_str()), "{member} is not named in: {text}");
-    }
-    assert!(text.contains("ProvisionedPollerConfig"), "{text}");
-    std::fs::write(&path, json!({"FunctionName": "f", "Topics": ["a"], "BatchSizes": 1}).to_string()).unwrap();
-    let (code, text) = run(&[]);
-    assert!(code == 1 && text.contains("unknown field `BatchSizes`") && text.contains("mapping.json"), "{text}");
+    let path = folder.path().join("mapping.yaml");
+    std::fs::write(&path, "Topics: [payments]\nStartingPosition: TRIM_HORIZON\nBatchSize: 7\n").unwrap();
+    let url = "http://127.0.0.1:9/2015-03-31/functions/function/invocations";
+    // The last of two equal flags counts.
+    let flags = ["--batch-size", "0", "--batch-size", "5", "--invoke-url", url];
+    let mut up = start(&[&["up", path.to_str().unwrap()][..], &flags].concat());
+    assert_eq!(up.line(|_| true)["topics"], json!(["payments"]));
+    up.terminate();
+    assert_eq!(up.end().code(), Some(0));
+}
+
+#[test]
+fn a_missing_destination_topic_names_the_flag_that_creates_it() {
+    let flags = ["--topics", TOPIC, "--function", "consumer", "--on-failure-destination", "kafka://dead"];
+    let output = run(&[&["up"][..], &flags].concat());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && text.contains("--other-topics dead"), "{text}");
+}
+
+/// Runs `msk-local` to its end.
+fn run(arguments: &[&str]) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_msk-local")).args(arguments).env_remove("RUST_LOG").output().unwrap()
 }
