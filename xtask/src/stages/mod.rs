@@ -77,7 +77,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "unit",
         does: "unit and integration tests of every crate but e2e, and the tidy rules",
-        needs: &[needs::NATIVE_BUILD, needs::GIT, needs::PYTHON_VENV],
+        needs: &[needs::NATIVE_BUILD, needs::GIT, needs::CURL, needs::PYTHON_VENV],
         on_demand: false,
         beside: false,
         after: &[],
