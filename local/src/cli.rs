@@ -69,6 +69,9 @@ pub(crate) struct UpArgs {
     /// Topics to create only, for example for dead letters.
     #[arg(long, value_delimiter = ',', value_name = "TOPICS")]
     pub(crate) other_topics: Vec<TopicSpec>,
+    /// Functions, comma separated, instead of --function-name: each has a mapping of every topic, and consumer groups of its own.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", conflicts_with_all = ["function_name", "consumer_group_id"])]
+    pub(crate) functions: Vec<String>,
     #[command(flatten)]
     pub(crate) mapping: MappingFlags,
 }

@@ -72,17 +72,21 @@ async fn up(printer: &Printer, args: &UpArgs) -> Result<ExitCode> {
             brokers.insert(EmbeddedBrokers::start(&topics)?).bootstrap_servers().to_owned()
         }
     };
-    let mapping = |topic: &TopicSpec| {
+    let functions = functions(args, &document)?;
+    let mapping = |topic: &TopicSpec, function: Option<String>| {
         let mut document = MappingDocument { topics: Some(vec![topic.name.to_string()]), ..document.clone() };
+        document.function_name = function;
         document.local.bootstrap_servers = Some(bootstrap_servers.clone());
         // On a laptop there is no need to choose between the modes: provisioned mode allows everything.
         document.provisioned_poller_config.get_or_insert_default();
         checked(&document, Strictness::Strict)
     };
     let mut topics = topics;
-    let mappings = topics.iter().map(mapping).collect::<Result<Vec<_>>>()?;
+    let mappings = functions.iter().flat_map(|function| topics.iter().map(|topic| mapping(topic, function.clone())));
+    let mappings = mappings.collect::<Result<Vec<_>>>()?;
     if brokers.is_none() {
-        let compacted = topic_settings::compacted(&mappings, &bootstrap_servers);
+        // Each function has the same topics.
+        let compacted = topic_settings::compacted(&mappings[..topics.len()], &bootstrap_servers);
         let Some(compacted) = stop.or(compacted).await else { return Ok(ExitCode::SUCCESS) };
         agree(&mut topics, &compacted)?;
     }
@@ -96,6 +100,23 @@ fn topics(args: &UpArgs, document: &MappingDocument) -> Result<Vec<TopicSpec>> {
         return Ok(args.topics.clone());
     }
     document.topics.iter().flatten().map(|topic| Ok(topic.parse()?)).collect()
+}
+
+/// The functions of the command line, otherwise the mapping's.
+fn functions(args: &UpArgs, document: &MappingDocument) -> Result<Vec<Option<String>>> {
+    let names = &args.functions;
+    let source = document.amazon_managed_kafka_event_source_config.as_ref();
+    ensure!(
+        names.len() < 2 || source.is_none_or(|source| source.consumer_group_id.is_none()),
+        "--functions: each function needs a consumer group of its own; take ConsumerGroupId out of the mapping"
+    );
+    if let Some(twice) = names.iter().find(|name| names.iter().filter(|other| other == name).count() > 1) {
+        bail!("--functions names `{twice}` twice: name each function once");
+    }
+    match names.as_slice() {
+        [] => Ok(vec![document.function_name.clone()]),
+        names => Ok(names.iter().cloned().map(Some).collect()),
+    }
 }
 
 /// What the cluster says of a topic holds; the command line must not say otherwise.

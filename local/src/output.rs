@@ -82,6 +82,8 @@ pub struct InvocationLine {
 /// A record that needs no further delivery.
 #[derive(Debug, Clone, Serialize)]
 pub struct RecordLine {
+    /// Name of the function.
+    pub function: String,
     pub topic: String,
     pub partition: i32,
     pub offset: i64,

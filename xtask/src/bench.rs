@@ -13,11 +13,13 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::package::{self, FUNCTIONS};
+use crate::package;
 use crate::process::{self, Supervised};
 use crate::stages::ha;
 use crate::{needs, stop, workspace};
 
+/// The functions that are measured.
+const MEASURED: [&str; 2] = ["producer", "consumer"];
 /// The topic that is written to.
 const TOPIC: &str = "bench";
 /// The topic as the embedded brokers create it.
@@ -154,7 +156,7 @@ fn other_build(folder: &Path) -> Result<[PathBuf; 2]> {
             .with_context(|| format!("cannot copy {} to {}", zip.display(), copy.display()))?;
         package::unpack(&own, function)
     };
-    let [producer, consumer] = FUNCTIONS.map(program);
+    let [producer, consumer] = MEASURED.map(program);
     Ok([producer?, consumer?])
 }
 
@@ -223,7 +225,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = other_build(folder.path()).unwrap_err().to_string();
         assert!(error.contains("producer/bootstrap.zip"), "{error}");
-        for function in FUNCTIONS {
+        for function in MEASURED {
             std::fs::create_dir(folder.path().join(function)).unwrap();
             std::fs::write(folder.path().join(function).join("bootstrap"), "").unwrap();
         }

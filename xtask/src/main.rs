@@ -7,6 +7,7 @@
 //! | [`stages`] | the table of stages, and one module for each larger stage |
 //! | [`package`] | the deployable zips |
 //! | [`bench`] | the functions' speed against raw librdkafka |
+//! | [`members`] | the crates of the workspace, and which of them are functions |
 //! | [`deploy_check`] | what is missing before `terraform apply` |
 //! | [`needs`] | what a machine must have, how to detect it, and how to install it |
 //! | [`tools`] | pinned tools from package registries, kept under `target/tools` |
@@ -19,6 +20,7 @@
 
 mod bench;
 mod deploy_check;
+mod members;
 mod needs;
 mod package;
 mod process;

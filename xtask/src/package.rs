@@ -6,10 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::tools::CargoLambda;
-use crate::{needs, process, workspace};
-
-/// The binaries that are deployed, each from the crate `msk-<name>`.
-pub(crate) const FUNCTIONS: [&str; 2] = ["producer", "consumer"];
+use crate::{members, needs, process, workspace};
 
 /// A larger zip starts noticeably more slowly, and is a sign that something was linked that should not be.
 pub(crate) const LARGEST_ZIP_BYTES: u64 = 5_000_000;
@@ -81,17 +78,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Builds `<folder>/<function>/bootstrap.zip` for both functions and prints their sizes.
+/// Builds `<folder>/<function>/bootstrap.zip` for every function and prints their sizes.
 pub(crate) fn build(architecture: Architecture, folder: &Path) -> Result<()> {
     let cargo_lambda = CargoLambda::pinned()?;
     check_target(architecture)?;
+    let functions = members::functions()?;
     println!(
-        "building both functions for {} (the first time takes many minutes: librdkafka with OpenSSL is compiled) ...",
+        "building {} for {} (the first time takes many minutes: librdkafka with OpenSSL is compiled) ...",
+        functions.join(", "),
         architecture.target()
     );
-    process::run(build_command(&cargo_lambda, architecture, folder).args(["--output-format", "zip"]))?;
+    process::run(build_command(&cargo_lambda, architecture, folder, &functions).args(["--output-format", "zip"]))?;
     let mut too_large = Vec::new();
-    for zip in FUNCTIONS.map(|function| zip(folder, function)) {
+    for zip in functions.iter().map(|function| zip(folder, function)) {
         let bytes =
             std::fs::metadata(&zip).with_context(|| format!("the build did not create {}", zip.display()))?.len();
         let shown = zip.strip_prefix(workspace::root()).unwrap_or(&zip).display();
@@ -113,15 +112,20 @@ pub(crate) fn build(architecture: Architecture, folder: &Path) -> Result<()> {
 /// Builds a program of this workspace for this machine, selected together with the functions and so compiled exactly as they are,
 /// and returns its path.
 pub(crate) fn build_beside_functions(package: &str, folder: &Path) -> Result<PathBuf> {
-    let mut command = build_command(&CargoLambda::pinned()?, Architecture::host(), folder);
+    let mut command = build_command(&CargoLambda::pinned()?, Architecture::host(), folder, &members::functions()?);
     process::run(command.args(["--package", package]))?;
     Ok(folder.join(package).join("bootstrap"))
 }
 
-fn build_command(cargo_lambda: &CargoLambda, architecture: Architecture, folder: &Path) -> Command {
+fn build_command(
+    cargo_lambda: &CargoLambda,
+    architecture: Architecture,
+    folder: &Path,
+    functions: &[String],
+) -> Command {
     let mut command = cargo_lambda.command("build");
     command.args(["--release", architecture.flag(), "--locked", "--lambda-dir"]).arg(folder);
-    for function in FUNCTIONS {
+    for function in functions {
         command.args(["--package", &format!("msk-{function}")]);
     }
     // The functions bring their own OpenSSL: what this machine has is not what AWS Lambda has.

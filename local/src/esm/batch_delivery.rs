@@ -175,8 +175,9 @@ impl BatchDelivery {
         if self.reporter.wants_records() {
             for polled in &records {
                 let id = polled.record.id();
-                let (topic, partition, offset) = (id.topic.to_string(), id.partition, id.offset);
-                self.reporter.line(&Line::Record(RecordLine { topic, partition, offset, outcome }));
+                let (function, topic) = (self.mapping.function.clone(), id.topic.to_string());
+                let (partition, offset) = (id.partition, id.offset);
+                self.reporter.line(&Line::Record(RecordLine { function, topic, partition, offset, outcome }));
             }
         }
         // Without a receiver, the poller has ended and nothing more is committed.

@@ -92,7 +92,9 @@ impl Function {
         let running = Arc::new(Running::default());
         let (seen, counted) = (Arc::clone(&invocations), Arc::clone(&running));
         let handler = move |body: Bytes| answer(Arc::clone(&seen), Arc::clone(&counted), Arc::clone(&script), body);
-        let app = Router::new().route("/2015-03-31/functions/consumer/invocations", post(handler));
+        let app = Router::new()
+            .route("/2015-03-31/functions/consumer/invocations", post(handler.clone()))
+            .route("/2015-03-31/functions/payments/invocations", post(handler));
         let app = app.layer(axum::extract::DefaultBodyLimit::disable());
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { url, invocations, running, server }

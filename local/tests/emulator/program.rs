@@ -91,6 +91,46 @@ async fn up_runs_brokers_and_mappings_until_it_is_asked_to_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_function_of_up_has_every_record_from_a_group_of_its_own() {
+    let function = Function::start(|_, _| Reply::ok()).await;
+    let flags = ["--functions", "consumer,payments", "--invoke-url", &function.url, "--records"];
+    let mut up = start(&[&["up", "--topics", "orders:1"], &flags[..]].concat());
+    let ready = up.line(|_| true);
+    assert_eq!(ready["topics"], json!(["orders"]));
+    let servers = ready["bootstrap_servers"].as_str().unwrap();
+    let producer: FutureProducer = ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+    producer.send(FutureRecord::to("orders").key("k").payload("v"), TIMEOUT).await.unwrap();
+    let mut by = [(); 2].map(|()| {
+        let line = up.line(|line| line["event"] == "record");
+        assert_eq!((&line["topic"], &line["offset"], &line["outcome"]), (&json!("orders"), &json!(0), &json!("done")));
+        line["function"].as_str().unwrap().to_owned()
+    });
+    by.sort();
+    assert_eq!(by, ["consumer", "payments"]);
+    up.terminate();
+    assert_eq!(up.line(|line| line["event"] == "summary")["CommittedEventCount"], 2);
+    assert_eq!(up.end().code(), Some(0));
+}
+
+#[test]
+fn functions_that_would_share_a_group_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mapping.yaml");
+    std::fs::write(&path, "AmazonManagedKafkaEventSourceConfig: {ConsumerGroupId: mine}\n").unwrap();
+    let path = path.to_str().unwrap();
+    for (arguments, words) in [
+        (["up", "--topics", "orders", "--functions", "a,a", "--records"].as_slice(), "names `a` twice"),
+        (&["up", path, "--topics", "orders", "--functions", "a,b"], "a consumer group of its own"),
+        (&["up", "--topics", "orders", "--functions", "a", "--consumer-group-id", "mine"], "--consumer-group-id"),
+        (&["up", "--topics", "orders", "--functions", "a", "--function-name", "b"], "--function-name"),
+    ] {
+        let output = run(arguments);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && text.contains(words), "{arguments:?}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drain_says_with_its_exit_code_how_it_went() {
     let harness = Harness::start(1);
     let always_fails = Function::start(|_, _| Reply::error()).await;

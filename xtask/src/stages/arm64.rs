@@ -7,18 +7,18 @@ use anyhow::{Context, Result, ensure};
 
 use super::binaries;
 use crate::package::{self, Architecture};
-use crate::{needs, process, workspace};
+use crate::{members, needs, process, workspace};
 
 /// The tests of `e2e/tests/packaged.rs`.
 const TESTS: &str = "packaged";
 
-/// Packages both functions for arm64 and runs the contents of the zips in an execution environment; on another processor
-/// under qemu.
+/// Packages every function for arm64 and runs producer and consumer from their zips in an execution environment; on another
+/// processor under qemu.
 pub(super) fn run() -> Result<()> {
     let folder = workspace::target_dir().join("xtask").join("packaged-arm64");
     package::build(Architecture::Arm64, &folder)?;
-    for function in package::FUNCTIONS {
-        let architecture = package::architecture_of(&package::zip(&folder, function))?;
+    for function in members::functions()? {
+        let architecture = package::architecture_of(&package::zip(&folder, &function))?;
         ensure!(architecture == Architecture::Arm64, "the {function} was built for {}", architecture.name());
     }
     let producer = runnable(&package::unpack(&folder, "producer")?)?;

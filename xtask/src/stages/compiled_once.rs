@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::binaries::{self, Artifact};
-use crate::up;
+use crate::{members, up};
 
 /// What else is built with the development profile: by `cargo lambda watch`, `cargo xtask` and by hand. `cargo lambda watch`
 /// runs `cargo run --bin <function>`.
@@ -21,7 +21,8 @@ const SELECTIONS: [&[&str]; 4] = [
 /// Compares every selection with that of the tests, which are already built.
 pub(super) fn check() -> Result<()> {
     let tests = binaries::artifacts(binaries::EVERYTHING)?;
-    let up = up::build_arguments(up::ClusterKind::Real);
+    let consumers = members::consumers()?;
+    let up = up::build_arguments(up::ClusterKind::Real, &consumers);
     let mut problems = Vec::new();
     let mut dependencies = 0;
     for selection in SELECTIONS.into_iter().chain([up.as_slice()]) {

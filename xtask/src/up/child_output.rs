@@ -73,11 +73,13 @@ fn show(line: &OutputLine) -> Option<String> {
     }
 }
 
-/// `consumed  orders  partition 2  offset 17`.
+/// `consumed  orders  partition 2  offset 17`, and by whom if it was not the consumer that everybody has.
 fn record(line: &Value) -> String {
     let outcome = if line["outcome"] == "done" { "consumed" } else { "given up" };
     let topic = line["topic"].as_str().unwrap_or_default();
-    format!("{outcome}  {topic}  partition {}  offset {}", line["partition"], line["offset"])
+    let consumer = line["function"].as_str().filter(|name| *name != "consumer");
+    let by = consumer.map(|name| format!("  by {name}")).unwrap_or_default();
+    format!("{outcome}  {topic}  partition {}  offset {}{by}", line["partition"], line["offset"])
 }
 
 /// `consumer  reported  orders-2@17..19  attempt 1  1 to be redelivered`.
@@ -156,6 +158,9 @@ mod tests {
     fn a_consumed_record_is_one_line_with_its_coordinates() {
         let line = r#"{"event":"record","topic":"orders","partition":2,"offset":17,"outcome":"done"}"#;
         assert_eq!(shown(line).unwrap(), "consumed  orders  partition 2  offset 17");
+        let by = |function: &str| line.replace("{", &format!(r#"{{"function":"{function}","#));
+        assert_eq!(shown(&by("consumer")).unwrap(), "consumed  orders  partition 2  offset 17");
+        assert_eq!(shown(&by("payments")).unwrap(), "consumed  orders  partition 2  offset 17  by payments");
     }
 
     #[test]

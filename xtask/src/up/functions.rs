@@ -1,4 +1,4 @@
-//! The two functions under `cargo lambda watch`.
+//! The functions under `cargo lambda watch`.
 
 use std::process::Stdio;
 use std::thread::JoinHandle;
@@ -13,7 +13,7 @@ use crate::process::Supervised;
 use crate::stop;
 use crate::tools::CargoLambda;
 
-/// Both functions are already built; they only have to start.
+/// The functions are already built; they only have to start.
 const WARM_TIMEOUT: Duration = Duration::from_secs(120);
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// The responses are a few hundred bytes, including those that report an error.
@@ -42,15 +42,16 @@ pub(super) fn start(
     Supervised::spawn("cargo lambda watch", &mut command)
 }
 
-/// Invokes both functions, each on its own thread, until they respond as expected.
-pub(super) fn warm(port: u16) -> [JoinHandle<Result<(), String>>; 2] {
-    let consumer = format!("http://127.0.0.1:{port}/2015-03-31/functions/consumer/invocations");
-    let producer = format!("http://127.0.0.1:{port}/healthz");
-    [
+/// Invokes the producer and each consumer, each on its own thread, until they respond as expected.
+pub(super) fn warm(port: u16, consumers: &[String]) -> Vec<JoinHandle<Result<(), String>>> {
+    let url = format!("http://127.0.0.1:{port}/healthz");
+    let producer = std::thread::spawn(move || warm_one("producer", &url, None, ""));
+    let consumers = consumers.iter().cloned().map(|consumer| {
+        let url = format!("http://127.0.0.1:{port}/2015-03-31/functions/{consumer}/invocations");
         // `watch` answers 200 even if a function failed to start; that response has no `batchItemFailures`.
-        std::thread::spawn(move || warm_one("consumer", &consumer, Some(EMPTY_BATCH), "batchItemFailures")),
-        std::thread::spawn(move || warm_one("producer", &producer, None, "")),
-    ]
+        std::thread::spawn(move || warm_one(&consumer, &url, Some(EMPTY_BATCH), "batchItemFailures"))
+    });
+    consumers.chain([producer]).collect()
 }
 
 /// Repeats the first request until the response is a 200 with `expected` in its body.

@@ -24,7 +24,7 @@ use nix::sys::signal::Signal;
 use crate::process::{self, Supervised};
 use crate::stop;
 use crate::tools::CargoLambda;
-use crate::{needs, workspace};
+use crate::{members, needs, workspace};
 use child_output::{OutputLine, Printer};
 use instance_lock::InstanceLock;
 use servers::Ready;
@@ -40,7 +40,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) fn run(options: &Options) -> Result<()> {
     stop::listen()?;
     needs::require(options.needs())?;
-    let options = Options { topics: topics::distinct(&options.topics)?, ..options.clone() };
+    let consumers = options.distinct_consumers(&members::consumers()?)?;
+    let options = Options { topics: topics::distinct(&options.topics)?, consumers, ..options.clone() };
     // What a killed `up` left behind may still use the port, so the lock comes first.
     let lock = InstanceLock::acquire(options.port)?;
     port::check(options.port)?;
@@ -71,7 +72,7 @@ fn start_and_serve(options: &Options) -> Result<()> {
     let started = Instant::now();
     let cargo_lambda = CargoLambda::for_watch()?;
     stop::check()?;
-    build(options.kafka)?;
+    build(options)?;
     let log_path = log_path()?;
     let log = File::create(&log_path).with_context(|| format!("cannot create {}", log_path.display()))?;
     let (sender, lines) = mpsc::channel();
@@ -93,7 +94,12 @@ fn announce(options: &Options, brokers: &Ready, took: Duration, log_path: &Path)
         println!("            {note}");
     }
     println!("  API       http://127.0.0.1:{}  (topics: {})", options.port, options.topic_names().join(", "));
-    println!("  consumer  fed by the local event source mapping; edit functions/ and it reloads");
+    match options.consumers.as_slice() {
+        [_] => println!("  consumer  fed by the local event source mapping; edit functions/ and it reloads"),
+        all => {
+            println!("  consumers {}, each fed by mappings of its own; edit functions/ and they reload", all.join(", "))
+        }
+    }
     println!("  log       {}", log_path.strip_prefix(workspace::root()).unwrap_or(log_path).display());
     println!("\nTry it (Ctrl-C stops everything):\n\n  {}\n", functions::curl(options.port));
 }
@@ -117,7 +123,7 @@ impl Laptop {
         let mut watch = functions::start(cargo_lambda, options, &policies, &brokers.bootstrap_servers)?;
         child_output::forward(&mut watch, &self.sender)?;
         self.children.push(watch);
-        self.warm(options.port)?;
+        self.warm(options)?;
         Ok(brokers)
     }
 
@@ -136,9 +142,9 @@ impl Laptop {
         bail!("{} was not ready within {} s; its lines are above", server.name, server.timeout.as_secs())
     }
 
-    /// `watch` starts a function when it is first invoked: waits until both have answered.
-    fn warm(&mut self, port: u16) -> Result<()> {
-        let functions = functions::warm(port);
+    /// `watch` starts a function when it is first invoked: waits until all have answered.
+    fn warm(&mut self, options: &Options) -> Result<()> {
+        let functions = functions::warm(options.port, &options.consumers);
         while !functions.iter().all(JoinHandle::is_finished) {
             self.next_line()?;
         }
@@ -199,9 +205,9 @@ impl Laptop {
 
 /// Builds what `up` runs. The selection of packages is that of `cargo run --bin ...` at the root, which `cargo lambda
 /// watch` uses: with the same features, nothing is compiled twice.
-fn build(kafka: ClusterKind) -> Result<()> {
+fn build(options: &Options) -> Result<()> {
     fetch_crates()?;
-    let mut cargo = process::cargo(&build_arguments(kafka));
+    let mut cargo = process::cargo(&build_arguments(options.kafka, &options.consumers));
     cargo.arg("--locked");
     println!("building (the first time takes minutes, because librdkafka is compiled) ...");
     let status = wait_for_end(Supervised::spawn("cargo build", &mut cargo)?)?;
@@ -212,12 +218,10 @@ fn build(kafka: ClusterKind) -> Result<()> {
 }
 
 /// The arguments of the cargo command that builds.
-pub(crate) fn build_arguments(kafka: ClusterKind) -> Vec<&'static str> {
-    let mut arguments = vec!["build", "--bin", "producer", "--bin", "consumer", "--bin", "msk-local"];
-    if kafka == ClusterKind::Real {
-        arguments.extend(["--bin", "msk-e2e-brokers"]);
-    }
-    arguments
+pub(crate) fn build_arguments(kafka: ClusterKind, consumers: &[String]) -> Vec<&str> {
+    let brokers = ["msk-e2e-brokers"].into_iter().filter(|_| kafka == ClusterKind::Real);
+    let programs = ["producer", "msk-local"].into_iter().chain(brokers).chain(consumers.iter().map(String::as_str));
+    std::iter::once("build").chain(programs.flat_map(|program| ["--bin", program])).collect()
 }
 
 /// Downloads the crates unless all are available.

@@ -1,5 +1,7 @@
 //! The command line of `cargo xtask up`.
 
+use anyhow::{Result, ensure};
+
 use super::topics;
 use crate::needs;
 
@@ -21,6 +23,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TOPIC,...", value_delimiter = ',', default_value = "orders,payments,audit",
         value_parser = topics::parse)]
     pub(super) topics: Vec<String>,
+    /// Consumers to run, each with every topic and a consumer group of its own. `cargo xtask new-consumer` makes further ones.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_value = "consumer")]
+    pub(super) consumers: Vec<String>,
     /// With `--bootstrap-servers`: a librdkafka property for the event source mapping, if your cluster needs more
     /// than an address; repeatable.
     #[arg(long, value_name = "NAME=VALUE", requires = "bootstrap_servers")]
@@ -36,6 +41,25 @@ pub(crate) enum ClusterKind {
 }
 
 impl Options {
+    /// Each consumer once, and only those that the workspace has.
+    ///
+    /// # Errors
+    /// When a consumer does not exist; the text names those that do.
+    pub(super) fn distinct_consumers(&self, existing: &[String]) -> Result<Vec<String>> {
+        let mut distinct = Vec::new();
+        for name in &self.consumers {
+            ensure!(
+                existing.contains(name),
+                "there is no consumer `{name}` in functions/: use {}, or make it with `cargo xtask new-consumer {name}`",
+                existing.join(", ")
+            );
+            if !distinct.contains(name) {
+                distinct.push(name.clone());
+            }
+        }
+        Ok(distinct)
+    }
+
     pub(super) fn topic_names(&self) -> Vec<&str> {
         self.topics.iter().map(|topic| topics::name(topic)).collect()
     }
@@ -44,5 +68,36 @@ impl Options {
     pub(super) fn needs(&self) -> impl Iterator<Item = needs::Need> {
         let real = [needs::JAVA, needs::MAVEN].into_iter().filter(|_| self.kafka == ClusterKind::Real);
         [needs::NATIVE_BUILD, needs::PYTHON_VENV].into_iter().chain(real)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn consumers_are_those_that_exist_each_once() {
+        let existing = ["consumer", "payments"].map(str::to_owned);
+        let chosen = |arguments: &[&str]| {
+            let options = CommandLine::parse_from([&["up"], arguments].concat()).options;
+            options.distinct_consumers(&existing).map_err(|error| error.to_string())
+        };
+        assert_eq!(chosen(&[]).unwrap(), ["consumer"]);
+        assert_eq!(chosen(&["--consumers", "payments,consumer,payments"]).unwrap(), ["payments", "consumer"]);
+        for unknown in ["producer", "audit", ""] {
+            let error = chosen(&["--consumers", &format!("consumer,{unknown}")]).unwrap_err();
+            assert!(
+                error.contains(&format!("no consumer `{unknown}` in functions/: use consumer, payments,")),
+                "{error}"
+            );
+        }
     }
 }

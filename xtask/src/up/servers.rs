@@ -47,7 +47,7 @@ pub(super) fn mapping(options: &Options, bootstrap_servers: Option<&str>) -> Ser
     let mut command = dev_binary("msk-local");
     command.args(["--format", "json", "up", "--topics", &options.topics.join(",")]);
     // The mapping asks for partial batch responses, as infra/ configures the real one.
-    command.args(["--function", "consumer", "--report-batch-item-failures", "--records"]);
+    command.args(["--functions", &options.consumers.join(","), "--report-batch-item-failures", "--records"]);
     let port = options.port;
     command
         .args(["--invoke-url", &format!("http://127.0.0.1:{port}/2015-03-31/functions/{{FunctionName}}/invocations")]);
