@@ -243,6 +243,30 @@ run "dashboard_shows_each" {
   }
 }
 
+# As `cargo xtask new-consumer payments` prints it.
+run "a_new_consumer_beside_the_first" {
+  command = plan
+
+  variables {
+    consumers = {
+      consumer = {}
+      payments = {
+        consumer_group    = "{name}-{consumer}-{topic}"
+        dead_letter_topic = "{topic}.{consumer}.dlq"
+      }
+    }
+  }
+
+  assert {
+    condition     = { for name, it in module.consumer : name => sort(keys(it.mappings)) } == { consumer = tolist(["audit", "orders", "payments"]), payments = tolist(["audit", "orders", "payments"]) }
+    error_message = "Each reads every topic."
+  }
+  assert {
+    condition     = length(setintersection(values(output.consumers.consumer.consumer_groups), values(output.consumers.payments.consumer_groups))) == 0 && length(setintersection(values(output.consumers.consumer.dead_letter_topics), values(output.consumers.payments.dead_letter_topics))) == 0
+    error_message = "Consumers that share topics need groups and dead-letter topics of their own."
+  }
+}
+
 run "no_consumer_at_all" {
   command = plan
 

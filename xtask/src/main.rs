@@ -7,6 +7,7 @@
 //! | [`stages`] | the table of stages, and one module for each larger stage |
 //! | [`package`] | the deployable zips |
 //! | [`bench`] | the functions' speed against raw librdkafka |
+//! | [`new_consumer`] | writes the crate of a further consumer |
 //! | [`members`] | the crates of the workspace, and which of them are functions |
 //! | [`deploy_check`] | what is missing before `terraform apply` |
 //! | [`needs`] | what a machine must have, how to detect it, and how to install it |
@@ -22,6 +23,7 @@ mod bench;
 mod deploy_check;
 mod members;
 mod needs;
+mod new_consumer;
 mod package;
 mod process;
 mod stages;
@@ -57,6 +59,7 @@ enum Command {
     Package(package::Options),
     /// Measure the packaged functions against raw librdkafka (docs/benchmarks.md).
     Bench(bench::Options),
+    NewConsumer(new_consumer::Options),
     DeployCheck(deploy_check::Options),
     Needs(needs::Options),
 }
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Ha(options) => stages::ha::run(&options),
         Command::Package(options) => package::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::NewConsumer(options) => new_consumer::run(&options),
         Command::DeployCheck(options) => deploy_check::run(&options),
         Command::Needs(options) => needs::run(&options),
     };

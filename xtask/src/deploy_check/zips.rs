@@ -99,7 +99,9 @@ fn plain(path: &Path) -> PathBuf {
 /// The most recently changed source, and when it changed.
 fn newest_source(root: &Path, own: &Path) -> Option<(PathBuf, SystemTime)> {
     let common = COMMON_SOURCES.iter().map(|source| root.join(source));
-    let mut folders: Vec<PathBuf> = common.chain([own.to_owned()]).collect();
+    // Every other consumer is a handler for the library of the first one.
+    let library = (!own.ends_with("producer") && !own.ends_with("consumer")).then(|| root.join("functions/consumer"));
+    let mut folders: Vec<PathBuf> = common.chain([own.to_owned()]).chain(library).collect();
     let mut newest: Option<(PathBuf, SystemTime)> = None;
     while let Some(path) = folders.pop() {
         if path.is_dir() {

@@ -3,12 +3,12 @@
 use anyhow::{Context, Result};
 
 use super::binaries::{self, Binary};
-use super::{ha, laptop};
+use super::{ha, laptop, trial_consumer};
 use crate::process;
 use crate::tools::{self, CargoLambda};
 
 /// Packages both functions for this machine, runs the tests in `local/tests/end_to_end` on the contents of the zips, and tries
-/// `cargo xtask up`.
+/// `cargo xtask up`, alone and with a consumer that `cargo xtask new-consumer` makes.
 pub(super) fn run() -> Result<()> {
     let [producer, consumer] = ha::packaged()?;
     let cargo_lambda = CargoLambda::for_watch()?;
@@ -24,7 +24,8 @@ pub(super) fn run() -> Result<()> {
     tests.env("E2E_PRODUCER", producer).env("E2E_CONSUMER", consumer).env("E2E_FAILING_CONSUMER", failing);
     tests.env("E2E_CARGO_LAMBDA", cargo_lambda.program()).env("E2E_PYTHON", python);
     process::run(&mut tests)?;
-    laptop::run()
+    laptop::run()?;
+    trial_consumer::run()
 }
 
 fn find<'a>(binaries: &'a [Binary], target: &str) -> Result<&'a Binary> {

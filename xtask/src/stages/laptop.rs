@@ -98,6 +98,17 @@ pub(super) fn run_on_real_brokers() -> Result<()> {
     Ok(())
 }
 
+/// `up` with two consumers: each has every record, from a mapping of its own.
+pub(super) fn run_with_consumer(name: &str) -> Result<()> {
+    let mut laptop = Laptop::start(&["--consumers", &format!("consumer,{name}")], free_port()?)?;
+    laptop.try_it()?;
+    let by_it = format!("  by {name}");
+    let consumed = |line: &str| line.starts_with("consumed  orders") && line.ends_with(&by_it);
+    let both = laptop.seen.iter().any(|line| consumed(line)) || laptop.wait_for(CONSUMED_PATIENCE, consumed).is_some();
+    ensure!(both, "there was no line for a record that {name} consumed");
+    laptop.stop()
+}
+
 /// What is known about an `up` that was killed.
 struct Killed {
     run_id: String,

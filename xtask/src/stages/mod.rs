@@ -12,6 +12,7 @@ mod infra;
 mod laptop;
 mod monitoring;
 mod peers;
+mod trial_consumer;
 mod watch;
 
 use anyhow::Result;

@@ -13,7 +13,14 @@ use crate::stages::STAGES;
 use crate::{Cli, process, workspace};
 
 /// Files that are created by a reader or by a build.
-const MADE_BY_READERS: [&str; 2] = ["infra/backend.tf", "infra/terraform.tfvars"];
+const MADE_BY_READERS: [&str; 5] = [
+    "infra/backend.tf",
+    "infra/terraform.tfvars",
+    // By `cargo xtask new-consumer`.
+    "functions/NAME",
+    "functions/payments",
+    "functions/projection",
+];
 /// Folders of the repository: a name in a page that begins with one is a path.
 const FOLDERS: [&str; 11] = [
     "bench/",

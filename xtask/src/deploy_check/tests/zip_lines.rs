@@ -38,6 +38,14 @@ fn every_consumer_has_its_zip_judged() {
     assert_says(&report, "payments zip built for x86_64, but function_architecture is arm64");
     assert_says(&report, "ok audit zip 0.0 MB, arm64, not built here");
 
+    place.zip("payments", 0xb7);
+    assert_eq!(missing(&place.report()), Vec::<&str>::new());
+    let later = SystemTime::now() + Duration::from_secs(60);
+    let library = fs::File::options().write(true).open(place.path("functions/consumer/src/main.rs")).unwrap();
+    library.set_modified(later).unwrap();
+    // `copy` is the consumer's own zip; the handler of `payments` is linked with the consumer's library.
+    assert_eq!(missing(&place.report()), ["consumer zip", "copy zip", "payments zip"]);
+
     // Without the entry `consumer` nobody needs its zip.
     fs::remove_file(place.path("target/lambda/consumer/bootstrap.zip")).unwrap();
     place.write("infra/terraform.tfvars", format!("{GOOD}consumers = {{ audit = {{ zip = \"../audit.zip\" }} }}"));
