@@ -22,7 +22,7 @@ enum Effect {
 use Effect::{NoHttpEvent, Problem, Records};
 
 /// Every HTTP event `events/<name>.json`.
-const EVENTS: [(&str, Effect); 51] = [
+const EVENTS: [(&str, Effect); 53] = [
     ("apigw-records-text", Records(2)),
     ("apigw-records-base64", Records(2)),
     ("apigw-message-text", Records(1)),
@@ -44,6 +44,7 @@ const EVENTS: [(&str, Effect); 51] = [
     ("apigw-topic", Records(0)),
     ("apigw-healthz", Records(0)),
     ("apigw-error-unknown-topic", Problem(404, 40401)),
+    ("apigw-error-principal", Problem(403, 40301)),
     ("apigw-error-path-decoded", Problem(404, 40401)),
     ("apigw-error-path-encoded", Problem(404, 40401)),
     ("apigw-error-truncated", Problem(400, 400)),
@@ -63,6 +64,7 @@ const EVENTS: [(&str, Effect); 51] = [
     ("rest-records-base64", Records(2)),
     ("rest-custom-domain", Records(1)),
     ("rest-iam", Records(2)),
+    ("rest-cognito", Records(1)),
     ("rest-error-header", Problem(400, 400)),
     ("alb-records-text", Records(2)),
     ("alb-records-base64", Records(2)),
@@ -83,7 +85,9 @@ fn folder() -> PathBuf {
 async fn play(name: &str) -> (Option<HttpAnswer>, Vec<OutboundRecord>) {
     let payload = std::fs::read_to_string(folder().join(format!("{name}.json"))).unwrap();
     let publisher = Scripted::default();
-    let router = app_with(&[("TOPICS", "orders,payments,audit")], publisher.clone());
+    let topics = r#"{"orders":{},"payments":{},"audit":{},
+        "payroll":{"principals":["arn:aws:iam::123456789012:role/finance","scope:payroll/write"]}}"#;
+    let router = app_with(&[("TOPICS", topics)], publisher.clone());
     let answer = try_invoke(&router, payload.trim(), Duration::from_secs(30)).await;
     (answer, publisher.records())
 }
