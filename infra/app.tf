@@ -132,6 +132,8 @@ locals {
     "GET /healthy",
     "GET /ready",
     "GET /_health",
+    "GET /openapi.json",
+    "GET /openapi",
     "GET /version",
   ])
 }

@@ -12,12 +12,15 @@
 //! | `published` | what a request did with records |
 //! | `request_metrics`, `metrics_window` | what a request adds to the CloudWatch metrics; one line for many under load |
 //! | `totals` | the same since the start, for a scraper |
+//! | `openapi` | tests: `docs/openapi.json`, built from the code |
 //! | [`state`] | what all requests share |
 
 mod answer;
 mod failure_text;
 mod metrics_window;
 mod middleware;
+#[cfg(test)]
+mod openapi;
 pub mod problem;
 mod published;
 mod publishing;

@@ -44,13 +44,13 @@ pub enum ProblemKind {
 pub struct Row {
     /// The name of the kind's section in `docs/http-api.md`.
     pub slug: &'static str,
-    title: &'static str,
+    pub(crate) title: &'static str,
     pub status: StatusCode,
     /// The code that Confluent's clients read.
     pub error_code: u32,
     /// Whether the same request may succeed later.
     pub retriable: bool,
-    retry_after_s: Option<&'static str>,
+    pub(crate) retry_after_s: Option<&'static str>,
 }
 
 /// A row that a retry without a change does not help.
@@ -324,9 +324,9 @@ impl IntoResponse for Problem {
     }
 }
 
-const DOCS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/http-api.md");
+pub(crate) const DOCS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/http-api.md");
 /// RFC 9457.
-const PROBLEM_JSON: &str = "application/problem+json";
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// The media type of a problem document: Kafka REST's if the caller asks for it, v1's in the compatible mode only.
 pub(crate) fn media_type_for(headers: &HeaderMap, compatibility: Compatibility) -> &'static str {

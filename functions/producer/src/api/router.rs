@@ -11,14 +11,14 @@ use msk_shared::kafka::KafkaPublisher;
 
 use super::middleware::request_layer;
 use super::problem::{Problem, ProblemKind};
-use super::routes::{health, message, partitions, records, topics, v3, version};
+use super::routes::{health, message, openapi, partitions, records, topics, v3, version};
 use super::state::{AppState, Backend};
 
 /// A path, the methods that have a handler, and their handlers. `OPTIONS` is answered everywhere, `HEAD` wherever
 /// `GET` is. Path parameters are in braces, as in API Gateway and `cargo lambda watch`.
 type Route<B> = (&'static str, &'static [&'static str], MethodRouter<Arc<AppState<B>>>);
 
-fn table<B: Backend>() -> [Route<B>; 13] {
+fn table<B: Backend>() -> [Route<B>; 15] {
     [
         ("/topics", &["GET"], get(topics::list)),
         ("/topics/{topic}", &["GET", "POST"], get(topics::details).post(records::publish)),
@@ -33,6 +33,8 @@ fn table<B: Backend>() -> [Route<B>; 13] {
         ("/healthy", &["GET"], get(health::healthz)),
         ("/ready", &["GET"], get(health::readyz)),
         ("/_health", &["GET"], get(health::healthz)),
+        ("/openapi.json", &["GET"], get(openapi::document)),
+        ("/openapi", &["GET"], get(openapi::document)),
         ("/version", &["GET"], get(version::version)),
     ]
 }

@@ -22,6 +22,7 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::TryFutureExt;
+use http::header::ACCEPT_ENCODING;
 use http::{HeaderName, HeaderValue, Request};
 use lambda_runtime::{Context, Diagnostic};
 use msk_shared::env::EnvReader;
@@ -33,7 +34,7 @@ use crate::api::request_info::RequestInfo;
 use crate::app::{self, App};
 use crate::http_server::stop_signal;
 pub use event::NotHttp;
-use event::Received;
+use event::{FrontDoor, Received};
 use response::FrontDoorResponse;
 
 /// Lambda kills the process 500 ms after SIGTERM when only an internal extension is registered.
@@ -70,6 +71,10 @@ pub async fn handle(router: Router, payload: Bytes, context: Context) -> Result<
     });
     if let Some(trace) = context.xray_trace_id.and_then(|trace| HeaderValue::try_from(trace).ok()) {
         request.headers_mut().insert(TRACE, trace);
+    }
+    if front_door == FrontDoor::RestApi {
+        // It hands bytes on only where `binaryMediaTypes` names them, and base64 as it is where not.
+        request.headers_mut().remove(ACCEPT_ENCODING);
     }
     request.extensions_mut().insert(info);
     match router.oneshot(request.map(Body::from)).await {

@@ -13,7 +13,7 @@ use super::record_fields::{Field, escaped};
 use crate::format::{Format, ValueFormat};
 
 /// Longest id of a batch's entry, in characters, as Confluent documents it.
-const MAX_ID_CHARACTERS: usize = 80;
+pub(crate) const MAX_ID_CHARACTERS: usize = 80;
 
 /// How a body is read.
 #[derive(Debug, Clone, Copy)]

@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use lambda_runtime::Context;
@@ -23,6 +25,7 @@ use msk_shared::names::TopicName;
 use serde_json::Value;
 use tower::ServiceExt;
 
+use crate::contract::check;
 use crate::front_doors::FrontDoor;
 
 pub(crate) const JSON_V2: &str = "application/vnd.kafka.json.v2+json";
@@ -244,12 +247,17 @@ impl Call {
         let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
             (name.to_string(), value.to_str().unwrap().to_owned())
         };
-        HttpAnswer { status: parts.status.as_u16(), headers: parts.headers.iter().map(header).collect(), body }
+        let headers = parts.headers.iter().map(header).collect();
+        let answer = HttpAnswer { status: parts.status.as_u16(), headers, body };
+        check(self, &answer);
+        answer
     }
 
     /// Sends it as an HTTP API would; the body as base64 or as text.
     pub(crate) async fn invoke(&self, router: &Router, base64: bool) -> HttpAnswer {
-        invoke(router, self.event(base64).to_string()).await
+        let answer = invoke(router, self.event(base64).to_string()).await;
+        check(self, &answer);
+        answer
     }
 
     /// The event that an HTTP API makes of it.
@@ -290,14 +298,16 @@ pub(crate) struct HttpAnswer {
 impl HttpAnswer {
     /// What a front door makes of the function's response.
     pub(crate) fn from_function(response: &Value) -> Self {
-        assert_eq!(response["isBase64Encoded"], false, "every answer of this API is text");
         let single = response["headers"].as_object().into_iter().flatten().map(|(name, value)| (name, value.as_str()));
         let listed = response["multiValueHeaders"].as_object().into_iter().flatten();
         let listed = listed.map(|(name, values)| (name, values.as_array().and_then(|all| all.first()?.as_str())));
         Self {
             status: response["statusCode"].as_u64().unwrap() as u16,
             headers: single.chain(listed).map(|(name, value)| (name.clone(), value.unwrap().to_owned())).collect(),
-            body: Bytes::from(response["body"].as_str().unwrap().to_owned()),
+            body: match response["isBase64Encoded"].as_bool().unwrap() {
+                true => STANDARD.decode(response["body"].as_str().unwrap()).unwrap().into(),
+                false => response["body"].as_str().unwrap().to_owned().into(),
+            },
         }
     }
 

@@ -15,6 +15,7 @@
 //! | `compression` | compressed requests become what the same request does uncompressed |
 //! | `v3` | Confluent's REST API v3 |
 //! | `peers` | the examples that other gateways document |
+//! | `contract` | what `docs/openapi.json` says is what the API does |
 //! | `docs` | the page that problem documents point to |
 //! | `formats` | what NDJSON and raw bodies become, and what is wrong with them |
 //! | `principals` | who may write and see which topic |
@@ -35,6 +36,7 @@ mod cluster;
 mod cluster_formats;
 mod compatible;
 mod compression;
+mod contract;
 mod docs;
 mod events;
 mod formats;

@@ -2,6 +2,7 @@
 
 pub(crate) mod health;
 pub(crate) mod message;
+pub(crate) mod openapi;
 pub(crate) mod partitions;
 pub(crate) mod records;
 pub(crate) mod topics;
