@@ -228,7 +228,7 @@ variable "server_properties" {
 # ----------------------------------------------------------------------------
 
 variable "topics" {
-  description = "Topics by name. produced: callers of the API may write it; consumed: the consumer gets it. dead_letter: a dead-letter topic stands beside it, also while nothing is consumed, so that it can be taken out of use; false leaves out what is not in use. config: Kafka topic settings; a dead-letter topic takes what its topic's max.message.bytes needs, and a compacted topic (cleanup.policy) makes policy.key = required. With existing_cluster, say max.message.bytes and cleanup.policy here where that cluster's own defaults differ from Kafka's. policy: the producer's rules for it: key (required or optional), max_record_bytes, formats; schema and compression are not supported yet."
+  description = "Topics by name. produced: callers of the API may write it; consumed: the consumer gets it. dead_letter: a dead-letter topic stands beside it, also while nothing is consumed, so that it can be taken out of use; false leaves out what is not in use. config: Kafka topic settings; a dead-letter topic takes what its topic's max.message.bytes needs, and a compacted topic (cleanup.policy) makes policy.key = required. With existing_cluster, say max.message.bytes and cleanup.policy here where that cluster's own defaults differ from Kafka's. policy: the producer's rules for it: key (required or optional), max_record_bytes, formats; principals, the callers that may write it (null: all that may call the API), and stamp_principal, whether records tell their caller; schema and compression are not supported yet."
   type = map(object({
     partitions  = optional(number, 6)
     produced    = optional(bool, true)
@@ -241,6 +241,8 @@ variable "topics" {
       max_record_bytes = optional(number)
       formats          = optional(list(string))
       compression      = optional(string)
+      principals       = optional(list(string))
+      stamp_principal  = optional(bool)
     }), {})
   }))
   default  = { orders = {} }
@@ -303,6 +305,28 @@ variable "topics" {
       try(topic.policy.max_record_bytes >= 1 && topic.policy.max_record_bytes <= 6291456 && floor(topic.policy.max_record_bytes) == topic.policy.max_record_bytes, topic.policy.max_record_bytes == null)
     ])
     error_message = "topics: policy.key is required or optional; policy.formats lists some of json, binary, text, cloudevents, ndjson, raw; policy.max_record_bytes is a whole number from 1 to 6291456."
+  }
+
+  # What the producer's own parser refuses, too (functions/producer/src/principal_pattern.rs): an entry that no caller can match.
+  validation {
+    condition = alltrue(flatten([for topic in values(var.topics) : [for principal in coalesce(topic.policy.principals, []) : anytrue([
+      can(regex("^arn:aws[a-z0-9-]*:iam::[0-9]{12}:(root|role/([!-)+-~]*/)?[A-Za-z0-9_+=,.@-]{1,64}|user/([!-)+-~]*/)?[A-Za-z0-9_+=,.@-]{1,64})$", principal)),
+      can(regex("^arn:aws[a-z0-9-]*:iam::[0-9]{12}:(role/[A-Za-z0-9_+=,.@-]{0,64}|user/[!-)+-~]*)?\\*$", principal)),
+      can(regex("^arn:aws[a-z0-9-]*:sts::[0-9]{12}:federated-user/([A-Za-z0-9_+=,.@-]{1,32}|[A-Za-z0-9_+=,.@-]{0,32}\\*)$", principal)),
+      can(regex("^(sub|client_id):[^\\s*[:cntrl:]]([^*[:cntrl:]]*[^\\s*[:cntrl:]])?$", principal)),
+      can(regex("^scope:[^\\s*[:cntrl:]]+$", principal)),
+    ])]]))
+    error_message = "topics: policy.principals takes arn:aws:iam::<account>:role/<name>, user/<name> or root, arn:aws:sts::<account>:federated-user/<name>, and sub:, scope: or client_id: with a token's value. Only an ARN may end with *, after the account; a role with a path only without *. A session counts as its role: write role/<name>."
+  }
+
+  validation {
+    condition     = alltrue([for topic in values(var.topics) : topic.policy.principals == null || try(length(topic.policy.principals) > 0, false)])
+    error_message = "topics: policy.principals names at least one caller. Leave it out for a topic that all callers may write, or set produced = false for one that nobody may."
+  }
+
+  validation {
+    condition     = alltrue([for topic in values(var.topics) : topic.policy.principals == null || !topic.produced || var.api.authorization != "NONE"])
+    error_message = "topics: with api.authorization = NONE no caller is known, and nobody could write a topic with policy.principals: leave them out, or set api.authorization."
   }
 }
 

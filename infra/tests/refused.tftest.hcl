@@ -450,6 +450,148 @@ run "topic_record_size_out_of_range" {
   expect_failures = [var.topics]
 }
 
+run "topic_principals_empty" {
+  command = plan
+
+  variables {
+    topics = { orders = { policy = { principals = [] } } }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "topic_principal_of_no_form" {
+  command = plan
+
+  variables {
+    topics = { orders = { policy = { principals = ["shop"] } } }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "topic_principal_of_everybody" {
+  command = plan
+
+  variables {
+    topics = { orders = { policy = { principals = ["*"] } } }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "topic_principal_in_every_account" {
+  command = plan
+
+  variables {
+    topics = { orders = { policy = { principals = ["arn:aws:iam::*:role/shop"] } } }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "topic_principal_that_is_a_session" {
+  command = plan
+
+  variables {
+    topics = { orders = { policy = { principals = ["arn:aws:sts::123456789012:assumed-role/shop/session"] } } }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "topic_principal_that_is_a_group" {
+  command = plan
+
+  variables {
+    topics = { orders = { policy = { principals = ["arn:aws:iam::123456789012:group/shop"] } } }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "topic_principal_with_a_path_and_a_wildcard" {
+  command = plan
+
+  variables {
+    topics = { orders = { policy = { principals = ["arn:aws:iam::123456789012:role/team/*"] } } }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "topic_principal_with_a_wildcard_inside" {
+  command = plan
+
+  variables {
+    topics = { orders = { policy = { principals = ["arn:aws:iam::123456789012:role/*-shop"] } } }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "topic_principal_with_a_long_name" {
+  command = plan
+
+  variables {
+    topics = { orders = { policy = { principals = ["arn:aws:iam::123456789012:role/rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"] } } }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "topic_principal_without_a_subject" {
+  command = plan
+
+  variables {
+    topics = { orders = { policy = { principals = ["sub:"] } } }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "topic_principal_with_two_scopes" {
+  command = plan
+
+  variables {
+    topics = { orders = { policy = { principals = ["scope:a b"] } } }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "topic_principal_with_a_wildcard_in_a_claim" {
+  command = plan
+
+  variables {
+    topics = { orders = { policy = { principals = ["client_id:*"] } } }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "topic_principal_after_a_good_one" {
+  command = plan
+
+  variables {
+    topics = { orders = { policy = { principals = ["arn:aws:iam::123456789012:role/shop", "shop"] } } }
+  }
+
+  expect_failures = [var.topics]
+}
+
+run "topic_principals_without_any_caller" {
+  command = plan
+
+  variables {
+    topics                    = { orders = { policy = { principals = ["arn:aws:iam::123456789012:role/shop"] } } }
+    api                       = { authorization = "NONE" }
+    allow_unauthenticated_api = true
+  }
+
+  expect_failures = [var.topics]
+}
+
 run "default_topic_that_nobody_writes" {
   command = plan
 

@@ -241,3 +241,35 @@ run "compacted_dead_letters" {
 
   expect_failures = [aws_msk_topic.this]
 }
+
+run "callers_of_a_topic_reach_the_producer" {
+  command = plan
+
+  variables {
+    topics = {
+      audit  = { policy = { principals = null } }
+      orders = { policy = { stamp_principal = true } }
+      payroll = { policy = { stamp_principal = false, principals = [
+        "arn:aws:iam::123456789012:role/team/finance",
+        "arn:aws:iam::123456789012:role/fin*",
+        "arn:aws:iam::123456789012:user/team/kim",
+        "arn:aws:iam::123456789012:user/team/*",
+        "arn:aws:iam::123456789012:*",
+        "arn:aws-cn:iam::123456789012:root",
+        "arn:aws:sts::123456789012:federated-user/kim",
+        "sub:auth0|7 a",
+        "scope:payroll/write",
+        "client_id:job",
+      ] } }
+    }
+  }
+
+  assert {
+    condition = aws_lambda_function.producer.environment[0].variables.TOPICS == jsonencode({
+      audit   = {}
+      orders  = { stamp_principal = true }
+      payroll = { stamp_principal = false, principals = var.topics.payroll.policy.principals }
+    })
+    error_message = "The producer gets each topic's callers as they are, and no others."
+  }
+}

@@ -61,7 +61,9 @@ CHOICES = {
     "kafka_options": {"kafka_options": '{ "metadata.max.age.ms" = "60000" }'},
     "topics_with_policies": {
         "topics": '{ orders = { policy = { key = "required", max_record_bytes = 65536, formats = ["json", "cloudevents"] } }, '
-        "payments = { partitions = 3 }, audit = { consumed = false }, inbound = { produced = false } }",
+        'payments = { partitions = 3, policy = { stamp_principal = true, principals = ["arn:aws:iam::123456789012:role/team/shop", '
+        '"arn:aws:iam::123456789012:user/*", "arn:aws:sts::123456789012:federated-user/kim", "sub:user-7", "scope:payments/write", "client_id:job"] } }, '
+        "audit = { consumed = false }, inbound = { produced = false } }",
         "default_topic": '"payments"',
     },
     "nothing_consumed": {"topics": "{ audit = { consumed = false } }"},
