@@ -14,7 +14,7 @@ locals {
   common_environment = { LOG_LEVEL = var.log_level, METRICS_NAMESPACE = local.metrics_namespace }
 
   producer_environment = merge(local.common_environment, local.kafka_environment, {
-    TOPICS              = jsonencode({ for name, topic in local.produced_topics : name => { for key, value in merge(topic.policy, contains(local.compacted_topics, name) ? { key = "required" } : {}) : key => value if value != null } })
+    TOPICS              = jsonencode({ for name, topic in local.produced_topics : name => { for key, value in merge(topic.policy, { principals = local.topic_principals[name] }, contains(local.compacted_topics, name) ? { key = "required" } : {}) : key => value if value != null } })
     DEFAULT_TOPIC       = coalesce(var.default_topic, sort(keys(local.produced_topics))[0])
     MAX_REQUEST_BYTES   = tostring(var.producer.max_request_bytes)
     MAX_RECORDS         = tostring(var.producer.max_records)

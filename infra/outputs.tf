@@ -57,6 +57,16 @@ output "publish_example" {
   value       = local.publish_example
 }
 
+output "publisher_policies" {
+  description = "By produced topic: the IAM policy of a caller of this account that may publish to it, over the routes that name it."
+  value       = local.publisher_policies
+}
+
+output "publisher_role_arns" {
+  description = "By entry of publishers: the role that callers of other accounts assume."
+  value       = { for name, role in aws_iam_role.publisher : name => role.arn }
+}
+
 output "producer_function_name" {
   description = "Name of the producer function; its alias live is what the API calls."
   value       = aws_lambda_function.producer.function_name

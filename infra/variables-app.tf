@@ -188,6 +188,37 @@ variable "api" {
   }
 }
 
+variable "publishers" {
+  description = "Roles that callers of other accounts assume to publish, by name. topics: what each may write, over routes that name the topic (not POST /messages); a topic with policy.principals gets the role among them. trusted: ARNs of their roles, users or account roots. external_id: what they must say when they assume it. Needs api.authorization = AWS_IAM."
+  type = map(object({
+    topics      = list(string)
+    trusted     = list(string)
+    external_id = optional(string)
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for name in keys(var.publishers) : can(regex("^[a-z0-9-]{1,20}$", name))])
+    error_message = "publishers: a name is 1 to 20 of a-z, 0-9 and hyphen; it becomes part of the role's name."
+  }
+
+  validation {
+    condition     = alltrue([for publisher in values(var.publishers) : length(publisher.topics) > 0 && alltrue([for topic in publisher.topics : try(var.topics[topic].produced, false)])])
+    error_message = "publishers: topics names at least one of the produced topics."
+  }
+
+  validation {
+    condition     = alltrue([for publisher in values(var.publishers) : length(publisher.trusted) > 0 && alltrue([for arn in publisher.trusted : can(regex("^arn:aws[a-z0-9-]*:iam::[0-9]{12}:(root|(role|user)/[A-Za-z0-9_+=,.@/-]+)$", arn))])])
+    error_message = "publishers: trusted lists ARNs arn:aws:iam::<account>:role/<name>, user/<name> or root, without *: anybody who may assume the role may publish."
+  }
+
+  validation {
+    condition     = length(var.publishers) == 0 || var.api.authorization == "AWS_IAM"
+    error_message = "publishers: a role helps only callers who sign; set api.authorization = AWS_IAM."
+  }
+}
+
 variable "allow_unauthenticated_api" {
   description = "Second key for api.authorization = NONE."
   type        = bool

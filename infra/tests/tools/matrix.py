@@ -65,6 +65,7 @@ CHOICES = {
         '"arn:aws:iam::123456789012:user/*", "arn:aws:sts::123456789012:federated-user/kim", "sub:user-7", "scope:payments/write", "client_id:job"] } }, '
         "audit = { consumed = false }, inbound = { produced = false } }",
         "default_topic": '"payments"',
+        "publishers": '{ billing = { topics = ["orders", "payments"], trusted = ["arn:aws:iam::210987654321:role/billing"], external_id = "x-1" } }',
     },
     "nothing_consumed": {"topics": "{ audit = { consumed = false } }"},
     "no_dead_letter": {"consumers": '{ consumer = { dead_letter_topic = "" } }'},

@@ -131,6 +131,7 @@ def rules(plan):
     for action in ("AlterCluster", "AlterClusterDynamicConfiguration"):
         if plan.policies.get("bastion") and not may(plan, "bastion", f"kafka-cluster:{action}", plan.cluster):
             yield f"the bastion cannot {action}: partitions cannot be moved from there"
+    yield from publisher_rules(plan)
     yield from parameter_rules(plan)
     yield from other_cluster_rules(plan)
     yield from everywhere_rules(plan)
@@ -174,6 +175,19 @@ def failure_rules(plan, consumer):
             yield f"{consumer}: failed batches cannot be encrypted: no {action}"
         if may(plan, consumer, action, key or plan.rendered["key_arn"]):
             yield f"the {consumer}'s code can {action} by itself"
+
+
+def publisher_rules(plan):
+    """A publisher writes its own topics over the API, by each route that names one, and nothing else."""
+    stage = f"{plan.rendered['execution_arn']}/$default"
+    for name, own in plan.rendered["publishers"].items():
+        for route in plan.rendered["routes"]:
+            method, path = route.split(" ")
+            for topic in plan.known_topics():
+                resource = f"{stage}/{method}{path.replace('{topic}', topic).replace('{cluster}', 'any').replace('{partition}', '0')}"
+                wanted = topic in own and "{topic}" in path
+                if may(plan, f"publisher-{name}", "execute-api:Invoke", resource) != wanted:
+                    yield f"the publisher {name} {'cannot' if wanted else 'can'} {method} {path} of {topic}"
 
 
 def parameter_rules(plan):

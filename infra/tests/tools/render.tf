@@ -38,8 +38,8 @@ output "rendered" {
     texts = {
       security_group_description = concat([for group in aws_security_group.this : group.description], flatten([for it in module.consumer : concat([it.security_group.description], values(it.egress_rules)[*].description)]),
       [for rule in concat(values(aws_vpc_security_group_ingress_rule.this), values(aws_vpc_security_group_egress_rule.this), values(aws_vpc_security_group_ingress_rule.bastion_ssh)) : rule.description])
-      role_description     = [for role in concat([aws_iam_role.producer], values(module.consumer)[*].role, aws_iam_role.bastion, aws_iam_role.flow_log, aws_iam_role.grafana, aws_iam_role.events_elsewhere) : role.description if role.description != null]
-      role_name            = [for role in concat([aws_iam_role.producer], values(module.consumer)[*].role, aws_iam_role.bastion, aws_iam_role.flow_log, aws_iam_role.grafana, aws_iam_role.events_elsewhere) : role.name]
+      role_description     = [for role in concat([aws_iam_role.producer], values(module.consumer)[*].role, values(aws_iam_role.publisher), aws_iam_role.bastion, aws_iam_role.flow_log, aws_iam_role.grafana, aws_iam_role.events_elsewhere) : role.description if role.description != null]
+      role_name            = [for role in concat([aws_iam_role.producer], values(module.consumer)[*].role, values(aws_iam_role.publisher), aws_iam_role.bastion, aws_iam_role.flow_log, aws_iam_role.grafana, aws_iam_role.events_elsewhere) : role.name]
       function_description = concat([aws_lambda_function.producer.description, aws_lambda_alias.producer.description], flatten([for it in module.consumer : [it.function.description, it.alias.description]]))
       function_name        = concat([aws_lambda_function.producer.function_name], [for it in module.consumer : it.function.function_name])
       log_group            = concat([for group in aws_cloudwatch_log_group.this : group.name], [for it in module.consumer : it.log_group.name], aws_cloudwatch_log_group.prometheus[*].name)
@@ -53,7 +53,11 @@ output "rendered" {
       alarm_description = [for length in [max([for alarm in aws_cloudwatch_metric_alarm.this : length(alarm.alarm_description)]...)] : [for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_description if length(alarm.alarm_description) == length][0]]
     }
 
-    policies = { for role, policies in merge({ for name, it in module.consumer : name => concat([it.policy], it.handler_policy[*]) }, {
+    # What each publisher may write.
+    publishers    = { for name, publisher in var.publishers : name => publisher.topics }
+    execution_arn = aws_apigatewayv2_api.this.execution_arn
+
+    policies = { for role, policies in merge({ for name, policy in aws_iam_role_policy.publisher : "publisher-${name}" => [policy.policy] }, { for name, it in module.consumer : name => concat([it.policy], it.handler_policy[*]) }, {
       producer = [aws_iam_role_policy.producer.policy]
       bastion  = concat(aws_iam_role_policy.bastion_kafka[*].policy, aws_iam_role_policy.bastion_metrics[*].policy, aws_iam_role_policy.bastion_images[*].policy, aws_iam_role_policy.bastion_session_manager[*].policy)
       flow_log = aws_iam_role_policy.flow_log[*].policy
