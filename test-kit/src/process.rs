@@ -166,6 +166,19 @@ impl Process {
         })
     }
 
+    /// The next line that begins with `start`, JSON or not, after those that earlier calls have read.
+    ///
+    /// # Panics
+    ///
+    /// If there is none in time.
+    pub fn text_line(&self, start: &str) -> String {
+        self.wait(PATIENCE, "such line", |printed| {
+            let at = printed.lines.iter().skip(printed.seen).position(|line| line.starts_with(start))? + printed.seen;
+            printed.seen = at + 1;
+            printed.lines.get(at).cloned()
+        })
+    }
+
     /// Every line that [`Self::line`] has not read, up to the end of the process.
     ///
     /// # Panics
