@@ -9,10 +9,11 @@ use msk_local::esm::document::MappingDocument;
 use msk_local::output::Format;
 use msk_shared::topic_spec::TopicSpec;
 
-use crate::mapping_flags::MappingFlags;
+use crate::mapping_flags::{MappingFlags, name_and_value};
 
 const EXIT_CODES: &str = "Exit codes: 0 done (or stopped with Ctrl-C while running), 1 error, 2 wrong usage, \
-3 `drain` reached its deadline, 4 `drain` gave up records (dropped, or sent to the destination), 5 `drain` never reached the function, 130 `drain` was interrupted.";
+3 `drain` reached its deadline, 4 `drain` gave up records (dropped, or sent to the destination), `replay` had an event that failed, or \
+`redrive` left something, 5 `drain` or `replay` never reached the function, 130 a command that ends by itself was interrupted.";
 
 /// A laptop-sized MSK: embedded brokers and AWS's event source mapping.
 #[derive(Debug, Parser)]
@@ -46,6 +47,14 @@ pub(crate) enum EsmCommand {
     Run(Box<MappingArgs>),
     /// Deliver all records of the topic, then stop; the exit code tells the result.
     Drain(Box<DrainArgs>),
+    /// Print the events that the mapping would send now, one a line, and change nothing; without brokers a sample event.
+    Render(Box<RenderArgs>),
+    /// Save the events that the mapping would send now, and change nothing.
+    Record(Box<RecordArgs>),
+    /// Send saved events to the function, each once.
+    Replay(Box<ReplayArgs>),
+    /// Send dead letters back to the topics they came from.
+    Redrive(Box<RedriveArgs>),
     /// Check a configuration against AWS's ranges and mode rules.
     Validate(Box<MappingArgs>),
     /// Check a function's response to an event against AWS's rules.
@@ -102,6 +111,98 @@ pub(crate) struct DrainArgs {
     /// Stop after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300.0)]
     pub(crate) deadline: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenderArgs {
+    #[command(flatten)]
+    pub(crate) mapping: MappingArgs,
+    /// Read at most this many records.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_records: Option<u64>,
+    #[command(flatten)]
+    pub(crate) sample: SampleFlags,
+}
+
+/// What a sample event holds; only without brokers.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sample event (without --bootstrap-servers)")]
+pub(crate) struct SampleFlags {
+    /// Value of each record [default: {}].
+    #[arg(long, conflicts_with_all = ["bootstrap_servers", "tombstone"])]
+    pub(crate) value: Option<String>,
+    /// Records without a value.
+    #[arg(long, conflicts_with = "bootstrap_servers")]
+    pub(crate) tombstone: bool,
+    /// Key of each record [default: none].
+    #[arg(long, conflicts_with = "bootstrap_servers")]
+    pub(crate) key: Option<String>,
+    /// A header of each record; repeatable.
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = name_and_value, conflicts_with = "bootstrap_servers")]
+    pub(crate) headers: Vec<(String, String)>,
+    /// Partition of the records.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..), value_name = "N")]
+    pub(crate) partition: i32,
+    /// Offset of the first record.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
+    pub(crate) offset: i64,
+    /// How many records, 1 to 10000.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=10_000), value_name = "N")]
+    pub(crate) count: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordArgs {
+    #[command(flatten)]
+    pub(crate) mapping: MappingArgs,
+    /// Folder for the files, one for each event, named by topic, partition and offset of its first record. They hold what the
+    /// records hold.
+    #[arg(long, default_value = "events")]
+    pub(crate) folder: PathBuf,
+    /// Read at most this many records.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_records: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Files with one event each; `-` reads standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) events: Vec<PathBuf>,
+    /// The mapping, as for `esm run`; its topic does not matter.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) flags: MappingFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RedriveArgs {
+    /// Failure documents of SQS, SNS or S3 destinations: a document, a list of them, or what `aws sqs receive-message`
+    /// prints; `-` reads standard input.
+    #[arg(value_name = "FILE", required_unless_present = "from_topic", conflicts_with = "from_topic")]
+    pub(crate) documents: Vec<PathBuf>,
+    /// A dead-letter topic: the consumer's own letters, and failure documents of Kafka destinations.
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) from_topic: Option<String>,
+    /// Brokers, `HOST:PORT,...`.
+    #[arg(long, required = true)]
+    pub(crate) bootstrap_servers: String,
+    /// A librdkafka property, for clusters that need more than an address; repeatable.
+    #[arg(long = "kafka-option", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub(crate) kafka_options: Vec<(String, String)>,
+    /// How often a record may be sent back altogether; the header `x-redrive-count` counts.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) max_redrives: u32,
+    /// Read at most this many dead letters.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_records: Option<u64>,
+    /// Begin at the oldest dead letter of the topic, not behind those that an earlier redrive has read.
+    #[arg(long)]
+    pub(crate) from_beginning: bool,
+    /// Only say what would be sent.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

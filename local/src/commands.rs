@@ -1,6 +1,5 @@
 //! What each command does, and its exit code.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +11,16 @@ use msk_local::esm::mapping::Mapping;
 use msk_local::esm::metrics::Metrics;
 use msk_local::esm::running_mapping::{DrainLimits, End, RunningMapping, Shared};
 use msk_local::esm::topic_settings;
-use msk_local::esm::validate::{Strictness, validate};
-use msk_local::output::{Format, Line, ReadyLine, Reporter, SummaryLine};
+use msk_local::esm::validate::Strictness;
+use msk_local::output::{Line, ReadyLine, Reporter, SummaryLine};
 use msk_shared::topic_spec::TopicSpec;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cli::{BrokersArgs, Cli, Command, DrainArgs, EsmCommand, MappingArgs, UpArgs};
-use crate::offline;
+use crate::terminal::{DEADLINE, GAVE_UP, INTERRUPTED, Printer, Signals, UNREACHABLE, checked};
+use crate::{event_commands, offline};
 
-const DEADLINE: u8 = 3;
-const GAVE_UP: u8 = 4;
-const UNREACHABLE: u8 = 5;
-const INTERRUPTED: u8 = 130;
 /// Ten years; a much longer time would overflow the clock.
 const LONGEST_DEADLINE_SECONDS: f64 = 315_360_000.0;
 
@@ -36,19 +31,12 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Up(args) => up(&printer, &args).await,
         Command::Esm(EsmCommand::Run(args)) => run_mapping(&printer, &args).await,
         Command::Esm(EsmCommand::Drain(args)) => drain(&printer, &args).await,
+        Command::Esm(EsmCommand::Render(args)) => event_commands::render(&mut Signals::new()?, &args).await,
+        Command::Esm(EsmCommand::Record(args)) => event_commands::record(&printer, &mut Signals::new()?, &args).await,
+        Command::Esm(EsmCommand::Replay(args)) => event_commands::replay(&printer, &mut Signals::new()?, &args).await,
+        Command::Esm(EsmCommand::Redrive(args)) => event_commands::redrive(&printer, &mut Signals::new()?, &args).await,
         Command::Esm(EsmCommand::Validate(args)) => offline::validate_mapping(cli.format, &args),
         Command::Esm(EsmCommand::CheckResponse(args)) => offline::check_response(cli.format, &args),
-    }
-}
-
-struct Printer {
-    format: Format,
-}
-
-impl Printer {
-    fn reporter(&self, with_records: bool) -> Arc<Reporter> {
-        let colour = self.format == Format::Text && std::io::stdout().is_terminal();
-        Arc::new(Reporter::new(self.format, colour, with_records, Box::new(std::io::stdout())))
     }
 }
 
@@ -231,14 +219,6 @@ fn mapping(args: &MappingArgs) -> Result<Mapping> {
     checked(&args.document()?, strictness)
 }
 
-pub(crate) fn checked(document: &MappingDocument, strictness: Strictness) -> Result<Mapping> {
-    let mapping = validate(document, strictness)?;
-    for warning in &mapping.warnings {
-        tracing::warn!("{warning}");
-    }
-    Ok(mapping)
-}
-
 fn ready(bootstrap_servers: &str, topics: &[TopicSpec], embedded: bool) -> Line {
     Line::Ready(ReadyLine {
         ready: true,
@@ -251,31 +231,4 @@ fn ready(bootstrap_servers: &str, topics: &[TopicSpec], embedded: bool) -> Line 
 
 fn summary(end: End, metrics: &Metrics) -> Line {
     Line::Summary(SummaryLine { end: end.name(), counts: metrics.counts() })
-}
-
-/// Ctrl-C and SIGTERM.
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// The result of the work, or `None` if a signal arrives first: brokers that do not answer cannot delay it.
-    async fn or<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            done = work => Some(done),
-            () = self.next() => None,
-        }
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }

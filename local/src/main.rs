@@ -2,15 +2,18 @@
 //!
 //! | Module | Contains |
 //! |---|---|
-//! | `commands`, `offline` | what each command does |
+//! | `commands`, `event_commands`, `offline` | what each command does |
+//! | `terminal` | what they share: printing, signals, exit codes |
 //! | `cli`, `mapping_flags`, `aws_value`, `input` | the command line, and the files that it names |
 
 mod aws_value;
 mod cli;
 mod commands;
+mod event_commands;
 mod input;
 mod mapping_flags;
 mod offline;
+mod terminal;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

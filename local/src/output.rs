@@ -27,6 +27,12 @@ pub enum Line {
     Record(RecordLine),
     /// Why the command ended, and its counts.
     Summary(SummaryLine),
+    /// What became of a dead letter's record.
+    Redriven(RedrivenLine),
+    /// What became of all dead letters.
+    RedriveSummary(RedriveSummaryLine),
+    /// An event that was saved.
+    Recorded(RecordedLine),
     /// The brokers answer, and every mapping is a member of its consumer group.
     #[serde(untagged)]
     Ready(ReadyLine),
@@ -101,6 +107,46 @@ pub struct SummaryLine {
     pub counts: Counts,
 }
 
+/// What became of a dead letter's record.
+#[derive(Debug, Clone, Serialize)]
+pub struct RedrivenLine {
+    /// The dead letter: its place in its topic, or its file.
+    pub from: String,
+    /// Where the record went, `orders-0@17`, or would go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// `sent`, `would_be_sent`, `left`.
+    pub outcome: &'static str,
+    /// How often it was sent back, including this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redrives: Option<u32>,
+    /// Why it was left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// What became of all dead letters.
+#[derive(Debug, Clone, Serialize)]
+pub struct RedriveSummaryLine {
+    /// Records that were sent back, or would have been.
+    pub sent: u64,
+    /// Records and letters that were not.
+    pub left: u64,
+    /// Whether nothing was really sent.
+    pub dry_run: bool,
+}
+
+/// An event that was saved.
+#[derive(Debug, Clone, Serialize)]
+pub struct RecordedLine {
+    /// The file.
+    pub file: String,
+    /// How many records it has.
+    pub records: usize,
+    /// Partitions and offsets, `orders-0@5..9`, comma separated.
+    pub offsets: String,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(count: &usize) -> bool {
     *count == 0
@@ -148,6 +194,12 @@ impl Reporter {
                 let outcome = if line.outcome == "done" { self.good("done") } else { self.bad(line.outcome) };
                 format!("{}-{}@{} {outcome}", line.topic, line.partition, line.offset)
             }
+            Line::Redriven(line) => self.redriven(line),
+            Line::RedriveSummary(line) => {
+                let sent = if line.dry_run { "would be sent back" } else { "sent back" };
+                format!("{} records {sent}, {} left", line.sent, line.left)
+            }
+            Line::Recorded(line) => format!("{} {} records {}", self.good(&line.file), line.records, line.offsets),
             Line::Summary(line) => {
                 let counts = &line.counts;
                 format!(
@@ -162,6 +214,14 @@ impl Reporter {
                 )
             }
         }
+    }
+
+    fn redriven(&self, line: &RedrivenLine) -> String {
+        let outcome = if line.outcome == "left" { self.bad(line.outcome) } else { self.good(line.outcome) };
+        let to = line.to.as_deref().map(|to| format!(" -> {to}")).unwrap_or_default();
+        let redrives = line.redrives.map(|redrives| format!(" (redrive {redrives})")).unwrap_or_default();
+        let detail = line.detail.as_deref().map(|detail| format!("\n  {}", self.dim(detail))).unwrap_or_default();
+        format!("{} {outcome}{to}{redrives}{detail}", line.from)
     }
 
     fn invocation(&self, line: &InvocationLine) -> String {

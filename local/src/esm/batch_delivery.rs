@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use msk_shared::event::RecordId;
 use rand::Rng;
 use tokio::sync::{mpsc, watch};
 
@@ -13,7 +14,7 @@ use super::environments::Environment;
 use super::invoke::Invoker;
 use super::mapping::{FailurePolicy, Mapping};
 use super::metrics::Metrics;
-use super::msk_event::{Envelope, PolledRecord, TOMBSTONES};
+use super::msk_event::{Envelope, PolledRecord, TOMBSTONES, ranges};
 use super::outcome::{Failure, NextStep, decide};
 use crate::output::{InvocationLine, Line, RecordLine, Reporter};
 
@@ -133,7 +134,7 @@ impl BatchDelivery {
             attempt,
             records,
             bytes,
-            offsets: ranges(&sub_batch.records),
+            offsets: ranges(ids(&sub_batch.records)),
             duration_ms,
             outcome: failure.map_or("done", Failure::name),
             retried,
@@ -195,7 +196,7 @@ impl BatchDelivery {
         let given_up = GivenUp { records: &records, envelope: &self.envelope, reason, invoke_count };
         let delivered = match &self.destination {
             None => {
-                let offsets = ranges(&records);
+                let offsets = ranges(ids(&records));
                 tracing::warn!(
                     offsets,
                     reason = given_up.reason.name(),
@@ -229,7 +230,7 @@ impl BatchDelivery {
         };
         let old: Vec<_> = records.extract_if(.., |polled| is_old(polled)).collect();
         if !old.is_empty() {
-            let offsets = ranges(&old);
+            let offsets = ranges(ids(&old));
             tracing::warn!(offsets, max_age_s = max_age.as_secs(), "records are older than MaximumRecordAgeInSeconds");
             self.give_up(old, GiveUpReason::RecordAgeExceeded, invoke_count).await;
         }
@@ -253,20 +254,6 @@ fn backoff(policy: &FailurePolicy, failures_in_a_row: u32) -> Duration {
     doubled.min(policy.max_backoff).mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
-/// `orders-0@5..9,orders-0@12,orders-3@7`: the unbroken runs of offsets, in the order of the batch.
-fn ranges(records: &[PolledRecord]) -> String {
-    let mut runs: Vec<(i32, i64, i64)> = Vec::new();
-    for polled in records {
-        let (partition, offset) = (polled.record.partition(), polled.record.offset());
-        match runs.last_mut() {
-            Some((same, _, last)) if *same == partition && *last + 1 == offset => *last = offset,
-            _ => runs.push((partition, offset, offset)),
-        }
-    }
-    let topic = records.first().map(|polled| polled.record.topic()).unwrap_or_default();
-    let texts = runs.iter().map(|(partition, first, last)| {
-        let more = if first == last { String::new() } else { format!("..{last}") };
-        format!("{topic}-{partition}@{first}{more}")
-    });
-    texts.collect::<Vec<_>>().join(",")
+fn ids(records: &[PolledRecord]) -> impl Iterator<Item = RecordId> {
+    records.iter().map(|polled| polled.record.id())
 }

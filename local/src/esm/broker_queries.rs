@@ -14,11 +14,11 @@ use super::mapping::{DestinationTarget, Mapping, StartingPosition};
 use super::topic_settings::is_embedded_id;
 
 /// How long the brokers may take to answer one query.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for the connection error that explains why they did not answer.
 const REASON_TIMEOUT: Duration = Duration::from_millis(200);
 
-type QueryClient = BaseConsumer<QuietContext>;
+pub(super) type QueryClient = BaseConsumer<QuietContext>;
 
 fn query_client(mapping: &Mapping, brokers: &str) -> KafkaResult<QueryClient> {
     client_config(mapping, brokers).create_with_context(QuietContext::default())
@@ -33,11 +33,7 @@ pub(super) async fn prepare(mapping: Arc<Mapping>, brokers: String) -> Result<us
         if let Some(DestinationTarget::Kafka(topic)) = &mapping.destination {
             partition_count(&client, topic.as_str(), &brokers)?;
         }
-        if matches!(mapping.starting_position, StartingPosition::AtTimestamp(_))
-            && client.client().fetch_cluster_id(ANSWER_TIMEOUT).is_some_and(|id| is_embedded_id(&id))
-        {
-            return Err(MappingError::NoTimeIndex { brokers });
-        }
+        refuse_times_without_index(&client, &mapping, &brokers)?;
         if mapping.starting_position != StartingPosition::TrimHorizon {
             commit_start(&client, &mapping, count)
                 .map_err(|source| MappingError::Group { group: mapping.consumer_group.clone(), source })?;
@@ -76,9 +72,27 @@ fn all_partitions(topic: &str, count: usize) -> TopicPartitionList {
     list
 }
 
+fn refuse_times_without_index(client: &QueryClient, mapping: &Mapping, brokers: &str) -> Result<(), MappingError> {
+    let by_time = matches!(mapping.starting_position, StartingPosition::AtTimestamp(_));
+    if by_time && client.client().fetch_cluster_id(ANSWER_TIMEOUT).is_some_and(|id| is_embedded_id(&id)) {
+        return Err(MappingError::NoTimeIndex { brokers: brokers.to_owned() });
+    }
+    Ok(())
+}
+
 fn commit_start(client: &QueryClient, mapping: &Mapping, count: usize) -> KafkaResult<()> {
+    let committed = client.committed_offsets(all_partitions(mapping.topic.as_str(), count), ANSWER_TIMEOUT)?;
+    let start = starting_offsets(client, mapping, &committed)?;
+    if start.count() == 0 { Ok(()) } else { client.commit(&start, CommitMode::Sync) }
+}
+
+/// Where the partitions without a committed offset begin.
+fn starting_offsets(
+    client: &QueryClient,
+    mapping: &Mapping,
+    committed: &TopicPartitionList,
+) -> KafkaResult<TopicPartitionList> {
     let topic = mapping.topic.as_str();
-    let committed = client.committed_offsets(all_partitions(topic, count), ANSWER_TIMEOUT)?;
     let mut wanted = TopicPartitionList::new();
     for element in committed.elements() {
         // A position that cannot be read may exist, so it must not be overwritten.
@@ -88,26 +102,60 @@ fn commit_start(client: &QueryClient, mapping: &Mapping, count: usize) -> KafkaR
         }
         let start = match mapping.starting_position {
             StartingPosition::AtTimestamp(ms) => Offset::Offset(ms),
-            StartingPosition::TrimHorizon | StartingPosition::Latest => Offset::End,
+            StartingPosition::TrimHorizon => Offset::Beginning,
+            StartingPosition::Latest => Offset::End,
         };
         wanted.add_partition_offset(topic, element.partition(), start)?;
     }
-    if wanted.count() == 0 {
-        return Ok(());
-    }
-    if matches!(mapping.starting_position, StartingPosition::AtTimestamp(_)) {
+    if wanted.count() > 0 && matches!(mapping.starting_position, StartingPosition::AtTimestamp(_)) {
         wanted = client.offsets_for_times(wanted, ANSWER_TIMEOUT)?;
     }
     let mut start = TopicPartitionList::new();
     for element in wanted.elements() {
         element.error()?;
+        let ends = || client.fetch_watermarks(topic, element.partition(), ANSWER_TIMEOUT);
         let offset = match element.offset() {
             Offset::Offset(offset) => offset,
-            _ => client.fetch_watermarks(topic, element.partition(), ANSWER_TIMEOUT)?.1,
+            Offset::Beginning => ends()?.0,
+            _ => ends()?.1,
         };
         start.add_partition_offset(topic, element.partition(), Offset::Offset(offset))?;
     }
-    client.commit(&start, CommitMode::Sync)
+    Ok(start)
+}
+
+/// The part of a partition that the group has not committed.
+pub(super) struct UnreadSpan {
+    pub(super) partition: i32,
+    /// The first offset of it.
+    pub(super) first: i64,
+    /// The offset behind its last record.
+    pub(super) end: i64,
+}
+
+/// What the group has not committed, in partitions where there is anything, and a client to read it with that joins no group.
+pub(super) fn unread(mapping: &Mapping, brokers: &str) -> Result<(QueryClient, Vec<UnreadSpan>), MappingError> {
+    let mut config = client_config(mapping, brokers);
+    config.remove("group.protocol");
+    let client: QueryClient =
+        config.create_with_context(QuietContext::default()).map_err(|error| MappingError::Client(error.to_string()))?;
+    let count = partition_count(&client, mapping.topic.as_str(), brokers)?;
+    refuse_times_without_index(&client, mapping, brokers)?;
+    let spans = || -> KafkaResult<Vec<UnreadSpan>> {
+        let topic = mapping.topic.as_str();
+        let committed = client.committed_offsets(all_partitions(topic, count), ANSWER_TIMEOUT)?;
+        let start = starting_offsets(&client, mapping, &committed)?;
+        let mut spans = Vec::new();
+        for element in committed.elements().iter().chain(&start.elements()) {
+            let Offset::Offset(offset) = element.offset() else { continue };
+            let (low, end) = client.fetch_watermarks(topic, element.partition(), ANSWER_TIMEOUT)?;
+            spans.push(UnreadSpan { partition: element.partition(), first: offset.max(low), end });
+        }
+        spans.retain(|span| span.first < span.end);
+        Ok(spans)
+    };
+    let spans = spans().map_err(|source| MappingError::Group { group: mapping.consumer_group.clone(), source })?;
+    Ok((client, spans))
 }
 
 /// The number of records that the group has not committed, in all `count` partitions of the topic.

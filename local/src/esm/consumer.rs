@@ -108,7 +108,8 @@ pub(super) fn record(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Record 
     }
 }
 
-fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
+/// The message's headers, without those whose name is not UTF-8.
+pub(super) fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
     let Some(headers) = message.headers() else { return Vec::new() };
     let mut read = Vec::with_capacity(headers.count());
     for index in 0..headers.count() {
@@ -122,7 +123,7 @@ fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
             Err(_) => tracing::warn!(
                 partition = message.partition(),
                 offset = message.offset(),
-                "a header was omitted from the event because its name is not UTF-8"
+                "a header was omitted because its name is not UTF-8"
             ),
         }
     }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::kafka_client::QuietContext;
+use super::kafka_client::{QuietContext, producer_config};
 use super::mapping::DestinationTarget;
 use super::msk_event::{Envelope, PolledRecord, TOMBSTONES};
 use super::outcome::Failure;
@@ -22,8 +22,6 @@ use super::topic_settings::{TopicLimit, batch_bytes};
 
 /// How long the brokers may take to acknowledge a document.
 const PRODUCE_TIMEOUT: Duration = Duration::from_secs(30);
-/// A document contains a whole event, so it can be larger than the largest event.
-const MAX_DOCUMENT_BYTES: &str = "16000000";
 
 /// Why records were given up.
 pub(super) enum GiveUpReason<'a> {
@@ -198,31 +196,6 @@ fn batch_info(envelope: &Envelope, batch_size: usize, payload_size: usize) -> Va
         "payloadSize": payload_size,
     })
 }
-
-fn producer_config(client: &ClientConfig) -> ClientConfig {
-    let mut config = client.clone();
-    config.remove("group.id").remove("group.protocol");
-    for name in CONSUMER_ONLY {
-        config.remove(name);
-    }
-    // The same placement of keys as Java clients, all replicas, no duplicates from retries.
-    config.set("partitioner", "murmur2_random").set("enable.idempotence", "true");
-    config.set("message.max.bytes", MAX_DOCUMENT_BYTES).set("linger.ms", "0");
-    config
-}
-
-/// Consumer settings of the mapping, which would make a producer log a warning.
-const CONSUMER_ONLY: &[&str] = &[
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "auto.offset.reset",
-    "enable.partition.eof",
-    "fetch.wait.max.ms",
-    "fetch.error.backoff.ms",
-    "fetch.queue.backoff.ms",
-    "session.timeout.ms",
-    "heartbeat.interval.ms",
-];
 
 fn payload<'a>(envelope: &Envelope, records: impl IntoIterator<Item = &'a PolledRecord>) -> String {
     // The encoder writes UTF-8 only.

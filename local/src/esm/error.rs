@@ -52,6 +52,22 @@ pub enum MappingError {
         /// The client's error.
         source: KafkaError,
     },
+    /// A record could not be sent back.
+    #[error("a record could not be sent back to topic `{topic}`: {source}")]
+    Redrive {
+        /// The topic it came from.
+        topic: String,
+        /// The client's error.
+        source: KafkaError,
+    },
+    /// A dead-letter topic, or a topic that a dead letter came from, does not exist.
+    #[error(
+        "topic `{topic}` does not exist on these brokers: create it, or correct --from-topic or --bootstrap-servers"
+    )]
+    NoRedriveTopic {
+        /// The missing topic.
+        topic: String,
+    },
     /// The HTTP client cannot be created.
     #[error(transparent)]
     Invoker(#[from] InvokerError),

@@ -1,5 +1,6 @@
 //! librdkafka settings shared by all clients of a mapping, and the context of clients that only query or produce.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use rdkafka::client::ClientContext;
@@ -13,21 +14,29 @@ use super::mapping::{Mapping, StartingPosition};
 
 /// Settings of every client of a mapping, whether or not it joins the consumer group.
 pub(super) fn client_config(mapping: &Mapping, bootstrap_servers: &str) -> ClientConfig {
+    let mut config = base_config(bootstrap_servers, &mapping.consumer_group, &mapping.local.kafka_options);
+    let reset = match mapping.starting_position {
+        StartingPosition::TrimHorizon => "earliest",
+        // Starting offsets are committed before the group is joined; this only matters if they expire.
+        StartingPosition::Latest | StartingPosition::AtTimestamp(_) => "latest",
+    };
+    config.set("auto.offset.reset", reset);
+    config
+}
+
+/// Settings of every client; `options` are the user's own.
+pub(super) fn base_config(
+    bootstrap_servers: &str,
+    consumer_group: &str,
+    options: &BTreeMap<String, String>,
+) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", bootstrap_servers)
-        .set("group.id", &mapping.consumer_group)
-        // Only the poller commits offsets, never past an unfinished record.
+        .set("group.id", consumer_group)
+        // Only what is finished is committed.
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        .set(
-            "auto.offset.reset",
-            match mapping.starting_position {
-                StartingPosition::TrimHorizon => "earliest",
-                // Starting offsets are committed before the group is joined; this only matters if they expire.
-                StartingPosition::Latest | StartingPosition::AtTimestamp(_) => "latest",
-            },
-        )
         // The end of a partition is how `drain` knows that it has seen everything.
         .set("enable.partition.eof", "true")
         // On a laptop, one record should be delivered at once instead of waiting for a full fetch.
@@ -42,7 +51,7 @@ pub(super) fn client_config(mapping: &Mapping, bootstrap_servers: &str) -> Clien
         .set("allow.auto.create.topics", "false")
         .set("log.connection.close", "false")
         .set("client.id", "msk-local");
-    for (name, value) in &mapping.local.kafka_options {
+    for (name, value) in options {
         config.set(name, value);
     }
     if config.get("group.protocol") == Some("consumer") {
@@ -51,6 +60,35 @@ pub(super) fn client_config(mapping: &Mapping, bootstrap_servers: &str) -> Clien
     }
     config
 }
+
+/// A failure document contains a whole event, so it can be larger than the largest event.
+const MAX_DOCUMENT_BYTES: &str = "16000000";
+
+/// The settings of a producer, from those of a mapping's clients.
+pub(super) fn producer_config(client: &ClientConfig) -> ClientConfig {
+    let mut config = client.clone();
+    config.remove("group.id").remove("group.protocol");
+    for name in CONSUMER_ONLY {
+        config.remove(name);
+    }
+    // The same placement of keys as Java clients, all replicas, no duplicates from retries.
+    config.set("partitioner", "murmur2_random").set("enable.idempotence", "true");
+    config.set("message.max.bytes", MAX_DOCUMENT_BYTES).set("linger.ms", "0");
+    config
+}
+
+/// Consumer settings of the mapping, which would make a producer log a warning.
+const CONSUMER_ONLY: &[&str] = &[
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "enable.partition.eof",
+    "fetch.wait.max.ms",
+    "fetch.error.backoff.ms",
+    "fetch.queue.backoff.ms",
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+];
 
 /// The context of clients whose errors already reach a caller: they log no warnings, and the last connection
 /// error is kept as the reason why no broker answers.

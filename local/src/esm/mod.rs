@@ -13,6 +13,9 @@
 //! | `destination` | the on-failure destination |
 //! | [`topic_settings`] | what the cluster says of a topic: its largest message, whether it is compacted |
 //! | `outcome` | what to do after an invocation: done, retry, split or give up |
+//! | [`event_reader`] | the events that a mapping would send, without being a member of its group |
+//! | [`replay`] | a saved event, sent once more |
+//! | [`redrive`] | dead letters back to their topics |
 //! | [`response_check`] | a function's response judged without an invocation |
 //! | `invoke`, [`environments`] | the Invoke endpoints with their ways of reporting errors, and how many requests one takes at once |
 //! | `msk_event` | the event a function is sent, and its size |
@@ -31,6 +34,7 @@ mod destination;
 pub mod document;
 pub mod environments;
 pub mod error;
+pub mod event_reader;
 mod invoke;
 mod kafka_client;
 pub mod mapping;
@@ -40,6 +44,8 @@ pub mod moment;
 mod msk_event;
 mod outcome;
 mod poller;
+pub mod redrive;
+pub mod replay;
 pub mod response_check;
 pub mod running_mapping;
 pub mod setting_flags;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use msk_shared::event::{MSK_EVENT_SOURCE, MskEvent, Record, TombstoneStyle};
+use msk_shared::event::{MSK_EVENT_SOURCE, MskEvent, Record, RecordId, TombstoneStyle};
 
 use super::commit::DeliveryTicket;
 
@@ -87,4 +87,27 @@ impl EventSize {
         self.bytes = self.with(polled, first_of_partition);
         self.partitions += usize::from(first_of_partition);
     }
+}
+
+/// `orders-0@5..9,orders-0@12,orders-3@7`: the unbroken runs of offsets, in the order of the records.
+pub(super) fn ranges(records: impl IntoIterator<Item = RecordId>) -> String {
+    let mut runs: Vec<(RecordId, i64)> = Vec::new();
+    for id in records {
+        match runs.last_mut() {
+            Some((first, last))
+                if first.partition == id.partition && first.topic == id.topic && *last + 1 == id.offset =>
+            {
+                *last = id.offset;
+            }
+            _ => {
+                let last = id.offset;
+                runs.push((id, last));
+            }
+        }
+    }
+    let texts = runs.iter().map(|(first, last)| {
+        let more = if first.offset == *last { String::new() } else { format!("..{last}") };
+        format!("{first}{more}")
+    });
+    texts.collect::<Vec<_>>().join(",")
 }

@@ -1,0 +1,97 @@
+//! Sends a record back to its topic, with a count of how often that was done.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use msk_shared::event::Header;
+use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+
+use super::super::error::MappingError;
+use super::super::kafka_client::{QuietContext, producer_config};
+use super::failure_document::DeadLetter;
+use super::letter_source::Cluster;
+
+/// How often a record was sent back: the loop counter. Whatever makes a dead letter of it keeps its headers.
+const COUNT_HEADER: &str = "x-redrive-count";
+/// How long the brokers may take to acknowledge a record.
+const PRODUCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long they may take to tell a topic's partitions.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) struct Redriver {
+    producer: FutureProducer<QuietContext>,
+    max_redrives: u32,
+    dry_run: bool,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sent {
+    To { place: String, redrives: u32 },
+    TooOften { redrives: u32 },
+}
+
+impl Redriver {
+    pub(super) fn new(cluster: &Cluster, max_redrives: u32, dry_run: bool) -> Result<Self, MappingError> {
+        let producer = producer_config(&cluster.client_config())
+            .create_with_context(QuietContext::default())
+            .map_err(|error| MappingError::Client(error.to_string()))?;
+        Ok(Self { producer, max_redrives, dry_run })
+    }
+
+    /// Sends a record and waits for its acknowledgement.
+    pub(super) async fn send(&self, letter: DeadLetter) -> Result<Sent, MappingError> {
+        let redrives = count(&letter.headers);
+        if redrives >= self.max_redrives {
+            return Ok(Sent::TooOften { redrives });
+        }
+        let redrives = redrives + 1;
+        let partition = self.partition(&letter).await?;
+        if self.dry_run {
+            let place = partition.map_or_else(|| letter.topic.clone(), |number| format!("{}-{number}", letter.topic));
+            return Ok(Sent::To { place, redrives });
+        }
+        let mut record = FutureRecord::<[u8], [u8]>::to(&letter.topic).headers(headers(&letter, redrives));
+        record.partition = partition;
+        record.key = letter.key.as_deref();
+        record.payload = letter.value.as_deref();
+        let refused = |(source, _)| MappingError::Redrive { topic: letter.topic.clone(), source };
+        let delivered = self.producer.send(record, PRODUCE_TIMEOUT).await.map_err(refused)?;
+        let place = format!("{}-{}@{}", letter.topic, delivered.partition, delivered.offset);
+        Ok(Sent::To { place, redrives })
+    }
+
+    /// The partition that the record was in, where the other records of its key are; if the topic has it no more, the key decides.
+    async fn partition(&self, letter: &DeadLetter) -> Result<Option<i32>, MappingError> {
+        let (producer, topic) = (self.producer.clone(), letter.topic.clone());
+        let asked = tokio::task::spawn_blocking(move || {
+            let answer = producer.client().fetch_metadata(Some(&topic), ANSWER_TIMEOUT);
+            let metadata = answer.map_err(|source| MappingError::Redrive { topic: topic.clone(), source })?;
+            let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
+            let count = found.map_or(0, |found| found.partitions().len());
+            if count == 0 {
+                return Err(MappingError::NoRedriveTopic { topic });
+            }
+            Ok(i32::try_from(count).unwrap_or(i32::MAX))
+        });
+        let count = asked.await.map_err(|_| MappingError::Poller)??;
+        Ok(letter.partition.filter(|partition| *partition < count))
+    }
+}
+
+/// How often the record was sent back; a header that is no number does not count.
+fn count(headers: &[Header]) -> u32 {
+    let found = headers.iter().rev().find(|header| header.name == COUNT_HEADER);
+    let text = found.and_then(|header| std::str::from_utf8(header.value.as_deref()?).ok());
+    text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+/// The record's own headers, and the new count in place of an old one.
+fn headers(letter: &DeadLetter, redrives: u32) -> OwnedHeaders {
+    let own = letter.headers.iter().filter(|header| header.name != COUNT_HEADER);
+    let owned = own.fold(OwnedHeaders::new(), |owned, header| {
+        owned.insert(KafkaHeader { key: &header.name, value: header.value.as_ref().map(Bytes::as_ref) })
+    });
+    owned.insert(KafkaHeader { key: COUNT_HEADER, value: Some(&redrives.to_string()) })
+}
