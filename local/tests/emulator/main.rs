@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod function;
+mod guide;
 mod harness;
 
 mod batching;
@@ -10,6 +11,8 @@ mod configuration;
 mod connection;
 mod delivery;
 mod destinations;
+mod events;
 mod failures;
 mod program;
 mod rebalance;
+mod redrive;
