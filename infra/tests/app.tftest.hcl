@@ -174,6 +174,11 @@ run "an_authorizer_on_every_route" {
     condition     = length(aws_apigatewayv2_route.this) > 0 && alltrue([for route in aws_apigatewayv2_route.this : route.authorization_type == "AWS_IAM"])
     error_message = "Every route must be signed by default, health checks too."
   }
+  assert {
+    # A test of the producer compares this file with the router.
+    condition     = toset(keys(aws_apigatewayv2_route.this)) == toset(jsondecode(file("./tests/data/functions.json")).routes)
+    error_message = "A route is missing or too many: the producer's router has others."
+  }
 }
 
 run "jwt_on_every_route" {
