@@ -40,7 +40,7 @@ fn line(root: &Path, function: &str, zip: &Path, source: Option<&Path>, wanted: 
     let build = match source {
         Some(_) => wanted.package_command().to_owned(),
         None => {
-            format!("nothing in functions/ builds it; consumers = {{ {function} = {{ zip = \"...\" }} }} names another")
+            format!("nothing in functions/ builds it: cargo xtask new-consumer {function}, or another zip in consumers")
         }
     };
     let Ok(file) = std::fs::metadata(zip) else {

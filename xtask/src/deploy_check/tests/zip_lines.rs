@@ -25,7 +25,7 @@ fn every_consumer_has_its_zip_judged() {
     assert_says(&report, "missing payments zip target/lambda/payments/bootstrap.zip does not exist");
     assert_says(
         &report,
-        "> nothing in functions/ builds it; consumers = { payments = { zip = \"...\" } } names another",
+        "> nothing in functions/ builds it: cargo xtask new-consumer payments, or another zip in consumers",
     );
     assert_says(&report, "missing audit zip audit.zip does not exist");
     assert_says(&report, "ok copy zip 0.0 MB, arm64, newer than the sources");
