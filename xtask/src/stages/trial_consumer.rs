@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::laptop;
-use crate::{process, workspace};
+use crate::{members, process, workspace};
 
 /// Nobody's name for a consumer of their own.
 const NAME: &str = "trial-of-new-consumer";
@@ -17,6 +17,7 @@ const NAME: &str = "trial-of-new-consumer";
 pub(super) fn run() -> Result<()> {
     let trial = Trial::make()?;
     ensure!(trial.says.contains(&format!("cargo xtask up --consumers consumer,{NAME}\n")), "{}", trial.says);
+    ensure!(members::functions()?.iter().any(|function| function == NAME), "{NAME} would not be packaged");
     process::run(&mut process::cargo(&["test", "--locked", "--workspace", "--bin", NAME]))?;
     laptop::run_with_consumer(NAME)
 }
