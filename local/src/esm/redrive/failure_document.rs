@@ -9,8 +9,8 @@ use serde_json::Value;
 
 /// The consumer's headers of a dead letter: its origin and the reason.
 const LETTER_HEADERS: &str = "x-dlq-";
-/// Envelopes around envelopes: a message of SQS around one of SNS around a document.
-const MAX_DEPTH: usize = 4;
+/// Steps into envelopes: a list of SQS's messages, their text, SNS's message in it and its text take five.
+const MAX_DEPTH: usize = 8;
 
 /// Records to send again.
 #[derive(Debug, Clone, PartialEq)]
