@@ -88,8 +88,8 @@ pub(crate) struct UpArgs {
 #[derive(Debug, Args)]
 pub(crate) struct MappingArgs {
     /// The mapping as JSON or YAML: the members of AWS's CreateEventSourceMapping, plus a block `Local`; or what
-    /// `aws lambda get-event-source-mapping`, `list-event-source-mappings` or an SDK prints. `-` reads standard input.
-    /// The flags below override it.
+    /// `aws lambda get-event-source-mapping`, `list-event-source-mappings`, an SDK or `terraform show -json` prints. `-` reads
+    /// standard input. The flags below override it.
     pub(crate) config: Option<PathBuf>,
     /// The topic to poll; of a list of mappings, the one to take.
     #[arg(long, visible_alias = "topic", value_name = "TOPIC")]

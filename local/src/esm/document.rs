@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::members::{Faults, FromMember, Members};
 use super::moment::Moment;
+use super::terraform;
 
 /// The members of `CreateEventSourceMapping` that concern Kafka, the read-only ones that AWS returns with them, and
 /// one additional block, `Local`. AWS documents its members; [`super::mapping`] says what each does here.
@@ -94,7 +95,7 @@ pub struct LocalBlock {
     pub destination_folder: Option<PathBuf>,
 }
 
-/// Which mapping is meant when a text has several, as `aws lambda list-event-source-mappings` prints them.
+/// Which mapping is meant when a text has several, as `aws lambda list-event-source-mappings` and Terraform print them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted<'a> {
     /// Its topic.
@@ -114,7 +115,7 @@ pub enum DocumentError {
 
 impl MappingDocument {
     /// Reads a JSON document, or YAML if `origin` ends like a file of it; `origin` also names it in an error. What AWS's command
-    /// line and SDKs print is taken, too. Members of `overrides` take the place of those in the text.
+    /// line and SDKs and `terraform show -json` print is taken, too. Members of `overrides` take the place of those in the text.
     ///
     /// # Errors
     /// [`DocumentError`] if it is neither, or has not exactly one mapping that is `wanted`. Wrong types and unknown members are
@@ -133,7 +134,11 @@ impl MappingDocument {
             serde_json::from_str(text).map_err(|error| syntax(error.to_string()))?
         };
         let Value::Object(mut object) = value else { return Err(syntax("not an object".to_owned())) };
-        if let Some(Value::Array(listed)) = object.remove("EventSourceMappings") {
+        let listed = match object.remove("EventSourceMappings") {
+            Some(Value::Array(listed)) => Some(listed),
+            _ => terraform::mappings(&object),
+        };
+        if let Some(listed) = listed {
             object = choose(listed, origin, wanted)?;
         }
         object.extend(overrides);
@@ -286,20 +291,21 @@ impl FromMember for BTreeMap<String, String> {
 
 /// The one mapping that is wanted, of those that were listed.
 fn choose(listed: Vec<Value>, origin: &str, wanted: Wanted<'_>) -> Result<Map<String, Value>, DocumentError> {
-    let text = |mapping: &Value, member: &str| mapping[member].as_str().unwrap_or_default().to_owned();
+    // A plan does not know yet what a function that it makes will be called.
+    let named = |mapping: &Value| {
+        let name = mapping["FunctionName"].as_str().or(mapping["FunctionArn"].as_str()).unwrap_or_default();
+        (name.to_owned(), bare(name).to_owned())
+    };
     let is_wanted = |mapping: &Value| {
-        let function = text(mapping, "FunctionArn");
+        let (name, bare_name) = named(mapping);
         wanted.topic.is_none_or(|topic| mapping["Topics"][0] == topic)
-            && wanted.function.is_none_or(|name| {
-                function == name
-                    || function.split(":function:").nth(1).and_then(|rest| rest.split(':').next()) == Some(name)
-            })
+            && wanted.function.is_none_or(|wanted| name.is_empty() || name == wanted || bare_name == bare(wanted))
     };
     let shown: Vec<_> = listed
         .iter()
         .map(|mapping| {
             let topic = mapping["Topics"][0].as_str().unwrap_or("no topic");
-            format!("{} <- {topic}", text(mapping, "FunctionArn").rsplit(':').next().unwrap_or_default())
+            format!("{} <- {topic}", named(mapping).1)
         })
         .collect();
     let mut found: Vec<_> = listed.into_iter().filter(is_wanted).collect();
@@ -311,4 +317,10 @@ fn choose(listed: Vec<Value>, origin: &str, wanted: Wanted<'_>) -> Result<Map<St
             listed: if shown.is_empty() { String::new() } else { format!(" ({})", shown.join(", ")) },
         }),
     }
+}
+
+/// The function's name without the parts of an ARN and without a qualifier.
+fn bare(name: &str) -> &str {
+    let rest = name.split_once(":function:").map_or(name, |(_, rest)| rest);
+    rest.split(':').next().unwrap_or(rest)
 }

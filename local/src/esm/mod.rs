@@ -22,6 +22,7 @@
 //! | `kafka_client` | librdkafka settings shared by all clients of a mapping |
 //! | [`validate`](mod@validate) | AWS's ranges and mode rules |
 //! | [`mapping`], [`document`] | the configuration: validated, and as written by the user |
+//! | `terraform` | the mappings of a Terraform plan or state |
 //! | `members`, [`moment`], [`setting_flags`] | reading a document member by member; dates; which flag sets which member |
 //! | [`error`], [`metrics`] | why a mapping cannot run; counts under AWS's names |
 
@@ -49,6 +50,7 @@ pub mod replay;
 pub mod response_check;
 pub mod running_mapping;
 pub mod setting_flags;
+mod terraform;
 pub mod topic_settings;
 pub mod validate;
 

@@ -82,6 +82,29 @@ fn validate_reads_what_aws_prints() {
     assert!(code == 1 && error.contains("holds 0"), "{error}");
 }
 
+/// As this repository's `infra/` makes them, before and after they are applied.
+#[test]
+fn validate_reads_plans_and_states_of_terraform() {
+    let resource = |topic: &str, function: Option<&str>| {
+        let values = json!({
+            "topics": [topic], "starting_position": "TRIM_HORIZON", "function_name": function, "batch_size": 100,
+            "amazon_managed_kafka_event_source_config": [{"consumer_group_id": topic}], "maximum_retry_attempts": 5,
+            "provisioned_poller_config": [{"minimum_pollers": 1, "maximum_pollers": 1}], "tags_all": {}, "filter_criteria": [],
+        });
+        json!({"type": "aws_lambda_event_source_mapping", "name": "this", "values": values})
+    };
+    let module = |resources: Value| json!({"root_module": {"child_modules": [{"resources": resources}]}});
+    let name = Some("arn:aws:lambda:us-east-1:123456789012:function:fn:live");
+    let state =
+        json!({"format_version": "1.0", "values": module(json!([resource("orders", name), resource("audit", name)]))});
+    let (code, text, error) = validate(&state, &["--topics", "audit", "--function-name", "fn"]);
+    assert!(code == 0 && text.contains("`fn` is invoked with records of `audit`"), "{text} {error}");
+    let (code, _, error) = validate(&state, &[]);
+    assert!(code == 1 && error.contains("fn <- orders, fn <- audit"), "{error}");
+    let plan = json!({"planned_values": module(json!([resource("orders", None)]))});
+    assert_eq!(validate(&plan, &["--function-name", "fn"]).0, 0);
+}
+
 #[test]
 fn validate_refuses_what_aws_refuses() {
     let cases = [
