@@ -245,6 +245,26 @@ async fn at_timestamp_on_embedded_brokers_is_an_error() {
     assert!(text.contains("cannot look up offsets by time") && text.contains("TRIM_HORIZON"), "{text}");
 }
 
+/// Two mappings of one endpoint share its environments.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bound_of_an_endpoint_holds_for_all_topics() {
+    let function = Function::start(|_, _| Reply::ok().after(Duration::from_millis(50))).await;
+    let flags =
+        ["--function", "consumer", "--invoke-url", &function.url, "--max-concurrency", "1", "--batch-size", "1"];
+    let mut up = start(&[&["up", "--topics", "orders:2,payments:2"][..], &flags].concat());
+    let ready = up.line(|_| true);
+    let servers = ready["bootstrap_servers"].as_str().unwrap();
+    let producer: FutureProducer = ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+    for number in 0..16 {
+        let topic = if number % 2 == 0 { "orders" } else { "payments" };
+        producer.send(FutureRecord::to(topic).key("k").payload("v").partition(number / 2 % 2), TIMEOUT).await.unwrap();
+    }
+    until("everything is delivered", || function.batches().concat().len() == 16).await;
+    up.terminate();
+    assert_eq!(up.end().code(), Some(0));
+    assert_eq!(function.most_at_once(), 1);
+}
+
 #[test]
 fn up_takes_a_configuration_file_and_needs_no_name_for_one_url() {
     let folder = tempfile::tempdir().unwrap();
