@@ -48,6 +48,8 @@ pub(super) fn mapping(options: &Options, bootstrap_servers: Option<&str>) -> Ser
     command.args(["--format", "json", "up", "--topics", &options.topics.join(",")]);
     // The mapping asks for partial batch responses, as infra/ configures the real one.
     command.args(["--functions", &options.consumers.join(","), "--report-batch-item-failures", "--records"]);
+    // `cargo lambda watch` builds a function on its first invocation.
+    command.args(["--first-invocation-timeout", "300"]);
     let port = options.port;
     command
         .args(["--invoke-url", &format!("http://127.0.0.1:{port}/2015-03-31/functions/{{FunctionName}}/invocations")]);
