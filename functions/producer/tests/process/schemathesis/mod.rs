@@ -11,6 +11,7 @@ use crate::support::{brokers, server};
 /// The most that Schemathesis may take: some ten times what 10,000 cases take.
 const BOUND: &str = "1800";
 
+#[allow(clippy::print_stdout, reason = "a test prints its figures")]
 fn run(at_least: usize, examples: &str) {
     let program = std::env::var("SCHEMATHESIS").unwrap_or_else(|_| panic!("SCHEMATHESIS is not set"));
     let brokers = brokers();
