@@ -62,7 +62,7 @@ pub(crate) const STAGES: &[Stage] = &[
         on_demand: false,
         beside: false,
         after: &[],
-        budget: 720,
+        budget: 600,
         run: basic::lint,
     },
     Stage {
@@ -142,7 +142,7 @@ pub(crate) const STAGES: &[Stage] = &[
         on_demand: false,
         beside: false,
         after: &[],
-        budget: 600,
+        budget: 1000,
         run: infra::run,
     },
     Stage {
