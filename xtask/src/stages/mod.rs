@@ -197,7 +197,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "peers",
-        does: "programs that others have published (CloudEvents SDKs, npm kafka-rest, Schemathesis) against `producer --http`",
+        does: "clients that others have published (CloudEvents SDKs, npm kafka-rest) against `producer --http`",
         needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::NODE],
         on_demand: true,
         beside: false,

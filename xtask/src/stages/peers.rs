@@ -13,14 +13,12 @@ pub(super) fn contract() -> Result<()> {
     process::run(tests()?.env("SCHEMATHESIS", schemathesis).arg("schemathesis::two_thousand_cases"))
 }
 
-/// Stage `peers`: the clients of `functions/producer/tests/process/peers`, and 10,000 such requests.
+/// Stage `peers`: the clients of `functions/producer/tests/process/peers`.
 pub(super) fn peers() -> Result<()> {
     let python = tools::PEERS_PYTHON.bin()?.join("python");
     let modules = tools::PEERS_NODE.modules()?;
-    let schemathesis = tools::SCHEMATHESIS.bin()?.join("schemathesis");
     let mut tests = tests()?;
-    tests.env("PEERS_PYTHON", python).env("PEERS_NODE_MODULES", modules).env("SCHEMATHESIS", schemathesis);
-    process::run(tests.args(["peers::", "schemathesis::ten_thousand_cases"]))
+    process::run(tests.env("PEERS_PYTHON", python).env("PEERS_NODE_MODULES", modules).arg("peers::"))
 }
 
 /// The tests of the producer as a process that are otherwise ignored, because they need such a program.
