@@ -34,12 +34,27 @@ pub(crate) fn cargo() -> PathBuf {
     std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }
 
-/// The running program, even after cargo has put a newer one in its place: `current_exe` would name a deleted file.
+/// The running program, even after cargo has put a newer one in its place: `current_exe` would name a deleted file. Other
+/// programs can start it too: `/proc/self` would be themselves to them.
 pub(crate) fn this_program() -> Result<PathBuf> {
-    let running = Path::new("/proc/self/exe");
+    let running = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
     Ok(if running.exists() {
-        running.to_path_buf()
+        running
     } else {
         std::env::current_exe().context("the path of this program is unknown")?
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn other_programs_can_start_this_one() {
+        let listed = Command::new("nice").arg(this_program().unwrap()).arg("--list").output().unwrap();
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        assert!(listed.contains("workspace::tests::other_programs_can_start_this_one: test"), "{listed}");
+    }
 }

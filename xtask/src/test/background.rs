@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use super::outcome::run_with;
 use super::summary::Report;
-use crate::process;
 use crate::stages::Stage;
+use crate::{process, workspace};
 
 /// Those that wait in the foreground come first: nine of ten parts of a core go to them.
 const NICENESS: &str = "10";
@@ -91,9 +91,8 @@ fn run(stage: &'static Stage, logs: &TempDir) -> Finished {
     let log = logs.path().join(stage.name);
     let outcome = run_with(stage, || {
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let program = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new("nice");
-        command.args(["-n", NICENESS]).arg(program).args(["test", "--bare", stage.name]);
+        command.args(["-n", NICENESS]).arg(workspace::this_program()?).args(["test", "--bare", stage.name]);
         process::without_own_package(&mut command);
         let both = file.try_clone().context("cannot share the file of the output")?;
         let status = command.stdin(Stdio::null()).stdout(file).stderr(both).status();
