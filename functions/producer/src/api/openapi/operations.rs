@@ -19,21 +19,7 @@ const ABOUT_A_TOPIC: [ProblemKind; 5] = [Malformed, TopicForbidden, TopicNotFoun
 const ABOUT_A_PARTITION: [ProblemKind; 6] =
     [Malformed, TopicForbidden, TopicNotFound, PartitionNotFound, Internal, Unavailable];
 
-/// What a request that writes one record may get.
-const ON_WRITING_ONE: [ProblemKind; 12] = [
-    Malformed,
-    TooSlow,
-    TopicForbidden,
-    TopicNotFound,
-    PartitionNotFound,
-    TooLarge,
-    UnsupportedMediaType,
-    Invalid,
-    Busy,
-    Internal,
-    Unavailable,
-    Unacknowledged,
-];
+/// What a request that writes may get.
 const ON_WRITING: [ProblemKind; 13] = [
     Malformed,
     TooSlow,
@@ -152,7 +138,8 @@ fn publish_message(responses: &mut Responses) -> Value {
     let answers = written(JSON, "MessageAnswer", None);
     let parameters = [&WRITING[..], &IN_HEADERS, &["topic-of-message", "key"]].concat();
     let summary = "Writes the JSON body as one message";
-    let operation = operation_of("publishMessage", summary, &answers, responses.problems(&ON_WRITING_ONE));
+    let on_one: Vec<_> = ON_WRITING.into_iter().filter(|kind| *kind != RecordCount).collect();
+    let operation = operation_of("publishMessage", summary, &answers, responses.problems(&on_one));
     posting(operation, content.collect(), &parameters)
 }
 
@@ -216,7 +203,7 @@ pub(super) fn parameters() -> Value {
     let topic = json!({"type": "string", "pattern": "^[a-zA-Z0-9._-]{1,249}$"});
     let whole = json!({"type": "integer", "minimum": 0, "maximum": i32::MAX});
     let text = json!({"type": "string"});
-    let codings: Vec<&str> = ACCEPTED_CODINGS.split(", ").chain(["identity"]).collect();
+    let codings: Vec<&str> = ACCEPTED_CODINGS.split(", ").chain(["identity", ""]).collect();
     let parameter = |place: &str, name: &str, schema: &Value, description: &str| json!({"in": place, "name": name, "required": place == "path", "schema": schema, "description": description});
     json!({
         "topic": parameter("path", "topic", &topic, "A topic that the caller may write"),
