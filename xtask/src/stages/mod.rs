@@ -67,7 +67,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "packages",
-        does: "both functions packaged for this machine; librdkafka and OpenSSL are compiled",
+        does: "every function packaged for this machine; librdkafka and OpenSSL are compiled",
         needs: &[needs::NATIVE_BUILD, needs::PERL, needs::PYTHON_VENV],
         on_demand: false,
         beside: true,
