@@ -440,3 +440,13 @@ run "filters_reach_the_mapping" {
     error_message = "The mapping must filter."
   }
 }
+
+run "zip_that_was_not_built" {
+  command = plan
+
+  variables {
+    function_zip_directory = "./tests/fixtures/missing"
+  }
+
+  expect_failures = [aws_lambda_function.producer, output.consumers]
+}

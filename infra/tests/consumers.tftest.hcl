@@ -280,3 +280,24 @@ run "no_consumer_at_all" {
     error_message = "A deployment that only publishes has no consumer, and no alarm about one."
   }
 }
+
+run "zip_that_is_not_there" {
+  command = plan
+
+  variables {
+    consumers = { consumer = { zip = "./tests/fixtures/missing.zip" } }
+  }
+
+  expect_failures = [output.consumers]
+}
+
+run "environment_beyond_lambdas_limit_together" {
+  command = plan
+
+  variables {
+    kafka_options = { "client.id" = join("", [for _ in range(1000) : "xx"]) }
+    consumers     = { consumer = { environment = { APP_TEXT = join("", [for _ in range(1000) : "xx"]) } } }
+  }
+
+  expect_failures = [output.consumers]
+}

@@ -454,3 +454,14 @@ run "refuses_prometheus_on_a_missing_bastion" {
 
   expect_failures = [var.metrics_backend]
 }
+
+run "topic_too_long_for_the_names_of_its_alarms" {
+  command = plan
+
+  variables {
+    topics    = { (join("", [for _ in range(235) : "t"])) = {} }
+    consumers = { consumer = { consumer_group = "{name}" } }
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.this]
+}

@@ -295,3 +295,15 @@ run "takes_paging_topics_of_other_accounts_without_prometheus" {
     error_message = "The role may publish there, and use keys of that account through SNS."
   }
 }
+
+run "topics_too_long_for_a_composite_alarm" {
+  command = plan
+
+  variables {
+    esm_mode  = "provisioned"
+    topics    = { for n in range(10, 34) : join("", concat([n], [for _ in range(198) : "t"])) => { partitions = 1, produced = n == 10 } }
+    consumers = { consumer = { consumer_group = "{topic}" } }
+  }
+
+  expect_failures = [aws_cloudwatch_composite_alarm.this]
+}

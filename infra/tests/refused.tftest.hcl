@@ -676,29 +676,6 @@ run "prometheus_on_the_bastion_where_aws_has_none" {
   expect_failures = [var.metrics_backend]
 }
 
-run "adopted_subnets_in_two_zones" {
-  command = plan
-
-  variables {
-    existing_network = { vpc_id = "vpc-adopted", private_subnet_ids = ["subnet-a", "subnet-b", "subnet-c"] }
-  }
-
-  override_data {
-    target = data.aws_subnet.existing["subnet-a"]
-    values = { availability_zone = "us-east-1a" }
-  }
-  override_data {
-    target = data.aws_subnet.existing["subnet-b"]
-    values = { availability_zone = "us-east-1a" }
-  }
-  override_data {
-    target = data.aws_subnet.existing["subnet-c"]
-    values = { availability_zone = "us-east-1b" }
-  }
-
-  expect_failures = [aws_msk_cluster.this[0]]
-}
-
 run "name_that_ec2_refuses" {
   command = plan
 

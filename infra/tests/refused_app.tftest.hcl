@@ -511,36 +511,3 @@ run "log_level_that_drops_the_metrics" {
 
   expect_failures = [var.log_level]
 }
-
-run "zip_that_was_not_built" {
-  command = plan
-
-  variables {
-    function_zip_directory = "./tests/fixtures/missing"
-  }
-
-  expect_failures = [aws_lambda_function.producer, output.consumers]
-}
-
-run "topic_too_long_for_the_names_of_its_alarms" {
-  command = plan
-
-  variables {
-    topics    = { (join("", [for _ in range(235) : "t"])) = {} }
-    consumers = { consumer = { consumer_group = "{name}" } }
-  }
-
-  expect_failures = [aws_cloudwatch_metric_alarm.this]
-}
-
-run "topics_too_long_for_a_composite_alarm" {
-  command = plan
-
-  variables {
-    esm_mode  = "provisioned"
-    topics    = { for n in range(10, 34) : join("", concat([n], [for _ in range(198) : "t"])) => { partitions = 1, produced = n == 10 } }
-    consumers = { consumer = { consumer_group = "{topic}" } }
-  }
-
-  expect_failures = [aws_cloudwatch_composite_alarm.this]
-}

@@ -1,4 +1,5 @@
-# What the map of consumers must refuse, before anything is made.
+# Bad input is refused before anything is planned, by the variable that it came in: the map of consumers
+# (variables-consumers.tf).
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -330,25 +331,4 @@ run "internet_where_nothing_leads_there" {
   }
 
   expect_failures = [var.consumers]
-}
-
-run "zip_that_is_not_there" {
-  command = plan
-
-  variables {
-    consumers = { consumer = { zip = "./tests/fixtures/missing.zip" } }
-  }
-
-  expect_failures = [output.consumers]
-}
-
-run "environment_beyond_lambdas_limit_together" {
-  command = plan
-
-  variables {
-    kafka_options = { "client.id" = join("", [for _ in range(1000) : "xx"]) }
-    consumers     = { consumer = { environment = { APP_TEXT = join("", [for _ in range(1000) : "xx"]) } } }
-  }
-
-  expect_failures = [output.consumers]
 }

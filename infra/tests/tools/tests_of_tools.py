@@ -16,6 +16,7 @@ import mutations
 import policies
 import rendered
 import static
+import variables_only
 from tests_of_bastion import TestsOfBastion, TestsOfKafkaUi  # noqa: F401 (unittest.main finds them here)
 from tests_of_guides import TestsOfGuides  # noqa: F401
 from tests_of_runbooks import TestsOfRunbooks  # noqa: F401
@@ -178,6 +179,73 @@ class TestsOfMatrix(unittest.TestCase):
         self.assertEqual(matrix.every_line("# prose = text\na = 1\n#a = 2\n#b = 3\n"), "# prose = text\na = 2\nb = 3\n")
 
 
+class TestsOfVariablesOnly(unittest.TestCase):
+    """What the configuration of the variables alone holds, and what it cannot."""
+
+    CONFIGURATION = {
+        "main.tf": """locals {
+  # Read by a validation.
+  limit = (
+    data.aws_msk_cluster.existing[0].number_of_broker_nodes
+  )
+  unread = 1
+}
+
+data "aws_msk_cluster" "existing" {
+  count = 1
+}
+
+resource "aws_vpc" "this" {
+}
+""",
+        "variables.tf": """variable "count_of" {
+  validation {
+    condition     = var.count_of < local.limit
+    error_message = "Too many."
+  }
+}
+""",
+        "tests/mocks/aws.tfmock.hcl": """mock_data "aws_msk_cluster" {
+  defaults = { number_of_broker_nodes = 3 }
+}
+""",
+        "tests/refused.tftest.hcl": MOCKED.replace("plan\n}", "plan\n\n  expect_failures = [var.count_of]\n}"),
+        "tests/fixtures/lambda/zip": "",
+    }
+
+    def write(self, **changes):
+        """Writes the configuration, with other texts for some files, and what is made of it; returns the latter's folder."""
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        infra, folder = pathlib.Path(scratch.name) / "infra", pathlib.Path(scratch.name) / "variables"
+        for name, text in {**self.CONFIGURATION, **changes}.items():
+            (infra / name).parent.mkdir(parents=True, exist_ok=True)
+            (infra / name).write_text(text, encoding="utf-8")
+        variables_only.write(infra, folder)
+        return folder
+
+    def test_it_holds_the_variables_what_they_read_and_the_mocks_answers(self):
+        folder = self.write()
+        text = (folder / "variables.tf").read_text(encoding="utf-8")
+        self.assertIn(self.CONFIGURATION["variables.tf"], text)
+        self.assertIn("  limit = (\n    local.data_aws_msk_cluster_existing[0].number_of_broker_nodes\n  )\n", text)
+        self.assertIn("  data_aws_msk_cluster_existing = [{ number_of_broker_nodes = 3 }]\n", text)
+        self.assertNotIn("unread", text)
+        self.assertNotIn("aws_vpc", text)
+        self.assertNotIn("mock_provider", (folder / "tests/refused.tftest.hcl").read_text(encoding="utf-8"))
+
+    def test_a_run_that_expects_something_else_is_refused(self):
+        for expected in ("", "\n\n  expect_failures = [aws_vpc.this]", "\n\n  expect_failures = [var.count_of, output.x]"):
+            with self.subTest(expected), self.assertRaises(SystemExit) as error:
+                self.write(**{"tests/refused.tftest.hcl": MOCKED.replace("plan\n}", f"plan{expected}\n}}")})
+            self.assertIn("run 'one' does not expect that a variable refuses", str(error.exception))
+
+    def test_a_data_source_without_an_answer_is_an_error(self):
+        with self.assertRaises(SystemExit) as error:
+            self.write(**{"tests/mocks/aws.tfmock.hcl": ""})
+        self.assertIn("data.aws_msk_cluster.existing", str(error.exception))
+
+
 @unittest.skipIf(sys.version_info < (3, 11), "mutations.toml needs Python 3.11")
 class TestsOfMutations(unittest.TestCase):
     """The rows of mutations.toml are up to date."""
@@ -188,7 +256,8 @@ class TestsOfMutations(unittest.TestCase):
                 self.assertNotEqual(mutations.mutated(INFRA, row), "")
                 file, name = row["test"].split("/", 1)
                 if file != "static":
-                    self.assertIn(f'run "{name}"', mutations.test_text(INFRA, file, [name]))
+                    text = (mutations.stack_of(INFRA, file) / "tests" / f"{file}.tftest.hcl").read_text(encoding="utf-8")
+                    self.assertIn(f'run "{name}"', mutations.test_text(text, file, [name]))
 
     def test_a_text_that_is_not_there_is_an_error(self):
         with self.assertRaises(SystemExit):

@@ -17,6 +17,8 @@ use crate::{process, tools, workspace};
 
 /// What the tests read: the configuration, the runbooks that alarms link to, the metrics that functions write.
 const READ_BY_TESTS: [&str; 3] = ["infra", "docs", "functions"];
+/// The folder for the configuration of the variables alone, which `variables_only.py` writes.
+const VARIABLES: &str = "variables";
 /// Plans in one run of the matrix, as `matrix.py` writes them: what such a run costs compared with others.
 const PLANS_A_RUN: usize = 8;
 
@@ -25,19 +27,21 @@ pub(super) fn run() -> Result<()> {
     let copy = copy()?;
     let infra = copy.path().join("infra");
     let matrix = copy.path().join("matrix");
+    let variables = copy.path().join(VARIABLES);
     let outputs = copy.path().join("outputs");
     std::fs::create_dir(&outputs).with_context(|| format!("cannot create {}", outputs.display()))?;
 
     process::run(&mut terraform(&infra, &["fmt", "-check", "-diff", "-recursive"]))?;
     process::run(&mut tool(&infra, "static.py", &[&infra]))?;
     process::run(&mut tool(&infra, "tests_of_tools.py", &[]))?;
+    process::run(&mut tool(&infra, "variables_only.py", &[&infra, &variables]))?;
     process::run(&mut tool(&infra, "matrix.py", &[&infra, &matrix]))?;
     let grafana = infra.join("grafana");
     // Their output is long, and only matters if one of them fails.
     let init =
         |folder| process::capture(&mut terraform(folder, &["init", "-backend=false", "-input=false", "-no-color"]));
     std::thread::scope(|scope| {
-        let started: Vec<_> = [&infra, &grafana, &matrix].map(|folder| scope.spawn(|| init(folder))).into();
+        let started: Vec<_> = [&infra, &grafana, &variables, &matrix].map(|folder| scope.spawn(|| init(folder))).into();
         started.into_iter().try_for_each(|it| {
             it.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the thread of `terraform init` panicked"))).map(drop)
         })
@@ -49,6 +53,7 @@ pub(super) fn run() -> Result<()> {
         jobs.push(Job::new(0, format!("{} is valid", name(folder)), terraform(folder, &["validate", "-no-color"])));
         jobs.extend(tests(folder, weight, &[], None)?);
     }
+    jobs.extend(tests(&variables, 0, &[], None)?);
     jobs.extend(tests(&matrix, PLANS_A_RUN, &["-verbose"], Some(&outputs))?);
     jobs::run_side_by_side(jobs)?;
 
@@ -91,7 +96,8 @@ fn front_doors(copy: &Path) -> Result<Job> {
     Ok(Job::new(0, "the guide's front doors are valid".to_owned(), terraform(&folder, &["validate", "-no-color"])))
 }
 
-/// One job for each test file of a folder. `weight` is what one run costs, compared with others.
+/// One job for each test file of a folder, but what variables refuse is tested in [`VARIABLES`] only. `weight` is what one run
+/// costs, compared with others.
 fn tests(folder: &Path, weight: usize, options: &[&str], outputs: Option<&Path>) -> Result<Vec<Job>> {
     let entries = std::fs::read_dir(folder.join("tests"))
         .with_context(|| format!("cannot read the tests in {}", folder.display()))?;
@@ -102,6 +108,9 @@ fn tests(folder: &Path, weight: usize, options: &[&str], outputs: Option<&Path>)
         else {
             continue;
         };
+        if test.starts_with("refused") && !folder.ends_with(VARIABLES) {
+            continue;
+        }
         let runs = std::fs::read_to_string(&file)?.lines().filter(|line| line.starts_with("run \"")).count();
         let mut command = terraform(folder, &["test", "-no-color"]);
         command.args(options).arg(format!("-filter=tests/{test}"));

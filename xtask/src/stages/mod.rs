@@ -43,7 +43,7 @@ pub(crate) struct Stage {
     pub(crate) run: fn() -> Result<()>,
 }
 
-/// Every stage, in the order in which they start: quick ones first, and what compiles beside what waits.
+/// Every stage, in the order in which they start: quick ones first, and what computes beside what waits.
 pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "fmt",
@@ -74,6 +74,16 @@ pub(crate) const STAGES: &[Stage] = &[
         after: &[],
         budget: 1800,
         run: ha::packages,
+    },
+    Stage {
+        name: "infra",
+        does: "Terraform: format, validation, tests with mocked providers, every toggle planned, policies, checkov",
+        needs: &[needs::TERRAFORM, needs::PYTHON_VENV],
+        on_demand: false,
+        beside: true,
+        after: &[],
+        budget: 2400,
+        run: infra::run,
     },
     Stage {
         name: "unit",
@@ -134,16 +144,6 @@ pub(crate) const STAGES: &[Stage] = &[
         after: &["packages"],
         budget: 240,
         run: ha::sabotage,
-    },
-    Stage {
-        name: "infra",
-        does: "Terraform: format, validation, tests with mocked providers, every toggle planned, policies, checkov",
-        needs: &[needs::TERRAFORM, needs::PYTHON_VENV],
-        on_demand: false,
-        beside: false,
-        after: &[],
-        budget: 1000,
-        run: infra::run,
     },
     Stage {
         name: "infra-mutations",

@@ -12,8 +12,8 @@ use crate::process::{self, Captured};
 
 /// More would cost a lot of memory for little time: each Terraform process keeps the provider's schema, about 1 GB.
 const AT_ONCE: usize = 4;
-/// How long one job may take, as in `mutations.py`.
-const BOUND: Duration = Duration::from_secs(900);
+/// How long one job may take. The longest takes three minutes on two idle processors; beside other stages it gets what those leave.
+const BOUND: Duration = Duration::from_secs(1800);
 
 /// One command.
 pub(super) struct Job {
