@@ -51,7 +51,8 @@ async fn aws_runtime_interface_emulator_is_known_by_its_url() {
     assert_eq!(most("http://127.0.0.1:9000/2015-03-31/functions/{FunctionName}/invocations", json!({})), None);
 }
 
-/// 28 records a second when reading stopped and started again around every second batch.
+/// 28 records a second when reading stopped and started again around every second batch: 21 s. What a busy machine adds, it adds to
+/// plain requests too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_of_one_are_fast() {
     const RECORDS: usize = 600;
@@ -63,5 +64,6 @@ async fn batches_of_one_are_fast() {
     let invocations = function.invocations();
     assert_eq!(invocations.len(), RECORDS);
     let took = invocations[RECORDS - 1].at - invocations[0].at;
-    assert!(took < Duration::from_secs(6), "{RECORDS} records took {took:?}");
+    let plain = function.invoke_directly(RECORDS).await;
+    assert!(took < Duration::from_secs(3) + 10 * plain, "{RECORDS} records took {took:?}, plain requests {plain:?}");
 }

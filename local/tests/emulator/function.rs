@@ -121,6 +121,20 @@ impl Function {
         self.invocations.lock().unwrap().clone()
     }
 
+    /// How long it takes to send the first event so many times, one request at a time on one connection.
+    pub(crate) async fn invoke_directly(&self, requests: usize) -> Duration {
+        let url = self.url.replace("{FunctionName}", "consumer");
+        let event = self.invocations()[0].body.clone();
+        let send = move || {
+            let (client, started) = (ureq::Agent::new_with_defaults(), Instant::now());
+            for _ in 0..requests {
+                client.post(&url).send(&event[..]).unwrap().body_mut().read_to_vec().unwrap();
+            }
+            started.elapsed()
+        };
+        tokio::task::spawn_blocking(send).await.unwrap()
+    }
+
     /// The records of each invocation.
     pub(crate) fn batches(&self) -> Vec<Vec<(i32, i64)>> {
         self.invocations().into_iter().map(|invocation| invocation.records).collect()
