@@ -21,7 +21,7 @@ import time
 
 import variables_only
 
-# Terraform holds the provider's schema in about 1 GB.
+# Terraform holds the provider's schema in up to 2 GB.
 AT_ONCE = min(4, os.cpu_count() or 1)
 BOUND_SECONDS = 900
 RUN = re.compile(r'^run "([^"]+)" \{.*?^\}\n', re.M | re.S)
@@ -77,7 +77,7 @@ def terraform(infra, *arguments):
     """Output and exit code of terraform."""
     result = subprocess.run(
         ["terraform", *arguments, "-no-color"],
-        cwd=infra, env={**os.environ, "GOGC": "400"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=BOUND_SECONDS, check=False,
+        cwd=infra, env={**os.environ, "GOGC": "off", "GOMEMLIMIT": "2GiB"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=BOUND_SECONDS, check=False,
     )
     return result.stdout, result.returncode
 

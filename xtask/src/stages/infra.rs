@@ -127,8 +127,8 @@ fn name(folder: &Path) -> String {
 
 fn terraform(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("terraform");
-    // The provider's schema is large: collecting garbage less often saves a third of the time.
-    command.args(arguments).current_dir(folder).env("GOGC", "400").stdin(Stdio::null());
+    // The provider's schema is large: collecting garbage only at that many bytes saves a third of the time.
+    command.args(arguments).current_dir(folder).envs([("GOGC", "off"), ("GOMEMLIMIT", "2GiB")]).stdin(Stdio::null());
     command
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{self, Captured};
 
-/// More would cost a lot of memory for little time: each Terraform process keeps the provider's schema, about 1 GB.
+/// More would cost a lot of memory for little time: each Terraform process keeps the provider's schema, up to 2 GB.
 const AT_ONCE: usize = 4;
 /// How long one job may take. The longest takes three minutes on two idle processors; beside other stages it gets what those leave.
 const BOUND: Duration = Duration::from_secs(1800);
