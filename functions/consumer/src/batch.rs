@@ -10,12 +10,12 @@ use msk_shared::event::{BatchResponse, EventError, MskEvent, Unreportable};
 use msk_shared::telemetry::EmfLine;
 use tracing::Instrument;
 
+use crate::batch_handler::BatchHandler;
 use crate::config::BatchSettings;
 use crate::dead_letters::DeadLetterSink;
 use crate::failure_counts::FailureCounts;
-use crate::handler::RecordHandler;
 use crate::idempotency::IdempotencyStore;
-use crate::lanes::{self, RunningBatch};
+use crate::lanes;
 use crate::metrics::{self, Tally};
 use crate::processing::{Disposition, InvocationBudget, RecordProcessor};
 
@@ -85,7 +85,7 @@ pub struct BatchProcessor<H, D, S> {
     records: Arc<RecordProcessor<H, D, S>>,
 }
 
-impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> BatchProcessor<H, D, S> {
+impl<H: BatchHandler, D: DeadLetterSink, S: IdempotencyStore> BatchProcessor<H, D, S> {
     /// A processor that lasts as long as the process.
     pub fn new(handler: H, dead_letters: D, store: S, settings: BatchSettings) -> Self {
         let failures = FailureCounts::default();
@@ -127,7 +127,8 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> BatchProcessor<H,
         event.topics().for_each(|topic| self.records.dead_letters.note_source(topic));
         let settings = &self.records.settings;
         let budget = InvocationBudget::new(invocation.deadline, settings.min_time_to_start);
-        let batch = Arc::new(RunningBatch::new(event, settings.ordering, budget));
+        let most = self.records.handler.max_records().get();
+        let batch = Arc::new(lanes::prepare(event, settings.ordering, most, budget));
         let dispositions = lanes::run(&self.records, &batch, &invocation.request_id).await;
         let tally = Tally::new(&dispositions);
         if dispositions.iter().all(|one| *one == Disposition::Unprocessed) && !dispositions.is_empty() {

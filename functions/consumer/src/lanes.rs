@@ -3,23 +3,23 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::hash::Hash;
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use msk_shared::event::{BrokenRecord, MskEvent, Record};
-use msk_shared::telemetry::{hold_lines, record_span};
+use msk_shared::event::{MskEvent, Record};
+use msk_shared::telemetry::hold_lines;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
+use crate::batch_handler::BatchHandler;
+use crate::calls::LaneGroup;
 pub use crate::config::Ordering;
 use crate::dead_letters::DeadLetterSink;
-use crate::handler::RecordHandler;
 use crate::idempotency::IdempotencyStore;
 use crate::processing::{Disposition, InvocationBudget, RecordProcessor};
-
-/// The records of one lane, as positions in [`MskEvent::entries`], in the event's order.
-pub type Lane = Vec<usize>;
+pub use crate::running_batch::Lane;
+use crate::running_batch::{Entry, RunningBatch};
 
 /// Splits a batch into lanes, in the order of their first record. Each record is in one lane.
 pub fn split(event: &MskEvent, ordering: Ordering) -> Vec<Lane> {
@@ -32,8 +32,6 @@ pub fn split(event: &MskEvent, ordering: Ordering) -> Vec<Lane> {
         Ordering::Unordered => (0..event.len()).map(|index| vec![index]).collect(),
     }
 }
-
-type Entry<'e> = Result<&'e Record, &'e BrokenRecord>;
 
 /// Broken records that name their partition belong to its lane.
 fn partition(record: Entry<'_>) -> (Option<&str>, Option<i32>) {
@@ -60,40 +58,39 @@ fn group_by<'e, T: Eq + Hash>(event: &'e MskEvent, group: impl Fn(Entry<'e>) -> 
     lanes
 }
 
-/// A batch while its lanes run.
-pub(crate) struct RunningBatch {
-    pub(crate) event: MskEvent,
-    /// Group and place within it, by position in the event.
-    places: Vec<(usize, usize)>,
-    lanes: Vec<Lane>,
-    /// The next lane that no worker has started.
-    next_lane: AtomicUsize,
-    budget: InvocationBudget,
+/// Neighbouring lanes that share calls of the handler, so that it gets up to `most` records at once from small lanes too.
+fn share_calls(lanes: &[Lane], most: usize) -> Vec<Range<usize>> {
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    let mut records = 0;
+    for (index, lane) in lanes.iter().enumerate() {
+        records += lane.len();
+        match groups.last_mut() {
+            Some(group) if records <= most => group.end = index + 1,
+            _ => {
+                records = lane.len();
+                groups.push(index..index + 1);
+            }
+        }
+    }
+    groups
 }
 
-impl RunningBatch {
-    pub(crate) fn new(event: MskEvent, ordering: Ordering, budget: InvocationBudget) -> Self {
-        let groups = event.partitions.iter().enumerate();
-        let places = groups.flat_map(|(group, of)| (0..of.records.len()).map(move |place| (group, place))).collect();
-        let lanes = split(&event, ordering);
-        Self { event, places, lanes, next_lane: AtomicUsize::new(0), budget }
-    }
-
-    fn entry(&self, index: usize) -> Entry<'_> {
-        let (group, place) = self.places[index];
-        self.event.partitions[group].records[place].as_ref()
-    }
+/// Splits a batch for a handler that takes up to `most` records per call.
+pub(crate) fn prepare(event: MskEvent, ordering: Ordering, most: usize, budget: InvocationBudget) -> RunningBatch {
+    let lanes = split(&event, ordering);
+    let groups = share_calls(&lanes, most);
+    RunningBatch::new(event, lanes, groups, budget)
 }
 
 /// What became of each record, by position.
-pub(crate) async fn run<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore>(
+pub(crate) async fn run<H: BatchHandler, D: DeadLetterSink, S: IdempotencyStore>(
     processor: &Arc<RecordProcessor<H, D, S>>,
     batch: &Arc<RunningBatch>,
     request_id: &str,
 ) -> Vec<Disposition> {
-    let mut dispositions = vec![Disposition::Unprocessed; batch.places.len()];
+    let mut dispositions = vec![Disposition::Unprocessed; batch.len()];
     let mut workers = JoinSet::new();
-    for _ in 0..processor.settings.concurrency.get().min(batch.lanes.len()) {
+    for _ in 0..processor.settings.concurrency.get().min(batch.groups()) {
         let work = work(Arc::clone(processor), Arc::clone(batch), request_id.to_owned());
         workers.spawn(with_held_lines(work).in_current_span());
     }
@@ -119,29 +116,34 @@ async fn with_held_lines<F: Future>(work: F) -> F::Output {
     .await
 }
 
-/// Processes one lane after another. A failure ends its lane: later records must not overtake the failed one.
-async fn work<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore>(
+/// Processes one group of lanes after another.
+async fn work<H: BatchHandler, D: DeadLetterSink, S: IdempotencyStore>(
     processor: Arc<RecordProcessor<H, D, S>>,
     batch: Arc<RunningBatch>,
     request_id: String,
 ) -> Vec<(usize, Disposition)> {
     let mut results = Vec::new();
-    while let Some(lane) = batch.lanes.get(batch.next_lane.fetch_add(1, Relaxed)) {
-        for &index in lane {
-            if !batch.budget.may_start() {
-                break;
-            }
-            let entry = batch.entry(index);
-            let span = match entry {
-                Ok(record) => record_span(&request_id, &record.id(), record.header("traceparent")),
-                Err(broken) => record_span(&request_id, broken.id(), broken.header("traceparent")),
-            };
-            let disposition = processor.settle(entry, &batch.budget).instrument(span).await;
-            results.push((index, disposition));
-            if disposition.is_reported() {
-                break;
-            }
-        }
+    while let Some(lanes) = batch.next_group() {
+        results.append(&mut LaneGroup::new(&processor, &batch, &request_id, lanes).run().await);
     }
     results
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_lanes_share_calls_and_large_ones_have_their_own() {
+        let lanes = |sizes: &[usize]| sizes.iter().map(|size| vec![0; *size]).collect::<Vec<Lane>>();
+        for (sizes, most, expected) in [
+            (&[1, 1, 1][..], 1, vec![0..1, 1..2, 2..3]),
+            (&[1, 1, 1], 2, vec![0..2, 2..3]),
+            (&[50, 1, 1], 10, vec![0..1, 1..3]),
+            (&[3, 3, 4, 1], 10, vec![0..3, 3..4]),
+            (&[], 10, vec![]),
+        ] {
+            assert_eq!(share_calls(&lanes(sizes), most), expected, "{sizes:?} in calls of {most}");
+        }
+    }
 }

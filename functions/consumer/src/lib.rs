@@ -1,6 +1,7 @@
 //! The consumer: MSK event -> record handler -> batch response.
 //!
-//! Your business logic goes into [`handler`]: implement [`RecordHandler`] and pass it to [`run`], as `main.rs` does.
+//! Your business logic goes into [`handler`]: implement [`RecordHandler`] (or [`BatchHandler`], for a sink that writes many records
+//! at once) and pass it to [`main`], as `main.rs` does.
 //! Everything else is the path of a batch, in this order:
 //!
 //! | Module | Does |
@@ -9,9 +10,12 @@
 //! | [`runtime`] | takes an invocation from Lambda and answers it |
 //! | [`batch`] | parses the event, runs its lanes, makes the batch response or the invocation error |
 //! | [`lanes`] | splits a batch into lanes, by partition, by key, or one per record, and runs them |
-//! | `processing` | one record: claim, handler, panic isolation, dead letter, completion |
+//! | `running_batch` | a batch while its lanes run |
+//! | `calls` | which records of the lanes the handler gets in one call, and what is settled after it |
+//! | `processing` | a record's claim, a call of the handler with panic isolation, dead letter, completion |
 //! | `failure_counts` | how often a record has failed |
 //! | [`handler`] | what the record means: the one file to edit |
+//! | [`batch_handler`] | handlers that take several records in one call |
 //! | [`idempotency`] | which records are already done |
 //! | [`dead_letters`] | where records that will never succeed go |
 //! | `metrics` | one line of CloudWatch metrics per batch |
@@ -20,6 +24,8 @@
 //! reported to the event source mapping, so none is lost whichever way AWS retries.
 
 pub mod batch;
+pub mod batch_handler;
+mod calls;
 pub mod config;
 pub mod dead_letters;
 mod failure_counts;
@@ -28,9 +34,11 @@ pub mod idempotency;
 pub mod lanes;
 mod metrics;
 mod processing;
+mod running_batch;
 pub mod runtime;
 
 pub use batch::{BatchProcessor, InvocationContext, InvocationError};
+pub use batch_handler::{BatchHandler, MaxRecords, OpenRecord, RecordBatch};
 pub use config::{BatchSettings, Config};
 pub use handler::{DefaultHandler, Outcome, RecordHandler};
 pub use runtime::{main, run, run_with};

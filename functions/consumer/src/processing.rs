@@ -1,4 +1,4 @@
-//! One record: claimed, handled, and settled for good or reported as failed.
+//! What happens to records: claimed, handled, and settled for good or reported as failed.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -8,10 +8,11 @@ use futures_util::FutureExt;
 use msk_shared::deadline::Deadline;
 use msk_shared::event::{BrokenRecord, DecodeError, FieldError, Record};
 
+use crate::batch_handler::{BatchHandler, RecordBatch};
 use crate::config::BatchSettings;
 use crate::dead_letters::{DeadLetter, DeadLetterSink, PoisonReason};
 use crate::failure_counts::FailureCounts;
-use crate::handler::{Outcome, RecordHandler};
+use crate::handler::Outcome;
 use crate::idempotency::{Claim, IdempotencyKey, IdempotencyStore};
 
 /// A handler is abandoned this long before the deadline, which leaves enough time to settle and to answer.
@@ -90,6 +91,28 @@ impl InvocationBudget {
     }
 }
 
+/// How a call of the handler ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallEnd {
+    Returned,
+    Panicked,
+    /// It was abandoned shortly before the deadline.
+    TimedOut,
+}
+
+/// The handler panicked with this record alone.
+#[derive(Debug)]
+pub(crate) struct Panicked;
+
+/// What to do about a key that is in progress elsewhere in the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InProgress {
+    /// Wait for it, for a bounded time.
+    Wait,
+    /// Come back to it later.
+    Postpone,
+}
+
 /// What handles records, for as long as the process lives.
 #[derive(Debug)]
 pub(crate) struct RecordProcessor<H, D, S> {
@@ -100,53 +123,53 @@ pub(crate) struct RecordProcessor<H, D, S> {
     pub(crate) failures: FailureCounts,
 }
 
-impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H, D, S> {
-    /// Settles one record. A broken one has no identity to claim.
-    pub(crate) async fn settle(
-        &self,
-        record: Result<&Record, &BrokenRecord>,
-        budget: &InvocationBudget,
-    ) -> Disposition {
-        match record {
-            Ok(record) => self.claim_and_handle(record, budget).await,
-            Err(broken) => {
-                self.poison(Err(broken), PoisonReason::Undecodable, broken.id().fault.to_string(), 1, budget).await
-            }
+impl<H: BatchHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H, D, S> {
+    /// Settles a broken record, which has no identity to claim.
+    pub(crate) async fn settle_broken(&self, broken: &BrokenRecord, budget: &InvocationBudget) -> Disposition {
+        self.poison(Err(broken), PoisonReason::Undecodable, broken.id().fault.to_string(), 1, budget).await
+    }
+
+    /// Gives records to the handler. They keep the outcomes that it gave them before it panicked or was abandoned.
+    pub(crate) async fn call(&self, records: &mut RecordBatch<'_>, budget: &InvocationBudget) -> CallEnd {
+        let started = Instant::now();
+        let call = AssertUnwindSafe(async { self.handler.handle_batch(records).await }).catch_unwind();
+        let returned = match budget.deadline {
+            None => Ok(call.await),
+            Some(deadline) => tokio::time::timeout_at(deadline.less(ANSWER_RESERVE).instant().into(), call).await,
+        };
+        budget.note_duration(started.elapsed());
+        match returned {
+            Ok(Ok(())) => CallEnd::Returned,
+            Ok(Err(_)) => CallEnd::Panicked,
+            Err(_) => CallEnd::TimedOut,
         }
     }
 
-    async fn claim_and_handle(&self, record: &Record, budget: &InvocationBudget) -> Disposition {
-        let key = IdempotencyKey::for_record(record);
-        match self.claim(&key, budget).await {
-            Some(Claim::Free) => {}
-            Some(Claim::Done) => return Disposition::Duplicate,
-            Some(Claim::InProgress) | None => return self.failed(record),
-        }
-        let started = Instant::now();
-        let disposition = self.handle(record, budget).await;
-        budget.note_duration(started.elapsed());
+    /// Settles a claimed record.
+    pub(crate) async fn settle(
+        &self,
+        record: &Record,
+        key: &IdempotencyKey,
+        outcome: Result<Outcome, Panicked>,
+        budget: &InvocationBudget,
+    ) -> Disposition {
+        let disposition = self.disposition(record, outcome, budget).await;
         if disposition.is_reported() {
-            self.release(&key, budget).await;
+            self.release(key, budget).await;
             self.failures.note(record.id());
         } else {
-            self.complete(&key, budget).await;
+            self.complete(key, budget).await;
             self.failures.forget(&record.id());
         }
         disposition
     }
 
-    async fn handle(&self, record: &Record, budget: &InvocationBudget) -> Disposition {
-        let outcome = AssertUnwindSafe(async { self.handler.handle(record).await }).catch_unwind();
-        let outcome = match budget.deadline {
-            None => outcome.await,
-            Some(deadline) => {
-                let until = deadline.less(ANSWER_RESERVE).instant();
-                match tokio::time::timeout_at(until.into(), outcome).await {
-                    Ok(outcome) => outcome,
-                    Err(_) => Ok(Outcome::Retry("the handler did not finish before the invocation's deadline".into())),
-                }
-            }
-        };
+    async fn disposition(
+        &self,
+        record: &Record,
+        outcome: Result<Outcome, Panicked>,
+        budget: &InvocationBudget,
+    ) -> Disposition {
         match outcome {
             Ok(Outcome::Done) => Disposition::Done,
             Ok(Outcome::Skip(reason)) => {
@@ -168,7 +191,7 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H
                 self.poison(Ok(record), reason, error.to_string(), self.attempts(record), budget).await
             }
             // The panic's own text may hold content; the panic hook has logged its place.
-            Err(_) => {
+            Err(Panicked) => {
                 let error = "the handler panicked".to_owned();
                 self.poison(Ok(record), PoisonReason::Panic, error, self.attempts(record), budget).await
             }
@@ -214,10 +237,16 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H
     }
 
     /// What the store knows about the key; `None` if the store failed.
-    async fn claim(&self, key: &IdempotencyKey, budget: &InvocationBudget) -> Option<Claim> {
+    pub(crate) async fn claim(
+        &self,
+        key: &IdempotencyKey,
+        in_progress: InProgress,
+        budget: &InvocationBudget,
+    ) -> Option<Claim> {
         let give_up = Instant::now() + IN_PROGRESS_WAIT;
         loop {
             match self.store.claim(key, budget.lease()).await {
+                Ok(Claim::InProgress) if in_progress == InProgress::Postpone => return Some(Claim::InProgress),
                 Ok(Claim::InProgress) if Instant::now() < give_up && budget.may_start() => {
                     tokio::time::sleep(IN_PROGRESS_POLL).await;
                 }
@@ -252,7 +281,8 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H
         }
     }
 
-    async fn release(&self, key: &IdempotencyKey, budget: &InvocationBudget) {
+    /// Gives up a claim without an effect that counts.
+    pub(crate) async fn release(&self, key: &IdempotencyKey, budget: &InvocationBudget) {
         if let Err(error) = self.store.release(key).await
             && budget.may_log()
         {
@@ -260,7 +290,8 @@ impl<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore> RecordProcessor<H
         }
     }
 
-    fn failed(&self, record: &Record) -> Disposition {
+    /// Notes a record that fails before it is handled.
+    pub(crate) fn failed(&self, record: &Record) -> Disposition {
         self.failures.note(record.id());
         Disposition::Failed
     }

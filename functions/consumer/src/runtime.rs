@@ -9,9 +9,9 @@ use msk_shared::runtime::{RuntimeError, report_start};
 use msk_shared::telemetry::init_logs;
 
 use crate::batch::{BatchProcessor, InvocationContext};
+use crate::batch_handler::BatchHandler;
 use crate::config::{Config, DeadLetterSettings};
 use crate::dead_letters::DeadLetterSink;
-use crate::handler::RecordHandler;
 use crate::idempotency::{IdempotencyStore, MemoryStore};
 
 /// Why the function cannot start, or must stop. An unreachable cluster is not a reason.
@@ -37,7 +37,7 @@ pub enum RunError {
 
 /// A consumer's whole `main`: [`run`] on an executor with as many threads as the function's memory pays for, and a log line when
 /// it cannot run. Up to 1,769 MB that is one thread: a handler that computes for long delays the other lanes of its batch.
-pub fn main(handler: impl RecordHandler) -> ExitCode {
+pub fn main(handler: impl BatchHandler) -> ExitCode {
     start_logs();
     let ran = executor::with_threads(executor::cpus()).map_err(RunError::from);
     match ran.and_then(|executor| executor.block_on(run(handler))) {
@@ -54,7 +54,7 @@ pub fn main(handler: impl RecordHandler) -> ExitCode {
 ///
 /// # Errors
 /// [`RunError`]
-pub async fn run(handler: impl RecordHandler) -> Result<(), RunError> {
+pub async fn run(handler: impl BatchHandler) -> Result<(), RunError> {
     run_with(handler, MemoryStore::default()).await
 }
 
@@ -62,7 +62,7 @@ pub async fn run(handler: impl RecordHandler) -> Result<(), RunError> {
 ///
 /// # Errors
 /// [`RunError`]
-pub async fn run_with(handler: impl RecordHandler, store: impl IdempotencyStore) -> Result<(), RunError> {
+pub async fn run_with(handler: impl BatchHandler, store: impl IdempotencyStore) -> Result<(), RunError> {
     start_logs();
     if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
         Config::from_env(EnvReader::from_process())?;
@@ -77,7 +77,7 @@ fn start_logs() {
 }
 
 /// From the environment to what processes batches.
-async fn start<H: RecordHandler, S: IdempotencyStore>(
+async fn start<H: BatchHandler, S: IdempotencyStore>(
     handler: H,
     store: S,
 ) -> Result<BatchProcessor<H, impl DeadLetterSink, S>, RunError> {
@@ -97,7 +97,7 @@ async fn start<H: RecordHandler, S: IdempotencyStore>(
 ///
 /// # Errors
 /// [`RunError::Runtime`]
-pub async fn serve<H: RecordHandler, D: DeadLetterSink, S: IdempotencyStore>(
+pub async fn serve<H: BatchHandler, D: DeadLetterSink, S: IdempotencyStore>(
     processor: BatchProcessor<H, D, S>,
 ) -> Result<(), RunError> {
     let processor = &processor;

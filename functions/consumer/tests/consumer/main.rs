@@ -8,9 +8,11 @@
     reason = "a failing test may panic, and figures are printed"
 )]
 
+mod batches;
 mod deadline;
 mod delivery;
 mod faults;
+mod kinds;
 mod order;
 mod poison;
 mod properties;

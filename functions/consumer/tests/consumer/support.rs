@@ -14,6 +14,8 @@ use msk_consumer::{BatchProcessor, BatchSettings, InvocationContext, Outcome, Re
 use msk_shared::deadline::Deadline;
 use msk_shared::event::{Header, MskEvent, Record, TombstoneStyle};
 
+use crate::kinds::{ByKind, HandlerKind};
+
 /// What the handler does with a record, this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
@@ -197,7 +199,7 @@ impl IdempotencyStore for Store {
     }
 }
 
-pub(crate) type Processor = BatchProcessor<Scripted, Letters, Store>;
+pub(crate) type Processor = BatchProcessor<ByKind<Scripted>, Letters, Store>;
 
 /// Settings of a mapping with `ReportBatchItemFailures`.
 pub(crate) fn settings(ordering: Ordering, concurrency: usize) -> BatchSettings {
@@ -209,7 +211,13 @@ pub(crate) fn settings(ordering: Ordering, concurrency: usize) -> BatchSettings 
     }
 }
 
+/// One record per call.
 pub(crate) fn processor(handler: Scripted, settings: BatchSettings) -> Processor {
+    processor_by(HandlerKind::Single, handler, settings)
+}
+
+pub(crate) fn processor_by(kind: HandlerKind, handler: Scripted, settings: BatchSettings) -> Processor {
+    let handler = ByKind::new(kind, handler, settings.ordering);
     BatchProcessor::new(handler, Letters::default(), Store::default(), settings)
 }
 
