@@ -6,6 +6,15 @@ use std::time::{Duration, Instant, SystemTime};
 ///
 /// An invocation is not frozen between its start and its answer, so the monotonic clock is right *within* one;
 /// across invocations, only the wall clock is.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use msk_shared::deadline::Deadline;
+///
+/// let deadline = Deadline::after(Duration::from_secs(10)).less(Duration::from_secs(1));
+/// assert!(deadline.remaining() <= Duration::from_secs(9));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline(Instant);
 

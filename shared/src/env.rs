@@ -113,6 +113,16 @@ impl EnvReader {
     }
 
     /// The value of a required variable; if it is absent, that is noted together with `why`, which says what to set.
+    ///
+    /// ```
+    /// use msk_shared::env::EnvReader;
+    ///
+    /// let mut env = EnvReader::new([("APP_LIMIT", "many")]);
+    /// let limit: Option<u32> = env.parsed("APP_LIMIT");
+    /// let url = env.required("APP_URL", "set it to the address of the endpoint");
+    /// let error = env.finish(limit.zip(url)).unwrap_err();
+    /// assert_eq!(error.problems.len(), 2, "all of them together");
+    /// ```
     pub fn required(&mut self, name: &'static str, why: &str) -> Option<String> {
         let value = self.optional(name);
         if value.is_none() {
@@ -150,7 +160,11 @@ impl EnvReader {
 
     /// Notes a problem. The text names the variable and says what to change, but does not include the value.
     pub fn problem(&mut self, text: impl Into<String>) {
-        self.problems.push(text.into());
+        let text = text.into();
+        // A handler may read what the consumer has read before.
+        if !self.problems.contains(&text) {
+            self.problems.push(text);
+        }
     }
 
     /// Warns about variables that start with `KAFKA_` but are not part of the contract: most likely they are misspelt.

@@ -30,3 +30,8 @@ pub mod runtime;
 pub mod telemetry;
 pub mod topic_spec;
 pub mod trace_parent;
+
+/// The code of the README is compiled with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -11,6 +11,13 @@ pub const MAX_TOPIC_NAME_BYTES: usize = 249;
 /// (`org.apache.kafka.common.internals.Topic`). Cheap to clone.
 ///
 /// librdkafka and rdkafka's partition lists must never receive anything else: a NUL byte makes the latter panic.
+///
+/// ```
+/// use msk_shared::names::TopicName;
+///
+/// assert_eq!(TopicName::parse("orders").unwrap().as_str(), "orders");
+/// assert!(TopicName::parse("no topic").is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicName(Arc<str>);
 

@@ -239,8 +239,18 @@ mod tests {
             let tree =
                 ["tree", "--locked", "--offline", "--edges", "normal,build", "--prefix", "none", "--format", "{p} {f}"];
             let mut cargo = process::cargo(&tree);
-            let listing =
-                process::capture(cargo.args(["--package", "msk-producer", "--package", "msk-consumer"]).args(more));
+            let listing = process::capture(
+                cargo
+                    .args([
+                        "--package",
+                        "msk-producer",
+                        "--package",
+                        "msk-consumer",
+                        "--features",
+                        package::CONSUMER_FEATURES,
+                    ])
+                    .args(more),
+            );
             let lines = listing.unwrap();
             let lines = lines.lines().map(|line| line.trim_end_matches(" (*)").to_owned());
             lines.filter(|line| !line.starts_with("msk-bench ")).collect::<std::collections::BTreeSet<_>>()

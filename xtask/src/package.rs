@@ -11,6 +11,9 @@ use crate::{members, needs, process, workspace};
 /// A larger zip starts noticeably more slowly, and is a sign that something was linked that should not be.
 pub(crate) const LARGEST_ZIP_BYTES: u64 = 5_000_000;
 
+/// What the packaged consumer has beyond the library's defaults: its dead letters go to Kafka.
+pub(crate) const CONSUMER_FEATURES: &str = "msk-consumer/dead-letter-kafka";
+
 /// Options of `cargo xtask package`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -128,6 +131,8 @@ fn build_command(
     for function in functions {
         command.args(["--package", &format!("msk-{function}")]);
     }
+    // Not a default of the library, which others use without librdkafka.
+    command.args(["--features", CONSUMER_FEATURES]);
     // The functions bring their own OpenSSL: what this machine has is not what AWS Lambda has.
     command.env("OPENSSL_NO_VENDOR", "0");
     command

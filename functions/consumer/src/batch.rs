@@ -80,6 +80,19 @@ pub struct Processed {
 }
 
 /// Processes batches with a handler, a dead-letter sink and an idempotency store.
+///
+/// ```
+/// use msk_consumer::dead_letters::NoSink;
+/// use msk_consumer::idempotency::MemoryStore;
+/// use msk_consumer::{BatchProcessor, BatchSettings, DefaultHandler, InvocationContext};
+///
+/// # async fn handle(event: Vec<u8>) {
+/// let processor = BatchProcessor::new(DefaultHandler, NoSink, MemoryStore::default(), BatchSettings::default());
+/// let invocation = InvocationContext { request_id: "test".to_owned(), deadline: None };
+/// let processed = processor.process(event, &invocation).await;
+/// assert!(processed.answer.is_ok());
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct BatchProcessor<H, D, S> {
     records: Arc<RecordProcessor<H, D, S>>,

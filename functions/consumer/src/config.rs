@@ -79,12 +79,21 @@ impl Config {
     ///
     /// # Errors
     /// [`EnvError`] lists everything that is missing or wrong, by name.
+    ///
+    /// ```
+    /// use msk_consumer::Config;
+    /// use msk_shared::env::EnvReader;
+    ///
+    /// let error = Config::from_env(EnvReader::new([("ORDERING", "random"), ("CONCURRENCY", "0")])).unwrap_err();
+    /// assert_eq!(error.problems.len(), 2);
+    /// ```
     pub fn from_env(mut env: EnvReader) -> Result<Self, EnvError> {
         let config = Self::read(&mut env);
         env.finish(Some(config))
     }
 
-    fn read(env: &mut EnvReader) -> Self {
+    /// Notes in `env` what is missing or wrong.
+    pub(crate) fn read(env: &mut EnvReader) -> Self {
         let defaults = BatchSettings::default();
         let flags = [("true", true), ("false", false)];
         let orders = [("partition", Ordering::Partition), ("key", Ordering::Key), ("none", Ordering::Unordered)];

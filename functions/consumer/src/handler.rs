@@ -72,6 +72,13 @@ pub type Reason = Cow<'static, str>;
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// `Ok` is [`Outcome::Done`], an error is [`Outcome::Retry`].
+///
+/// ```
+/// use msk_consumer::Outcome;
+///
+/// let stored: Result<(), std::io::Error> = Ok(());
+/// assert!(matches!(stored.into(), Outcome::Done));
+/// ```
 impl<E: Into<Error>> From<Result<(), E>> for Outcome {
     fn from(result: Result<(), E>) -> Self {
         match result {

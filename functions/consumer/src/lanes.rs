@@ -22,6 +22,15 @@ pub use crate::running_batch::Lane;
 use crate::running_batch::{Entry, RunningBatch};
 
 /// Splits a batch into lanes, in the order of their first record. Each record is in one lane.
+///
+/// ```
+/// use msk_consumer::lanes::{self, Ordering};
+/// use msk_shared::event::{MskEvent, Record};
+///
+/// let record = |offset, key: &str| Record::new("orders", 0, offset).with_key(Some(key.to_owned()));
+/// let event = MskEvent::new([record(0, "a"), record(1, "b"), record(2, "a")]);
+/// assert_eq!(lanes::split(&event, Ordering::Key), [vec![0, 2], vec![1]]);
+/// ```
 pub fn split(event: &MskEvent, ordering: Ordering) -> Vec<Lane> {
     match ordering {
         Ordering::Partition => group_by(event, |record| Some(partition(record))),

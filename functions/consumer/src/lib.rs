@@ -41,4 +41,10 @@ pub use batch::{BatchProcessor, InvocationContext, InvocationError};
 pub use batch_handler::{BatchHandler, MaxRecords, OpenRecord, RecordBatch};
 pub use config::{BatchSettings, Config};
 pub use handler::{DefaultHandler, Outcome, RecordHandler};
-pub use runtime::{main, run, run_with};
+pub use runtime::{main, main_with, run, run_with};
+
+/// The code of the README and of the guide is compiled, and runs, with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[doc = include_str!("../../../docs/CONSUMER.md")]
+struct Pages;

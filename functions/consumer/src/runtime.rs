@@ -38,9 +38,37 @@ pub enum RunError {
 /// A consumer's whole `main`: [`run`] on an executor with as many threads as the function's memory pays for, and a log line when
 /// it cannot run. Up to 1,769 MB that is one thread: a handler that computes for long delays the other lanes of its batch.
 pub fn main(handler: impl BatchHandler) -> ExitCode {
+    main_with(|_| Some(handler))
+}
+
+/// Like [`main`], for a handler that is made from the environment: what is wrong with its variables is reported together with
+/// what is wrong with the consumer's own, to Lambda and in the log. `make` returns `None` if it has noted a problem.
+///
+/// ```no_run
+/// use msk_consumer::{Outcome, RecordHandler};
+/// use msk_shared::event::Record;
+///
+/// struct Audit {
+///     department: String,
+/// }
+///
+/// impl RecordHandler for Audit {
+///     async fn handle(&self, _record: &Record) -> Outcome {
+///         Outcome::Done
+///     }
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     msk_consumer::main_with(|env| {
+///         let department = env.required("APP_DEPARTMENT", "the department whose records are audited")?;
+///         Some(Audit { department })
+///     })
+/// }
+/// ```
+pub fn main_with<H: BatchHandler>(make: impl FnOnce(&mut EnvReader) -> Option<H>) -> ExitCode {
     start_logs();
     let ran = executor::with_threads(executor::cpus()).map_err(RunError::from);
-    match ran.and_then(|executor| executor.block_on(run(handler))) {
+    match ran.and_then(|executor| executor.block_on(launch(make, MemoryStore::default()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = error.to_string(), "the consumer cannot run");
@@ -64,11 +92,26 @@ pub async fn run(handler: impl BatchHandler) -> Result<(), RunError> {
 /// [`RunError`]
 pub async fn run_with(handler: impl BatchHandler, store: impl IdempotencyStore) -> Result<(), RunError> {
     start_logs();
+    launch(|_| Some(handler), store).await
+}
+
+async fn launch<H: BatchHandler>(
+    make: impl FnOnce(&mut EnvReader) -> Option<H>,
+    store: impl IdempotencyStore,
+) -> Result<(), RunError> {
     if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
-        Config::from_env(EnvReader::from_process())?;
+        read(make)?;
         return Err(RunError::NotOnLambda);
     }
-    serve(report_start(start(handler, store).await).await?).await
+    serve(report_start(start(make, store).await).await?).await
+}
+
+/// The handler and the configuration, with the problems of both together.
+fn read<H>(make: impl FnOnce(&mut EnvReader) -> Option<H>) -> Result<(H, Config), EnvError> {
+    let mut env = EnvReader::from_process();
+    let config = Config::read(&mut env);
+    let handler = make(&mut env);
+    env.finish(handler.map(|handler| (handler, config)))
 }
 
 /// A wrong `LOG_LEVEL` is reported with everything else that is wrong.
@@ -78,10 +121,10 @@ fn start_logs() {
 
 /// From the environment to what processes batches.
 async fn start<H: BatchHandler, S: IdempotencyStore>(
-    handler: H,
+    make: impl FnOnce(&mut EnvReader) -> Option<H>,
     store: S,
 ) -> Result<BatchProcessor<H, impl DeadLetterSink, S>, RunError> {
-    let config = Config::from_env(EnvReader::from_process())?;
+    let (handler, config) = read(make)?;
     tracing::info!(
         report_batch_item_failures = config.batch.report_batch_item_failures,
         ordering = ?config.batch.ordering,

@@ -101,6 +101,20 @@ impl Record {
     ///
     /// # Errors
     /// [`DecodeError`], also for a tombstone.
+    ///
+    /// ```
+    /// use msk_shared::event::Record;
+    ///
+    /// #[derive(Debug, serde::Deserialize)]
+    /// struct Order {
+    ///     id: u64,
+    /// }
+    ///
+    /// let order: Order = Record::new("orders", 0, 7).with_value(Some(r#"{"id": 1}"#)).json().unwrap();
+    /// assert_eq!(order.id, 1);
+    /// let error = Record::new("orders", 0, 8).with_value(Some("secret")).json::<Order>().unwrap_err();
+    /// assert!(!error.to_string().contains("secret"));
+    /// ```
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
         json(&self.value()?.ok_or(DecodeError::Tombstone)?)
     }

@@ -11,6 +11,17 @@ use crate::header::Header;
 
 /// A record as the mapping delivers it. Key, value and headers are decoded on demand, so a fault in one of them
 /// affects that record only. A [`BrokenRecord`] differs only in its coordinates.
+///
+/// ```
+/// use msk_shared::event::{Header, Record};
+///
+/// let header = Header { name: "source".into(), value: Some("web".into()) };
+/// let record = Record::new("orders", 2, 40).with_key(Some("c-17")).with_value(Some(r#"{"id": 1}"#)).with_headers([header]);
+/// assert_eq!(record.id().to_string(), "orders-2@40");
+/// assert_eq!(record.key().unwrap().as_deref(), Some(&b"c-17"[..]));
+/// assert_eq!(record.header_text("source"), Some("web"));
+/// assert!(!record.is_tombstone() && Record::new("orders", 2, 41).is_tombstone());
+/// ```
 #[derive(Clone)]
 pub struct Record<C = RecordId> {
     pub(super) id: C,

@@ -50,6 +50,17 @@ impl BatchResponse {
     ///
     /// # Errors
     /// [`Unreportable`] if a failed record has no identifier.
+    ///
+    /// ```
+    /// use msk_shared::event::{BatchResponse, MskEvent, Record};
+    ///
+    /// let event = MskEvent::new([Record::new("orders", 0, 7), Record::new("orders", 0, 8)]);
+    /// let response = BatchResponse::reporting(&event, |index, _| index == 1).unwrap();
+    /// assert_eq!(
+    ///     serde_json::to_string(&response).unwrap(),
+    ///     r#"{"batchItemFailures":[{"itemIdentifier":{"partition":"orders-0","offset":8}}]}"#
+    /// );
+    /// ```
     pub fn reporting(
         event: &MskEvent,
         mut is_failed: impl FnMut(usize, Result<&Record, &BrokenRecord>) -> bool,

@@ -104,6 +104,15 @@ pub enum Mistake {
 
 /// Evaluates the body of a function's response against the batch it was given. An empty body, `null`, `{}`, `[]` and a missing, null or
 /// empty `batchItemFailures` mean that everything is done.
+///
+/// ```
+/// use msk_shared::event::{MskEvent, Record, Verdict, judge};
+///
+/// let event = MskEvent::new([Record::new("orders", 0, 7)]);
+/// assert!(matches!(judge(&event, b"{}"), Verdict::AllDone));
+/// let unknown = br#"{"batchItemFailures":[{"itemIdentifier":{"partition":"orders-0","offset":9}}]}"#;
+/// assert!(matches!(judge(&event, unknown), Verdict::RetryAll(_)));
+/// ```
 pub fn judge(event: &MskEvent, body: &[u8]) -> Verdict {
     if body.trim_ascii().is_empty() {
         return Verdict::AllDone;

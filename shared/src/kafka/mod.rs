@@ -3,9 +3,10 @@
 //!
 //! The path of a record: [`OutboundRecord`] -> [`Publisher::publish`] -> [`Delivery`] or [`PublishFailure`]. Each file stands
 //! on those to its right only:
-//! `publisher` -> `topic_limit`, `isolation` -> `record_delivery`, `topic_refusals` -> `client_slot`, `partition_health` -> `client` ->
+//! `publisher` -> `c_flags`, `topic_limit`, `isolation` -> `record_delivery`, `topic_refusals` -> `client_slot`, `partition_health` -> `client` ->
 //! `callbacks` -> `properties` -> `settings` -> `iam` -> `reports` -> `publish`, `milestones` -> `refusal` -> `failure`, `record`, `partition`.
 
+mod c_flags;
 mod callbacks;
 mod circuit_breaker;
 mod client;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 
+use super::c_flags;
 use super::client::Client;
 use super::client_slot::ClientSlot;
 use super::failure::{FailureCause, PublishFailure};
@@ -23,21 +24,39 @@ use super::topic_limit::TopicLimits;
 use crate::deadline::Deadline;
 use crate::names::TopicName;
 
-/// The client could not even be created: a property has a value that librdkafka rejects.
+/// Why the client cannot even be created.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the Kafka client cannot be created: {complaint}; check {variable}")]
-pub struct StartError {
-    /// librdkafka's own text.
-    complaint: String,
-    /// Where the refused value comes from.
-    variable: &'static str,
+pub enum StartError {
+    /// A property has a value that librdkafka rejects.
+    #[error("the Kafka client cannot be created: {complaint}; check {variable}")]
+    Rejected {
+        /// librdkafka's own text.
+        complaint: String,
+        /// Where the refused value comes from.
+        variable: &'static str,
+    },
+    /// librdkafka was compiled so that it never notices that all brokers are down (librdkafka#5282).
+    #[error(
+        "this librdkafka was compiled without {}, and would never notice that all brokers are down; add these lines to \
+         .cargo/config.toml, run `cargo clean --package rdkafka-sys` and build again:\n[env]\nCFLAGS = \"{}\"",
+        c_flags::FLAGS.join(" and "),
+        c_flags::FLAGS.join(" ")
+    )]
+    CompiledWithoutFlags,
+}
+
+/// The version from which on librdkafka needs no flags, as librdkafka writes versions: 2.15.0.
+const NEEDS_NO_FLAGS: i32 = 0x020f_0000;
+
+fn check_build(lacks_flags: bool, version: i32) -> Result<(), StartError> {
+    if lacks_flags && version < NEEDS_NO_FLAGS { Err(StartError::CompiledWithoutFlags) } else { Ok(()) }
 }
 
 impl From<KafkaError> for StartError {
     fn from(error: KafkaError) -> Self {
         let complaint = error.to_string();
         let variable = properties::variable_in(&complaint).unwrap_or("KAFKA_OPTIONS");
-        Self { complaint, variable }
+        Self::Rejected { complaint, variable }
     }
 }
 
@@ -76,8 +95,9 @@ impl KafkaPublisher {
     /// Creates the client; it connects in the background.
     ///
     /// # Errors
-    /// [`StartError`] if librdkafka rejects the configuration.
+    /// [`StartError`] if librdkafka rejects the configuration, or was compiled without what makes it notice dead brokers.
     pub fn start(settings: PublisherSettings) -> Result<Self, StartError> {
+        check_build(cfg!(librdkafka_lacks_flags), rdkafka::util::get_rdkafka_version().0)?;
         let slot = ClientSlot::start(settings)?;
         Ok(Self(Arc::new(Inner {
             slot,
@@ -187,5 +207,31 @@ impl Publisher for KafkaPublisher {
         let (connected, leader) = tokio::join!(client.connect(topics, bound), leader);
         let answered = connected.map_or_else(|it| it.answered, |()| true);
         client.callbacks().readiness(answered || leader)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_would_be_deaf_to_dead_brokers_is_refused_with_the_lines_to_add() {
+        let refused = check_build(true, 0x020c_01ff).unwrap_err().to_string();
+        let line = "CFLAGS = \"-DHAVE_ATOMICS_32_ATOMIC=1 -DHAVE_ATOMICS_64_ATOMIC=1\"";
+        assert!(refused.contains(&format!("[env]\n{line}")), "{refused}");
+        let own = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../.cargo/config.toml")).unwrap();
+        assert!(own.contains(&format!("\n{line}\n")), "{own}");
+    }
+
+    #[test]
+    fn a_client_with_the_flags_or_of_a_mended_version_starts() {
+        for (lacks_flags, version) in [(false, 0x020c_01ff), (true, 0x020f_00ff), (false, 0x0300_00ff)] {
+            assert_eq!(check_build(lacks_flags, version), Ok(()));
+        }
+        assert_eq!(
+            check_build(cfg!(librdkafka_lacks_flags), rdkafka::util::get_rdkafka_version().0),
+            Ok(()),
+            "this build"
+        );
     }
 }

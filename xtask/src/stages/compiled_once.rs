@@ -66,7 +66,7 @@ fn compiled_again(tests: &[Artifact], others: &[Artifact]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process;
+    use crate::{package, process};
 
     fn artifact(package: &str, features: &[&str], file: &str, fresh: bool) -> Artifact {
         let value = serde_json::json!({
@@ -91,6 +91,9 @@ mod tests {
         assert!(compiled_again(&tests, &[own]).is_empty(), "crates of this workspace are compiled for each command");
     }
 
+    /// What compiles or links C: crates of this kind by convention, and what builds them.
+    const NATIVE: [&str; 5] = ["-sys v", "cc v", "cmake v", "pkg-config v", "openssl-src v"];
+
     /// What a crate depends on, without what only its tests need.
     fn dependencies(arguments: &[&str]) -> String {
         let tree = ["tree", "--locked", "--offline", "--edges", "normal,build", "--prefix", "none"];
@@ -98,10 +101,16 @@ mod tests {
     }
 
     #[test]
-    fn a_consumer_without_dead_letters_in_kafka_links_no_librdkafka() {
+    fn the_libraries_link_nothing_of_c_by_default_and_the_deployed_consumer_has_its_dead_letters() {
         let names_librdkafka = |arguments: &[&str]| dependencies(arguments).contains("rdkafka-sys ");
-        assert!(names_librdkafka(&["--package", "msk-consumer"]));
-        assert!(!names_librdkafka(&["--package", "msk-consumer", "--no-default-features"]));
+        assert!(names_librdkafka(&["--package", "msk-consumer", "--features", package::CONSUMER_FEATURES]));
+        // What is packaged, and what `cargo lambda watch` and the tests run: nothing of the deployed consumer is lost.
+        assert!(names_librdkafka(&["--package", "msk-consumer-examples"]));
+        for library in ["msk-consumer", "msk-shared"] {
+            let tree = dependencies(&["--package", library]);
+            let native = tree.lines().filter(|line| NATIVE.iter().any(|name| line.contains(name))).collect::<Vec<_>>();
+            assert!(native.is_empty(), "{library} by default: {native:?}");
+        }
     }
 
     #[test]

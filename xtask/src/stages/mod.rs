@@ -10,6 +10,7 @@ mod guides;
 pub(crate) mod ha;
 mod infra;
 mod laptop;
+mod library;
 mod monitoring;
 mod peers;
 mod trial_consumer;
@@ -184,6 +185,16 @@ pub(crate) const STAGES: &[Stage] = &[
         after: &[],
         budget: 1200,
         run: arm64::run,
+    },
+    Stage {
+        name: "library",
+        does: "msk-shared and msk-consumer can be published, and a crate outside writes a consumer with them",
+        needs: &[needs::NATIVE_BUILD],
+        on_demand: true,
+        beside: false,
+        after: &[],
+        budget: 900,
+        run: library::run,
     },
     Stage {
         name: "monitoring",

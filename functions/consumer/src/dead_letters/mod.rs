@@ -17,6 +17,21 @@ pub use kafka_sink::KafkaSink;
 pub use topic_pattern::{TargetError, TopicPattern};
 
 /// Keeps records that will never succeed.
+///
+/// ```
+/// use msk_consumer::dead_letters::{DeadLetter, DeadLetterError, DeadLetterSink};
+/// use msk_shared::deadline::Deadline;
+///
+/// /// Dead letters in the log, for a consumer that can do without their content.
+/// struct Noted;
+///
+/// impl DeadLetterSink for Noted {
+///     async fn send(&self, letter: &DeadLetter, _deadline: Deadline) -> Result<(), DeadLetterError> {
+///         tracing::error!(topic = letter.topic.as_deref(), offset = letter.offset, error = letter.error, "dead letter");
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait DeadLetterSink: Send + Sync + 'static {
     /// Called with each topic of a batch before the batch is handled, so that a sink can check in the background that it could
     /// take that topic's records. Returns at once.

@@ -8,6 +8,14 @@ use msk_shared::names::{TopicName, TopicNameError};
 const PLACEHOLDER: &str = "{topic}";
 
 /// The dead-letter topic; `{topic}` in it stands for the record's topic.
+///
+/// ```
+/// use msk_consumer::dead_letters::TopicPattern;
+///
+/// let pattern: TopicPattern = "kafka:{topic}.dlq".parse().unwrap();
+/// assert_eq!(pattern.topic_for("orders").unwrap().as_str(), "orders.dlq");
+/// assert!("kafka:{topic}".parse::<TopicPattern>().is_err(), "dead letters would be consumed again");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicPattern(String);
 

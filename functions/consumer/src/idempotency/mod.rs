@@ -13,6 +13,37 @@ pub use memory::MemoryStore;
 ///
 /// The order of calls for a record: [`claim`](Self::claim), and if the key is free, either [`complete`](Self::complete) after
 /// the effect or [`release`](Self::release) if there was none.
+///
+/// ```
+/// use std::collections::HashSet;
+/// use std::sync::Mutex;
+/// use std::time::Duration;
+///
+/// use msk_consumer::idempotency::{Claim, IdempotencyKey, IdempotencyStore, StoreError};
+///
+/// /// Remembers everything for ever, and lets nobody wait: for one lane only.
+/// struct Everything(Mutex<HashSet<IdempotencyKey>>);
+///
+/// impl IdempotencyStore for Everything {
+///     async fn claim(&self, key: &IdempotencyKey, _lease: Duration) -> Result<Claim, StoreError> {
+///         let done = self.0.lock().map_err(|_| StoreError("its lock is poisoned".to_owned()))?;
+///         Ok(if done.contains(key) { Claim::Done } else { Claim::Free })
+///     }
+///
+///     async fn complete(&self, key: &IdempotencyKey) -> Result<(), StoreError> {
+///         self.0.lock().map_err(|_| StoreError("its lock is poisoned".to_owned()))?.insert(key.clone());
+///         Ok(())
+///     }
+///
+///     async fn release(&self, _key: &IdempotencyKey) -> Result<(), StoreError> {
+///         Ok(())
+///     }
+/// }
+///
+/// async fn run() -> Result<(), msk_consumer::runtime::RunError> {
+///     msk_consumer::run_with(msk_consumer::DefaultHandler, Everything(Mutex::default())).await
+/// }
+/// ```
 pub trait IdempotencyStore: Send + Sync + 'static {
     /// Claims a key for at most `lease`, after which the claim of a crashed invocation expires.
     ///
