@@ -162,6 +162,16 @@ fn unknown_members(value: &Value, kind: &str) -> Vec<String> {
 }
 
 #[test]
+fn the_entries_of_the_consumers_guide_are_planned() {
+    let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let planned = squeeze(&read("infra/tests/consumers_guide.tftest.hcl"));
+    let entries = blocks(&read("docs/CONSUMER.md"), "hcl");
+    let missing = entries.iter().filter(|entry| !planned.contains(&squeeze(entry)));
+    assert_none(&missing.cloned().collect::<Vec<_>>());
+    assert!(entries.len() >= 3);
+}
+
+#[test]
 fn every_path_in_a_guide_is_there() {
     let mut problems = Vec::new();
     for (path, text) in texts("md") {
