@@ -6,7 +6,7 @@
 //! | [`topic_spec`] | a topic to create, as written on a command line |
 //! | [`limits`] | sizes and counts with their allowed ranges |
 //! | [`deadline`] | how much time an invocation has left |
-//! | [`env`] | environment variables, read once, with all problems reported together; renamed variables |
+//! | [`mod@env`] | environment variables, read once, with all problems reported together; renamed variables |
 //! | [`header`], [`trace_parent`] | a record's header, and the header that links it to a trace |
 //! | [`messages`] | the sample messages as types |
 //! | [`event`] | the MSK event, its records, and the batch response |

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{process, workspace};
+use crate::{package, process, workspace};
 
 /// Its first block of Rust is the consumer, the block of TOML in the other one what librdkafka needs.
 const CONSUMER_README: &str = include_str!("../../../functions/consumer/README.md");
@@ -22,6 +22,7 @@ pub(super) fn run() -> Result<()> {
     let publish =
         ["publish", "--dry-run", "--locked", "--allow-dirty", "--package", "msk-shared", "--package", "msk-consumer"];
     process::run(&mut process::cargo(&publish))?;
+    document()?;
     let consumer = block(CONSUMER_README, "rust").context("functions/consumer/README.md shows no consumer")?;
     let lines = consumer.lines().filter(|line| !line.trim().is_empty()).count();
     ensure!(
@@ -36,6 +37,14 @@ pub(super) fn run() -> Result<()> {
         ensure!(says.contains(expected), "the consumer outside says {says:?}, and not {expected:?}");
     }
     Ok(())
+}
+
+/// The documentation of both, with every warning of rustdoc as an error.
+fn document() -> Result<()> {
+    let mut doc =
+        process::cargo(&["doc", "--no-deps", "--locked", "--package", "msk-shared", "--package", "msk-consumer"]);
+    doc.args(["--features", package::CONSUMER_FEATURES]).env("RUSTDOCFLAGS", "--deny warnings");
+    process::run(&mut doc)
 }
 
 /// The text of the first fenced block whose language begins so.

@@ -188,7 +188,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "library",
-        does: "msk-shared and msk-consumer can be published, and a crate outside writes a consumer with them",
+        does: "msk-shared and msk-consumer can be published and are documented, and a crate outside writes a consumer with them",
         needs: &[needs::NATIVE_BUILD],
         on_demand: true,
         beside: false,
