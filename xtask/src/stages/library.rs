@@ -57,7 +57,7 @@ fn block<'t>(page: &'t str, language: &str) -> Option<&'t str> {
 fn write_crate(folder: &Path, features: &str, consumer: &str) -> Result<()> {
     let root = workspace::root();
     let read = |path: &str| fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"));
-    // The dependencies' versions and profile are those of this workspace, so that what is compiled already can be used.
+    // The dependencies' versions and profile are those of this workspace, whose registry has them already.
     let manifest = read("Cargo.toml")?;
     let profile = manifest.split_once("[profile.dev]").and_then(|(_, rest)| rest.split_once("# Zips"));
     let (profile, _) = profile.context("the root Cargo.toml has no profile `dev` before that of the zips")?;
@@ -91,13 +91,15 @@ fn write_crate(folder: &Path, features: &str, consumer: &str) -> Result<()> {
 
 /// What the program logs where there is no Lambda.
 fn build_and_run(folder: &Path) -> Result<String> {
+    // Not the workspace's: with other values of CPATH cargo would compile librdkafka again, there and here.
+    let target = workspace::target_dir().join("xtask/library");
     let mut build = process::cargo(&["build", "--offline"]);
-    build.current_dir(folder).env("CARGO_TARGET_DIR", workspace::target_dir());
+    build.current_dir(folder).env("CARGO_TARGET_DIR", &target);
     for name in SET_HERE {
         build.env_remove(name);
     }
     process::run(&mut build)?;
-    let mut program = Command::new(workspace::target_dir().join("debug/outside"));
+    let mut program = Command::new(target.join("debug/outside"));
     program.env_clear().envs([
         ("DEAD_LETTER", "kafka:dead"),
         ("KAFKA_AUTH", "none"),
