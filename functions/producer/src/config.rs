@@ -1,12 +1,19 @@
 //! The producer's configuration, read once from the environment. All problems are reported together.
 
+use std::io::Read;
+use std::path::Path;
+
 use msk_shared::env::{EnvError, EnvReader};
 use msk_shared::kafka::{DeliveryTimeout, KafkaSettings, PublisherSettings};
 use msk_shared::limits::{RecordBytes, RecordCount, RequestBytes};
 use msk_shared::names::TopicName;
 use msk_shared::telemetry::{LogLevel, MetricsNamespace};
 
+use crate::schema::{DEFAULT_FOLDER, SchemaFolder};
 use crate::topics::Topics;
+
+/// The largest file of policies: thousands of topics fit, and a wrong file is not read to its end.
+const MAX_POLICIES_BYTES: u64 = 1_048_576;
 
 /// Which existing clients the API is compatible with: this decides the status of failures, and how leniently input is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,14 +110,39 @@ impl Config {
 }
 
 fn topics(env: &mut EnvReader) -> Option<Topics> {
-    let text = env.required("TOPICS", "list the topics that may be written to, such as `orders,payments`")?;
-    match Topics::parse(&text) {
+    let text = env.required("TOPICS", "list the topics that may be written to, such as `orders,payments`");
+    let folder = env.optional("SCHEMAS").unwrap_or_else(|| DEFAULT_FOLDER.to_owned());
+    let text = text?;
+    let policies = match text.trim().strip_prefix("file:") {
+        Some(path) => match policies(Path::new(path)) {
+            Ok(policies) => policies,
+            Err(problem) => {
+                env.problem(problem);
+                return None;
+            }
+        },
+        None => text,
+    };
+    match Topics::parse(&policies, &mut SchemaFolder::new(folder)) {
         Ok(topics) => Some(topics),
         Err(problems) => {
             problems.into_iter().for_each(|problem| env.problem(problem));
             None
         }
     }
+}
+
+/// What a file says of topics, which has room where Lambda's 4 KB for all variables have not.
+fn policies(path: &Path) -> Result<String, String> {
+    let named = |what: &str| format!("TOPICS names the file {}, which {what}", path.display());
+    let unreadable = |error: std::io::Error| named(&format!("cannot be read ({})", error.kind()));
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_POLICIES_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_POLICIES_BYTES {
+        return Err(named(&format!("is larger than {MAX_POLICIES_BYTES} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|_| named("is not UTF-8 text"))
 }
 
 fn default_topic(env: &mut EnvReader, topics: Option<&Topics>) -> Option<TopicName> {
@@ -171,6 +203,33 @@ mod tests {
         assert_eq!(config.compatibility, Compatibility::Confluent);
         assert_eq!(config.delivery_timeout.get(), 3_000);
         assert_eq!((config.metrics_namespace.as_str(), config.log_level), ("shop/kafka", LogLevel::Debug));
+    }
+
+    #[test]
+    fn topics_may_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            format!("file:{}", path.display())
+        };
+        let topics = file("topics.json", br#"{"orders":{"key":"required"},"audit":{"schema":"any"}}"#);
+        file("any.json", b"true");
+        let schemas = folder.path().display().to_string();
+        let config = read(&[("TOPICS", &topics), ("SCHEMAS", &schemas)]).unwrap();
+        assert!(config.topics.get("orders").unwrap().policy.key_required);
+        assert!(config.topics.get("audit").unwrap().policy.schema.is_some());
+        let named = file("names", b"orders,payments\n");
+        assert_eq!(read(&[("TOPICS", &named)]).unwrap().topics.iter().count(), 2);
+        for (topics, says) in [
+            (file("bytes", &[0xff]), "is not UTF-8"),
+            (file("large", &vec![b' '; 1_048_577]), "larger than 1048576 bytes"),
+            (format!("file:{schemas}/absent"), "/absent, which cannot be read (entity not found)"),
+            (file("broken", b"{"), "TOPICS is not a JSON object of policies"),
+        ] {
+            let problems = read(&[("TOPICS", &topics)]).unwrap_err();
+            assert!(problems.iter().any(|problem| problem.contains(says)), "{says}: {problems:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! | `request` | from an HTTP request to checked records |
 //! | [`config`], [`topics`] | the environment contract; topics and their policies |
 //! | [`principal`], [`principal_pattern`] | callers, and how policies name them |
+//! | [`schema`] | JSON Schemas of values |
 //! | [`format`], `record_result` | the formats of keys and values; one record's result |
 
 pub mod api;
@@ -22,4 +23,5 @@ pub mod principal;
 pub mod principal_pattern;
 mod record_result;
 mod request;
+pub mod schema;
 pub mod topics;

@@ -10,12 +10,15 @@ use serde_json::Value;
 use crate::format::ValueFormat;
 use crate::principal::Principal;
 use crate::principal_pattern::PrincipalPattern;
+use crate::schema::{Schema, SchemaFolder};
 
 /// What a topic accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
     /// Whether every record needs a key (`"key":"required"`).
     pub key_required: bool,
+    /// What values must satisfy.
+    pub schema: Option<Schema>,
     /// A tighter limit than `MAX_RECORD_BYTES`.
     pub max_record_bytes: Option<RecordBytes>,
     /// Accepted formats of values; `None` means all.
@@ -61,14 +64,14 @@ pub struct Topic {
 pub struct Topics(Vec<Topic>);
 
 impl Topics {
-    /// Reads `TOPICS`: `orders,payments`, or a JSON object of policies.
+    /// Reads `TOPICS`: `orders,payments`, or a JSON object of policies, whose schemas are in a folder.
     ///
     /// # Errors
-    /// All faults, one sentence each, without values.
-    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
+    /// All faults, one sentence each, without values; a schema's with its file.
+    pub(crate) fn parse(text: &str, schemas: &mut SchemaFolder) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let topics = if text.trim_start().starts_with('{') {
-            parse_object(text, &mut problems)
+            parse_object(text, schemas, &mut problems)
         } else {
             let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
             names.enumerate().filter_map(|(i, name)| topic(i, name, Policy::default(), &mut problems)).collect()
@@ -106,7 +109,7 @@ fn topic(index: usize, name: &str, policy: Policy, problems: &mut Vec<String>) -
     }
 }
 
-fn parse_object(text: &str, problems: &mut Vec<String>) -> Vec<Topic> {
+fn parse_object(text: &str, schemas: &mut SchemaFolder, problems: &mut Vec<String>) -> Vec<Topic> {
     let Members(members) = match serde_json::from_str(text) {
         Ok(members) => members,
         Err(error) => {
@@ -121,16 +124,13 @@ fn parse_object(text: &str, problems: &mut Vec<String>) -> Vec<Topic> {
     let mut topics = Vec::new();
     for (index, (name, value)) in members.into_iter().enumerate() {
         let place = format!("TOPICS, policy {}", index + 1);
-        let policy = policy(&place, &value, problems);
+        let policy = policy(&place, &value, schemas, problems);
         topics.extend(topic(index, &name, policy, problems));
     }
     topics
 }
 
-/// Members planned for later: rejected, so that nobody believes they have an effect.
-const NOT_BUILT: [&str; 2] = ["schema", "compression"];
-
-fn policy(place: &str, value: &Value, problems: &mut Vec<String>) -> Policy {
+fn policy(place: &str, value: &Value, schemas: &mut SchemaFolder, problems: &mut Vec<String>) -> Policy {
     let mut policy = Policy::default();
     let Value::Object(members) = value else {
         problems.push(format!("{place} must be an object; use {{}} for a topic without rules"));
@@ -162,12 +162,15 @@ fn policy(place: &str, value: &Value, problems: &mut Vec<String>) -> Policy {
                 Some(stamp) => policy.stamp_principal = stamp,
                 None => problems.push(format!("{place}: `stamp_principal` must be true or false")),
             },
-            other if NOT_BUILT.contains(&other) => {
-                problems.push(format!("{place}: `{other}` is not supported yet; remove it"));
-            }
+            "schema" => match schemas.schema(value.as_str().unwrap_or_default()) {
+                Ok(schema) => policy.schema = Some(schema),
+                Err(error) => problems.push(format!("{place}: {error}")),
+            },
+            // Planned: rejected, so that nobody believes it has an effect.
+            "compression" => problems.push(format!("{place}: `compression` is not supported yet; remove it")),
             _ => problems.push(format!(
-                "{place} has an unknown member; the allowed ones are key, max_record_bytes, formats, principals and \
-                 stamp_principal"
+                "{place} has an unknown member; the allowed ones are key, schema, max_record_bytes, formats, principals \
+                 and stamp_principal"
             )),
         }
     }
@@ -224,9 +227,13 @@ impl<'de> Deserialize<'de> for Members {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<Topics, Vec<String>> {
+        Topics::parse(text, &mut SchemaFolder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/schemas")))
+    }
+
     #[test]
     fn a_list_of_names_gives_topics_without_rules() {
-        let topics = Topics::parse(" orders, payments ,").unwrap();
+        let topics = parse(" orders, payments ,").unwrap();
         let names: Vec<&str> = topics.iter().map(|t| t.name.as_str()).collect();
         assert_eq!(names, ["orders", "payments"]);
         assert_eq!(topics.get("orders").unwrap().policy, Policy::default());
@@ -236,7 +243,7 @@ mod tests {
     #[test]
     fn an_object_gives_policies_in_its_order() {
         let text = r#"{"z":{"key":"required","max_record_bytes":65536,"formats":["json","cloudevents"]},"a":{}}"#;
-        let topics = Topics::parse(text).unwrap();
+        let topics = parse(text).unwrap();
         let names: Vec<&str> = topics.iter().map(|t| t.name.as_str()).collect();
         assert_eq!(names, ["z", "a"]);
         let policy = &topics.get("z").unwrap().policy;
@@ -246,9 +253,21 @@ mod tests {
     }
 
     #[test]
+    fn a_schema_is_that_of_its_file() {
+        let topics = parse(r#"{"a":{"schema":"orders.v1"},"b":{}}"#).unwrap();
+        let name = |topic| topics.get(topic).unwrap().policy.schema.as_ref().map(Schema::name);
+        assert_eq!((name("a"), name("b")), (Some("orders.v1"), None));
+        let problems = parse(r#"{"a":{},"b":{"schema":"orders.v9"}}"#).unwrap_err();
+        let [problem] = &problems[..] else { panic!("{problems:#?}") };
+        for word in ["TOPICS, policy 2", "events/schemas/orders.v9.json", "cannot be read", "SCHEMAS"] {
+            assert!(problem.contains(word), "{word} is not in {problem}");
+        }
+    }
+
+    #[test]
     fn text_and_string_are_one_format() {
         for word in ["text", "string"] {
-            let topics = Topics::parse(&format!(r#"{{"a":{{"formats":["{word}","raw","ndjson"]}}}}"#)).unwrap();
+            let topics = parse(&format!(r#"{{"a":{{"formats":["{word}","raw","ndjson"]}}}}"#)).unwrap();
             assert_eq!(topics.get("a").unwrap().policy.format_names(), ["text", "ndjson", "raw"]);
         }
     }
@@ -258,7 +277,7 @@ mod tests {
         use crate::principal::{CallerArn, TokenClaims};
         let text = r#"{"open":{},"closed":{"principals":["arn:aws:iam::123456789012:role/shop","sub:user-7"],
             "stamp_principal":true}}"#;
-        let topics = Topics::parse(text).unwrap();
+        let topics = parse(text).unwrap();
         let policy = |name| &topics.get(name).unwrap().policy;
         let iam = |name| CallerArn::parse(&format!("arn:aws:sts::123456789012:assumed-role/{name}/s"));
         let (shop, other) = (Principal::Iam(iam("shop").unwrap()), Principal::Iam(iam("other").unwrap()));
@@ -274,10 +293,10 @@ mod tests {
 
     #[test]
     fn every_fault_is_named_and_no_value_shown() {
-        let text = r#"{"bad name":{},"a":{"key":"canary","max_record_bytes":0,"formats":["canary"],"schema":"canary",
+        let text = r#"{"bad name":{},"a":{"key":"canary","max_record_bytes":0,"formats":["canary"],"schema":"../canary",
             "principals":["arn:aws:iam::123456789012:group/canary",7],"stamp_principal":"canary","compression":"zstd",
             "canary":1},"b":7,"c":{"principals":[]},"d":{"principals":"sub:canary"},"a":{}}"#;
-        let problems = Topics::parse(text).unwrap_err();
+        let problems = parse(text).unwrap_err();
         assert_eq!(problems.len(), 14, "{problems:#?}");
         let all = problems.join("\n");
         let principals = ["entry 1 of `principals` names no caller", "entry 2 of `principals` must", "at least one"];
@@ -292,7 +311,7 @@ mod tests {
     #[test]
     fn nothing_and_nonsense_are_refused() {
         for text in ["", " , ,", "{}", "{", "a b", "orders,..", "orders,orders"] {
-            assert!(Topics::parse(text).is_err(), "{text:?}");
+            assert!(parse(text).is_err(), "{text:?}");
         }
     }
 }

@@ -4,6 +4,7 @@ use msk_shared::kafka::OutboundRecord;
 
 use super::draft::Draft;
 use super::faults::{FaultCollector, FaultKind, Faults, Places, RecordPart};
+use super::schema_check;
 use crate::config::Limits;
 use crate::format::ValueFormat;
 use crate::topics::Topic;
@@ -26,6 +27,9 @@ pub(crate) fn records(
             faults.note_part(FaultKind::Invalid, index, RecordPart::Key, "missing; this topic's records need a key");
         }
         check_format(draft.value_format, topic, index, faults);
+        if let Some(schema) = &policy.schema {
+            schema_check::check(&draft, schema, index, faults);
+        }
         let record = OutboundRecord {
             topic: topic.name.clone(),
             partition: draft.partition,

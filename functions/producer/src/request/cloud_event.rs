@@ -13,7 +13,7 @@ use percent_encoding::percent_decode;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::draft::Draft;
+use super::draft::{Content, Draft};
 use super::drafts::Drafts;
 use super::faults::{FaultCollector, FaultKind, Faults, Places};
 use super::json::{JsonType, Parsed, Reader};
@@ -130,6 +130,7 @@ fn structured(
     let value = reader.again(start, Reader::compact)?;
     let mut draft = fields.clone();
     draft.value = Some(value);
+    draft.content = Content::Event;
     draft.key = event.partition_key.or(draft.key);
     draft.headers.insert(0, Header { name: "content-type".to_owned(), value: Some(Bytes::from_static(STRUCTURED)) });
     Ok(Some(draft))

@@ -61,13 +61,15 @@ pub(crate) struct Faults {
     pub(crate) named: Vec<Fault>,
     /// The first that is too large.
     pub(crate) oversize: Option<Oversize>,
-    /// How many there are, named or not.
+    /// How many were found, named or not.
     count: usize,
+    /// Whether there may be more than were found.
+    is_open_ended: bool,
 }
 
 impl Faults {
     fn one(kind: FaultKind, fault: Fault) -> Self {
-        Self { kind, named: vec![fault], oversize: None, count: 1 }
+        Self { kind, named: vec![fault], oversize: None, count: 1, is_open_ended: false }
     }
 
     /// A fault that is in no single place.
@@ -89,10 +91,14 @@ impl Faults {
     /// The first fault, and how many more there are.
     pub(crate) fn summary(&self) -> String {
         let first = self.named.first().map(ToString::to_string).unwrap_or_default();
+        let at_least = if self.is_open_ended { "at least " } else { "" };
         match self.count {
+            0 | 1 if self.is_open_ended => format!("{first} (there may be more)"),
             0 | 1 => first,
-            count if count > MAX_NAMED => format!("{first} (and {} more; the first {MAX_NAMED} are listed)", count - 1),
-            count => format!("{first} (and {} more)", count - 1),
+            count if count > MAX_NAMED => {
+                format!("{first} (and {at_least}{} more; the first {MAX_NAMED} are listed)", count - 1)
+            }
+            count => format!("{first} (and {at_least}{} more)", count - 1),
         }
     }
 }
@@ -131,6 +137,8 @@ pub(crate) enum RecordPart {
     Value,
     Partition,
     Timestamp,
+    /// What is in the value.
+    Data,
 }
 
 impl Places {
@@ -147,11 +155,15 @@ impl Places {
     /// What a part of a record is called in an answer.
     pub(crate) fn pointer(self, index: usize, part: RecordPart) -> String {
         match (self, part) {
+            (Self::Envelope | Self::Message | Self::Lines | Self::Batch, RecordPart::Data) => {
+                self.pointer(index, RecordPart::Value)
+            }
             (Self::V3Record | Self::V3Records | Self::V3Entries, part) => {
                 let member = match part {
                     RecordPart::Whole => "",
                     RecordPart::Key => "/key",
                     RecordPart::Value => "/value",
+                    RecordPart::Data => "/value/data",
                     RecordPart::Partition => "/partition_id",
                     RecordPart::Timestamp => "/timestamp",
                 };
@@ -202,6 +214,20 @@ impl FaultCollector {
                 }
             }
             _ => self.faults = Some(Faults::one(kind, fault)),
+        }
+    }
+
+    /// Whether as many faults of a request that is invalid are named as ever are.
+    pub(super) fn is_full(&self) -> bool {
+        self.faults.as_ref().is_some_and(|it| {
+            it.kind < FaultKind::Invalid || it.kind == FaultKind::Invalid && it.named.len() >= MAX_NAMED
+        })
+    }
+
+    /// Notes that not every fault of a request that is invalid was looked for.
+    pub(super) fn note_open_end(&mut self) {
+        if let Some(faults) = self.faults.as_mut().filter(|faults| faults.kind == FaultKind::Invalid) {
+            faults.is_open_ended = true;
         }
     }
 

@@ -24,5 +24,6 @@ pub(crate) mod propagation;
 pub(crate) mod query;
 pub(crate) mod record_fields;
 pub(crate) mod records_body;
+mod schema_check;
 pub(crate) mod single_message;
 pub(crate) mod v3_body;

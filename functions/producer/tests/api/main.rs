@@ -19,6 +19,8 @@
 //! | `docs` | the page that problem documents point to |
 //! | `formats` | what NDJSON and raw bodies become, and what is wrong with them |
 //! | `principals` | who may write and see which topic |
+//! | `schema_policies` | what a topic's JSON Schema refuses |
+//! | `schema_files` | what is wrong with a schema, and what a good one costs |
 //! | `preferences` | `?validate_only=` and `Prefer` |
 //! | `events` | the HTTP events of `events/` |
 //! | `front_doors` | one request through each front door; property tests: damaged events |
@@ -45,4 +47,6 @@ mod good_requests;
 mod peers;
 mod preferences;
 mod principals;
+mod schema_files;
+mod schema_policies;
 mod v3;

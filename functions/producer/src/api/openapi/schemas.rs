@@ -170,7 +170,8 @@ fn states() -> Map<String, Value> {
             "name": text, "configs": {"type": "object", "maxProperties": 0}, "partitions": list("Partition"),
             "key": {"enum": ["required", "optional"]},
             "formats": {"type": "array", "items": {"enum": ValueFormat::ALL.map(ValueFormat::name)}},
-            "schema": {"type": "null"}, "limits": limits,
+            "schema": {"type": ["string", "null"], "description": "The name of the JSON Schema that values must satisfy"},
+            "limits": limits,
         }), &[]),
         "Partitions": list("Partition"),
         "Partition": object(json!({

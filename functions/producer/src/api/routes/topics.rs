@@ -16,6 +16,7 @@ use crate::api::publishing::{partitions, writable_topic};
 use crate::api::request_info::RequestInfo;
 use crate::api::routes::partitions::{PartitionAnswer, shown};
 use crate::api::state::{AppState, Backend};
+use crate::schema::Schema;
 
 /// The names of the topics that the caller may write to, as Kafka REST v2 lists them.
 pub(crate) async fn list<B: Backend>(
@@ -43,7 +44,7 @@ pub(crate) async fn details<B: Backend>(
         partitions: shown(&partitions),
         key: if topic.policy.key_required { "required" } else { "optional" },
         formats: topic.policy.format_names(),
-        schema: None,
+        schema: topic.policy.schema.as_ref().map(Schema::name),
         limits: TopicLimits {
             max_request_bytes: limits.request_bytes.get(),
             max_records: limits.records.get(),
@@ -60,7 +61,7 @@ struct Details<'a> {
     partitions: Vec<PartitionAnswer>,
     key: &'static str,
     formats: Vec<&'static str>,
-    schema: Option<&'static str>,
+    schema: Option<&'a str>,
     limits: TopicLimits,
 }
 
