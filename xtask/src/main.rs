@@ -34,6 +34,7 @@ mod tidy;
 mod tools;
 mod up;
 mod workspace;
+mod zip_features;
 
 use std::process::ExitCode;
 

@@ -6,10 +6,16 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::tools::CargoLambda;
+use crate::zip_features::{self, ZipFeature};
 use crate::{members, needs, process, workspace};
 
 /// A larger zip starts noticeably more slowly, and is a sign that something was linked that should not be.
-pub(crate) const LARGEST_ZIP_BYTES: u64 = 5_000_000;
+const LARGEST_ZIP_BYTES: u64 = 5_000_000;
+
+/// How large a zip with these features may be.
+pub(crate) fn largest_zip_bytes(features: &[ZipFeature]) -> u64 {
+    LARGEST_ZIP_BYTES + features.iter().map(|feature| feature.most_bytes()).sum::<u64>()
+}
 
 /// What the packaged consumer has beyond the library's defaults: its dead letters go to Kafka.
 pub(crate) const CONSUMER_FEATURES: &str = "msk-consumer/dead-letter-kafka";
@@ -20,6 +26,9 @@ pub(crate) struct Options {
     /// Build for Graviton (`aarch64-unknown-linux-gnu`) instead of `x86_64`.
     #[arg(long)]
     arm64: bool,
+    /// What the producer's zip can do besides; each makes it larger.
+    #[arg(long, value_delimiter = ',')]
+    features: Vec<ZipFeature>,
 }
 
 /// The processor architectures of Lambda.
@@ -72,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     needs::require([needs::NATIVE_BUILD, needs::PERL, needs::PYTHON_VENV])?;
     let architecture = if options.arm64 { Architecture::Arm64 } else { Architecture::X86_64 };
     let folder = workspace::target_dir().join("lambda");
-    build(architecture, &folder)?;
+    build(architecture, &options.features, &folder)?;
     let changes = process::capture(Command::new("git").args(["status", "--porcelain"]).current_dir(workspace::root()));
     if changes.is_ok_and(|changes| !changes.trim().is_empty()) {
         println!("note: there are uncommitted changes; they are not part of the revision that /version reports");
@@ -81,8 +90,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Builds `<folder>/<function>/bootstrap.zip` for every function and prints their sizes.
-pub(crate) fn build(architecture: Architecture, folder: &Path) -> Result<()> {
+/// The function that features are of.
+const PRODUCER: &str = "producer";
+
+/// Builds `<folder>/<function>/bootstrap.zip` for every function and prints their sizes; the producer's with features.
+pub(crate) fn build(architecture: Architecture, features: &[ZipFeature], folder: &Path) -> Result<()> {
     let cargo_lambda = CargoLambda::pinned()?;
     check_target(architecture)?;
     let functions = members::functions()?;
@@ -91,9 +103,15 @@ pub(crate) fn build(architecture: Architecture, folder: &Path) -> Result<()> {
         functions.join(", "),
         architecture.target()
     );
-    process::run(build_command(&cargo_lambda, architecture, folder, &functions).args(["--output-format", "zip"]))?;
+    let mut command = build_command(&cargo_lambda, architecture, folder, &functions);
+    if !features.is_empty() {
+        let names: Vec<&str> = features.iter().map(|feature| feature.cargo_name()).collect();
+        command.args(["--features", &names.join(",")]);
+    }
+    process::run(command.args(["--output-format", "zip"]))?;
     let mut too_large = Vec::new();
-    for zip in functions.iter().map(|function| zip(folder, function)) {
+    for function in &functions {
+        let (zip, features) = (zip(folder, function), if function == PRODUCER { features } else { &[] });
         let bytes =
             std::fs::metadata(&zip).with_context(|| format!("the build did not create {}", zip.display()))?.len();
         let shown = zip.strip_prefix(workspace::root()).unwrap_or(&zip).display();
@@ -102,12 +120,16 @@ pub(crate) fn build(architecture: Architecture, folder: &Path) -> Result<()> {
         if !missing.is_empty() {
             bail!("{shown} links {missing}, which AWS Lambda does not have; they must be linked statically");
         }
-        if bytes > LARGEST_ZIP_BYTES {
-            too_large.push(shown.to_string());
+        if function == PRODUCER {
+            zip_features::write(&zip, features)?;
+        }
+        let limit = largest_zip_bytes(features);
+        if bytes > limit {
+            too_large.push(format!("{shown} exceeds {limit} bytes"));
         }
     }
     if !too_large.is_empty() {
-        bail!("{} exceed {LARGEST_ZIP_BYTES} bytes; `cargo tree` shows what was linked", too_large.join(" and "));
+        bail!("{}; `cargo tree` shows what was linked", too_large.join(" and "));
     }
     Ok(())
 }

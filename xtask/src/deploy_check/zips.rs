@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::report::Line;
 use super::settings::Settings;
 use crate::package::{self, Architecture};
+use crate::zip_features;
 
 /// Lambda's limit for a zip that is uploaded with the function.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
@@ -68,8 +69,9 @@ fn line(root: &Path, function: &str, zip: &Path, source: Option<&Path>, wanted: 
         let source = newest.strip_prefix(root).unwrap_or(&newest).display().to_string();
         return Line::missing(subject, format!("{size}, older than {source}")).with(build);
     }
-    if file.len() > package::LARGEST_ZIP_BYTES {
-        let says = format!("{size}: larger than this project's zips should be ({} bytes)", package::LARGEST_ZIP_BYTES);
+    let limit = package::largest_zip_bytes(&zip_features::read(zip));
+    if file.len() > limit {
+        let says = format!("{size}: larger than this project's zips should be ({limit} bytes)");
         return Line::look(subject, says).with("cargo tree shows what was linked; a larger zip starts more slowly");
     }
     let age = if source.is_some() { "newer than the sources" } else { "not built here" };

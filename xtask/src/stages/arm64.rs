@@ -16,7 +16,7 @@ const TESTS: &str = "packaged";
 /// processor under qemu.
 pub(super) fn run() -> Result<()> {
     let folder = workspace::target_dir().join("xtask").join("packaged-arm64");
-    package::build(Architecture::Arm64, &folder)?;
+    package::build(Architecture::Arm64, &[], &folder)?;
     for function in members::functions()? {
         let architecture = package::architecture_of(&package::zip(&folder, &function))?;
         ensure!(architecture == Architecture::Arm64, "the {function} was built for {}", architecture.name());

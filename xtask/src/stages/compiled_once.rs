@@ -114,6 +114,13 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_producer_links_nothing_of_its_features() {
+        let names_a_validator = |arguments: &[&str]| dependencies(arguments).contains("jsonschema ");
+        assert!(!names_a_validator(&["--package", "msk-producer"]));
+        assert!(names_a_validator(&["--package", "msk-producer", "--features", "msk-producer/schemas"]));
+    }
+
+    #[test]
     fn the_packages_do_not_see_the_feature_set() {
         let names_it = |package| dependencies(&["--package", package]).contains("msk-feature-set ");
         assert!(names_it("xtask"));

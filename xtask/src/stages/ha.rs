@@ -59,7 +59,7 @@ fn scenarios([producer, consumer]: [PathBuf; 2]) -> Result<Command> {
 pub(crate) fn packaged() -> Result<[PathBuf; 2]> {
     // Not `target/lambda`: a test must not replace zips that somebody is about to deploy.
     let folder = workspace::target_dir().join("xtask").join("packaged");
-    package::build(Architecture::host(), &folder)?;
+    package::build(Architecture::host(), &[], &folder)?;
     Ok([package::unpack(&folder, "producer")?, package::unpack(&folder, "consumer")?])
 }
 

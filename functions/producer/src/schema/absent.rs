@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{SchemaError, Violation};
+use super::findings::{SchemaError, Violation};
 
 /// No value of this type exists.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::pointer_step;
+use super::findings::pointer_step;
 
 /// How many subschemas may apply to one place of a value. Ordinary schemas have some ten.
 const MOST_AT_A_PLACE: u64 = 1_000;
@@ -19,7 +19,7 @@ pub(super) type Flaw = (String, String);
 
 /// What of a value a subschema is applied to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Part<'a> {
+enum ValuePart<'a> {
     Member(&'a str),
     /// Members that `properties` of the same subschema does not have.
     OtherMember,
@@ -39,7 +39,7 @@ struct Node<'a> {
     /// Subschemas that apply to the same place of the value.
     same: Vec<usize>,
     /// Subschemas that apply to a part of it.
-    parts: Vec<(Part<'a>, usize)>,
+    parts: Vec<(ValuePart<'a>, usize)>,
 }
 
 /// The subschemas of a file.
@@ -109,7 +109,7 @@ impl<'a> Graph<'a> {
                     for (index, item) in items.iter().enumerate() {
                         let target = self.node(item, format!("{place}/{index}"))?;
                         match keyword.as_str() {
-                            "prefixItems" => self.nodes[node].parts.push((Part::Item(index), target)),
+                            "prefixItems" => self.nodes[node].parts.push((ValuePart::Item(index), target)),
                             _ => self.nodes[node].same.push(target),
                         }
                     }
@@ -121,8 +121,8 @@ impl<'a> Graph<'a> {
                     for (name, member) in all {
                         let target = self.node(member, pointer_step(&place, name))?;
                         match keyword.as_str() {
-                            "properties" => self.nodes[node].parts.push((Part::Member(name), target)),
-                            "patternProperties" => self.nodes[node].parts.push((Part::PatternMember, target)),
+                            "properties" => self.nodes[node].parts.push((ValuePart::Member(name), target)),
+                            "patternProperties" => self.nodes[node].parts.push((ValuePart::PatternMember, target)),
                             "dependentSchemas" => self.nodes[node].same.push(target),
                             _ => {}
                         }
@@ -134,10 +134,10 @@ impl<'a> Graph<'a> {
                 }
                 (keyword, _) => {
                     let part = match keyword {
-                        "additionalProperties" | "unevaluatedProperties" => Part::OtherMember,
-                        "propertyNames" => Part::Name,
-                        "items" | "unevaluatedItems" => Part::OtherItem,
-                        "contains" => Part::EveryItem,
+                        "additionalProperties" | "unevaluatedProperties" => ValuePart::OtherMember,
+                        "propertyNames" => ValuePart::Name,
+                        "items" | "unevaluatedItems" => ValuePart::OtherItem,
+                        "contains" => ValuePart::EveryItem,
                         _ => continue,
                     };
                     let target = self.node(value, place)?;
@@ -198,7 +198,7 @@ impl<'a> Graph<'a> {
 
     /// What applies to the parts of a place to which these apply.
     fn steps(&self, here: &BTreeMap<usize, u64>) -> Steps {
-        let mut parts: Vec<Part<'_>> =
+        let mut parts: Vec<ValuePart<'_>> =
             here.keys().flat_map(|node| self.nodes[*node].parts.iter().map(|(part, _)| *part)).collect();
         parts.sort_unstable();
         parts.dedup();
@@ -215,13 +215,14 @@ impl<'a> Graph<'a> {
     }
 
     /// Whether a node's subschema for `own` applies to a part of the value that is `part`.
-    fn applies(&self, node: usize, own: Part<'_>, part: Part<'_>) -> bool {
-        let has = |part: Part<'_>| self.nodes[node].parts.iter().any(|(own, _)| *own == part);
+    fn applies(&self, node: usize, own: ValuePart<'_>, part: ValuePart<'_>) -> bool {
+        let has = |part: ValuePart<'_>| self.nodes[node].parts.iter().any(|(own, _)| *own == part);
         match (own, part) {
-            (Part::OtherMember, Part::Member(_)) | (Part::OtherItem, Part::Item(_)) => !has(part),
-            (Part::OtherMember, Part::PatternMember) => !has(part),
-            (Part::PatternMember, Part::Member(_) | Part::OtherMember) => true,
-            (Part::EveryItem, Part::Item(_) | Part::OtherItem) | (Part::OtherItem, Part::EveryItem) => true,
+            (ValuePart::OtherMember, ValuePart::Member(_)) | (ValuePart::OtherItem, ValuePart::Item(_)) => !has(part),
+            (ValuePart::OtherMember, ValuePart::PatternMember) => !has(part),
+            (ValuePart::PatternMember, ValuePart::Member(_) | ValuePart::OtherMember) => true,
+            (ValuePart::EveryItem, ValuePart::Item(_) | ValuePart::OtherItem)
+            | (ValuePart::OtherItem, ValuePart::EveryItem) => true,
             (own, part) => own == part,
         }
     }

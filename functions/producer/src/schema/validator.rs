@@ -12,7 +12,8 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, ValidationError};
 use serde_json::Value;
 
-use super::{MAX_FILE_BYTES, MAX_LEVELS, SchemaError, Violation, pointer_step, references};
+use super::findings::{MAX_FILE_BYTES, MAX_LEVELS, SchemaError, Violation, pointer_step};
+use super::references;
 
 /// The dialect; a file may name no other.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use msk_test_kit::Process;
 use serde_json::Value;
 
-use crate::support::{Brokers, brokers, listening, producer_of, server};
+use crate::support::{Brokers, brokers, listening, producer_of};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -41,7 +41,9 @@ fn is_as_documented(name: &str, seen: &Value, documented: &Value) -> bool {
 #[test]
 fn every_example_of_the_page_has_its_answer() {
     let brokers = brokers();
-    let (_process, address) = server(&brokers, &[]);
+    let mut producer = producer_of(&brokers);
+    producer.env("TOPICS", r#"{"orders":{},"payments":{"schema":"payments.v1"}}"#);
+    let (_process, address) = listening(producer.env("SCHEMAS", format!("{ROOT}/events/schemas")));
     let examples = examples();
     assert!(examples.len() >= 11, "{} examples", examples.len());
     let mut wrong = Vec::new();
