@@ -99,6 +99,13 @@ pub(crate) const NODE: Need = Need {
     install: Install::Packages(&["nodejs", "npm"]),
 };
 
+/// A browser, and what lets a program use it.
+pub(crate) const CHROMIUM: Need = Need {
+    name: "Chromium with its driver",
+    problem: || not_runnable("chromium", &["--version"]).or_else(|| not_runnable("chromedriver", &["--version"])),
+    install: Install::Packages(&["chromium", "chromium-driver"]),
+};
+
 /// A Java 17 development kit or newer: the real Kafka brokers, and the compiler of the rig's token verifier.
 pub(crate) const JAVA: Need = Need {
     name: "Java 17 (a development kit)",

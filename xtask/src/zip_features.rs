@@ -15,6 +15,8 @@ use crate::process;
 pub(crate) enum ZipFeature {
     /// Topics whose values must satisfy a JSON Schema.
     Schemas,
+    /// The page `GET /docs`.
+    DocsPage,
 }
 
 impl ZipFeature {
@@ -22,6 +24,7 @@ impl ZipFeature {
     pub(crate) fn cargo_name(self) -> &'static str {
         match self {
             Self::Schemas => "msk-producer/schemas",
+            Self::DocsPage => "msk-producer/docs-page",
         }
     }
 
@@ -29,6 +32,7 @@ impl ZipFeature {
     pub(crate) fn most_bytes(self) -> u64 {
         match self {
             Self::Schemas => 1_600_000,
+            Self::DocsPage => 250_000,
         }
     }
 }
@@ -79,12 +83,12 @@ mod tests {
         let zip = folder.path().join("bootstrap.zip");
         std::fs::write(&zip, "abc").unwrap();
         assert_eq!(read(&zip), []);
-        write(&zip, &[ZipFeature::Schemas, ZipFeature::Schemas]).unwrap();
-        assert_eq!(read(&zip), [ZipFeature::Schemas]);
+        write(&zip, &[ZipFeature::DocsPage, ZipFeature::Schemas, ZipFeature::DocsPage]).unwrap();
+        assert_eq!(read(&zip), [ZipFeature::Schemas, ZipFeature::DocsPage]);
         let text = std::fs::read_to_string(folder.path().join("bootstrap.json")).unwrap();
         // FIPS 180-2, appendix B.1, in base64.
         let sha256 = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
-        assert_eq!(text, format!("{{\"features\":[\"schemas\"],\"zip_sha256\":\"{sha256}\"}}\n"));
+        assert_eq!(text, format!("{{\"features\":[\"schemas\",\"docs-page\"],\"zip_sha256\":\"{sha256}\"}}\n"));
         std::fs::write(&zip, "another zip, copied over it").unwrap();
         assert_eq!(read(&zip), []);
     }

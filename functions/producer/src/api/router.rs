@@ -39,6 +39,18 @@ fn table<B: Backend>() -> [Route<B>; 15] {
     ]
 }
 
+/// The page for people, which is no part of the API's description.
+#[cfg(feature = "docs-page")]
+fn pages<B: Backend>() -> [Route<B>; 2] {
+    use super::routes::docs_page;
+    [("/docs", &["GET"], get(docs_page::page)), ("/docs/rapidoc.js", &["GET"], get(docs_page::viewer))]
+}
+
+#[cfg(not(feature = "docs-page"))]
+fn pages<B: Backend>() -> [Route<B>; 0] {
+    []
+}
+
 /// Every path with its methods. The routes of the infrastructure and of the laptop are compared with this.
 pub fn paths() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
     table::<KafkaPublisher>().into_iter().map(|(path, methods, _)| (path, methods))
@@ -47,7 +59,7 @@ pub fn paths() -> impl Iterator<Item = (&'static str, &'static [&'static str])> 
 /// The API over any publisher: a pure function of its state.
 pub fn router<B: Backend>(state: Arc<AppState<B>>) -> Router {
     let mut router = Router::new();
-    for (path, methods, handlers) in table() {
+    for (path, methods, handlers) in table().into_iter().chain(pages()) {
         router = router.route(path, with_other_methods(methods, handlers));
     }
     let no_route =

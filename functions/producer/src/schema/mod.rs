@@ -5,6 +5,7 @@
 //! | `findings` | what is wrong with a value or with a schema |
 //! | `validator` | a compiled schema, with the cargo feature `schemas` |
 //! | `references` | whether its references stay in the file, and its work stays small |
+//! | `test_suite` | tests: what others say a schema means |
 //! | `absent` | what stands in its place without: no schema can be loaded |
 
 #[cfg(any(test, not(feature = "schemas")))]
@@ -12,6 +13,8 @@ mod absent;
 mod findings;
 #[cfg(feature = "schemas")]
 mod references;
+#[cfg(all(test, feature = "schemas"))]
+mod test_suite;
 #[cfg(feature = "schemas")]
 mod validator;
 

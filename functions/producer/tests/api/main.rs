@@ -16,6 +16,7 @@
 //! | `v3` | Confluent's REST API v3 |
 //! | `peers` | the examples that other gateways document |
 //! | `contract` | what `docs/openapi.json` says is what the API does |
+//! | `viewer` | the page `GET /docs` |
 //! | `docs` | the page that problem documents point to |
 //! | `formats` | what NDJSON and raw bodies become, and what is wrong with them |
 //! | `principals` | who may write and see which topic |
@@ -50,3 +51,4 @@ mod principals;
 mod schema_files;
 mod schema_policies;
 mod v3;
+mod viewer;

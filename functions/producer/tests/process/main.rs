@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may panic")]
 
 mod api_page;
+mod browser;
 mod command_line;
 mod compression_bombs;
 mod containers_page;

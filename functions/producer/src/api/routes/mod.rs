@@ -1,5 +1,7 @@
 //! One file per resource: read the request, do it, answer.
 
+#[cfg(feature = "docs-page")]
+pub(crate) mod docs_page;
 pub(crate) mod health;
 pub(crate) mod message;
 pub(crate) mod openapi;

@@ -36,7 +36,7 @@ pub(crate) async fn document(headers: HeaderMap) -> Response {
 
 /// Whether `Accept-Encoding` names gzip, or any coding, with a weight above 0 (RFC 9110, 12.5.3). Without the header every
 /// coding would be acceptable; those who do not ask get the document as it is.
-fn accepts_gzip(headers: &HeaderMap) -> bool {
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let weights = values.flat_map(|value| value.split(',')).map(|coding| {
         let mut parts = coding.split(';').map(str::trim);
