@@ -13,8 +13,8 @@ locals {
   )
   common_environment = { LOG_LEVEL = var.log_level, METRICS_NAMESPACE = local.metrics_namespace }
 
-  producer_environment = merge(local.common_environment, local.kafka_environment, {
-    TOPICS              = jsonencode({ for name, topic in local.produced_topics : name => { for key, value in merge(topic.policy, { principals = local.topic_principals[name] }, contains(local.compacted_topics, name) ? { key = "required" } : {}) : key => value if value != null } })
+  producer_environment = merge(local.producer_settings, { TOPICS = local.has_producer_layer ? "file:/opt/topics.json" : local.producer_policies })
+  producer_settings = merge(local.common_environment, local.kafka_environment, {
     DEFAULT_TOPIC       = coalesce(var.default_topic, sort(keys(local.produced_topics))[0])
     MAX_REQUEST_BYTES   = tostring(var.producer.max_request_bytes)
     MAX_RECORDS         = tostring(var.producer.max_records)
@@ -45,6 +45,7 @@ resource "aws_lambda_function" "producer" {
   runtime          = "provided.al2023"
   handler          = "bootstrap"
   architectures    = [var.function_architecture]
+  layers           = aws_lambda_layer_version.producer[*].arn
   publish          = true # a version for the alias
 
   memory_size                    = var.producer.memory_mb
@@ -75,12 +76,17 @@ resource "aws_lambda_function" "producer" {
   lifecycle {
     precondition {
       condition     = fileexists(local.producer_zip)
-      error_message = "${local.producer_zip} is missing: run `cargo xtask package${var.function_architecture == "arm64" ? " --arm64" : ""}` first, or point function_zip_directory at the zips."
+      error_message = "${local.producer_zip} is missing: run `${local.producer_zip_command}` first, or point function_zip_directory at the zips."
+    }
+
+    precondition {
+      condition     = length(local.missing_zip_features) == 0
+      error_message = "${local.producer_zip} was not built for ${join(" and ", [for feature in local.missing_zip_features : feature == "schemas" ? "policy.schema in topics" : "api.docs_page"])}: run `${local.producer_zip_command}`, or leave that out. (${local.producer_zip_contents} says what the zip can do; copy both.)"
     }
 
     precondition {
       condition     = length(jsonencode(local.producer_environment)) <= 4000
-      error_message = "The producer's environment exceeds Lambda's 4 KB: shorten topics' policies or kafka_options."
+      error_message = "The producer's environment exceeds Lambda's 4 KB: shorten kafka_options."
     }
   }
 
@@ -138,6 +144,11 @@ locals {
   ])
 }
 
+# The page is no part of the API, and only some zips have it.
+locals {
+  page_routes = toset(var.api.docs_page ? ["GET /docs", "GET /docs/{file}"] : [])
+}
+
 resource "aws_apigatewayv2_api" "this" {
   name                         = local.name
   description                  = "Publishes messages to Kafka"
@@ -180,7 +191,7 @@ resource "aws_apigatewayv2_authorizer" "jwt" {
 }
 
 resource "aws_apigatewayv2_route" "this" {
-  for_each = local.api_routes
+  for_each = setunion(local.api_routes, local.page_routes)
 
   api_id               = aws_apigatewayv2_api.this.id
   route_key            = each.key

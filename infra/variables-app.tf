@@ -11,6 +11,13 @@ variable "function_zip_directory" {
   nullable    = false
 }
 
+variable "schemas_directory" {
+  description = "Where the JSON Schemas are that topics' policy.schema names: <directory>/<schema>.json. They go into a layer of the producer."
+  type        = string
+  default     = "../events/schemas"
+  nullable    = false
+}
+
 variable "function_architecture" {
   description = "arm64 (cheaper) or x86_64; the zips must be built for it."
   type        = string
@@ -133,11 +140,12 @@ variable "producer" {
 # ----------------------------------------------------------------------------
 
 variable "api" {
-  description = "The HTTP API. authorization: AWS_IAM (SigV4), JWT (with jwt) or NONE (also needs allow_unauthenticated_api). Throttling is per second over all callers. cors null: off. domain: a custom name with its ACM certificate."
+  description = "The HTTP API. authorization: AWS_IAM (SigV4), JWT (with jwt) or NONE (also needs allow_unauthenticated_api). Throttling is per second over all callers. cors null: off. docs_page: GET /docs shows the API as a page, behind the same authorization; needs the zip of `cargo xtask package --features docs-page`. domain: a custom name with its ACM certificate."
   type = object({
     authorization          = optional(string, "AWS_IAM")
     throttling_rate_limit  = optional(number, 500)
     throttling_burst_limit = optional(number, 1000)
+    docs_page              = optional(bool, false)
     jwt = optional(object({
       issuer   = string
       audience = list(string)

@@ -228,7 +228,7 @@ variable "server_properties" {
 # ----------------------------------------------------------------------------
 
 variable "topics" {
-  description = "Topics by name. produced: callers of the API may write it; consumed: the consumer gets it. dead_letter: a dead-letter topic stands beside it, also while nothing is consumed, so that it can be taken out of use; false leaves out what is not in use. config: Kafka topic settings; a dead-letter topic takes what its topic's max.message.bytes needs, and a compacted topic (cleanup.policy) makes policy.key = required. With existing_cluster, say max.message.bytes and cleanup.policy here where that cluster's own defaults differ from Kafka's. policy: the producer's rules for it: key (required or optional), max_record_bytes, formats; principals, the callers that may write it (null: all that may call the API), and stamp_principal, whether records tell their caller; schema and compression are not supported yet."
+  description = "Topics by name. produced: callers of the API may write it; consumed: the consumer gets it. dead_letter: a dead-letter topic stands beside it, also while nothing is consumed, so that it can be taken out of use; false leaves out what is not in use. config: Kafka topic settings; a dead-letter topic takes what its topic's max.message.bytes needs, and a compacted topic (cleanup.policy) makes policy.key = required. With existing_cluster, say max.message.bytes and cleanup.policy here where that cluster's own defaults differ from Kafka's. policy: the producer's rules for it: key (required or optional), max_record_bytes, formats; principals, the callers that may write it (null: all that may call the API), and stamp_principal, whether records tell their caller; schema, the JSON Schema that values must satisfy (a file of schemas_directory, without .json; needs the zip of `cargo xtask package --features schemas`). compression is not supported yet."
   type = map(object({
     partitions  = optional(number, 6)
     produced    = optional(bool, true)
@@ -294,8 +294,14 @@ variable "topics" {
 
   # What the producer's own parser refuses, said before anything is deployed (functions/producer/src/topics.rs).
   validation {
-    condition     = alltrue([for topic in values(var.topics) : topic.policy.schema == null && topic.policy.compression == null])
-    error_message = "topics: policy.schema and policy.compression are not supported yet: remove them."
+    condition     = alltrue([for topic in values(var.topics) : topic.policy.compression == null])
+    error_message = "topics: policy.compression is not supported yet: remove it."
+  }
+
+  validation {
+    # As functions/producer/src/schema/mod.rs.
+    condition     = alltrue([for topic in values(var.topics) : topic.policy.schema == null || can(regex("^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$", topic.policy.schema))])
+    error_message = "topics: policy.schema is the name of a file in schemas_directory without .json: 1 to 100 of a-z, A-Z, 0-9, dot, underscore and hyphen, not beginning with a dot."
   }
 
   validation {

@@ -8,6 +8,11 @@ terraform {
       source  = "hashicorp/aws"
       version = ">= 6.40, < 7"
     }
+    # Zips the producer's layer.
+    archive = {
+      source  = "hashicorp/archive"
+      version = ">= 2.4, < 3"
+    }
   }
 
   # Keep the state in a bucket of your own, versioned and encrypted; the lock is a file beside the state

@@ -390,11 +390,11 @@ run "topic_with_one_in_sync_replica" {
   expect_failures = [var.topics]
 }
 
-run "topic_policy_that_is_not_built" {
+run "topic_schema_outside_its_folder" {
   command = plan
 
   variables {
-    topics = { orders = { policy = { schema = "order.json" } } }
+    topics = { orders = { policy = { schema = "../orders.v1" } } }
   }
 
   expect_failures = [var.topics]

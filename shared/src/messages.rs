@@ -1,4 +1,5 @@
-//! The sample messages, as types: what `events/schemas/*.json` describe in JSON Schema. Add your own messages here.
+//! The sample messages, as types: what `events/schemas/*.json` describe in JSON Schema. Add your own messages here; a topic whose
+//! policy names the schema (`"schema": "orders.v1"`) takes no others.
 //!
 //! Members that a type does not know are ignored, so a producer can add members without breaking older consumers.
 

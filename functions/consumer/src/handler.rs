@@ -4,11 +4,8 @@
 //! ```
 //! use msk_consumer::{Outcome, RecordHandler};
 //! use msk_shared::event::Record;
-//!
-//! #[derive(serde::Deserialize)]
-//! struct Order {
-//!     id: String,
-//! }
+//! // A sample; your own messages go beside it. A topic with the schema `orders.v1` has no others.
+//! use msk_shared::messages::OrderPlaced;
 //!
 //! struct Orders;
 //!
@@ -17,7 +14,7 @@
 //!         if record.is_tombstone() {
 //!             return Outcome::Skip("orders are never deleted".into());
 //!         }
-//!         let order: Order = match record.json() {
+//!         let order: OrderPlaced = match record.json() {
 //!             Ok(order) => order,
 //!             Err(error) => return Outcome::Poison(error.into()),
 //!         };
@@ -25,7 +22,7 @@
 //!     }
 //! }
 //!
-//! async fn store(_order: &Order) -> Result<(), std::io::Error> {
+//! async fn store(_order: &OrderPlaced) -> Result<(), std::io::Error> {
 //!     Ok(())
 //! }
 //! ```

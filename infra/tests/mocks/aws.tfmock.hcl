@@ -72,6 +72,10 @@ mock_resource "aws_lambda_function" {
   }
 }
 
+mock_resource "aws_lambda_layer_version" {
+  defaults = { arn = "arn:aws:lambda:us-east-1:123456789012:layer:mocked:1" }
+}
+
 mock_resource "aws_lambda_alias" {
   defaults = {
     arn        = "arn:aws:lambda:us-east-1:123456789012:function:mocked:live"

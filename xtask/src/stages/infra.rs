@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use self::jobs::Job;
 use crate::{process, tools, workspace};
 
-/// What the tests read: the configuration, the runbooks that alarms link to, the metrics that functions write.
-const READ_BY_TESTS: [&str; 3] = ["infra", "docs", "functions"];
+/// What the tests read: the configuration, the runbooks that alarms link to, the metrics that functions write, the schemas.
+const READ_BY_TESTS: [&str; 4] = ["infra", "docs", "functions", "events"];
 /// The folder for the configuration of the variables alone, which `variables_only.py` writes.
 const VARIABLES: &str = "variables";
 /// Plans in one run of the matrix, as `matrix.py` writes them: what such a run costs compared with others.

@@ -3,7 +3,9 @@
 use msk_consumer::dead_letters::NoSink;
 use msk_consumer::idempotency::MemoryStore;
 use msk_consumer::lanes::Ordering;
-use msk_consumer::{BatchProcessor, DefaultHandler};
+use msk_consumer::{BatchProcessor, DefaultHandler, Outcome, RecordHandler};
+use msk_shared::event::Record;
+use msk_shared::messages::{AuditEntry, OrderPlaced, PaymentChanged};
 
 use crate::support::{Letters, metric, reported, settings, unbounded};
 
@@ -34,6 +36,31 @@ async fn each_sample_ends_as_the_readme_says() {
         assert!(reported(&processed).is_empty(), "{name}");
         let counts = ["RecordsDone", "RecordsSkipped", "DeadLettered", "Duplicates"].map(|m| metric(&processed, m));
         assert_eq!(counts, [done, skipped, dead, duplicates].map(f64::from), "{name}");
+    }
+}
+
+/// Reads the sample messages as the types that belong to their schemas.
+struct Typed;
+
+impl RecordHandler for Typed {
+    async fn handle(&self, record: &Record) -> Outcome {
+        let read = match record.topic() {
+            "orders" => record.json::<OrderPlaced>().map(drop),
+            "payments" => record.json::<PaymentChanged>().map(drop),
+            _ => record.json::<AuditEntry>().map(drop),
+        };
+        read.map_or_else(|error| Outcome::Poison(error.into()), |()| Outcome::Done)
+    }
+}
+
+#[tokio::test]
+async fn the_sample_messages_are_read_as_their_types() {
+    for (name, done) in [("msk-several-partitions.json", 5), ("msk-self-managed.json", 2), ("msk-redelivered.json", 2)]
+    {
+        let settings = settings(Ordering::Partition, 16);
+        let processor = BatchProcessor::new(Typed, Letters::default(), MemoryStore::default(), settings);
+        let processed = processor.process(sample(name), &unbounded()).await;
+        assert_eq!(metric(&processed, "RecordsDone"), f64::from(done), "{name}");
     }
 }
 

@@ -23,7 +23,7 @@ impl Browser {
         let mut command = Command::new("chromedriver");
         command.arg(format!("--port={}", address.port())).arg(format!("--log-path={}", log.display()));
         let driver = Process::start("chromedriver", &mut command);
-        driver.line_that_begins("ChromeDriver was started successfully");
+        driver.text_line("ChromeDriver was started successfully");
         let mut browser = Self { _driver: driver, address: address.to_string(), session: String::new() };
         let arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"];
         let options = json!({"args": arguments, "perfLoggingPrefs": {"enableNetwork": true}});
