@@ -34,7 +34,7 @@ run "policies_and_schemas_are_in_a_layer" {
     error_message = "The layer has the policies and the schemas that they name, where the producer looks for them (/opt/schemas)."
   }
   assert {
-    condition     = { for source in data.archive_file.producer_layer[0].source : source.filename => source.content } == local.producer_layer_files && aws_lambda_layer_version.producer[0].source_code_hash == data.archive_file.producer_layer[0].output_base64sha256
+    condition     = tomap({ for source in data.archive_file.producer_layer[0].source : source.filename => source.content }) == local.producer_layer_files && aws_lambda_layer_version.producer[0].source_code_hash == data.archive_file.producer_layer[0].output_base64sha256
     error_message = "The layer is made of these files, and replaced when one changes."
   }
 }
