@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn an_unknown_stage_is_refused_with_the_list() {
         let error = select(&["units".to_owned()]).unwrap_err().to_string();
-        assert!(error.contains("\"units\"") && error.contains("packages, unit"), "{error}");
+        assert!(error.contains("\"units\"") && error.contains("unit, contract"), "{error}");
     }
 
     #[test]

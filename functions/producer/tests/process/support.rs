@@ -82,7 +82,8 @@ impl Connection {
             assert!(self.0.read_line(&mut head).unwrap() > 0, "the connection ended after: {head}");
         }
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let length = head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+        let length =
+            head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length:").map(|it| it.trim().to_owned()));
         let mut body = vec![0; length.map_or(0, |text| text.parse().unwrap())];
         self.0.read_exact(&mut body).unwrap();
         (status, head, String::from_utf8(body).unwrap())
