@@ -1,4 +1,4 @@
-//! The page `GET /docs` in a browser, which WebDriver (<https://www.w3.org/TR/webdriver2/>) steers.
+//! The page `GET /docs` in a browser, which `WebDriver` (<https://www.w3.org/TR/webdriver2/>) steers.
 
 use std::process::Command;
 

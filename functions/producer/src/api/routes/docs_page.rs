@@ -1,4 +1,4 @@
-//! `GET /docs`: the API's description as a page, with the cargo feature `docs-page`. Its viewer is RapiDoc (`assets/`), and all
+//! `GET /docs`: the API's description as a page, with the cargo feature `docs-page`. Its viewer is `RapiDoc` (`assets/`), and all
 //! that it loads comes from here.
 
 use std::io::Read;
