@@ -17,7 +17,7 @@ fn two_thousand_cases() {
 #[test]
 #[ignore = "needs Schemathesis; stage `contract-full` runs it"]
 fn ten_thousand_cases() {
-    no_violation(10_000, "80", "2400");
+    no_violation(10_000, "1200", "2400");
 }
 
 /// Runs at least so many cases, with so many examples for each phase of each operation, within so many seconds.
