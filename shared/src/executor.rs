@@ -5,12 +5,16 @@
 //! have threads of their own.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
 /// Lambda gives a function one CPU at this much memory, and more in proportion.
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 const MEMORY_MB_OF_ONE_CPU: usize = 1769;
+/// Sooner than nearly every limit of a request ends. Tokio interrupts its own wait for events when a timer is set that ends before
+/// the next one known: without this one, two writes and another wait for each request.
+const NEXT_TIMER: Duration = Duration::from_secs(1);
 
 /// The CPUs that this process may use: on Lambda by the function's memory, elsewhere as the system says. At least one.
 pub fn cpus() -> usize {
@@ -35,7 +39,13 @@ pub fn with_threads(threads: usize) -> io::Result<Runtime> {
             builder
         }
     };
-    builder.enable_all().build()
+    let runtime = builder.enable_all().build()?;
+    runtime.spawn(async {
+        loop {
+            tokio::time::sleep(NEXT_TIMER).await;
+        }
+    });
+    Ok(runtime)
 }
 
 #[cfg(test)]
