@@ -149,13 +149,13 @@ impl ApiConnection {
             } else if self.received.len() > LONGEST_HEAD {
                 return Err(invalid("the head of an answer is longer than 64 KiB"));
             } else {
-                self.read_more(stream, READ).await?;
+                self.read_more(stream).await?;
             }
         }
     }
 
-    async fn read_more(&mut self, stream: &mut TcpStream, room: usize) -> io::Result<()> {
-        self.received.reserve(room);
+    async fn read_more(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        self.received.reserve(READ);
         match stream.read_buf(&mut self.received).await? {
             0 => Err(ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),
@@ -163,10 +163,23 @@ impl ApiConnection {
     }
 
     async fn read_exactly(&mut self, stream: &mut TcpStream, length: usize) -> io::Result<Bytes> {
+        self.make_room(length);
         while self.received.len() < length {
-            self.read_more(stream, length - self.received.len()).await?;
+            self.read_more(stream).await?;
         }
         Ok(self.received.split_to(length).freeze())
+    }
+
+    /// Room for an event of this length and for what [`Self::read_more`] reserves. `reserve` alone would double a buffer that is
+    /// kept for as long as the process lives, and whose largest events have 6 MB.
+    fn make_room(&mut self, length: usize) {
+        if self.received.capacity() < length + READ {
+            // The old buffer goes first.
+            let received = std::mem::take(&mut self.received).to_vec();
+            // The next event comes behind a head.
+            self.received = BytesMut::with_capacity(length + 2 * READ);
+            self.received.extend_from_slice(&received);
+        }
     }
 
     async fn read_chunks(&mut self, stream: &mut TcpStream) -> io::Result<Bytes> {
@@ -176,7 +189,7 @@ impl ApiConnection {
                 match httparse::parse_chunk_size(&self.received) {
                     Ok(httparse::Status::Complete((start, length))) => break (start, length),
                     Ok(httparse::Status::Partial) if self.received.len() <= LONGEST_HEAD => {
-                        self.read_more(stream, READ).await?;
+                        self.read_more(stream).await?;
                     }
                     _ => return Err(invalid("a chunk of an answer has no valid size")),
                 }
@@ -205,14 +218,14 @@ impl ApiConnection {
                     }
                 }
                 None if self.received.len() > LONGEST_HEAD => return Err(invalid("a trailer is longer than 64 KiB")),
-                None => self.read_more(stream, READ).await?,
+                None => self.read_more(stream).await?,
             }
         }
     }
 
     async fn read_to_end(&mut self, stream: &mut TcpStream) -> io::Result<Bytes> {
         loop {
-            match self.read_more(stream, READ).await {
+            match self.read_more(stream).await {
                 Ok(()) if self.received.len() > LONGEST_BODY => return Err(invalid("an answer is longer than 64 MiB")),
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(self.received.split().freeze()),
