@@ -55,7 +55,7 @@ impl<'a> Reader<'a> {
     /// Moves behind the plain characters of a string, to its next quote or backslash.
     fn plain_characters(&mut self) -> Parsed<u8> {
         let rest = &self.text.as_bytes()[self.at..];
-        match rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20) {
+        match end_of_plain_text(rest) {
             Some(offset) => {
                 self.at += offset;
                 let byte = rest[offset];
@@ -164,6 +164,27 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Where the first quote, backslash or control character is. Looks at eight bytes at a time, as texts are long and few of their
+/// bytes end them.
+fn end_of_plain_text(text: &[u8]) -> Option<usize> {
+    const fn all(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    // Sets the highest bit of each byte that is less than `limit`, which is at most 128; a borrow can set it of later bytes too.
+    let below = |word: u64, limit: u8| word.wrapping_sub(all(limit)) & !word;
+    let (words, _) = text.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = below(word, b' ') | below(word ^ all(b'"'), 1) | below(word ^ all(b'\\'), 1);
+        let found = found & all(0x80);
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let rest = words.len() * 8;
+    text[rest..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).map(|offset| rest + offset)
+}
+
 const OUT_OF_RANGE: &str = "a number is out of range: it must fit a 64-bit float, up to about 1.8e308,";
 
 /// Whether a number can be too large for a 64-bit float: it is long, or its exponent is.
@@ -194,5 +215,27 @@ fn mandatory_escape(character: char, buffer: &mut [u8; 6]) -> &[u8] {
             buffer[..length].copy_from_slice(&utf8[..length]);
             &buffer[..length]
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::end_of_plain_text;
+
+    #[test]
+    fn the_first_byte_that_ends_plain_text_is_found_wherever_it_is_and_whatever_surrounds_it() {
+        for byte in 0..=u8::MAX {
+            let ends = byte == b'"' || byte == b'\\' || byte < b' ';
+            for (length, filler) in
+                (0..35).flat_map(|length| [b' ', b'!', b'#', b']', b'\x7f', b'\xff'].map(|filler| (length, filler)))
+            {
+                for at in 0..length {
+                    let mut text = vec![filler; length];
+                    text[at] = byte;
+                    assert_eq!(end_of_plain_text(&text), ends.then_some(at), "{byte} at {at} of {length} in {filler}");
+                }
+            }
+        }
+        assert_eq!(end_of_plain_text(b"123456\x00\x1f\"\\"), Some(6));
     }
 }
