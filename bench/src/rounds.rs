@@ -14,7 +14,7 @@ use crate::system_calls;
 /// How often each subject has its turn.
 pub(crate) const ROUNDS: usize = 20;
 /// How many requests the system calls are counted over, in a run of their own: counting slows a process down.
-const COUNTED_REQUESTS: usize = 100;
+const COUNTED_REQUESTS: usize = 500;
 
 /// What was added up for one subject.
 #[derive(Debug, Default)]

@@ -345,6 +345,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_buffer_is_as_large_as_the_largest_event_and_is_used_again() {
+        let answer = |length: usize| -> &'static str {
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{}", "x".repeat(length)).leak()
+        };
+        let lengths = [300_000, 70_000, 299_000, 300_000];
+        let (mut api, _served) = server(vec![lengths.map(answer).to_vec()], 100_000).await;
+        for (number, length) in lengths.into_iter().enumerate() {
+            let reused = number > 0 && api.received.try_reclaim(lengths[0]);
+            assert_eq!(reused, number > 0, "what event {number} finds");
+            assert_eq!(api.call(GET).await.unwrap().body.len(), length);
+            assert!(!api.received.try_reclaim(lengths[0] + 2 * READ + 1), "after event {number}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_request_is_one_message_with_its_headers_below_the_base() {
         let (mut api, served) = server(vec![vec!["HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"]], 4096).await;
         let request = ApiRequest { method: "POST", path: "/r/response", headers: &[("a", b"b")], body: b"{}" };
