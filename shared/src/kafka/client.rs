@@ -18,6 +18,7 @@ use super::callbacks::Callbacks;
 use super::failure::{FailureCause, PublishFailure};
 use super::iam::TokenSource;
 use super::partition::Partition;
+use super::partitioner::group_by_batch;
 use super::record::OutboundRecord;
 use super::reports::{Report, ReportTo, Reports};
 use crate::names::TopicName;
@@ -113,34 +114,30 @@ impl Client {
         u64::try_from(self.producer().in_flight_count()).unwrap_or(0)
     }
 
-    /// Enqueues all records, in order; never blocks.
+    /// Enqueues all records, those of a broker and partition one behind the other, in order; never blocks.
+    ///
+    /// A broker's thread sends what is there when it wakes up, and while five records of a partition are under way it sends no
+    /// more of that partition, but asks again and again (librdkafka 2.12.1, `rd_kafka_toppar_producer_serve`). A request whose
+    /// partitions take turns pays for that with many batches and with a thread that never sleeps.
     pub(super) fn enqueue(&self, records: &[OutboundRecord]) -> Reports {
         let (reports, report_to) = Reports::for_records(records.len());
-        records.iter().zip(report_to).for_each(|(record, report_to)| self.enqueue_one(record, report_to));
+        let mut records: Vec<_> = records.iter().zip(report_to).collect();
+        if let [(first, _), _, ..] = records.as_slice()
+            && let Some((partitions, _)) = self.known_partitions(&first.topic)
+        {
+            group_by_batch(&mut records, &partitions);
+        }
+        let prepared: Vec<_> =
+            records.into_iter().filter_map(|(record, report_to)| prepare(record, report_to)).collect();
+        prepared.into_iter().for_each(|record| self.send(record));
         reports
     }
 
-    fn enqueue_one(&self, record: &OutboundRecord, report_to: ReportTo) {
-        // A NUL would panic inside rdkafka; the functions refuse it before, with a better text.
-        if record.headers.iter().any(|header| header.name.contains('\0')) {
-            return report_to.send(Report::not_sent(FailureCause::Rejected));
-        }
-        let mut kafka = BaseRecord::<[u8], [u8], _>::with_opaque_to(record.topic.as_str(), Box::new(report_to));
-        kafka.partition = record.partition;
-        kafka.key = record.key.as_deref();
-        kafka.payload = record.value.as_deref();
-        kafka.timestamp = record.timestamp_ms;
-        if !record.headers.is_empty() {
-            let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
-            for header in &record.headers {
-                headers = headers.insert(KafkaHeader { key: &header.name, value: header.value.as_deref() });
-            }
-            kafka.headers = Some(headers);
-        }
-        if let Err((error, kafka)) = self.producer().send(kafka) {
+    fn send(&self, record: PreparedRecord<'_>) {
+        if let Err((error, record)) = self.producer().send(record) {
             let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
             // Refused by the local queue: it never left the process.
-            kafka.delivery_opaque.send(Report::not_sent(FailureCause::from(code)));
+            record.delivery_opaque.send(Report::not_sent(FailureCause::from(code)));
         }
     }
 
@@ -293,6 +290,31 @@ impl Client {
     pub(super) fn flush(&self, bound: Duration) -> Result<(), KafkaError> {
         self.producer().flush(bound)
     }
+}
+
+/// A record as librdkafka takes it.
+type PreparedRecord<'a> = BaseRecord<'a, [u8], [u8], Box<ReportTo>>;
+
+/// `None` if the record was refused.
+fn prepare(record: &OutboundRecord, report_to: ReportTo) -> Option<PreparedRecord<'_>> {
+    // A NUL would panic inside rdkafka; the functions refuse it before, with a better text.
+    if record.headers.iter().any(|header| header.name.contains('\0')) {
+        report_to.send(Report::not_sent(FailureCause::Rejected));
+        return None;
+    }
+    let mut prepared = BaseRecord::with_opaque_to(record.topic.as_str(), Box::new(report_to));
+    prepared.partition = record.partition;
+    prepared.key = record.key.as_deref();
+    prepared.payload = record.value.as_deref();
+    prepared.timestamp = record.timestamp_ms;
+    if !record.headers.is_empty() {
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        for header in &record.headers {
+            headers = headers.insert(KafkaHeader { key: &header.name, value: header.value.as_deref() });
+        }
+        prepared.headers = Some(headers);
+    }
+    Some(prepared)
 }
 
 impl Drop for Client {

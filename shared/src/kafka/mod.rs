@@ -3,8 +3,9 @@
 //!
 //! The path of a record: [`OutboundRecord`] -> [`Publisher::publish`] -> [`Delivery`] or [`PublishFailure`]. Each file stands
 //! on those to its right only:
-//! `publisher` -> `c_flags`, `topic_limit`, `isolation` -> `record_delivery`, `topic_refusals` -> `client_slot`, `partition_health` -> `client` ->
-//! `callbacks` -> `properties` -> `settings` -> `iam` -> `reports` -> `publish`, `milestones` -> `refusal` -> `failure`, `record`, `partition`.
+//! `publisher` -> `c_flags`, `topic_limit`, `isolation` -> `record_delivery`, `topic_refusals` -> `client_slot`, `partition_health` ->
+//! `client` -> `callbacks` -> `properties` -> `settings` -> `iam` -> `reports` -> `publish`, `milestones` -> `refusal`,
+//! `partitioner` -> `failure`, `record`, `partition`.
 
 mod c_flags;
 mod callbacks;
@@ -18,6 +19,7 @@ mod isolation;
 mod milestones;
 mod partition;
 mod partition_health;
+mod partitioner;
 mod properties;
 mod publish;
 mod publisher;
