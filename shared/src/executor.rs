@@ -4,6 +4,7 @@
 //! context switches and a fifth of the CPU time are gone. Nothing that blocks may run on it; the Kafka client's blocking calls
 //! have threads of their own.
 
+use std::hint::black_box;
 use std::io;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ const MEMORY_MB_OF_ONE_CPU: usize = 1769;
 /// Sooner than nearly every limit of a request ends. Tokio interrupts its own wait for events when a timer is set that ends before
 /// the next one known: without this one, two writes and another wait for each request.
 const NEXT_TIMER: Duration = Duration::from_secs(1);
+/// How much free memory the process keeps, twice this at most: what a request of hundreds of records needs besides its body.
+const KEPT_BYTES: usize = 1024 * 1024;
 
 /// The CPUs that this process may use: on Lambda by the function's memory, elsewhere as the system says. At least one.
 pub fn cpus() -> usize {
@@ -39,6 +42,7 @@ pub fn with_threads(threads: usize) -> io::Result<Runtime> {
             builder
         }
     };
+    keep_freed_memory();
     let runtime = builder.enable_all().build()?;
     runtime.spawn(async {
         loop {
@@ -46,6 +50,12 @@ pub fn with_threads(threads: usize) -> io::Result<Runtime> {
         }
     });
     Ok(runtime)
+}
+
+/// glibc gives the free end of its heap back after a request, and takes it again, page by page, in the next; but once a block of
+/// its own mapping was freed, it keeps up to twice that much (mallopt(3), `M_MMAP_THRESHOLD`). No page of this one is touched.
+fn keep_freed_memory() {
+    drop(black_box(Vec::<u8>::with_capacity(KEPT_BYTES)));
 }
 
 #[cfg(test)]
