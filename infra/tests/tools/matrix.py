@@ -50,6 +50,7 @@ REFUSED = {"consumer"}
 CHOICES = {
     "defaults": {},
     "single_nat_gateway": {"single_nat_gateway": "true"},
+    "schemas_elsewhere": {"schemas_directory": '"./config/tests/fixtures"'},
     "no_bastion": {"enable_bastion": "false"},
     "no_bastion_and_no_internet": {"enable_bastion": "false", "use_vpc_endpoints": "true"},
     "public_bastion": {"bastion_public": "true", "allowed_cidrs": '["203.0.113.7/32"]'},
