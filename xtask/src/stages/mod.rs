@@ -133,7 +133,7 @@ pub(crate) const STAGES: &[Stage] = &[
         on_demand: false,
         beside: false,
         after: &["packages"],
-        budget: 840,
+        budget: 1000,
         run: ha::fast,
     },
     Stage {
