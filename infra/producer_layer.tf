@@ -11,7 +11,8 @@ locals {
   producer_zip_command = "cargo xtask package${var.function_architecture == "arm64" ? " --arm64" : ""}${length(local.wanted_zip_features) == 0 ? "" : " --features ${join(",", local.wanted_zip_features)}"}"
   missing_schema_files = [for name in local.topic_schemas : name if !fileexists("${var.schemas_directory}/${name}.json")]
   producer_policies    = jsonencode({ for name, topic in local.produced_topics : name => { for key, value in merge(topic.policy, { principals = local.topic_principals[name] }, contains(local.compacted_topics, name) ? { key = "required" } : {}) : key => value if value != null } })
-  inline_topics_bytes  = length(jsonencode(merge(local.producer_settings, { TOPICS = local.producer_policies })))
+  # The brokers' names, three of some hundred bytes, are not known before the cluster is there.
+  inline_topics_bytes  = 500 + length(jsonencode(merge({ for name, value in local.producer_settings : name => value if name != "KAFKA_BOOTSTRAP_SERVERS" }, { TOPICS = local.producer_policies })))
   has_producer_layer   = length(local.topic_schemas) > 0 || local.inline_topics_bytes > 3500
   producer_layer_files = local.has_producer_layer ? merge({ "topics.json" = local.producer_policies }, { for name in setsubtract(local.topic_schemas, local.missing_schema_files) : "schemas/${name}.json" => file("${var.schemas_directory}/${name}.json") }) : {}
 }
