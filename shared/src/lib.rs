@@ -12,9 +12,12 @@
 //! | [`event`] | the MSK event, its records, and the batch response |
 //! | [`executor`] | the async executor, with as many threads as a function can use |
 //! | [`telemetry`] | JSON logs and CloudWatch metrics |
+//! | [`aws`] | (feature `aws`) credentials and signed requests, without AWS's SDK |
 //! | [`runtime`] | (feature `runtime`) the loop between AWS Lambda and a function |
 //! | [`kafka`] | (feature `kafka`) client configuration, MSK IAM tokens, the publisher |
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod deadline;
 pub mod env;
 pub mod event;

@@ -32,10 +32,11 @@ mod settings;
 mod topic_limit;
 mod topic_refusals;
 
+pub use crate::aws::CredentialsError;
 pub use crate::env::Secret;
 pub use crate::header::Header;
 pub use failure::{FailureCause, Persisted, PublishFailure};
-pub use iam::{CredentialsError, MskToken, TokenError, TokenSource};
+pub use iam::{MskToken, TokenError, TokenSource};
 pub use milestones::{Milestones, WarmUp};
 pub use partition::{Partition, Replica};
 pub use publish::{NotReady, PublishResult, Publisher, Readiness};

@@ -1,7 +1,5 @@
-//! MSK IAM: where AWS credentials come from, and the tokens that are signed with them.
+//! MSK IAM: the tokens with which a client proves who it is.
 
-mod credentials;
 mod token;
 
-pub use credentials::CredentialsError;
 pub use token::{MskToken, TokenError, TokenSource};

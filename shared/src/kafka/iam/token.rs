@@ -13,7 +13,7 @@ use aws_sigv4::sign::v4::SigningParams;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::credentials::{CredentialsError, CredentialsSource};
+use crate::aws::{self, CredentialsError, CredentialsSource};
 use crate::env::EnvReader;
 
 /// A new token is signed once less than this share of its lifetime is left. librdkafka asks at 20 %.
@@ -104,8 +104,8 @@ impl fmt::Debug for TokenSource {
 impl TokenSource {
     /// Reads the region and the source of credentials. `None` if something is missing, which the reader has noted.
     pub fn from_env(env: &mut EnvReader) -> Option<Self> {
-        let region = region(env);
-        let credentials = CredentialsSource::from_env(env);
+        let region = aws::region(env, &REGION_VARIABLES, NO_REGION);
+        let credentials = CredentialsSource::from_env(env, "KAFKA_AUTH=iam signs tokens");
         Some(Self::new(region?, credentials?))
     }
 
@@ -217,31 +217,8 @@ fn signed(region: &str, credentials: Credentials, at: SystemTime) -> Result<Stri
 /// The region that tokens are signed for, from the first of these variables that is set. Lambda sets `AWS_REGION` to the
 /// function's own; a broker takes a token for its own region only.
 const REGION_VARIABLES: [&str; 3] = ["MSK_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"];
-
-fn region(env: &mut EnvReader) -> Option<String> {
-    let Some((name, text)) = REGION_VARIABLES.into_iter().find_map(|name| Some((name, env.optional(name)?))) else {
-        env.problem(
-            "AWS_REGION is missing: KAFKA_AUTH=iam signs tokens for a region (MSK_REGION, when the cluster's is another)",
-        );
-        return None;
-    };
-    if !is_region(text.trim()) {
-        env.problem(format!("{name} must be a region's name, such as eu-west-1"));
-        return None;
-    }
-    Some(text.trim().to_owned())
-}
-
-/// Words and a number with hyphens between them, as `us-gov-west-1`: an availability zone's name (`eu-west-1a`) is none.
-fn is_region(text: &str) -> bool {
-    let Some((area, number)) = text.rsplit_once('-') else { return false };
-    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
-    text.len() <= 32
-        && area.contains('-')
-        && area.split('-').all(is_word)
-        && !number.is_empty()
-        && number.bytes().all(|byte| byte.is_ascii_digit())
-}
+const NO_REGION: &str =
+    "AWS_REGION is missing: KAFKA_AUTH=iam signs tokens for a region (MSK_REGION, when the cluster's is another)";
 
 #[cfg(test)]
 mod tests {

@@ -35,22 +35,23 @@ pub enum CredentialsError {
     TokenFile,
 }
 
-pub(super) enum CredentialsSource {
+pub(crate) enum CredentialsSource {
     /// The same as long as the process lives: Lambda's environment variables.
     Fixed(Credentials),
-    /// Asked anew for each token.
+    /// Asked anew each time.
     Endpoint { uri: String, authorization: Authorization },
 }
 
 /// The value of the `Authorization` header that the endpoint demands.
-pub(super) enum Authorization {
+pub(crate) enum Authorization {
     None,
     Text(Secret),
     File(String),
 }
 
 impl CredentialsSource {
-    pub(super) fn from_env(env: &mut EnvReader) -> Option<Self> {
+    /// Reads where credentials come from. `needs` says what needs them, such as "`KAFKA_AUTH=iam` signs tokens".
+    pub(crate) fn from_env(env: &mut EnvReader, needs: &str) -> Option<Self> {
         let access_key = env.optional("AWS_ACCESS_KEY_ID");
         let secret_key = env.optional("AWS_SECRET_ACCESS_KEY");
         let session_token = env.optional("AWS_SESSION_TOKEN");
@@ -70,10 +71,10 @@ impl CredentialsSource {
         }
         let uri = full.or_else(|| relative.map(|path| format!("http://169.254.170.2{path}")));
         let Some(uri) = uri else {
-            env.problem(
-                "AWS_ACCESS_KEY_ID is missing: KAFKA_AUTH=iam signs tokens with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and \
-                 AWS_SESSION_TOKEN, or with the credentials from AWS_CONTAINER_CREDENTIALS_FULL_URI",
-            );
+            env.problem(format!(
+                "AWS_ACCESS_KEY_ID is missing: {needs} with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and \
+                 AWS_SESSION_TOKEN, or with the credentials from AWS_CONTAINER_CREDENTIALS_FULL_URI"
+            ));
             return None;
         };
         if !may_be_asked(&uri) {
@@ -91,12 +92,13 @@ impl CredentialsSource {
     }
 
     /// Whether asking again may help.
-    pub(super) fn may_recover(&self) -> bool {
+    #[cfg(feature = "kafka")]
+    pub(crate) fn may_recover(&self) -> bool {
         matches!(self, Self::Endpoint { .. })
     }
 
     /// The credentials now. Blocks for the endpoint, bounded.
-    pub(super) fn fetch(&self) -> Result<Credentials, CredentialsError> {
+    pub(crate) fn fetch(&self) -> Result<Credentials, CredentialsError> {
         match self {
             Self::Fixed(credentials) => Ok(credentials.clone()),
             Self::Endpoint { uri, authorization } => ask(uri, authorization),
@@ -192,7 +194,7 @@ mod tests {
     fn source(uri: String, token: &str) -> CredentialsSource {
         let variables =
             [("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri), ("AWS_CONTAINER_AUTHORIZATION_TOKEN", token.to_owned())];
-        CredentialsSource::from_env(&mut EnvReader::new(variables)).unwrap()
+        CredentialsSource::from_env(&mut EnvReader::new(variables), "the test signs").unwrap()
     }
 
     #[test]
