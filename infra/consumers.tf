@@ -59,8 +59,9 @@ locals {
       ORDERING                   = it.ordering
       CONCURRENCY                = tostring(it.concurrency)
     },
-    # Without a dead letter the consumer never speaks to the brokers.
-    it.dead_letter_topic == "" ? {} : merge(local.kafka_environment, { DEAD_LETTER = "kafka:${replace(replace(it.dead_letter_topic, "{consumer}", name), "{name}", local.name)}" }),
+    # Without a dead letter, and a topic to write, the consumer never speaks to the brokers.
+    it.dead_letter_topic == "" && length(it.publishes) == 0 ? {} : local.kafka_environment,
+    it.dead_letter_topic == "" ? {} : { DEAD_LETTER = "kafka:${replace(replace(it.dead_letter_topic, "{consumer}", name), "{name}", local.name)}" },
   ) }
 }
 

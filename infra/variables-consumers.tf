@@ -5,7 +5,7 @@
 # ----------------------------------------------------------------------------
 
 variable "consumers" {
-  description = "Consumers by name: each is a function with a role, a security group, a log group and one event source mapping for each of its topics (null: every consumed topic). zip null: function_zip_directory/NAME/bootstrap.zip. {name}, {topic} and {consumer} stand for var.name, the topic and the consumer in consumer_group and dead_letter_topic; consumers that share a topic each need both of their own. An empty dead_letter_topic means that none is used: a bad record is then retried until the mapping gives up; the topics stay (topics' dead_letter says whether they exist). reserved_concurrency null shares what MSK's connection limits allow; -1 reserves none. canary sends that share of the batches (weight) to another published version. egress (ports by a label, to CIDRs, security groups or prefix lists), policy_statements, policy_arns (known before the apply), environment (APP_*) and layers are what the handler may use besides Kafka. The last block needs esm_mode = provisioned. failure_destination: dead_letter_topic, none, or the ARN of an SQS queue, an SNS topic or an S3 bucket, with failure_destination_kms_key_arn where it is encrypted with a key of yours; its VPC endpoint is made here, in existing_network it is yours to make."
+  description = "Consumers by name: each is a function with a role, a security group, a log group and one event source mapping for each of its topics (null: every consumed topic). zip null: function_zip_directory/NAME/bootstrap.zip. {name}, {topic} and {consumer} stand for var.name, the topic and the consumer in consumer_group and dead_letter_topic; consumers that share a topic each need both of their own. An empty dead_letter_topic means that none is used: a bad record is then retried until the mapping gives up; the topics stay (topics' dead_letter says whether they exist). reserved_concurrency null shares what MSK's connection limits allow; -1 reserves none. canary sends that share of the batches (weight) to another published version. publishes names the topics that the handler writes to Kafka itself. egress (ports by a label, to CIDRs, security groups or prefix lists), policy_statements, policy_arns (known before the apply), environment (APP_*) and layers are what the handler may use besides Kafka. The last block needs esm_mode = provisioned. failure_destination: dead_letter_topic, none, or the ARN of an SQS queue, an SNS topic or an S3 bucket, with failure_destination_kms_key_arn where it is encrypted with a key of yours; its VPC endpoint is made here, in existing_network it is yours to make."
   type = map(object({
     topics               = optional(list(string))
     zip                  = optional(string)
@@ -15,6 +15,7 @@ variable "consumers" {
     ordering             = optional(string, "partition")
     concurrency          = optional(number, 16)
     dead_letter_topic    = optional(string, "{topic}.dlq")
+    publishes            = optional(list(string), [])
     consumer_group       = optional(string, "{name}-{topic}")
     batch_size           = optional(number, 100)
     batch_window_seconds = optional(number)
@@ -118,6 +119,18 @@ variable "consumers" {
     error_message = "consumers: two consumers would write the same dead-letter topic, and nobody could tell whose record failed. Give each a dead_letter_topic of its own, such as {topic}.{consumer}.dlq, or narrow down their topics."
   }
 
+  # --- Topics that the handler writes --------------------------------------------------------------------------------
+
+  validation {
+    condition     = alltrue(flatten([for it in values(var.consumers) : [for topic in it.publishes : contains(keys(var.topics), topic)]]))
+    error_message = "consumers: publishes must name entries of var.topics. Not so: ${join(", ", distinct(flatten([for it in values(var.consumers) : [for topic in it.publishes : topic if !contains(keys(var.topics), topic)]])))}."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for it in values(var.consumers) : [for topic in it.publishes : !try(var.topics[topic].consumed && (it.topics == null || contains(coalesce(it.topics, []), topic)), false)]]))
+    error_message = "consumers: publishes must not name a topic that the same consumer reads, or its records would beget records for ever. Narrow down topics, or set consumed = false for what others read."
+  }
+
   # --- Function ------------------------------------------------------------------------------------------------------
 
   validation {
@@ -191,7 +204,7 @@ variable "consumers" {
   validation {
     # Topics, groups and dead letters follow from the other settings; more would let one consumer read another's.
     condition     = alltrue(flatten([for it in values(var.consumers) : [for statement in it.policy_statements : [for action in statement.actions : !startswith(lower(action), "kafka-cluster:")]]]))
-    error_message = "consumers: policy_statements must not hold kafka-cluster actions: what a consumer may read and write follows from its topics, consumer_group and dead_letter_topic. A handler that publishes calls the HTTP API (execute-api:Invoke)."
+    error_message = "consumers: policy_statements must not hold kafka-cluster actions: what a consumer may read and write follows from its topics, consumer_group, dead_letter_topic and publishes."
   }
 
   validation {

@@ -152,6 +152,45 @@ run "roles_hold_what_each_names" {
   }
 }
 
+run "a_consumer_that_publishes" {
+  command = plan
+
+  variables {
+    consumers = {
+      consumer = { topics = ["payments", "audit"] }
+      saga = {
+        topics    = ["orders"]
+        zip       = "./tests/fixtures/lambda/consumer/bootstrap.zip"
+        publishes = ["payments", "audit"]
+      }
+      quiet = {
+        topics            = ["orders"]
+        zip               = "./tests/fixtures/lambda/consumer/bootstrap.zip"
+        consumer_group    = "{name}-{consumer}-{topic}"
+        dead_letter_topic = ""
+        publishes         = ["audit"]
+      }
+    }
+  }
+
+  assert {
+    condition = { for name, it in module.consumer : name => [for statement in jsondecode(it.policy).Statement : { actions = statement.Action, topics = [for arn in statement.Resource : reverse(split("/", arn))[0]] } if statement.Sid == "PublishToItsTopics"] } == {
+      consumer = []
+      quiet    = [{ actions = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:WriteData"], topics = ["audit"] }]
+      saga     = [{ actions = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:WriteData"], topics = ["audit", "payments"] }]
+    }
+    error_message = "A consumer writes the topics that it publishes to, and no other consumer does."
+  }
+  assert {
+    condition     = alltrue([for name, it in module.consumer : anytrue([for statement in jsondecode(it.policy).Statement : contains(flatten([statement.Action]), "kafka-cluster:WriteDataIdempotently")])])
+    error_message = "Whoever writes to Kafka writes idempotently, also without dead letters."
+  }
+  assert {
+    condition     = contains(keys(module.consumer["quiet"].function.environment[0].variables), "KAFKA_BOOTSTRAP_SERVERS") && !contains(keys(module.consumer["quiet"].function.environment[0].variables), "DEAD_LETTER")
+    error_message = "A consumer that publishes knows the brokers, also without dead letters."
+  }
+}
+
 run "connections_are_shared" {
   command = plan
 

@@ -77,7 +77,7 @@ run "saga_step" {
         consumer_group    = "{name}-{consumer}-{topic}"
         dead_letter_topic = "{topic}.{consumer}.dlq"
         environment       = { APP_OUTCOME_TOPIC = "payment-outcomes" }
-        policy_arns       = ["arn:aws:iam::123456789012:policy/write-payment-outcomes"]
+        publishes         = ["payment-outcomes"]
       }
     }
   }
@@ -87,7 +87,36 @@ run "saga_step" {
     error_message = "The step knows its topic and the brokers."
   }
   assert {
-    condition     = module.consumer["saga-step"].policy_arns == ["arn:aws:iam::123456789012:policy/write-payment-outcomes"] && anytrue([for statement in jsondecode(module.consumer["saga-step"].policy).Statement : contains(flatten([statement.Action]), "kafka-cluster:WriteDataIdempotently")])
-    error_message = "The step may write its topic by the policy that it names, as an idempotent producer."
+    condition     = one([for statement in jsondecode(module.consumer["saga-step"].policy).Statement : [for arn in statement.Resource : reverse(split("/", arn))[0]] if statement.Sid == "PublishToItsTopics"]) == ["payment-outcomes"]
+    error_message = "The step may write the topic of its outcomes."
+  }
+}
+
+run "dynamodb_writer" {
+  command = plan
+
+  variables {
+    consumers = {
+      consumer = {}
+      dynamodb-writer = {
+        consumer_group    = "{name}-{consumer}-{topic}"
+        dead_letter_topic = "{topic}.{consumer}.dlq"
+        environment       = { APP_TABLE = "orders" }
+        egress            = { tables = { port = 443, prefix_list_ids = ["pl-02cd2c6b"] } }
+        policy_statements = [{
+          actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+          resources = ["arn:aws:dynamodb:us-east-1:123456789012:table/orders"]
+        }]
+      }
+    }
+  }
+
+  assert {
+    condition     = module.consumer["dynamodb-writer"].function.environment[0].variables.APP_TABLE == "orders" && [for rule in module.consumer["dynamodb-writer"].egress_rules : "${rule.prefix_list_id}:${rule.from_port}-${rule.to_port}"] == ["pl-02cd2c6b:443-443"]
+    error_message = "The writer knows its table, and reaches DynamoDB."
+  }
+  assert {
+    condition     = jsondecode(module.consumer["dynamodb-writer"].handler_policy).Statement == [{ Effect = "Allow", Action = ["dynamodb:GetItem", "dynamodb:PutItem"], Resource = ["arn:aws:dynamodb:us-east-1:123456789012:table/orders"] }]
+    error_message = "The writer may do what it does, on its table."
   }
 }

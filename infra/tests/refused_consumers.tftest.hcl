@@ -261,6 +261,36 @@ run "policy_on_other_topics" {
   expect_failures = [var.consumers]
 }
 
+run "publishes_to_a_topic_that_does_not_exist" {
+  command = plan
+
+  variables {
+    consumers = { consumer = { publishes = ["outcomes"] } }
+  }
+
+  expect_failures = [var.consumers]
+}
+
+run "publishes_to_its_own_topic" {
+  command = plan
+
+  variables {
+    consumers = { consumer = { topics = ["orders", "payments"], publishes = ["payments"] } }
+  }
+
+  expect_failures = [var.consumers]
+}
+
+run "publishes_to_one_of_all_the_topics_that_it_reads" {
+  command = plan
+
+  variables {
+    consumers = { consumer = { publishes = ["payments"] } }
+  }
+
+  expect_failures = [var.consumers]
+}
+
 run "policy_arn_of_a_role" {
   command = plan
 

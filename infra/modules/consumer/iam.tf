@@ -21,7 +21,7 @@ locals {
         Sid    = "Connect"
         Effect = "Allow"
         # DescribeClusterDynamicConfiguration is in AWS's own policies for such mappings; it only reads.
-        Action   = concat(["kafka-cluster:Connect", "kafka-cluster:DescribeClusterDynamicConfiguration"], length(local.dead_letter_topics) > 0 ? ["kafka-cluster:WriteDataIdempotently"] : [], var.settings.failure_destination == "dead_letter_topic" ? ["kafka-cluster:DescribeCluster"] : [])
+        Action   = concat(["kafka-cluster:Connect", "kafka-cluster:DescribeClusterDynamicConfiguration"], length(local.dead_letter_topics) + length(var.settings.publishes) > 0 ? ["kafka-cluster:WriteDataIdempotently"] : [], var.settings.failure_destination == "dead_letter_topic" ? ["kafka-cluster:DescribeCluster"] : [])
         Resource = var.cluster_arn
       },
     ],
@@ -45,6 +45,12 @@ locals {
       Effect   = "Allow"
       Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:WriteData"]
       Resource = [for name in local.dead_letter_topics : "${local.topic_arn_prefix}${name}"]
+    }],
+    length(var.settings.publishes) == 0 ? [] : [{
+      Sid      = "PublishToItsTopics"
+      Effect   = "Allow"
+      Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:WriteData"]
+      Resource = [for topic in sort(distinct(var.settings.publishes)) : "${local.topic_arn_prefix}${topic}"]
     }],
     # https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure.html
     [for service, it in {

@@ -20,6 +20,7 @@ variable "settings" {
     enabled                         = bool
     failure_destination             = string
     failure_destination_kms_key_arn = string
+    publishes                       = list(string)
     policy_arns                     = list(string)
     layers                          = list(string)
 

@@ -94,7 +94,7 @@ CHOICES = {
         "consumers": f'{{ consumer = {{ topics = ["orders"] }}, projection = {{ topics = ["orders", "payments"], {ZIP}, {NAMES}, environment = {{ APP_TABLE = "orders" }}, '
         'policy_statements = [{ actions = ["dynamodb:PutItem"], resources = ["arn:aws:dynamodb:us-east-1:123456789012:table/orders"] }], '
         'egress = { tables = { port = 443, prefix_list_ids = ["pl-02cd2c6b"] }, partner = { port = 8443, cidrs = ["203.0.113.7/32"] } } }, '
-        f'archive = {{ topics = ["audit"], {ZIP}, dead_letter_topic = "" }} }}',
+        f'archive = {{ topics = ["audit"], {ZIP}, dead_letter_topic = "", publishes = ["orders"] }} }}',
     },
     "consumers_with_failures_apart": {
         "topics": "{ orders = {}, payments = {} }",

@@ -89,7 +89,7 @@ class Plan:
         return ["producer", *self.consumers()]
 
     def known_topics(self):
-        of_consumers = [topic for it in self.consumers().values() for topic in [*it["topics"], *it["dead_letters"]]]
+        of_consumers = [topic for it in self.consumers().values() for topic in [*it["topics"], *it["dead_letters"], *it["publishes"]]]
         return sorted({*self.rendered["produced_topics"], *of_consumers, "somebody-elses"})
 
     def known_groups(self):
@@ -138,20 +138,21 @@ def rules(plan):
 
 
 def consumer_rules(plan, name):
-    """A consumer reads its own topics with its own groups, writes its own dead letters, and nothing of another consumer's."""
+    """A consumer reads its own topics with its own groups, writes its own dead letters and what it publishes, and nothing else."""
     it = plan.consumers()[name]
+    written = {*it["dead_letters"], *it["publishes"]}
     for topic in plan.known_topics():
         arn = plan.topic(topic)
         if may(plan, name, READ, arn) != (topic in it["topics"]):
             yield f"the {name} {'cannot' if topic in it['topics'] else 'can'} read {topic}"
-        if may(plan, name, WRITE, arn) != (topic in it["dead_letters"]):
-            yield f"the {name} {'cannot' if topic in it['dead_letters'] else 'can'} write {topic}"
+        if may(plan, name, WRITE, arn) != (topic in written):
+            yield f"the {name} {'cannot' if topic in written else 'can'} write {topic}"
     for group in [*plan.known_groups(), "somebody-elses"]:
         for action in ("DescribeGroup", "AlterGroup"):
             if may(plan, name, f"kafka-cluster:{action}", plan.group(group)) != (group in it["groups"]):
                 yield f"the {name} {'cannot' if group in it['groups'] else 'can'} {action} on the group {group}"
-    if it["dead_letters"] and not may(plan, name, "kafka-cluster:WriteDataIdempotently", plan.cluster):
-        yield f"the {name} cannot write its dead letters idempotently"
+    if written and not may(plan, name, "kafka-cluster:WriteDataIdempotently", plan.cluster):
+        yield f"the {name} cannot write idempotently: librdkafka would be refused"
     yield from failure_rules(plan, name)
 
 

@@ -16,6 +16,7 @@ output "rendered" {
       topics          = sort(keys(it.mappings))
       groups          = sort(distinct([for reading in values(local.readings) : reading.group if reading.consumer == name]))
       dead_letters    = sort(distinct([for reading in values(local.readings) : reading.dead_letter if reading.consumer == name && reading.dead_letter != null]))
+      publishes       = local.consumers[name].publishes
       failures        = local.consumers[name].failure_destination
       failures_key    = local.consumers[name].failure_destination_kms_key_arn
       partial_batches = { for topic, mapping in it.mappings : topic => contains(coalesce(mapping.function_response_types, []), "ReportBatchItemFailures") }

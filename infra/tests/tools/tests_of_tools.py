@@ -269,23 +269,24 @@ class TestsOfConsumersPolicies(unittest.TestCase):
 
     CLUSTER = "arn:aws:kafka:us-east-1:123456789012:cluster/c/1"
 
-    def consumer(self, name, topics, dead_letters):
+    def consumer(self, name, topics, dead_letters, publishes=()):
         def statement(sid, actions, kind, names):
             arns = [f"{self.CLUSTER.replace(':cluster/', f':{kind}/')}/{it}" for it in names]
             return {"Sid": sid, "Effect": "Allow", "Action": [f"kafka-cluster:{it}" for it in actions], "Resource": arns}
 
         groups = [f"{name}-{topic}" for topic in topics]
-        it = {"topics": topics, "groups": groups, "dead_letters": dead_letters, "failures": "none", "failures_key": None}
+        it = {"topics": topics, "groups": groups, "dead_letters": dead_letters, "publishes": list(publishes), "failures": "none", "failures_key": None}
         policy = [
             statement("Read", ["ReadData"], "topic", topics),
             statement("Groups", ["DescribeGroup", "AlterGroup"], "group", groups),
             statement("Write", ["WriteData"], "topic", dead_letters),
+            statement("Publish", ["WriteData"], "topic", publishes),
             {"Sid": "Connect", "Effect": "Allow", "Action": ["kafka-cluster:WriteDataIdempotently"], "Resource": self.CLUSTER},
         ]
         return it, [{"Statement": policy}]
 
     def setUp(self):
-        made = {"a": self.consumer("a", ["orders"], ["orders.a.dlq"]), "b": self.consumer("b", ["orders", "payments"], ["b.dlq"])}
+        made = {"a": self.consumer("a", ["orders"], ["orders.a.dlq"]), "b": self.consumer("b", ["orders", "payments"], ["b.dlq"], ["outcomes"])}
         self.plan = policies.Plan("two", {
             "region": "us-east-1", "cluster_arn": self.CLUSTER, "key_arn": "arn:aws:kms:us-east-1:123456789012:key/1", "produced_topics": [],
             "producer_environment": {"METRICS_NAMESPACE": "c"},
@@ -308,6 +309,14 @@ class TestsOfConsumersPolicies(unittest.TestCase):
     def test_another_consumers_dead_letters_are_found(self):
         self.give("Write", self.plan.topic("b.dlq"))
         self.assertEqual(self.broken(), ["the a can write b.dlq"])
+
+    def test_another_consumers_outcomes_are_found(self):
+        self.give("Publish", self.plan.topic("outcomes"))
+        self.assertEqual(self.broken(), ["the a can write outcomes"])
+
+    def test_a_topic_that_cannot_be_published_to_is_found(self):
+        self.plan.consumers()["a"]["publishes"].append("outcomes")
+        self.assertEqual(self.broken(), ["the a cannot write outcomes"])
 
     def test_another_consumers_group_on_a_shared_topic_is_found(self):
         self.give("Groups", self.plan.group("b-orders"))
