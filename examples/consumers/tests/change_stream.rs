@@ -12,6 +12,7 @@ use msk_consumer::idempotency::MemoryStore;
 use msk_consumer::lanes::Ordering;
 use msk_consumer::{BatchProcessor, BatchSettings, InvocationContext};
 use msk_consumer_examples::change_stream::ChangeStream;
+use msk_consumer_examples::http_client::HttpClient;
 use msk_shared::event::{MskEvent, Record, TombstoneStyle};
 use serde_json::{Value, json};
 
@@ -19,7 +20,12 @@ use serde_json::{Value, json};
 fn environment(store: &Endpoint) -> BatchProcessor<ChangeStream, NoSink, MemoryStore> {
     let settings =
         BatchSettings { report_batch_item_failures: true, ordering: Ordering::Key, ..BatchSettings::default() };
-    BatchProcessor::new(ChangeStream::new(store.url().parse().unwrap()), NoSink, MemoryStore::default(), settings)
+    BatchProcessor::new(
+        ChangeStream::new(store.url().parse().unwrap(), HttpClient::without_tls()),
+        NoSink,
+        MemoryStore::default(),
+        settings,
+    )
 }
 
 fn change(offset: i64, id: u64, op: &str, after: Value) -> Record {

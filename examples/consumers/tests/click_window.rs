@@ -13,6 +13,7 @@ use msk_consumer::dead_letters::NoSink;
 use msk_consumer::idempotency::MemoryStore;
 use msk_consumer::{BatchProcessor, BatchSettings, InvocationContext};
 use msk_consumer_examples::click_window::ClickWindow;
+use msk_consumer_examples::http_client::HttpClient;
 use msk_shared::event::{MskEvent, Record, TombstoneStyle};
 use serde_json::{Value, json};
 
@@ -55,7 +56,7 @@ impl Store {
 /// An execution environment of its own, which knows nothing of what another one did.
 async fn deliver(endpoint: &Endpoint, records: &[Record]) -> Vec<String> {
     let settings = BatchSettings { report_batch_item_failures: true, ..BatchSettings::default() };
-    let handler = ClickWindow::new(endpoint.url().parse().unwrap());
+    let handler = ClickWindow::new(endpoint.url().parse().unwrap(), HttpClient::without_tls());
     let processor = BatchProcessor::new(handler, NoSink, MemoryStore::default(), settings);
     let invocation = InvocationContext { request_id: "test".to_owned(), deadline: None };
     let event = MskEvent::new(records.iter().cloned()).to_json(TombstoneStyle::Omit);

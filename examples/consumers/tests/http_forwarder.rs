@@ -10,6 +10,7 @@ use endpoint::Endpoint;
 use msk_consumer::dead_letters::NoSink;
 use msk_consumer::idempotency::MemoryStore;
 use msk_consumer::{BatchProcessor, BatchSettings, InvocationContext};
+use msk_consumer_examples::http_client::HttpClient;
 use msk_consumer_examples::http_forwarder::HttpForwarder;
 use msk_shared::event::{Header, MskEvent, Record, TombstoneStyle};
 use msk_test_kit::{Extensions, FunctionHost, clean};
@@ -19,7 +20,7 @@ type Forwarding = BatchProcessor<HttpForwarder, NoSink, MemoryStore>;
 /// An execution environment of its own: another one knows nothing of what this one did.
 fn environment(endpoint: &Endpoint) -> Forwarding {
     let settings = BatchSettings { report_batch_item_failures: true, ..BatchSettings::default() };
-    let forwarder = HttpForwarder::new(endpoint.url().parse().unwrap());
+    let forwarder = HttpForwarder::new(endpoint.url().parse().unwrap(), HttpClient::without_tls());
     BatchProcessor::new(forwarder, NoSink, MemoryStore::default(), settings)
 }
 
@@ -119,7 +120,7 @@ async fn an_endpoint_that_is_gone_loses_nothing() {
 
 #[test]
 fn what_is_wrong_with_its_environment_is_reported_together_with_the_consumers() {
-    for (url, says) in [(None, "APP_URL is missing"), (Some("https://c4n4ry.example/"), "APP_URL must be an address")] {
+    for (url, says) in [(None, "APP_URL is missing"), (Some("ftp://c4n4ry.example/"), "APP_URL must be an address")] {
         let mut command = clean(env!("CARGO_BIN_EXE_http-forwarder"));
         command.env("ORDERING", "x").envs(url.map(|url| ("APP_URL", url)));
         let host = FunctionHost::start(Extensions::Served);

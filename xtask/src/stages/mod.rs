@@ -6,6 +6,7 @@ mod basic;
 mod binaries;
 mod compiled_once;
 mod end_to_end;
+mod examples_dynamodb;
 mod guides;
 pub(crate) mod ha;
 mod infra;
@@ -185,6 +186,16 @@ pub(crate) const STAGES: &[Stage] = &[
         after: &[],
         budget: 1200,
         run: arm64::run,
+    },
+    Stage {
+        name: "examples-dynamodb",
+        does: "the example dynamodb-writer on DynamoDB Local: redelivery, reordering, a kill in the middle, poison",
+        needs: &[needs::NATIVE_BUILD, needs::JAVA, needs::MAVEN],
+        on_demand: true,
+        beside: false,
+        after: &[],
+        budget: 700,
+        run: examples_dynamodb::run,
     },
     Stage {
         name: "library",

@@ -49,7 +49,8 @@ impl Endpoint {
                     return;
                 }
                 let mut connection = connection.unwrap();
-                let request = read(&connection);
+                // A client that was killed has sent none.
+                let Some(request) = read(&connection) else { continue };
                 let (head, body) = answer(&request);
                 noted.lock().unwrap().push(request);
                 // A client that has gone away is none of this endpoint's business.
@@ -90,26 +91,25 @@ impl Drop for Endpoint {
     }
 }
 
-fn read(connection: &TcpStream) -> Received {
+fn read(connection: &TcpStream) -> Option<Received> {
     let mut reader = BufReader::new(connection);
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
+        reader.read_line(&mut line).ok()?;
         match line.trim_end() {
             "" => break,
             line => lines.push(line.to_owned()),
         }
     }
-    let headers: Vec<(String, String)> = lines[1..]
-        .iter()
-        .map(|line| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned())).unwrap())
-        .collect();
-    let mut words = lines[0].split(' ').map(str::to_owned);
+    let (first, headers) = lines.split_first()?;
+    let header = |line: &String| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+    let headers: Vec<(String, String)> = headers.iter().map(|line| header(line).unwrap()).collect();
+    let mut words = first.split(' ').map(str::to_owned);
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
     let mut request = Received { method, path, headers, body: Vec::new() };
     let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
     request.body.resize(length, 0);
-    reader.read_exact(&mut request.body).unwrap();
-    request
+    reader.read_exact(&mut request.body).ok()?;
+    Some(request)
 }
