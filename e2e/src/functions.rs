@@ -50,7 +50,8 @@ pub async fn start(options: &FunctionOptions, count: usize) -> Result<Vec<Enviro
     Ok(environments)
 }
 
-fn kafka_variables(cluster: &Cluster, listener: Listener) -> Vec<(String, String)> {
+/// The variables with which a function reaches `listener`; with [`Listener::Iam`], as the role of the cluster's first key.
+pub fn kafka_variables(cluster: &Cluster, listener: Listener) -> Vec<(String, String)> {
     let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let mut variables = vec![set("KAFKA_BOOTSTRAP_SERVERS", &cluster.bootstrap(listener))];
     if listener != Listener::Plaintext {

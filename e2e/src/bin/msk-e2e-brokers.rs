@@ -5,11 +5,21 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the ready line, and progress")]
 
-use std::{collections::HashSet, convert::Infallible, io, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    convert::Infallible,
+    fs::OpenOptions,
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use futures_util::future::try_join_all;
+use msk_e2e::functions::kafka_variables;
+use msk_e2e::kafka::iam::{self, PRODUCER_ROLE};
 use msk_e2e::kafka::{Cluster, ClusterOptions, KafkaVersion, Listener, cluster::BROKERS, distribution::Distribution};
 use msk_shared::topic_spec::TopicSpec;
 use msk_test_kit::watchdog::start_no_child;
@@ -20,23 +30,35 @@ use tokio::sync::oneshot;
 /// How often to check whether a broker has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Three Apache Kafka brokers and a controller, without TLS, until Ctrl-C or the end of standard input.
+/// Three Apache Kafka brokers and a controller until Ctrl-C or the end of standard input.
 #[derive(Debug, Parser)]
 #[command(name = "msk-e2e-brokers")]
 struct Cli {
     /// Topics to create, `NAME` or `NAME:PARTITIONS`, comma separated; `:compact` behind one that is compacted.
     #[arg(long, value_delimiter = ',', value_name = "TOPICS", required = true)]
     topics: Vec<TopicSpec>,
+    /// How clients show who they are.
+    #[arg(long, value_enum, default_value = "none")]
+    auth: Auth,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Auth {
+    /// They do not, and there is no TLS.
+    None,
+    /// By MSK IAM tokens, over TLS.
+    Iam,
 }
 
 #[tokio::main]
 async fn main() {
-    let topics = distinct(Cli::parse().topics);
+    let Cli { topics, auth } = Cli::parse();
+    let topics = distinct(topics);
     let ended = tokio::select! {
         // Listens for signals before anything is started that would have to be ended.
         biased;
         stopped = stopped() => stopped,
-        Err(error) = serve(&topics) => Err(error),
+        Err(error) = serve(&topics, auth) => Err(error),
     };
     if let Err(error) = &ended {
         eprintln!("error: {error:#}");
@@ -53,7 +75,7 @@ fn distinct(mut topics: Vec<TopicSpec>) -> Vec<TopicSpec> {
     topics
 }
 
-async fn serve(topics: &[TopicSpec]) -> Result<Infallible> {
+async fn serve(topics: &[TopicSpec], auth: Auth) -> Result<Infallible> {
     let version = KafkaVersion::V3_9;
     if !Distribution::is_fetched(version)? {
         eprintln!("fetching Apache Kafka {version} from Maven Central (once) ...");
@@ -67,7 +89,7 @@ async fn serve(topics: &[TopicSpec]) -> Result<Infallible> {
         admin.create_topic(topic.name.as_str(), topic.partitions, settings)
     }))
     .await?;
-    println!("{}", ready(&cluster, version, topics));
+    println!("{}", ready(&cluster, version, topics, auth)?);
     report_ends(&cluster).await
 }
 
@@ -83,20 +105,47 @@ async fn fetch(version: KafkaVersion) -> Result<()> {
     Ok(())
 }
 
-fn ready(cluster: &Cluster, version: KafkaVersion, topics: &[TopicSpec]) -> serde_json::Value {
+fn ready(cluster: &Cluster, version: KafkaVersion, topics: &[TopicSpec], auth: Auth) -> Result<serde_json::Value> {
     let ids = cluster.process_ids();
     // The controller comes first.
     let brokers = ids.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    json!({
+    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+    let (listener, environment_file, access) = match auth {
+        Auth::None => (Listener::Plaintext, None, "no TLS, no authentication".to_owned()),
+        Auth::Iam => {
+            cluster.iam().set_policy(PRODUCER_ROLE, iam::producer_policy(&names))?;
+            let policies = cluster.iam().policies_file();
+            let access = format!(
+                "TLS, and MSK IAM tokens are verified: the functions sign as {PRODUCER_ROLE}, whose policy stands in {} \
+                 (edit it: the brokers reread it)",
+                policies.display()
+            );
+            (Listener::Iam, Some(write_environment(cluster)?), access)
+        }
+    };
+    Ok(json!({
         "ready": true,
-        "bootstrap_servers": cluster.bootstrap(Listener::Plaintext),
-        "topics": topics.iter().map(|topic| topic.name.as_str()).collect::<Vec<_>>(),
+        "bootstrap_servers": cluster.bootstrap(listener),
+        // What stands for AWS's own pollers reads here.
+        "mapping_servers": cluster.bootstrap(Listener::Plaintext),
+        "environment_file": environment_file,
+        "topics": names,
         "note": format!(
             "Apache Kafka {version}: three brokers (processes {brokers}) and a controller; replication factor 3, at least two \
-             in-sync replicas required, no TLS, no authentication; data in {}, deleted at the end",
+             in-sync replicas required; {access}; data in {}, deleted at the end",
             cluster.folder().display()
         ),
-    })
+    }))
+}
+
+/// Writes the functions' variables, with an access key, to a file that only this user reads: what is printed ends in logs.
+fn write_environment(cluster: &Cluster) -> Result<PathBuf> {
+    let variables: BTreeMap<String, String> = kafka_variables(cluster, Listener::Iam).into_iter().collect();
+    let path = cluster.folder().join("environment.json");
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let file = file.with_context(|| format!("cannot create {}", path.display()))?;
+    serde_json::to_writer(file, &variables).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 /// Reports when a broker has ended. The others continue: killing one to see what happens is what this cluster is for.

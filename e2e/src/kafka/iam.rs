@@ -71,6 +71,9 @@ fn random_text(length: usize, alphabet: &[u8]) -> String {
     (0..length).filter_map(|_| alphabet.choose(&mut rng).map(|&byte| char::from(byte))).collect()
 }
 
+/// The name of the file with the policies.
+const POLICIES: &str = "policies.json";
+
 /// One statement of a policy.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -179,13 +182,18 @@ impl IamFiles {
         self.replace("clock-offset", &offset_ms.to_string())
     }
 
+    /// The file with the policies, a list of statements by role's ARN. The brokers reread it when it changes.
+    pub fn policies_file(&self) -> PathBuf {
+        self.folder.join(POLICIES)
+    }
+
     /// The system properties that tell the brokers' classes where the files are.
     pub fn system_properties(&self) -> Vec<String> {
         let file = |property: &str, name: &str| format!("-Dmsk.e2e.{property}={}", self.folder.join(name).display());
         vec![
             format!("-Dmsk.e2e.region={REGION}"),
             file("credentials", "credentials.json"),
-            file("policies", "policies.json"),
+            file("policies", POLICIES),
             file("clock-offset", "clock-offset"),
         ]
     }
@@ -202,7 +210,7 @@ impl IamFiles {
     }
 
     fn write_policies(&self, state: &State) -> Result<()> {
-        self.replace("policies.json", &json!(state.policies).to_string())
+        self.replace(POLICIES, &json!(state.policies).to_string())
     }
 
     /// Renames a complete file into place, so that a broker never reads a partial one.

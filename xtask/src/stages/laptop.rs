@@ -1,5 +1,7 @@
 //! Part of stages `e2e` and `rig`: `cargo xtask up` as a newcomer uses it.
 
+mod real_brokers;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -16,6 +18,8 @@ use serde_json::Value;
 use crate::process::{self, Supervised};
 use crate::up;
 use crate::workspace;
+
+pub(super) use real_brokers::run_on_real_brokers;
 
 use super::watch;
 
@@ -71,31 +75,6 @@ pub(super) fn run() -> Result<()> {
     next.stop()?;
     // Otherwise the later stages would rebuild these functions.
     saved.into_iter().try_for_each(Saved::undo)
-}
-
-/// `up` with Apache Kafka brokers: the same loop, stopped and killed.
-pub(super) fn run_on_real_brokers() -> Result<()> {
-    let real = ["--kafka", "real"];
-    let mut laptop = Laptop::start(&real, free_port()?)?;
-    ensure!(laptop.said("three brokers (processes"), "`up` did not say what its brokers are");
-    // Otherwise the check that nothing is left might look in the wrong place.
-    ensure!(
-        !data_folders(&laptop.folder)?.is_empty(),
-        "there is no folder with brokers' data in {}",
-        laptop.folder.path().display()
-    );
-    laptop.try_it()?;
-    laptop.stop()?;
-    // Four JVMs and their data are too much to wait for the next `up`: they must end with the `up` that was killed.
-    let killed = Laptop::start(&real, free_port()?)?.kill()?;
-    let deadline = Instant::now() + STOP_PATIENCE;
-    while !data_folders(&killed.folder)?.is_empty() {
-        ensure!(Instant::now() < deadline, "a killed `up` left its brokers' data behind");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let left = process::sweep(&killed.run_id, STOP_PATIENCE);
-    ensure!(left.values().all(|name| name != "java"), "a killed `up` left brokers behind: {left:?}");
-    Ok(())
 }
 
 /// `up` with two consumers: each has every record, from a mapping of its own.

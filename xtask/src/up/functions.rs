@@ -9,6 +9,7 @@ use ureq::Agent;
 use ureq::http::StatusCode;
 
 use super::options::Options;
+use super::servers::Ready;
 use crate::process::Supervised;
 use crate::stop;
 use crate::tools::CargoLambda;
@@ -26,15 +27,15 @@ pub(super) fn start(
     cargo_lambda: &CargoLambda,
     options: &Options,
     topics: &str,
-    bootstrap_servers: &str,
+    brokers: &Ready,
 ) -> Result<Supervised> {
     let mut command = cargo_lambda.command("watch");
     command.args(["--invoke-address", "127.0.0.1", "--invoke-port", &options.port.to_string(), "--disable-cors"]);
-    command.env("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).env("TOPICS", topics);
+    command.env("KAFKA_BOOTSTRAP_SERVERS", &brokers.bootstrap_servers).env("TOPICS", topics);
     // The mapping asks for partial batch responses, as infra/ configures the real one.
     command.env("REPORT_BATCH_ITEM_FAILURES", "true");
     if options.bootstrap_servers.is_none() {
-        command.env("KAFKA_AUTH", "none").env("DEAD_LETTER", "kafka:{topic}.dlq");
+        command.env("KAFKA_AUTH", "none").env("DEAD_LETTER", "kafka:{topic}.dlq").envs(brokers.environment()?);
     } else if std::env::var_os("KAFKA_AUTH").is_none() {
         command.env("KAFKA_AUTH", "none");
     }

@@ -39,6 +39,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Starts everything, prints a line for each consumed record, and runs until Ctrl-C.
 pub(crate) fn run(options: &Options) -> Result<()> {
     stop::listen()?;
+    options.check()?;
     needs::require(options.needs())?;
     let consumers = options.distinct_consumers(&members::consumers()?)?;
     let options = Options { topics: topics::distinct(&options.topics)?, consumers, ..options.clone() };
@@ -111,16 +112,16 @@ impl Laptop {
             ClusterKind::Real => Some(self.start_until_ready(servers::real(options))?),
             ClusterKind::Embedded => None,
         };
-        let servers = real.as_ref().map(|ready| &ready.bootstrap_servers).or(options.bootstrap_servers.as_ref());
+        let servers = real.as_ref().map(Ready::for_mapping).or(options.bootstrap_servers.as_deref());
         match servers {
             Some(_) => println!("starting the event source mapping ..."),
             None => println!("starting the brokers and the event source mapping ..."),
         }
-        let mapping = self.start_until_ready(servers::mapping(options, servers.map(String::as_str)))?;
+        let mapping = self.start_until_ready(servers::mapping(options, servers))?;
         println!("starting the functions ...");
         let policies = topics::policies(&options.topics, &mapping.compacted);
         let brokers = real.unwrap_or(mapping);
-        let mut watch = functions::start(cargo_lambda, options, &policies, &brokers.bootstrap_servers)?;
+        let mut watch = functions::start(cargo_lambda, options, &policies, &brokers)?;
         child_output::forward(&mut watch, &self.sender)?;
         self.children.push(watch);
         self.warm(options)?;

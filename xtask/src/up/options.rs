@@ -14,6 +14,9 @@ pub(crate) struct Options {
     /// Which brokers to start; their data is deleted at the end.
     #[arg(long, value_enum, default_value = "embedded", conflicts_with = "bootstrap_servers")]
     pub(super) kafka: ClusterKind,
+    /// How the functions show the brokers of `--kafka real` who they are.
+    #[arg(long, value_enum, default_value = "none", conflicts_with = "bootstrap_servers")]
+    pub(super) auth: Auth,
     /// Use this cluster, `host:port,...`, and start no brokers. `KAFKA_*` and `DEAD_LETTER` are passed on to the
     /// functions; `KAFKA_AUTH` is `none` by default. The topics must exist.
     #[arg(long, value_name = "HOST:PORT,...")]
@@ -40,7 +43,25 @@ pub(crate) enum ClusterKind {
     Real,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Auth {
+    /// They do not; there is no TLS.
+    None,
+    /// As on AWS: over TLS, with signed MSK IAM tokens, and a policy says what the brokers let them do.
+    Iam,
+}
+
 impl Options {
+    /// # Errors
+    /// When the brokers cannot do what is asked of them.
+    pub(super) fn check(&self) -> Result<()> {
+        ensure!(
+            self.auth == Auth::None || self.kafka == ClusterKind::Real,
+            "--auth iam needs --kafka real: the embedded brokers verify no tokens"
+        );
+        Ok(())
+    }
+
     /// Each consumer once, and only those that the workspace has.
     ///
     /// # Errors
@@ -81,6 +102,17 @@ mod tests {
     struct CommandLine {
         #[command(flatten)]
         options: Options,
+    }
+
+    #[test]
+    fn tokens_need_brokers_that_verify_them() {
+        let checked = |arguments: &[&str]| {
+            CommandLine::parse_from([&["up"], arguments].concat()).options.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(checked(&[]), Ok(()));
+        assert_eq!(checked(&["--kafka", "real", "--auth", "iam"]), Ok(()));
+        assert!(checked(&["--auth", "iam"]).unwrap_err().contains("needs --kafka real"));
+        assert!(CommandLine::try_parse_from(["up", "--auth", "iam", "--bootstrap-servers", "127.0.0.1:1"]).is_err());
     }
 
     #[test]

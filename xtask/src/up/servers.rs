@@ -1,10 +1,14 @@
 //! Brokers and event source mapping: `msk-local`, and before it `msk-e2e-brokers` if the brokers are real ones.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use anyhow::{Context, Result};
+
 use super::child_output::OutputLine;
-use super::options::Options;
+use super::options::{Auth, Options};
 use super::topics;
 use crate::workspace;
 
@@ -24,7 +28,13 @@ pub(super) struct Server {
 /// The ready line.
 #[derive(Debug, serde::Deserialize)]
 pub(super) struct Ready {
+    /// For the functions.
     pub(super) bootstrap_servers: String,
+    /// For the event source mapping, if it uses others.
+    pub(super) mapping_servers: Option<String>,
+    /// A JSON object of variables that the functions need to reach the brokers. In a file, because it has an access key and this
+    /// line is logged.
+    pub(super) environment_file: Option<PathBuf>,
     /// Topics that the cluster says are compacted.
     #[serde(default)]
     pub(super) compacted: Vec<String>,
@@ -32,11 +42,28 @@ pub(super) struct Ready {
     pub(super) note: Option<String>,
 }
 
+impl Ready {
+    /// Where the event source mapping reads.
+    pub(super) fn for_mapping(&self) -> &str {
+        self.mapping_servers.as_ref().unwrap_or(&self.bootstrap_servers)
+    }
+
+    /// What the functions need besides the addresses.
+    pub(super) fn environment(&self) -> Result<BTreeMap<String, String>> {
+        let Some(file) = &self.environment_file else { return Ok(BTreeMap::new()) };
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is no JSON object of variables", file.display()))
+    }
+}
+
 /// Three Apache Kafka brokers with the topics and their dead-letter topics.
 pub(super) fn real(options: &Options) -> Server {
     let topics = [options.topics.join(","), topics::dead_letters(&options.topics)].join(",");
     let mut command = dev_binary("msk-e2e-brokers");
     command.args(["--topics", &topics]);
+    if options.auth == Auth::Iam {
+        command.args(["--auth", "iam"]);
+    }
     // Nothing is written to this pipe. It closes when this process is killed, which ends the brokers.
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Server { name: "msk-e2e-brokers", command, timeout: REAL_TIMEOUT }
