@@ -20,6 +20,14 @@ pub(crate) enum ZipFeature {
 }
 
 impl ZipFeature {
+    /// The feature as `cargo xtask package --features` takes it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Schemas => "schemas",
+            Self::DocsPage => "docs-page",
+        }
+    }
+
     /// The feature as cargo selects it.
     pub(crate) fn cargo_name(self) -> &'static str {
         match self {

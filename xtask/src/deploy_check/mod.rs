@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`settings`] | the values of the variables, as Terraform will see them |
 //! | [`machine`] | the environment and the programs of this machine |
-//! | [`zips`] | whether the functions' zips exist, fit the processor, are newer than the sources and small enough |
+//! | [`zips`] | whether the functions' zips exist, fit the processor, are newer than the sources, can do what the settings need and are small enough |
 //! | [`account`] | Terraform, its state, credentials, region |
 //! | [`quotas`] | how much of the account's quotas the deployment uses, and how to look them up |
 //! | [`next`] | what to type if nothing is missing |

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::machine::Machine;
 use super::report::Line;
 use crate::package::Architecture;
+use crate::zip_features::ZipFeature;
 
 /// Parts of values that occur only in examples: names of RFC 2606, addresses of RFC 5737, the documentation's account.
 const PLACEHOLDERS: [&str; 6] =
@@ -86,6 +87,16 @@ impl Settings {
     pub(super) fn consumers(&self) -> impl Iterator<Item = (&str, &Value)> {
         let consumers = self.value("consumers").and_then(Value::as_object).into_iter().flatten();
         consumers.map(|(name, consumer)| (name.as_str(), consumer))
+    }
+
+    /// What the producer's zip must be able to do, as `infra/producer_layer.tf` works it out.
+    pub(super) fn zip_features(&self) -> Vec<ZipFeature> {
+        let topics = self.value("topics").and_then(Value::as_object).into_iter().flatten();
+        let mut produced = topics.filter(|(_, topic)| topic["produced"] != false).map(|(_, topic)| topic);
+        let schemas = produced.any(|topic| topic["policy"]["schema"].is_string());
+        let docs_page = self.member("api", "docs_page").is_some_and(|page| *page == true);
+        let wanted = [(ZipFeature::Schemas, schemas), (ZipFeature::DocsPage, docs_page)];
+        wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(feature, _)| feature).collect()
     }
 
     pub(super) fn architecture(&self) -> Architecture {

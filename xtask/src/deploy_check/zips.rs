@@ -1,4 +1,5 @@
-//! Whether the functions' zips exist, fit the processor, are newer than the sources and small enough.
+//! Whether the functions' zips exist, fit the processor, are newer than the sources, can do what the settings need and are small
+//! enough.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use super::report::Line;
 use super::settings::Settings;
 use crate::package::{self, Architecture};
-use crate::zip_features;
+use crate::zip_features::{self, ZipFeature};
 
 /// Lambda's limit for a zip that is uploaded with the function.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
@@ -31,15 +32,37 @@ pub(super) fn lines(root: &Path, infra: &Path, settings: &Settings) -> Vec<Line>
         zips.push((name, zip));
     }
     let line = |(function, zip): &(&str, PathBuf)| {
-        line(root, function, zip, source_of(root, &directory, zip).as_deref(), settings.architecture())
+        let features = if *function == "producer" { settings.zip_features() } else { Vec::new() };
+        line(
+            root,
+            function,
+            zip,
+            source_of(root, &directory, zip).as_deref(),
+            &Wanted { architecture: settings.architecture(), features },
+        )
     };
     zips.iter().map(line).collect()
 }
 
-fn line(root: &Path, function: &str, zip: &Path, source: Option<&Path>, wanted: Architecture) -> Line {
+/// What the settings need of a zip.
+struct Wanted {
+    architecture: Architecture,
+    features: Vec<ZipFeature>,
+}
+
+impl Wanted {
+    /// The command that builds it.
+    fn package_command(&self) -> String {
+        let features: Vec<&str> = self.features.iter().map(|feature| feature.name()).collect();
+        let command = self.architecture.package_command();
+        if features.is_empty() { command.to_owned() } else { format!("{command} --features {}", features.join(",")) }
+    }
+}
+
+fn line(root: &Path, function: &str, zip: &Path, source: Option<&Path>, wanted: &Wanted) -> Line {
     let subject = format!("{function} zip");
     let build = match source {
-        Some(_) => wanted.package_command().to_owned(),
+        Some(_) => wanted.package_command(),
         None => {
             format!("nothing in functions/ builds it: cargo xtask new-consumer {function}, or another zip in consumers")
         }
@@ -52,8 +75,8 @@ fn line(root: &Path, function: &str, zip: &Path, source: Option<&Path>, wanted: 
         Ok(found) => found,
         Err(error) => return Line::missing(subject, format!("{error:#}")).with(build),
     };
-    if found != wanted {
-        let says = format!("built for {}, but function_architecture is {}", found.name(), wanted.name());
+    if found != wanted.architecture {
+        let says = format!("built for {}, but function_architecture is {}", found.name(), wanted.architecture.name());
         let line = Line::missing(subject, says).with(build);
         return line.with(format!("or function_architecture = \"{}\" in terraform.tfvars", found.name()));
     }
@@ -69,7 +92,13 @@ fn line(root: &Path, function: &str, zip: &Path, source: Option<&Path>, wanted: 
         let source = newest.strip_prefix(root).unwrap_or(&newest).display().to_string();
         return Line::missing(subject, format!("{size}, older than {source}")).with(build);
     }
-    let limit = package::largest_zip_bytes(&zip_features::read(zip));
+    let features = zip_features::read(zip);
+    let lacks: Vec<&str> = wanted.features.iter().filter(|it| !features.contains(it)).map(|it| it.name()).collect();
+    if !lacks.is_empty() {
+        let says = format!("{size}: packaged without {}, which the settings need", lacks.join(" and "));
+        return Line::missing(subject, says).with(build);
+    }
+    let limit = package::largest_zip_bytes(&features);
     if file.len() > limit {
         let says = format!("{size}: larger than this project's zips should be ({limit} bytes)");
         return Line::look(subject, says).with("cargo tree shows what was linked; a larger zip starts more slowly");

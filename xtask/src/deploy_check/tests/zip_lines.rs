@@ -1,6 +1,7 @@
 //! What the report says of the zips.
 
 use super::*;
+use crate::zip_features::{self, ZipFeature};
 
 #[test]
 fn a_zip_for_the_other_processor_is_missing() {
@@ -12,6 +13,28 @@ fn a_zip_for_the_other_processor_is_missing() {
 
     place.write("infra/terraform.tfvars", format!("{GOOD}function_architecture = \"x86_64\""));
     assert_eq!(missing(&place.report()), ["producer zip"]);
+}
+
+#[test]
+fn a_zip_that_cannot_do_what_the_settings_need_is_missing() {
+    let place = Place::complete();
+    let with = |topics: &str, api: &str| {
+        place.write("infra/terraform.tfvars", format!("{GOOD}topics = {{ {topics} }}\napi = {{ {api} }}\n"));
+        place.report()
+    };
+    let schema = "orders = { policy = { schema = \"orders.v1\" } }";
+    let report = with(schema, "docs_page = true");
+    assert_eq!(missing(&report), ["producer zip"], "{report}");
+    assert_says(&report, "packaged without schemas and docs-page, which the settings need");
+    assert_says(&report, "> cargo xtask package --arm64 --features schemas,docs-page");
+
+    let zip = place.path("target/lambda/producer/bootstrap.zip");
+    zip_features::write(&zip, &[ZipFeature::Schemas]).unwrap();
+    assert_eq!(missing(&with(schema, "")), Vec::<&str>::new());
+    assert_says(&with(schema, "docs_page = true"), "packaged without docs-page, which the settings need");
+    // Nobody writes this topic through the producer.
+    fs::remove_file(zip.with_extension("json")).unwrap();
+    assert_eq!(missing(&with(&schema.replace("policy", "produced = false, policy"), "")), Vec::<&str>::new());
 }
 
 #[test]
