@@ -30,6 +30,17 @@ pub fn consumer_with_store(cluster: &Cluster, listener: Listener, store: &Path) 
     options
 }
 
+/// How many records a call of a handler of batches has at most.
+pub const RECORDS_OF_A_CALL: usize = 50;
+
+/// The consumer as a handler of batches, with the same effects.
+#[must_use]
+pub fn in_batches(mut consumer: FunctionOptions) -> FunctionOptions {
+    consumer.binary = FunctionOptions::workspace_binary("examples/in_batches");
+    consumer.variables.push(("MAX_RECORDS".to_owned(), RECORDS_OF_A_CALL.to_string()));
+    consumer
+}
+
 /// A producer that breaks a promise: `switch` is a name in `shared/src/kafka/sabotage.rs`.
 #[must_use]
 pub fn sabotaged(mut producer: FunctionOptions, switch: &str) -> FunctionOptions {

@@ -77,6 +77,18 @@ fn effects(log: &str, topic: &str) -> Vec<Place> {
         .collect()
 }
 
+/// The consumer as it is packaged, and a handler of batches. Scenarios let partitions alternate between them: it takes no longer.
+async fn both_kinds(cluster: &Cluster, dead_letter: Option<&str>) -> anyhow::Result<[Environment; 2]> {
+    let single = functions::consumer(cluster, Listener::Iam, dead_letter);
+    let batches = functions::in_batches(single.clone());
+    Ok([Environment::start(&single).await?, Environment::start(&batches).await?])
+}
+
+/// The effects in all of them.
+fn effects_of_all(environments: &[Environment], topic: &str) -> Vec<Place> {
+    environments.iter().flat_map(|environment| effects(&environment.log(), topic)).collect()
+}
+
 /// Partitions with their records in order.
 fn by_partition(records: Vec<StoredRecord>) -> BTreeMap<i32, Vec<StoredRecord>> {
     let mut partitions: BTreeMap<i32, Vec<StoredRecord>> = BTreeMap::new();
@@ -87,17 +99,15 @@ fn by_partition(records: Vec<StoredRecord>) -> BTreeMap<i32, Vec<StoredRecord>> 
     partitions
 }
 
-/// Delivers every partition in batches, each until it is done; returns the number of invocations.
-async fn deliver_all(environment: &Environment, topic: &str, records: Vec<StoredRecord>) -> anyhow::Result<usize> {
-    let mut invocations = 0;
-    for records in by_partition(records).into_values() {
+/// Delivers every partition in batches, one partition to the first environment, the next one to the next.
+async fn deliver_all(environments: &[Environment], topic: &str, records: Vec<StoredRecord>) -> anyhow::Result<()> {
+    for (records, environment) in by_partition(records).into_values().zip(environments.iter().cycle()) {
         for batch in records.chunks(BATCH) {
             let failed = deliver(environment, &msk_event(topic, batch)).await?;
             ensure!(failed.is_empty(), "{} records failed", failed.len());
-            invocations += 1;
         }
     }
-    Ok(invocations)
+    Ok(())
 }
 
 pub(crate) async fn retries(clusters: &SharedClusters) -> anyhow::Result<String> {
@@ -137,7 +147,7 @@ pub(crate) async fn retries(clusters: &SharedClusters) -> anyhow::Result<String>
         records.iter().filter_map(|record| Some(((record.partition, record.offset), record.id()?))).collect();
     let (in_log, distinct) = (ids.len(), ids.values().collect::<BTreeSet<_>>().len());
     let consumer = Environment::start(&functions::consumer(&cluster, Listener::Iam, None)).await?;
-    deliver_all(&consumer, &topic, records).await?;
+    deliver_all(std::slice::from_ref(&consumer), &topic, records).await?;
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     for place in effects(&consumer.log(), &topic) {
         *times.entry(ids.get(&place).context("an effect of no record")?.as_str()).or_default() += 1;
@@ -160,10 +170,10 @@ pub(crate) async fn redelivery(clusters: &SharedClusters) -> anyhow::Result<Stri
     let count = clusters.choose(5_000, 50_000);
     write_messages(&cluster, &topic, (0..count).map(message).collect()).await?;
     let partitions = by_partition(log_reader::read_topic(&cluster, &topic).await?);
-    let consumer = Environment::start(&functions::consumer(&cluster, Listener::Iam, None)).await?;
+    let consumers = both_kinds(&cluster, None).await?;
     let mut rng = StdRng::seed_from_u64(7);
     let mut delivered = 0;
-    for records in partitions.values() {
+    for (records, consumer) in partitions.values().zip(consumers.iter().cycle()) {
         let mut at = 0;
         while at < records.len() {
             // Some start too early, some come again at once, and some long after.
@@ -179,13 +189,13 @@ pub(crate) async fn redelivery(clusters: &SharedClusters) -> anyhow::Result<Stri
             }
             for batch in batches {
                 delivered += batch.len();
-                let failed = deliver(&consumer, &msk_event(&topic, &records[batch])).await?;
+                let failed = deliver(consumer, &msk_event(&topic, &records[batch])).await?;
                 ensure!(failed.is_empty(), "{} records failed", failed.len());
             }
             at = to;
         }
     }
-    let effects = effects(&consumer.log(), &topic);
+    let effects = effects_of_all(&consumers, &topic);
     let distinct: BTreeSet<&Place> = effects.iter().collect();
     ensure!(distinct.len() == count, "{} of {count} records had an effect", distinct.len());
     ensure!(effects.len() == count, "{} effects of {count} records", effects.len());
@@ -193,21 +203,33 @@ pub(crate) async fn redelivery(clusters: &SharedClusters) -> anyhow::Result<Stri
         let offsets: Vec<i64> = effects.iter().filter(|place| place.0 == *partition).map(|place| place.1).collect();
         ensure!(offsets.is_sorted(), "effects of partition {partition} are out of order");
     }
-    let crash = crash(&cluster, &topic, &partitions).await?;
-    Ok(format!("{count} records delivered {delivered} times, each with one effect, in order; {crash}"))
+    let (mut singly, mut in_batches) = (Vec::new(), Vec::new());
+    for (records, half) in partitions.into_values().zip([false, true].into_iter().cycle()) {
+        if half { in_batches.push(records) } else { singly.push(records) }
+    }
+    let singly = crash(&cluster, &topic, singly, 1).await?;
+    let in_batches = crash(&cluster, &topic, in_batches, functions::RECORDS_OF_A_CALL).await?;
+    Ok(format!(
+        "{count} records delivered {delivered} times, half of the partitions to a handler of batches, each with one effect, in \
+         order; {singly}; the handler of batches {in_batches}"
+    ))
 }
 
-/// The process dies in the middle of a batch, which AWS then sends again to a new one.
+/// The process dies in the middle of a batch, which AWS then sends again to a new one. A call of its handler has up to `most`
+/// records.
 async fn crash(
     cluster: &Cluster,
     topic: &str,
-    partitions: &BTreeMap<i32, Vec<StoredRecord>>,
+    partitions: Vec<Vec<StoredRecord>>,
+    most: usize,
 ) -> anyhow::Result<String> {
-    let records: Vec<StoredRecord> = partitions.values().flatten().cloned().collect();
+    let lanes = partitions.len();
+    let records = partitions.concat();
     let event = msk_event(topic, &records);
     let folder = TempFolder::new()?;
     let store = folder.path().join("store");
-    let options = functions::consumer_with_store(cluster, Listener::Iam, &store);
+    let singly = functions::consumer_with_store(cluster, Listener::Iam, &store);
+    let options = if most == 1 { singly } else { functions::in_batches(singly) };
     let first = Environment::start(&options).await?;
     // The store stops in the middle of the batch, so that the kill cannot come too late.
     let (hold, middle) = (store.with_extension("hold"), records.len() / 5);
@@ -232,9 +254,9 @@ async fn crash(
     let after = effects(&second.log(), topic);
     let distinct = before.iter().chain(&after).collect::<BTreeSet<_>>().len();
     ensure!(distinct == records.len(), "{distinct} of {} records had an effect", records.len());
-    // One lane for each partition, and in each at most one record between its effect and its entry in the store.
+    // One lane for each partition, and in each at most the records of a call between their effects and their entries in the store.
     let twice = before.len() + after.len() - distinct;
-    ensure!(twice <= partitions.len(), "{twice} effects happened twice, with {} lanes", partitions.len());
+    ensure!(twice <= lanes * most, "{twice} effects happened twice, in {lanes} lanes with calls of up to {most}");
     let before = before.len();
     Ok(format!(
         "killed after {before} of {distinct} effects: none lost, {twice} (under way at the kill) happened twice"
@@ -266,18 +288,25 @@ pub(crate) async fn poison(clusters: &SharedClusters) -> anyhow::Result<String> 
     let bad: BTreeSet<Place> =
         records.iter().filter(|record| record.id().is_none()).map(|record| (record.partition, record.offset)).collect();
     ensure!(bad.len() == count / 100, "{} poison records", bad.len());
-    let consumer = Environment::start(&functions::consumer(&cluster, Listener::Iam, Some("{topic}.dlq"))).await?;
-    deliver_all(&consumer, &topic, records).await?;
-    let done: BTreeSet<Place> = effects(&consumer.log(), &topic).into_iter().collect();
+    let consumers = both_kinds(&cluster, Some("{topic}.dlq")).await?;
+    deliver_all(&consumers, &topic, records).await?;
+    let done: BTreeSet<Place> = effects_of_all(&consumers, &topic).into_iter().collect();
     ensure!(done.len() == count - bad.len(), "{} of {} good records had an effect", done.len(), count - bad.len());
-    ensure!(!consumer.log().contains("panicked"), "a panic:\n{}", consumer.log());
+    for consumer in &consumers {
+        ensure!(!effects(&consumer.log(), &topic).is_empty(), "one of the two has handled nothing");
+        ensure!(!consumer.log().contains("panicked"), "a panic:\n{}", consumer.log());
+    }
     let letters = letters(&cluster, &dead).await?;
     ensure!(letters.iter().all(|(_, reason)| !reason.is_empty()), "a letter without a reason");
     let places: Vec<Place> = letters.iter().map(|(place, _)| *place).collect();
     ensure!(places.len() == bad.len(), "{} letters for {} poison records", places.len(), bad.len());
     ensure!(places.into_iter().collect::<BTreeSet<_>>() == bad, "letters name other records");
     let reasons: BTreeSet<&str> = letters.iter().map(|(_, reason)| reason.as_str()).collect();
-    Ok(format!("{count} records, {} poison, each in the dead letter once ({reasons:?}); no good one lost", bad.len()))
+    Ok(format!(
+        "{count} records, {} poison, half of the partitions to a handler of batches, each in the dead letter once ({reasons:?}); \
+         no good one lost",
+        bad.len()
+    ))
 }
 
 pub(crate) async fn dead_letter_down(clusters: &SharedClusters) -> anyhow::Result<String> {

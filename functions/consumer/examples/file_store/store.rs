@@ -1,24 +1,21 @@
-//! The default handler with an idempotency store that outlives the process: completed keys are in the file `STORE_FILE`, one per
-//! line, as they would be in a table. While a file of that name with the extension `down` exists, the store fails; while one with
-//! the extension `hold` exists, it completes no more keys than the number in that file. The scenarios on real brokers make the
-//! store fail, and kill this process in the middle of a batch.
+//! An idempotency store that outlives the process: completed keys are in a file, one per line, as they would be in a table. While a
+//! file of that name with the extension `down` exists, the store fails; while one with the extension `hold` exists, it completes no
+//! more keys than the number in that file.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use msk_consumer::DefaultHandler;
 use msk_consumer::idempotency::{Claim, IdempotencyKey, IdempotencyStore, StoreError};
 
 /// How often a held completion checks whether it may proceed.
 const HELD: Duration = Duration::from_millis(20);
 
 /// Completed keys in a file; claims in memory only, so that those of a killed process are free at once.
-struct FileStore {
+pub(crate) struct FileStore {
     path: PathBuf,
     down: PathBuf,
     hold: PathBuf,
@@ -32,6 +29,13 @@ struct State {
 }
 
 impl FileStore {
+    /// The store in the file that `STORE_FILE` names.
+    pub(crate) fn from_env() -> Result<Self, String> {
+        let path = std::env::var_os("STORE_FILE")
+            .ok_or("STORE_FILE is missing: set it to the path of the idempotency store's file")?;
+        Self::open(path.into()).map_err(|error| format!("STORE_FILE: {error}"))
+    }
+
     fn open(path: PathBuf) -> std::io::Result<Self> {
         let file = File::options().create(true).append(true).open(&path)?;
         let text = fs::read_to_string(&path)?;
@@ -92,23 +96,4 @@ impl IdempotencyStore for FileStore {
             Ok(())
         })
     }
-}
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Not to the log: logging is not yet set up when the store cannot be opened.
-            let _ = writeln!(std::io::stderr(), "the consumer cannot run: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run() -> Result<(), String> {
-    let path = std::env::var_os("STORE_FILE")
-        .ok_or("STORE_FILE is missing: set it to the path of the idempotency store's file")?;
-    let store = FileStore::open(path.into()).map_err(|error| format!("STORE_FILE: {error}"))?;
-    msk_consumer::run_with(DefaultHandler, store).await.map_err(|error| error.to_string())
 }

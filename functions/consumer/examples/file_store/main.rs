@@ -1,0 +1,27 @@
+//! The default handler with an idempotency store in the file `STORE_FILE`. The scenarios on real brokers make the store fail, and
+//! kill this process in the middle of a batch.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use msk_consumer::DefaultHandler;
+
+mod store;
+
+use store::FileStore;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not to the log: logging is not yet set up when the store cannot be opened.
+            let _ = writeln!(std::io::stderr(), "the consumer cannot run: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), String> {
+    msk_consumer::run_with(DefaultHandler, FileStore::from_env()?).await.map_err(|error| error.to_string())
+}
