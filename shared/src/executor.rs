@@ -31,6 +31,12 @@ fn cpus_of_memory(mb: usize) -> usize {
 
 /// An executor with this many threads.
 ///
+/// ```
+/// let executor = msk_shared::executor::with_threads(msk_shared::executor::cpus())?;
+/// assert_eq!(executor.block_on(async { 7 }), 7);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Errors
 /// When the system has no thread or file descriptor left.
 pub fn with_threads(threads: usize) -> io::Result<Runtime> {

@@ -3,6 +3,13 @@
 use bytes::Bytes;
 
 /// A record header. Names may repeat, order is kept, a value may be null (Kafka protocol, record batch v2).
+///
+/// ```
+/// use msk_shared::header::Header;
+///
+/// let empty = Header { name: "note".into(), value: Some("".into()) };
+/// assert_ne!(empty, Header { name: "note".into(), value: None });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// The name, in UTF-8; it must not contain NUL if it is to be written, because the client takes C strings.

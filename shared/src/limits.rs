@@ -3,6 +3,14 @@
 use std::fmt;
 
 /// A whole number within `MIN..=MAX`: a value that exists is within the range.
+///
+/// ```
+/// use msk_shared::limits::Bounded;
+///
+/// type Percent = Bounded<0, 100>;
+/// assert_eq!("40".parse::<Percent>().unwrap().get(), 40);
+/// assert_eq!(Percent::new(101).unwrap_err().to_string(), "must be a whole number from 0 to 100");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bounded<const MIN: usize, const MAX: usize>(usize);
 

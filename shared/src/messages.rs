@@ -8,6 +8,17 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 /// `orders.v1`: an order as the customer placed it. Key: `customer_id`.
+///
+/// ```
+/// use msk_shared::event::Record;
+/// use msk_shared::messages::OrderPlaced;
+///
+/// let value = r#"{"id": "o-1", "customer_id": "c-1", "currency": "EUR", "total": 500, "placed_at": "2026-01-02T03:04:05Z",
+///     "items": [{"sku": "a", "quantity": 1, "unit_price": 500}]}"#;
+/// let order: OrderPlaced = Record::new("orders", 0, 7).with_value(Some(value)).json()?;
+/// assert_eq!((order.total, order.items[0].quantity), (500, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderPlaced {
     /// Id of the order.

@@ -12,6 +12,15 @@ const MAX_PARTITIONS: i32 = 1000;
 const COMPACT: &str = ":compact";
 
 /// A topic to create: `NAME` or `NAME:PARTITIONS`, and `:compact` behind it for one that is compacted.
+///
+/// ```
+/// use msk_shared::topic_spec::TopicSpec;
+///
+/// let topic: TopicSpec = "customers:6:compact".parse()?;
+/// assert_eq!((topic.name.as_str(), topic.partitions, topic.compacted), ("customers", 6, true));
+/// assert!("customers:0".parse::<TopicSpec>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSpec {
     /// The topic's name.

@@ -8,6 +8,14 @@ const PARENT_ID: Range<usize> = 36..52;
 const FLAGS: Range<usize> = 53..55;
 
 /// A valid `traceparent`: its four fields `00-<32 hex>-<16 hex>-<2 hex>`, safe to show in a log.
+///
+/// ```
+/// use msk_shared::trace_parent::TraceParent;
+///
+/// let parent = TraceParent::parse(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+/// assert_eq!(parent.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+/// assert!(TraceParent::parse(b"anything else").is_none());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceParent<'a>(&'a str);
 

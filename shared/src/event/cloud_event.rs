@@ -15,6 +15,15 @@ pub enum CloudEventMode {
 }
 
 /// A CloudEvent: its attributes, and its data if that is JSON.
+///
+/// ```
+/// use msk_shared::event::Record;
+///
+/// let value = r#"{"specversion": "1.0", "id": "7", "source": "/shop", "type": "order.placed", "data": {"total": 5}}"#;
+/// let event = Record::new("orders", 0, 7).with_value(Some(value)).cloud_event()?;
+/// assert_eq!((event.kind.as_str(), &event.data.unwrap()["total"]), ("order.placed", &5.into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct CloudEvent {
     /// Binary or structured.

@@ -24,6 +24,15 @@ impl ConfluentPrefix {
 }
 
 /// A frame before a value, of either registry. No JSON text begins like one.
+///
+/// ```
+/// use msk_shared::event::SchemaFrame;
+///
+/// let (frame, rest) = SchemaFrame::split(b"\0\0\0\0\x07{}").unwrap();
+/// assert_eq!(rest, b"{}");
+/// assert!(frame.to_string().contains("schema id 7"));
+/// assert!(SchemaFrame::split(b"{}").is_none());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaFrame {
     /// Confluent's.

@@ -17,6 +17,15 @@ const BATCH: &str = "application/cloudevents-batch";
 const CLOUD_EVENTS: &str = "application/cloudevents";
 
 /// A value in one of the forms that the consumer recognises.
+///
+/// ```
+/// use msk_shared::event::{Message, Record};
+///
+/// let record = Record::new("orders", 0, 7);
+/// assert_eq!(record.message()?, Message::Tombstone);
+/// assert!(matches!(record.with_value(Some("[1]")).message()?, Message::Json(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
     /// No value: the record deletes its key.

@@ -10,6 +10,15 @@ pub const MSK_EVENT_SOURCE: &str = "aws:kafka";
 pub const SELF_MANAGED_EVENT_SOURCE: &str = "SelfManagedKafka";
 
 /// The records of one invocation, grouped by topic and partition, in the order of the event.
+///
+/// ```
+/// use msk_shared::event::{MskEvent, Record, TombstoneStyle};
+///
+/// let event = MskEvent::new([Record::new("orders", 0, 7), Record::new("orders", 1, 3), Record::new("orders", 0, 8)]);
+/// assert_eq!((event.len(), event.partitions.len()), (3, 2));
+/// assert_eq!(MskEvent::parse(event.to_json(TombstoneStyle::Null))?, event);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MskEvent {
     /// `aws:kafka`, or `SelfManagedKafka`; absent from some emulators.

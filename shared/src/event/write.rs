@@ -7,6 +7,15 @@ use super::msk_event::MskEvent;
 use super::record::{BrokenId, Field, Record, SchemaMetadata};
 
 /// How a null key or value is written. AWS does not document which of the two it uses.
+///
+/// ```
+/// use msk_shared::event::{MskEvent, Record, TombstoneStyle};
+///
+/// let event = MskEvent::new([Record::new("orders", 0, 7)]);
+/// let text = |style| String::from_utf8(event.to_json(style)).unwrap();
+/// assert!(text(TombstoneStyle::Null).contains("\"value\":null"));
+/// assert!(!text(TombstoneStyle::Omit).contains("\"value\""));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TombstoneStyle {
     /// The member is left out.

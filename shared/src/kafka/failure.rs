@@ -57,6 +57,16 @@ pub enum FailureCause {
 }
 
 /// One record's failure.
+///
+/// ```
+/// use msk_shared::kafka::{FailureCause, Persisted, PublishFailure};
+///
+/// /// What was surely not written may be sent again as it is; anything else needs an `idempotency-key`.
+/// fn may_be_sent_again(failure: PublishFailure) -> bool {
+///     failure.persisted == Persisted::No && failure.cause != FailureCause::RecordTooLarge
+/// }
+/// assert!(!may_be_sent_again(PublishFailure { cause: FailureCause::TimedOut, persisted: Persisted::Unknown }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishFailure {
     /// Why it was not acknowledged.

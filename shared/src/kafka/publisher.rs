@@ -74,6 +74,32 @@ pub struct PublisherStats {
 }
 
 /// Publishes to a Kafka cluster. Cheap to clone; clones share one client.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use msk_shared::deadline::Deadline;
+/// use msk_shared::kafka::{KafkaPublisher, KafkaSettings, OutboundRecord, Publisher, PublisherSettings};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let publisher = KafkaPublisher::start(PublisherSettings::new(KafkaSettings::plain("127.0.0.1:9092"), "shop"))?;
+/// let record = OutboundRecord {
+///     topic: "orders".parse()?,
+///     partition: None,
+///     key: Some("o-1".into()),
+///     value: Some(r#"{"total": 5}"#.into()),
+///     timestamp_ms: None,
+///     headers: Vec::new(),
+/// };
+/// for result in publisher.publish(vec![record], Deadline::after(Duration::from_secs(10))).await {
+///     match result {
+///         Ok(delivery) => println!("written at {}", delivery.offset),
+///         Err(failure) => println!("{}, persisted: {:?}", failure.cause.name(), failure.persisted),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct KafkaPublisher(Arc<Inner>);
 

@@ -64,6 +64,15 @@ pub struct ClientCertificate {
 }
 
 /// How to connect to the cluster.
+///
+/// ```
+/// use msk_shared::env::EnvReader;
+/// use msk_shared::kafka::{Auth, KafkaSettings};
+///
+/// let mut env = EnvReader::new([("KAFKA_BOOTSTRAP_SERVERS", "b-1.example:9092"), ("KAFKA_AUTH", "none")]);
+/// let settings = KafkaSettings::from_env(&mut env).unwrap();
+/// assert!(matches!(settings.auth, Auth::None));
+/// ```
 #[derive(Debug, Clone)]
 pub struct KafkaSettings {
     /// The brokers' addresses, as `host:port,...`.

@@ -72,6 +72,16 @@ struct NextInvocation {
 /// Answers invocations with `handle` until the Runtime API fails: one after the other, or as many at a time as Lambda says. An
 /// error returned by `handle`, or a panic in it, fails only that invocation.
 ///
+/// ```no_run
+/// use bytes::Bytes;
+/// use lambda_runtime::{Context, Diagnostic};
+///
+/// # async fn run() -> Result<(), msk_shared::runtime::RuntimeError> {
+/// let echo = |payload: Bytes, _: Context| async move { Ok::<_, Diagnostic>(payload.len()) };
+/// match msk_shared::runtime::serve(echo).await? {}
+/// # }
+/// ```
+///
 /// # Errors
 /// [`RuntimeError`]
 pub async fn serve<A, Handled>(handle: impl Fn(Bytes, Context) -> Handled) -> Result<Infallible, RuntimeError>

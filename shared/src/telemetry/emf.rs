@@ -28,6 +28,13 @@ impl Unit {
 }
 
 /// A CloudWatch namespace (`METRICS_NAMESPACE`): 1 to 255 characters, and only those that `PutMetricData` accepts.
+///
+/// ```
+/// use msk_shared::telemetry::MetricsNamespace;
+///
+/// assert_eq!("shop/orders".parse::<MetricsNamespace>().unwrap().as_str(), "shop/orders");
+/// assert!("AWS/Lambda".parse::<MetricsNamespace>().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsNamespace(String);
 
@@ -68,6 +75,14 @@ pub const MAX_VALUES: usize = 100;
 
 /// One line of metrics with the dimension `service`. Further text members are properties: searchable in the logs, free of charge,
 /// and not dimensions, so cardinality stays low.
+///
+/// ```
+/// use msk_shared::telemetry::{EmfLine, MetricsNamespace, Unit};
+///
+/// let line = EmfLine::new(&MetricsNamespace::default(), "consumer").metric("RecordsDone", Unit::Count, 3.0);
+/// assert_eq!(line.to_json()["RecordsDone"], 3.0);
+/// line.emit();
+/// ```
 #[derive(Debug, Clone)]
 pub struct EmfLine {
     namespace: MetricsNamespace,

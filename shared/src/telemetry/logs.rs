@@ -69,6 +69,13 @@ impl LogLevel {
 
 /// Starts logging. `AWS_LAMBDA_LOG_LEVEL`, otherwise `RUST_LOG`, otherwise `configured` sets the level.
 /// A panic becomes one JSON line with its place in the source; the message is left out because it may contain input.
+///
+/// ```no_run
+/// use msk_shared::telemetry::{LogLevel, init_logs};
+///
+/// init_logs(LogLevel::Info);
+/// tracing::info!(records = 3, "done");
+/// ```
 pub fn init_logs(configured: LogLevel) {
     let lambda = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|text| text.parse::<LogLevel>().ok());
     let directives = match (lambda, std::env::var("RUST_LOG")) {

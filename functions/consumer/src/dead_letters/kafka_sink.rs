@@ -16,6 +16,17 @@ const HEAD_ROOM: usize = 16 * 1024;
 const LIMITS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Writes dead letters to a topic, acknowledged by all in-sync replicas.
+///
+/// ```no_run
+/// use msk_consumer::dead_letters::KafkaSink;
+/// use msk_shared::kafka::{KafkaPublisher, KafkaSettings, PublisherSettings};
+///
+/// # fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let publisher = KafkaPublisher::start(PublisherSettings::new(KafkaSettings::plain("127.0.0.1:9092"), "shop"))?;
+/// let sink = KafkaSink::new(publisher, "kafka:{topic}.dlq".parse()?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct KafkaSink<P> {
     publisher: P,

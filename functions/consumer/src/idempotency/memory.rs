@@ -14,6 +14,21 @@ const LARGEST_BATCH: usize = 10_000;
 /// It detects what is delivered again to the *same* environment while that exists: the retry of a batch in which other records
 /// failed, and duplicates close to each other. It knows nothing of other environments and forgets everything when this one
 /// ends, so it makes duplicates rare but not impossible.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use msk_consumer::idempotency::{Claim, IdempotencyKey, IdempotencyStore, MemoryStore};
+/// use msk_shared::event::Record;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let (store, key) = (MemoryStore::default(), IdempotencyKey::for_record(&Record::new("orders", 0, 7)));
+/// assert_eq!(store.claim(&key, Duration::from_secs(60)).await?, Claim::Free);
+/// store.complete(&key).await?;
+/// assert_eq!(store.claim(&key, Duration::from_secs(60)).await?, Claim::Done);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct MemoryStore {
     capacity: usize,

@@ -82,6 +82,14 @@ pub enum TokenError {
 }
 
 /// Signs tokens and keeps the last one. Cheap to clone; clones share the token.
+///
+/// ```
+/// use msk_shared::kafka::TokenSource;
+///
+/// let source = TokenSource::with_credentials("eu-west-1", "AKIDEXAMPLE", "secret", None);
+/// assert_eq!(source.token()?.expose(), source.token()?.expose(), "kept while it is fresh");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct TokenSource(Arc<Inner>);
 
