@@ -7,6 +7,7 @@
 //! | [`runtime_api`] | the Lambda Runtime API that a function polls |
 //! | [`content_coding`] | compressed bodies, and bombs |
 //! | [`function_host`] | a function on that API, for tests that neither freeze nor kill it (those use `msk-e2e`) |
+//! | [`prometheus`] | pages for Prometheus, read strictly |
 //! | [`terraform`] | the environments and routes that the Terraform code gives the functions |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may panic")]
@@ -14,6 +15,7 @@
 pub mod content_coding;
 pub mod function_host;
 pub mod process;
+pub mod prometheus;
 pub mod runtime_api;
 pub mod terraform;
 pub mod watchdog;

@@ -1,19 +1,16 @@
 //! The metrics in Prometheus's text format, on a listener of their own, so that they need not be where callers are.
-//! Format: <https://prometheus.io/docs/instrumenting/exposition_formats/>, version 0.0.4.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
 use msk_shared::kafka::{KafkaPublisher, PublisherStats};
+use msk_shared::telemetry::{PROMETHEUS_TEXT, PrometheusPage};
 
 use super::acceptor::Connections;
 use crate::api::state::AppState;
 use crate::api::totals::{LATENCY_BOUNDS_S, Totals};
-
-const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// `GET /metrics`, and nothing else.
 pub(super) fn router(state: Arc<AppState<KafkaPublisher>>, connections: Arc<Connections>) -> Router {
@@ -23,7 +20,7 @@ pub(super) fn router(state: Arc<AppState<KafkaPublisher>>, connections: Arc<Conn
             connections: connections.open(),
             max_connections: connections.limit(),
         };
-        ([(CONTENT_TYPE, TEXT_FORMAT)], text(&state.metrics.totals(), state.backend.stats(), gauges))
+        ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text(&state.metrics.totals(), state.backend.stats(), gauges))
     };
     Router::new().route("/metrics", get(scrape))
 }
@@ -47,7 +44,7 @@ fn text(totals: &Totals, stats: PublisherStats, gauges: Gauges) -> String {
         "Records not acknowledged, by their request's most severe error_code.",
     );
     for (code, records) in &totals.records_failed {
-        page.sample("records_failed_total", &format!("{{error_code=\"{code}\"}}"), *records as f64);
+        page.sample("records_failed_total", &[("error_code", &code.to_string())], *records as f64);
     }
     page.counter("records_overtaken", "Good records left to their sender to keep the order.", totals.records_overtaken);
     page.counter("bytes_published", "Bytes of keys, values and headers acknowledged.", totals.bytes_published);
@@ -60,32 +57,31 @@ fn text(totals: &Totals, stats: PublisherStats, gauges: Gauges) -> String {
     page.gauge("init_seconds", "How long the start took.", gauges.init_ms as f64 / 1000.0);
     page.gauge("connections", "Open connections to the API.", gauges.connections as f64);
     page.gauge("connections_limit", "Connections that may be open at a time.", f64::from(gauges.max_connections));
-    page.0
+    page.0.into_text()
 }
 
-/// Lines in the text format. All names have the prefix `msk_producer_`.
+/// All names have the prefix `msk_producer_`.
 #[derive(Default)]
-struct Page(String);
+struct Page(PrometheusPage);
 
 impl Page {
-    // Writing to a `String` cannot fail.
     fn declare(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP msk_producer_{name} {help}\n# TYPE msk_producer_{name} {kind}");
+        self.0.declare(&format!("msk_producer_{name}"), kind, help);
     }
 
-    fn sample(&mut self, name: &str, labels: &str, value: f64) {
-        let _ = writeln!(self.0, "msk_producer_{name}{labels} {value}");
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        self.0.sample(&format!("msk_producer_{name}"), labels, value);
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) {
         let name = format!("{name}_total");
         self.declare(&name, "counter", help);
-        self.sample(&name, "", value as f64);
+        self.sample(&name, &[], value as f64);
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: f64) {
         self.declare(name, "gauge", help);
-        self.sample(name, "", value);
+        self.sample(name, &[], value);
     }
 
     /// Buckets hold all that is at most their bound.
@@ -98,10 +94,10 @@ impl Page {
         let mut up_to_bound = 0;
         for (bound, count) in LATENCY_BOUNDS_S.iter().zip(totals.latency_buckets) {
             up_to_bound += count;
-            self.sample("publish_latency_seconds_bucket", &format!("{{le=\"{bound}\"}}"), up_to_bound as f64);
+            self.sample("publish_latency_seconds_bucket", &[("le", &bound.to_string())], up_to_bound as f64);
         }
-        self.sample("publish_latency_seconds_bucket", "{le=\"+Inf\"}", totals.latency_count as f64);
-        self.sample("publish_latency_seconds_sum", "", totals.latency.as_secs_f64());
-        self.sample("publish_latency_seconds_count", "", totals.latency_count as f64);
+        self.sample("publish_latency_seconds_bucket", &[("le", "+Inf")], totals.latency_count as f64);
+        self.sample("publish_latency_seconds_sum", &[], totals.latency.as_secs_f64());
+        self.sample("publish_latency_seconds_count", &[], totals.latency_count as f64);
     }
 }

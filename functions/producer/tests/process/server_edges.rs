@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use msk_test_kit::Process;
+use msk_test_kit::prometheus::Scrape;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::Value;
 
@@ -16,31 +17,17 @@ fn with_metrics(brokers: &Brokers) -> (Process, String, String) {
     (process, address, metrics)
 }
 
-/// Every sample of a scrape by its name with labels. Each name must be declared before its samples, as the format wants it.
+/// Every sample of a scrape by its name with labels.
 fn scrape(address: &str) -> BTreeMap<String, f64> {
     let (status, head, page) = Connection::open(address).exchange_text("GET /metrics HTTP/1.1\r\nhost: h\r\n\r\n");
     assert_eq!(status, 200, "{head}");
     assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
-    let mut types: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut samples = BTreeMap::new();
-    for line in page.lines() {
-        if let Some(declared) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = declared.split_once(' ').unwrap();
-            assert!(types.insert(name, kind).is_none(), "{name} is declared twice");
-            continue;
-        }
-        if line.starts_with("# HELP ") {
-            continue;
-        }
-        let (name, value) = line.rsplit_once(' ').unwrap();
-        let bare = name.split('{').next().unwrap();
-        assert!(bare.starts_with("msk_producer_"), "{line}");
-        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| bare.strip_suffix(end)).unwrap_or(bare);
-        let kind = types.get(family).unwrap_or_else(|| panic!("{bare} is not declared"));
-        assert_eq!(*kind == "counter", bare.ends_with("_total"), "{line}");
-        assert!(samples.insert(name.to_owned(), value.parse().unwrap()).is_none(), "{name} appears twice");
+    let scrape = Scrape::parse(&page);
+    for (name, kind) in &scrape.kinds {
+        assert!(name.starts_with("msk_producer_"), "{name}");
+        assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
     }
-    samples
+    scrape.samples
 }
 
 #[test]
