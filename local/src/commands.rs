@@ -9,7 +9,7 @@ use msk_local::brokers::{self, EmbeddedBrokers};
 use msk_local::esm::document::MappingDocument;
 use msk_local::esm::mapping::Mapping;
 use msk_local::esm::metrics::Metrics;
-use msk_local::esm::running_mapping::{DrainLimits, End, RunningMapping, Shared};
+use msk_local::esm::running_mapping::{DrainLimits, End, RunningMapping};
 use msk_local::esm::topic_settings;
 use msk_local::esm::validate::Strictness;
 use msk_local::output::{Line, ReadyLine, Reporter, SummaryLine};
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::cli::{BrokersArgs, Cli, Command, DrainArgs, EsmCommand, MappingArgs, UpArgs};
 use crate::terminal::{DEADLINE, GAVE_UP, INTERRUPTED, Printer, Signals, UNREACHABLE, checked};
-use crate::{event_commands, offline};
+use crate::{event_commands, observers, offline};
 
 /// Ten years; a much longer time would overflow the clock.
 const LONGEST_DEADLINE_SECONDS: f64 = 315_360_000.0;
@@ -136,7 +136,8 @@ async fn run_until_stopped(
     ready: &Line,
     stop: &mut Signals,
 ) -> Result<ExitCode> {
-    let process = Shared::new(Arc::clone(reporter));
+    let process = observers::shared(Arc::clone(reporter), mappings.first())?;
+    let _metrics = observers::metrics_server(mappings.first(), &process).await?;
     let mut running = Vec::new();
     for mapping in mappings {
         let starting = RunningMapping::start(mapping, &process);
@@ -189,7 +190,8 @@ async fn drain(printer: &Printer, args: &DrainArgs) -> Result<ExitCode> {
     let limits = DrainLimits { records: args.max_records, deadline: Some(Duration::from_secs_f64(args.deadline)) };
     let mapping = mapping(&args.mapping)?;
     let url = mapping.local.invoke_url.clone();
-    let process = Shared::new(printer.reporter(args.mapping.flags.records));
+    let process = observers::shared(printer.reporter(args.mapping.flags.records), Some(&mapping))?;
+    let _metrics = observers::metrics_server(Some(&mapping), &process).await?;
     let starting = RunningMapping::start(mapping, &process);
     let Some(started) = stop.or(starting).await else { return Ok(ExitCode::from(INTERRUPTED)) };
     let mut running = started?;

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`brokers`] | three embedded brokers (librdkafka's mock cluster) and their faults |
 //! | [`esm`] | the event source mapping: polling, batching, invoking, retrying, committing |
+//! | [`metrics_server`] | the metrics of the mappings on a port of loopback |
 //! | [`output`] | what the commands print |
 
 pub mod brokers;
 pub mod esm;
+pub mod metrics_server;
 pub mod output;

@@ -4,14 +4,17 @@
 //! |---|---|
 //! | `commands`, `event_commands`, `offline` | what each command does |
 //! | `terminal` | what they share: printing, signals, exit codes |
-//! | `cli`, `mapping_flags`, `aws_value`, `input` | the command line, and the files that it names |
+//! | `observers` | what they show besides their results: metrics, system log |
+//! | `cli`, `mapping_flags`, `chaos_flags`, `aws_value`, `input` | the command line, and the files that it names |
 
 mod aws_value;
+mod chaos_flags;
 mod cli;
 mod commands;
 mod event_commands;
 mod input;
 mod mapping_flags;
+mod observers;
 mod offline;
 mod terminal;
 

@@ -10,6 +10,7 @@ use msk_local::esm::document::{MappingDocument, ProvisionedPollerConfig, Wanted}
 use msk_local::esm::moment::Moment;
 use serde_json::{Map, Value};
 
+use crate::chaos_flags::ChaosFlags;
 use crate::{aws_value, input};
 
 /// The members of the mapping that have a flag, named as in the AWS command line.
@@ -108,9 +109,18 @@ pub(crate) struct MappingFlags {
     /// A librdkafka property, for clusters that need more than an address; repeatable.
     #[arg(long = "kafka-option", value_name = "NAME=VALUE", value_parser = name_and_value)]
     kafka_options: Vec<(String, String)>,
+    /// Serve the metrics for Prometheus on this port of 127.0.0.1, at /metrics; 0 is any free port, which is then printed.
+    #[arg(long, value_name = "PORT")]
+    metrics_port: Option<i64>,
+    /// Write AWS's system log of the mapping to the end of this file, or to standard output (-): JSON lines at the level of its
+    /// LoggingConfig, without one at DEBUG [default: to standard error if the mapping has a LoggingConfig].
+    #[arg(long, value_name = "FILE|-")]
+    system_log: Option<PathBuf>,
     /// Print a line for every record that needs no further delivery.
     #[arg(long)]
     pub(crate) records: bool,
+    #[command(flatten)]
+    chaos: ChaosFlags,
 }
 
 /// `NAME=VALUE`.
@@ -194,6 +204,9 @@ impl MappingFlags {
         replace(&mut local.max_retry_backoff_seconds, &self.max_retry_backoff);
         replace(&mut local.destination_folder, &self.destination_folder);
         replace(&mut local.partial_batch_semantics, &self.partial_batch_semantics);
+        replace(&mut local.metrics_port, &self.metrics_port);
+        replace(&mut local.system_log, &self.system_log);
+        self.chaos.override_in(&mut local.chaos);
         if self.single_partition_batches {
             local.single_partition_batches = Some(true);
         }

@@ -33,6 +33,10 @@ pub enum Line {
     RedriveSummary(RedriveSummaryLine),
     /// An event that was saved.
     Recorded(RecordedLine),
+    /// A fault that was made on request.
+    Chaos(ChaosLine),
+    /// Where the metrics are.
+    Metrics(MetricsLine),
     /// The brokers answer, and every mapping is a member of its consumer group.
     #[serde(untagged)]
     Ready(ReadyLine),
@@ -147,6 +151,28 @@ pub struct RecordedLine {
     pub offsets: String,
 }
 
+/// A fault that was made on request.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChaosLine {
+    /// Name of the function.
+    pub function: String,
+    /// `duplicate`, `rebalance`, `lost_commit`, `throttle`, `timeout`, `lost_response`.
+    pub fault: &'static str,
+    pub topic: String,
+    pub partition: i32,
+    /// The first record of the batch; of a commit, the offset that was to be committed.
+    pub offset: i64,
+    /// How often the same was tried, including this time.
+    pub attempt: u32,
+}
+
+/// Where the metrics are.
+#[derive(Debug, Clone, Serialize)]
+pub struct MetricsLine {
+    /// For a scraper on this machine.
+    pub url: String,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(count: &usize) -> bool {
     *count == 0
@@ -199,6 +225,12 @@ impl Reporter {
                 let sent = if line.dry_run { "would be sent back" } else { "sent back" };
                 format!("{} records {sent}, {} left", line.sent, line.left)
             }
+            Line::Chaos(line) => {
+                let (topic, partition, offset) = (&line.topic, line.partition, line.offset);
+                let fault = self.bad(line.fault);
+                format!("chaos {fault} {topic}-{partition}@{offset} (attempt {})", line.attempt)
+            }
+            Line::Metrics(line) => format!("metrics {}", line.url),
             Line::Recorded(line) => format!("{} {} records {}", self.good(&line.file), line.records, line.offsets),
             Line::Summary(line) => {
                 let counts = &line.counts;

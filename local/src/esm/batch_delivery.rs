@@ -8,14 +8,17 @@ use msk_shared::event::RecordId;
 use rand::Rng;
 use tokio::sync::{mpsc, watch};
 
+use super::chaos::{Chaos, DecisionPoint};
+use super::chaos_settings::ChaosFault;
 use super::commit::DeliveryTicket;
 use super::destination::{Destination, GiveUpReason, GivenUp};
 use super::environments::Environment;
-use super::invoke::Invoker;
+use super::invoke::{Invoker, Observation};
 use super::mapping::{FailurePolicy, Mapping};
-use super::metrics::Metrics;
+use super::metrics::MappingMetrics;
 use super::msk_event::{Envelope, PolledRecord, TOMBSTONES, ranges};
 use super::outcome::{Failure, NextStep, decide};
+use super::system_log::PollerLog;
 use crate::output::{InvocationLine, Line, RecordLine, Reporter};
 
 /// Records that need no further delivery.
@@ -49,8 +52,10 @@ pub(super) struct BatchDelivery {
     pub(super) mapping: Arc<Mapping>,
     pub(super) envelope: Envelope,
     pub(super) invoker: Arc<Invoker>,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<MappingMetrics>,
     pub(super) reporter: Arc<Reporter>,
+    pub(super) log: PollerLog,
+    pub(super) chaos: Chaos,
     pub(super) destination: Option<Arc<Destination>>,
     pub(super) ownership: Ownership,
     pub(super) progress: mpsc::UnboundedSender<Finished>,
@@ -80,6 +85,9 @@ impl BatchDelivery {
             }
             attempt += 1;
             match self.send(batch, attempt, &sub_batch, environment).await {
+                NextStep::Done { .. } if self.strikes(ChaosFault::Duplicate, &sub_batch, attempt) => {
+                    stack.push(SubBatch { failures_in_a_row: 0, ..sub_batch });
+                }
                 NextStep::Done { .. } => self.finish(sub_batch.records, "done"),
                 NextStep::GiveUp { positions, failure } => {
                     let given_up = self.finish_others(sub_batch.records, &positions);
@@ -111,7 +119,7 @@ impl BatchDelivery {
         let json = event.to_json(TOMBSTONES);
         let bytes = json.len();
         let started = Instant::now();
-        let observation = self.invoker.invoke(json, environment).await;
+        let observation = self.observe(json, environment, attempt, sub_batch).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let step = decide(&event, observation, sub_batch.retries_used, &self.mapping.failures);
         let records = sub_batch.records.len();
@@ -142,6 +150,36 @@ impl BatchDelivery {
             detail: (!detail.is_empty()).then(|| detail.join("; ")),
         }));
         step
+    }
+
+    /// Invokes the function, unless a fault comes between it and the mapping.
+    async fn observe(
+        &self,
+        event: Vec<u8>,
+        environment: Environment,
+        attempt: u32,
+        sub_batch: &SubBatch,
+    ) -> Observation {
+        if self.strikes(ChaosFault::Throttle, sub_batch, attempt) {
+            return Observation::Throttled;
+        }
+        if self.strikes(ChaosFault::Timeout, sub_batch, attempt) {
+            return Observation::Timeout("chaos: the function was not invoked".to_owned());
+        }
+        match self.invoker.invoke(event, environment).await {
+            Observation::Returned(_) if self.strikes(ChaosFault::LostResponse, sub_batch, attempt) => {
+                Observation::Timeout("chaos: the response was lost".to_owned())
+            }
+            observation => observation,
+        }
+    }
+
+    fn strikes(&self, fault: ChaosFault, sub_batch: &SubBatch, attempt: u32) -> bool {
+        let first = sub_batch.records.first().map(|polled| &polled.record);
+        first.is_some_and(|record| {
+            let at = DecisionPoint { partition: record.partition(), offset: record.offset(), attempt };
+            self.chaos.strikes(fault, at)
+        })
     }
 
     fn count(&self, step: &NextStep, records: usize) {
@@ -202,12 +240,14 @@ impl BatchDelivery {
                     reason = given_up.reason.name(),
                     "records are dropped: there is no on-failure destination"
                 );
+                self.log.error(given_up.reason.name(), &format!("{count} records were dropped"));
                 false
             }
             Some(destination) => match destination.deliver(&given_up).await {
                 Ok(()) => true,
                 Err(error) => {
                     self.metrics.update(|counts| counts.on_failure_destination_delivery_error_count += 1);
+                    self.log.error("DestinationDeliveryFailure", &error.to_string());
                     tracing::error!(%error, records = count, "the on-failure destination failed; the records are dropped");
                     false
                 }

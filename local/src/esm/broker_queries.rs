@@ -1,5 +1,5 @@
 //! Queries to the brokers from outside the consumer group: which partitions a topic has, where a group without offsets
-//! starts, and how much is left to deliver.
+//! starts, and what it has not read.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ const REASON_TIMEOUT: Duration = Duration::from_millis(200);
 
 pub(super) type QueryClient = BaseConsumer<QuietContext>;
 
-fn query_client(mapping: &Mapping, brokers: &str) -> KafkaResult<QueryClient> {
+pub(super) fn query_client(mapping: &Mapping, brokers: &str) -> KafkaResult<QueryClient> {
     client_config(mapping, brokers).create_with_context(QuietContext::default())
 }
 
@@ -64,7 +64,7 @@ fn cause(client: &QueryClient, error: &KafkaError) -> String {
     client.context().last_connection_error().unwrap_or_else(|| error.to_string())
 }
 
-fn all_partitions(topic: &str, count: usize) -> TopicPartitionList {
+pub(super) fn all_partitions(topic: &str, count: usize) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(count);
     for partition in 0..i32::try_from(count).unwrap_or(i32::MAX) {
         list.add_partition(topic, partition);
@@ -156,21 +156,4 @@ pub(super) fn unread(mapping: &Mapping, brokers: &str) -> Result<(QueryClient, V
     };
     let spans = spans().map_err(|source| MappingError::Group { group: mapping.consumer_group.clone(), source })?;
     Ok((client, spans))
-}
-
-/// The number of records that the group has not committed, in all `count` partitions of the topic.
-pub(super) fn group_lag(mapping: &Mapping, brokers: &str, count: usize) -> KafkaResult<i64> {
-    let topic = mapping.topic.as_str();
-    let client = query_client(mapping, brokers)?;
-    let committed = client.committed_offsets(all_partitions(topic, count), ANSWER_TIMEOUT)?;
-    let mut lag = 0;
-    for element in committed.elements() {
-        let (low, high) = client.fetch_watermarks(topic, element.partition(), ANSWER_TIMEOUT)?;
-        let position = match element.offset() {
-            Offset::Offset(position) => position.max(low),
-            _ => low,
-        };
-        lag += (high - position).max(0);
-    }
-    Ok(lag)
 }

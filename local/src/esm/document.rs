@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::chaos_settings::ChaosBlock;
 use super::members::{Faults, FromMember, Members};
 use super::moment::Moment;
 use super::terraform;
@@ -31,9 +32,10 @@ pub struct MappingDocument {
     pub filters: Vec<Value>,
     pub provisioned_poller_config: Option<ProvisionedPollerConfig>,
     pub enabled: Option<bool>,
+    pub system_log_level: Option<String>,
+    pub uuid: Option<String>,
     /// Settings that have no effect on a laptop.
     pub metrics: Option<Vec<String>>,
-    pub system_log_level: Option<String>,
     pub kms_key_arn: Option<Value>,
     pub source_access_configurations: Vec<Value>,
     /// Members for other event sources that are set, which are read only to be rejected by name.
@@ -93,6 +95,12 @@ pub struct LocalBlock {
     pub single_partition_batches: Option<bool>,
     /// Folder for what AWS would send to SQS, SNS or S3.
     pub destination_folder: Option<PathBuf>,
+    /// The port of loopback with metrics for Prometheus.
+    pub metrics_port: Option<i64>,
+    /// Where the pollers tell of themselves as on AWS: a file, or `-` for standard output.
+    pub system_log: Option<PathBuf>,
+    /// Faults on request.
+    pub chaos: Option<ChaosBlock>,
 }
 
 /// Which mapping is meant when a text has several, as `aws lambda list-event-source-mappings` and Terraform print them.
@@ -166,6 +174,7 @@ impl MappingDocument {
             destination_config: destination(&mut members),
             provisioned_poller_config: pollers(&mut members),
             enabled: members.take("Enabled"),
+            uuid: members.take("UUID"),
             kms_key_arn: members.any("KMSKeyArn"),
             source_access_configurations: members.take("SourceAccessConfigurations").unwrap_or_default(),
             local: local(&mut members),
@@ -202,7 +211,6 @@ impl MappingDocument {
 /// Members that AWS and its SDKs only return, and tags.
 const READ_ONLY: &[&str] = &[
     "Tags",
-    "UUID",
     "EventSourceMappingArn",
     "LastModified",
     "LastProcessingResult",
@@ -271,9 +279,19 @@ fn local(members: &mut Members<'_>) -> LocalBlock {
         partial_batch_semantics: block.take("partialBatchSemantics"),
         single_partition_batches: block.take("singlePartitionBatches"),
         destination_folder: block.take::<String>("destinationFolder").map(PathBuf::from),
+        metrics_port: block.take("metricsPort"),
+        system_log: block.take::<String>("systemLog").map(PathBuf::from),
+        chaos: chaos(&mut block),
     };
     block.end();
     read
+}
+
+fn chaos(local: &mut Members<'_>) -> Option<ChaosBlock> {
+    let mut block = local.object("chaos", "Local.chaos.")?;
+    let read = ChaosBlock::read(&mut block);
+    block.end();
+    Some(read)
 }
 
 impl FromMember for BTreeMap<String, String> {

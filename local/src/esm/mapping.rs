@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use msk_shared::names::TopicName;
 
+use super::chaos_settings::ChaosSettings;
+
 /// librdkafka properties that the emulator sets itself, so `Local.kafkaOptions` must not.
 pub(super) const RESERVED_KAFKA_OPTIONS: &[&str] = &[
     "bootstrap.servers",
@@ -37,6 +39,10 @@ pub struct Mapping {
     pub destination: Option<DestinationTarget>,
     /// The number of members of the consumer group; never more than the topic has partitions.
     pub pollers: usize,
+    /// How much the pollers tell of themselves; `None` for nothing.
+    pub system_log_level: Option<SystemLogLevel>,
+    /// The mapping's UUID, which AWS gives it; here the function and the topic do.
+    pub uuid: String,
     /// How brokers and function are reached on this machine.
     pub local: LocalSettings,
     /// One sentence for each setting that has no effect here, or that AWS would reject.
@@ -105,6 +111,52 @@ pub enum DestinationTarget {
     },
 }
 
+/// `LoggingConfig.SystemLogLevel`: each level has what those before it have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SystemLogLevel {
+    /// What may lead to unexpected behaviour.
+    Warn,
+    /// Normal operation, too.
+    Info,
+    /// Where each partition stands, too.
+    Debug,
+}
+
+impl SystemLogLevel {
+    /// AWS's names.
+    pub const NAMES: &[&str] = &["DEBUG", "INFO", "WARN"];
+
+    /// The level with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "WARN" => Some(Self::Warn),
+            "INFO" => Some(Self::Info),
+            "DEBUG" => Some(Self::Debug),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Warn => "WARN",
+            Self::Info => "INFO",
+            Self::Debug => "DEBUG",
+        }
+    }
+}
+
+/// Where the system log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SystemLogTarget {
+    /// With the logs.
+    StandardError,
+    /// With the results.
+    StandardOutput,
+    /// To the end of a file.
+    File(PathBuf),
+}
+
 /// How brokers and function are reached on this machine.
 #[derive(Debug, Clone)]
 pub struct LocalSettings {
@@ -122,4 +174,10 @@ pub struct LocalSettings {
     pub first_invocation_timeout: Duration,
     /// How long the endpoint may be unreachable before its first answer.
     pub startup_grace: Duration,
+    /// The port of loopback with metrics for Prometheus; `None` serves none.
+    pub metrics_port: Option<u16>,
+    /// Where the system log goes, if there is one.
+    pub system_log: SystemLogTarget,
+    /// Faults on request.
+    pub chaos: Option<ChaosSettings>,
 }

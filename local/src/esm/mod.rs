@@ -5,10 +5,14 @@
 //! | Module | Contains |
 //! |---|---|
 //! | [`running_mapping`] | a running mapping: its pollers, and the ways it ends |
-//! | `broker_queries` | queries to the brokers from outside the consumer group: partitions, starting offsets, lag |
+//! | [`system_log`] | AWS's system log of a mapping |
+//! | [`metrics_page`] | the metrics of a process for Prometheus |
+//! | `group_offsets` | where the consumer group stands, and so the lag |
+//! | `broker_queries` | queries to the brokers from outside the consumer group: partitions, starting offsets |
 //! | `poller`, `consumer` | a member of the consumer group: it reads, starts deliveries and commits |
 //! | `batcher` | records waiting for their batch, and the rules that close a batch |
 //! | `batch_delivery` | one batch from its first invocation until every record is finished or given up |
+//! | `chaos`, [`chaos_settings`] | faults on request |
 //! | `commit` | how far a partition may be committed when only some of its records are finished |
 //! | `destination` | the on-failure destination |
 //! | [`topic_settings`] | what the cluster says of a topic: its largest message, whether it is compacted |
@@ -23,12 +27,14 @@
 //! | [`validate`](mod@validate) | AWS's ranges and mode rules |
 //! | [`mapping`], [`document`] | the configuration: validated, and as written by the user |
 //! | `terraform` | the mappings of a Terraform plan or state |
-//! | `members`, [`moment`], [`setting_flags`] | reading a document member by member; dates; which flag sets which member |
+//! | `members`, [`moment`], [`setting_flags`], `stable_hash` | reading a document member by member; dates; which flag sets which member; numbers that depend on names alone |
 //! | [`error`], [`metrics`] | why a mapping cannot run; counts under AWS's names |
 
 mod batch_delivery;
 mod batcher;
 mod broker_queries;
+mod chaos;
+pub mod chaos_settings;
 mod commit;
 mod consumer;
 mod destination;
@@ -36,11 +42,13 @@ pub mod document;
 pub mod environments;
 pub mod error;
 pub mod event_reader;
+mod group_offsets;
 mod invoke;
 mod kafka_client;
 pub mod mapping;
 mod members;
 pub mod metrics;
+pub mod metrics_page;
 pub mod moment;
 mod msk_event;
 mod outcome;
@@ -50,6 +58,8 @@ pub mod replay;
 pub mod response_check;
 pub mod running_mapping;
 pub mod setting_flags;
+mod stable_hash;
+pub mod system_log;
 mod terraform;
 pub mod topic_settings;
 pub mod validate;

@@ -1,12 +1,15 @@
 //! A poller: one member of the consumer group that turns records into batches, keeps at most five batches in flight and
 //! at most one per partition, and commits what is finished.
 
+mod committing;
+mod status;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::TopicPartitionList;
@@ -15,16 +18,16 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::batch_delivery::{BatchDelivery, Finished};
 use super::batcher::{BatchDue, Batcher, NextBatch};
+use super::chaos::DecisionPoint;
 use super::commit::{CommitQueue, CommitTracker, DeliveryTicket};
 use super::consumer::{self, GroupConsumer, GroupEvent};
+use super::group_offsets::GroupOffsets;
 use super::msk_event::{MAX_EVENT_BYTES, PolledRecord};
 
 /// Concurrent invocations of one poller on AWS.
 const MAX_IN_FLIGHT: usize = 5;
 /// How long a stopping poller waits for its invocations; records of those that take longer are redelivered by the next run.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-/// How long the last commit and leaving the group may take in total.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The state of a poller, for the running mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,6 +47,16 @@ struct Partition {
     /// Whether every record so far has been polled.
     at_end: bool,
     paused: bool,
+    /// The offset of the last record that was polled.
+    consumed: Option<i64>,
+    /// The offset of the last record that is finished, with all before it.
+    processed: Option<i64>,
+}
+
+impl Partition {
+    fn new(tracker: CommitTracker) -> Self {
+        Self { tracker, in_flight: 0, at_end: false, paused: false, consumed: None, processed: None }
+    }
 }
 
 /// One member of the consumer group.
@@ -60,8 +73,13 @@ pub(super) struct Poller {
     assignments: u64,
     joined: bool,
     commits: CommitQueue,
+    /// Commits in a row that were lost on request.
+    lost_commits: u32,
     /// Results of commits arrive as group events.
     own_events: mpsc::UnboundedSender<GroupEvent>,
+    offsets: Arc<GroupOffsets>,
+    /// When the system log is told next where the partitions stand.
+    status_at: Option<Instant>,
     state: watch::Sender<PollerState>,
 }
 
@@ -69,18 +87,19 @@ impl Poller {
     /// A poller, and a receiver of its state. `delivery` makes its delivery from the progress channel.
     pub(super) fn new(
         config: &ClientConfig,
+        offsets: Arc<GroupOffsets>,
         delivery: impl FnOnce(mpsc::UnboundedSender<Finished>) -> BatchDelivery,
     ) -> KafkaResult<(Self, watch::Receiver<PollerState>)> {
         let (own_events, group_events) = mpsc::unbounded_channel();
         let consumer = consumer::group_consumer(config, own_events.clone())?;
         let (finished, progress) = mpsc::unbounded_channel();
-        let delivery = delivery(finished);
+        let delivery = Arc::new(delivery(finished));
         let (state, observed) = watch::channel(PollerState::default());
         let poller = Self {
             topic: delivery.mapping.topic.as_str().into(),
             consumer: Arc::new(consumer),
             batcher: Batcher::new(delivery.mapping.batching, delivery.envelope.clone()),
-            delivery: Arc::new(delivery),
+            delivery: Arc::clone(&delivery),
             group_events,
             progress,
             partitions: BTreeMap::new(),
@@ -89,7 +108,10 @@ impl Poller {
             assignments: 0,
             joined: false,
             commits: CommitQueue::default(),
+            lost_commits: 0,
             own_events,
+            offsets,
+            status_at: delivery.log.status_interval().map(|interval| Instant::now() + interval),
             state,
         };
         Ok((poller, observed))
@@ -114,7 +136,8 @@ impl Poller {
                 }
                 Some(at)
             } else {
-                earliest(self.dispatch(), self.commits.retry_at())
+                let commit_at = self.commits.retry_at();
+                self.dispatch().into_iter().chain(commit_at).chain(self.status_at).min()
             };
             let consumer = Arc::clone(&self.consumer);
             tokio::select! {
@@ -132,6 +155,7 @@ impl Poller {
             }
             self.on_group_events();
             self.commit();
+            self.tell_status();
             self.pause_or_resume();
             self.publish();
         };
@@ -148,10 +172,15 @@ impl Poller {
         };
         let Some(partition) = self.partitions.get_mut(&message.partition()) else { return Ok(()) };
         partition.at_end = false;
+        partition.consumed = Some(message.offset());
         let ticket = partition.tracker.polled(message.offset());
         let record = consumer::record(&message, &self.topic);
         self.batcher.push(PolledRecord::new(record, ticket, Instant::now()));
-        self.delivery.metrics.update(|counts| counts.polled_event_count += 1);
+        let bytes = message.key_len() + message.payload_len();
+        self.delivery.metrics.update(|counts| {
+            counts.polled_event_count += 1;
+            counts.event_poller_throughput_in_bytes += bytes as u64;
+        });
         Ok(())
     }
 
@@ -167,6 +196,7 @@ impl Poller {
         }
         // The client retries by itself.
         self.delivery.metrics.update(|counts| counts.polling_error_count += 1);
+        self.delivery.log.kafka_error(&error);
         tracing::warn!(%error, topic = %self.topic, "polling failed; it will be retried");
         Ok(())
     }
@@ -192,9 +222,9 @@ impl Poller {
         for number in partitions {
             self.delivery.ownership.gained(*number, self.assignments);
             let tracker = CommitTracker::new(*number, self.assignments);
-            let partition = Partition { tracker, in_flight: 0, at_end: false, paused: false };
-            self.partitions.insert(*number, partition);
+            self.partitions.insert(*number, Partition::new(tracker));
         }
+        self.delivery.log.assigned(self.assignments, self.partitions.keys().copied());
         tracing::info!(topic = %self.topic, ?partitions, "partitions assigned");
     }
 
@@ -207,6 +237,7 @@ impl Poller {
             self.commits.forget(*number);
         }
         self.commits.rebalanced();
+        self.delivery.log.assigned(self.assignments, self.partitions.keys().copied());
         tracing::info!(topic = %self.topic, ?partitions, "partitions revoked");
     }
 
@@ -238,6 +269,7 @@ impl Poller {
                 self.batcher.release(ticket.partition);
             }
             if let Some(commit) = partition.tracker.take() {
+                partition.processed = Some(commit.position - 1);
                 self.commits.push(ticket.partition, commit);
             }
         }
@@ -264,9 +296,23 @@ impl Poller {
     }
 
     fn start(&mut self, records: Vec<PolledRecord>) {
+        let first = records.first().map(|polled| (polled.record.partition(), polled.record.offset()));
         records.iter().for_each(|record| self.add_in_flight(record));
         self.batches += 1;
         self.deliveries.spawn(Arc::clone(&self.delivery).deliver(self.batches, records));
+        if let Some((partition, offset)) = first
+            && self.delivery.chaos.rebalances(DecisionPoint { partition, offset, attempt: 1 })
+        {
+            self.rejoin();
+        }
+    }
+
+    /// Leaves the group and joins it again, as if its coordinator had thrown this member out.
+    fn rejoin(&self) {
+        self.consumer.unsubscribe();
+        if let Err(error) = self.consumer.subscribe(&[&self.topic]) {
+            tracing::warn!(%error, topic = %self.topic, "the group cannot be joined again");
+        }
     }
 
     fn add_in_flight(&mut self, record: &PolledRecord) {
@@ -284,35 +330,6 @@ impl Poller {
             "MaximumPayloadSizeExceeded: the record is too large for an event"
         );
         self.deliveries.spawn(Arc::clone(&self.delivery).give_up_oversize(record));
-    }
-
-    fn commit(&mut self) {
-        let Some(positions) = self.commits.next(Instant::now()) else { return };
-        let (list, consumer) = (consumer::offsets(&self.topic, &positions), Arc::clone(&self.consumer));
-        let done = self.own_events.clone();
-        // librdkafka reports an asynchronous commit only to a callback that the client library does not set.
-        tokio::task::spawn_blocking(move || {
-            let result = list.and_then(|list| consumer.commit(&list, CommitMode::Sync));
-            drop(consumer);
-            let _ = done.send(GroupEvent::Committed(result));
-        });
-    }
-
-    fn on_committed(&mut self, result: KafkaResult<()>) {
-        match result {
-            Ok(()) => {
-                let records = self.commits.succeeded();
-                self.delivery.metrics.update(|counts| counts.committed_event_count += records);
-            }
-            Err(error) => {
-                self.commits.failed(Instant::now());
-                if consumer::is_rebalance(&error) {
-                    self.commits.refused_by_rebalance();
-                }
-                self.delivery.metrics.update(|counts| counts.commit_error_count += 1);
-                tracing::warn!(%error, topic = %self.topic, "a commit failed; it will be retried");
-            }
-        }
     }
 
     /// Pauses partitions with two full batches waiting, and resumes them when less than one is left.
@@ -346,37 +363,6 @@ impl Poller {
         };
         self.state.send_if_modified(|current| std::mem::replace(current, state) != state);
     }
-
-    /// Commits what is finished and leaves the group, within [`CLOSE_TIMEOUT`].
-    async fn close(mut self) {
-        self.deliveries.abort_all();
-        self.on_all_finished();
-        let (last, records) = self.commits.take_all();
-        let list = consumer::offsets(&self.topic, &last);
-        let (consumer, topic) = (Arc::clone(&self.consumer), Arc::clone(&self.topic));
-        let metrics = Arc::clone(&self.delivery.metrics);
-        // Both calls block, and the consumer waits for the brokers when it is dropped.
-        drop(self);
-        let closing = tokio::task::spawn_blocking(move || {
-            if !last.is_empty() {
-                match list.and_then(|list| consumer.commit(&list, CommitMode::Sync)) {
-                    Ok(()) => metrics.update(|counts| counts.committed_event_count += records),
-                    Err(error) => {
-                        metrics.update(|counts| counts.commit_error_count += 1);
-                        tracing::warn!(%error, %topic, "the last commit failed; its records will be redelivered");
-                    }
-                }
-            }
-            drop(consumer);
-        });
-        if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
-            tracing::warn!("the brokers did not answer while the poller was leaving the consumer group");
-        }
-    }
-}
-
-fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    one.into_iter().chain(other).min()
 }
 
 async fn sleep_until(moment: Option<Instant>) {

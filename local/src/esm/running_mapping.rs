@@ -11,15 +11,19 @@ use tokio::time::Instant;
 
 use super::batch_delivery::{BatchDelivery, Ownership};
 use super::broker_queries;
+use super::chaos::Chaos;
 use super::destination::Destination;
 use super::environments::Environments;
 use super::error::MappingError;
+use super::group_offsets::{GroupOffsets, PartitionOffsets};
 use super::invoke::Invoker;
 use super::kafka_client::client_config;
 use super::mapping::Mapping;
-use super::metrics::Metrics;
+use super::metrics::{MappingMetrics, MappingName, Metrics};
+use super::metrics_page::{LagSources, MetricsPage};
 use super::msk_event::Envelope;
 use super::poller::{Poller, PollerState};
+use super::system_log::{PollerLog, SystemLog};
 use crate::output::Reporter;
 
 /// Joining takes three seconds with the classic protocol, and six more if another member was killed.
@@ -72,12 +76,27 @@ pub struct Shared {
     pub reporter: Arc<Reporter>,
     /// The bounds of the endpoints that they invoke.
     pub environments: Environments,
+    /// What tells how far behind they are.
+    pub lags: Arc<LagSources>,
+    /// Where their pollers tell of themselves, if somebody wants to know.
+    pub system_log: Option<Arc<SystemLog>>,
 }
 
 impl Shared {
     /// Nothing counted yet, no endpoint in use.
     pub fn new(reporter: Arc<Reporter>) -> Self {
-        Self { metrics: Arc::default(), reporter, environments: Environments::default() }
+        Self {
+            metrics: Arc::default(),
+            reporter,
+            environments: Environments::default(),
+            lags: Arc::default(),
+            system_log: None,
+        }
+    }
+
+    /// Their metrics for Prometheus.
+    pub fn metrics_page(&self) -> MetricsPage {
+        MetricsPage::new(Arc::clone(&self.metrics), Arc::clone(&self.lags))
     }
 }
 
@@ -85,7 +104,8 @@ impl Shared {
 pub struct RunningMapping {
     mapping: Arc<Mapping>,
     bootstrap_servers: String,
-    metrics: Arc<Metrics>,
+    metrics: Arc<MappingMetrics>,
+    offsets: Arc<GroupOffsets>,
     invoker: Arc<Invoker>,
     partition_count: usize,
     states: Vec<watch::Receiver<PollerState>>,
@@ -103,10 +123,14 @@ impl RunningMapping {
         let mapping = Arc::new(mapping);
         let partition_count = broker_queries::prepare(Arc::clone(&mapping), brokers.clone()).await?;
         let invoker = Arc::new(Invoker::new(&mapping.local, &process.environments)?);
+        let name = MappingName { function: mapping.function.clone(), topic: mapping.topic.to_string() };
+        let offsets = Arc::new(GroupOffsets::new(Arc::clone(&mapping), brokers.clone(), partition_count));
+        process.lags.add(name.clone(), Arc::clone(&offsets));
         let (stop, _) = watch::channel(false);
         let mut running = Self {
             invoker,
-            metrics: Arc::clone(&process.metrics),
+            metrics: process.metrics.mapping(name),
+            offsets,
             partition_count,
             states: Vec::new(),
             pollers: JoinSet::new(),
@@ -120,7 +144,7 @@ impl RunningMapping {
             target.map(|target| Destination::new(&running.mapping.function, target, &config).map(Arc::new));
         let destination = destination.transpose()?;
         for _ in 0..running.mapping.pollers.min(partition_count) {
-            running.start_poller(&config, destination.clone(), &process.reporter)?;
+            running.start_poller(&config, destination.clone(), process)?;
         }
         Ok(running)
     }
@@ -129,21 +153,33 @@ impl RunningMapping {
         &mut self,
         config: &ClientConfig,
         destination: Option<Arc<Destination>>,
-        reporter: &Arc<Reporter>,
+        process: &Shared,
     ) -> Result<(), MappingError> {
+        let log = process.system_log.as_ref();
+        let log = PollerLog::new(log, &self.mapping, &self.bootstrap_servers, self.partition_count, self.states.len());
+        let names = (self.mapping.function.as_str(), self.mapping.topic.as_str());
+        let chaos =
+            Chaos::new(self.mapping.local.chaos, names, Arc::clone(&self.metrics), Arc::clone(&process.reporter));
         let delivery = |progress| BatchDelivery {
             mapping: Arc::clone(&self.mapping),
             envelope: Envelope::new(&self.mapping.event_source_arn, &self.bootstrap_servers),
             invoker: Arc::clone(&self.invoker),
             metrics: Arc::clone(&self.metrics),
-            reporter: Arc::clone(reporter),
+            reporter: Arc::clone(&process.reporter),
+            log,
+            chaos,
             destination,
             ownership: Ownership::default(),
             progress,
             stop: self.stop.subscribe(),
         };
-        let (poller, state) = Poller::new(config, delivery).map_err(|source| self.group_error(source))?;
-        self.pollers.spawn(poller.run());
+        let offsets = Arc::clone(&self.offsets);
+        let (poller, state) = Poller::new(config, offsets, delivery).map_err(|source| self.group_error(source))?;
+        let running = self.metrics.running_poller();
+        self.pollers.spawn(async move {
+            let _running = running;
+            poller.run().await
+        });
         self.states.push(state);
         Ok(())
     }
@@ -239,11 +275,9 @@ impl RunningMapping {
             return Ok(true);
         }
         // Other members of the group have the other partitions: the committed offsets show their progress.
-        let (mapping, brokers, count) =
-            (Arc::clone(&self.mapping), self.bootstrap_servers.clone(), self.partition_count);
-        let lag = tokio::task::spawn_blocking(move || broker_queries::group_lag(&mapping, &brokers, count)).await;
-        match lag {
-            Ok(Ok(lag)) => Ok(lag == 0),
+        let offsets = Arc::clone(&self.offsets);
+        match tokio::task::spawn_blocking(move || offsets.read()).await {
+            Ok(Ok(partitions)) => Ok(partitions.iter().map(PartitionOffsets::lag).sum::<i64>() == 0),
             Ok(Err(source)) => {
                 tracing::warn!(error = %source, "the consumer group's lag could not be read; it will be retried");
                 Ok(false)

@@ -31,6 +31,15 @@ pub const FLAGS: &[(&str, &str)] = &[
     ("Local.partialBatchSemantics", "--partial-batch-semantics"),
     ("Local.singlePartitionBatches", "--single-partition-batches"),
     ("Local.destinationFolder", "--destination-folder"),
+    ("Local.metricsPort", "--metrics-port"),
+    ("Local.systemLog", "--system-log"),
+    ("Local.chaos.seed", "--chaos"),
+    ("Local.chaos.duplicatePercent", "--chaos-duplicate"),
+    ("Local.chaos.rebalancePercent", "--chaos-rebalance"),
+    ("Local.chaos.lostCommitPercent", "--chaos-lost-commit"),
+    ("Local.chaos.throttlePercent", "--chaos-throttle"),
+    ("Local.chaos.timeoutPercent", "--chaos-timeout"),
+    ("Local.chaos.lostResponsePercent", "--chaos-lost-response"),
 ];
 
 /// The member with its flag: `BatchSize (--batch-size)`; the member alone if it has none.

@@ -3,6 +3,7 @@
 //! Ranges: <https://docs.aws.amazon.com/lambda/latest/dg/services-msk-parameters.html>.
 
 mod aws_rules;
+mod chaos_rules;
 mod function_name;
 
 use std::fmt::Display;
@@ -14,10 +15,11 @@ use msk_shared::names::TopicName;
 use super::document::MappingDocument;
 use super::mapping::{
     Batching, DestinationTarget, FailurePolicy, LocalSettings, Mapping, PartialBatch, RESERVED_KAFKA_OPTIONS,
-    StartingPosition,
+    StartingPosition, SystemLogLevel, SystemLogTarget,
 };
 use super::moment::Moment;
 use super::setting_flags::setting;
+use super::stable_hash::stable_uuid;
 
 const DEFAULT_ARN: &str =
     "arn:aws:kafka:us-east-1:123456789012:cluster/msk-local/00000000-0000-0000-0000-000000000000-1";
@@ -66,6 +68,8 @@ pub fn validate(document: &MappingDocument, strictness: Strictness) -> Result<Ma
     let pollers = found.pollers();
     let consumer_group = found.consumer_group(&function, topic.as_ref());
     let local = found.local(&function);
+    let given_topic = topic.as_ref().map(TopicName::as_str).unwrap_or_default();
+    let uuid = document.uuid.clone().unwrap_or_else(|| stable_uuid(&function, given_topic));
     match topic {
         Some(topic) if found.errors.is_empty() => Ok(Mapping {
             function,
@@ -77,6 +81,8 @@ pub fn validate(document: &MappingDocument, strictness: Strictness) -> Result<Ma
             failures,
             destination,
             pollers,
+            system_log_level: system_log_level(document),
+            uuid,
             local,
             warnings: found.warnings,
         }),
@@ -336,6 +342,16 @@ impl Validator<'_> {
                 DEFAULT_STARTUP_GRACE_SECONDS,
                 0.0..=ONE_DAY_SECONDS,
             ),
+            metrics_port: block.metrics_port.and_then(|port| {
+                let port = self.range("Local.metricsPort", Some(port), 0, 0..=i64::from(u16::MAX));
+                u16::try_from(port).ok()
+            }),
+            system_log: match &block.system_log {
+                None => SystemLogTarget::StandardError,
+                Some(path) if path.as_os_str() == "-" => SystemLogTarget::StandardOutput,
+                Some(path) => SystemLogTarget::File(path.clone()),
+            },
+            chaos: self.chaos(),
         }
     }
 
@@ -356,6 +372,12 @@ impl Validator<'_> {
 
 /// Stands for the function's name in an invoke URL.
 const FUNCTION_NAME: &str = "{FunctionName}";
+
+/// The mapping's level; whoever names a place for the log without a level wants to see everything.
+fn system_log_level(document: &MappingDocument) -> Option<SystemLogLevel> {
+    let asked = document.local.system_log.is_some().then_some(SystemLogLevel::Debug);
+    document.system_log_level.as_deref().and_then(SystemLogLevel::parse).or(asked)
+}
 
 fn destination(document: &MappingDocument) -> Option<&str> {
     document.destination_config.as_ref()?.on_failure.as_deref()

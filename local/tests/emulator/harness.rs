@@ -164,14 +164,15 @@ impl Harness {
         end
     }
 
-    /// The lines that the emulator printed about its invocations.
+    /// The lines that the emulator printed.
     pub(crate) fn lines(&self) -> Vec<Value> {
-        let text = self.output.0.lock().unwrap().clone();
-        String::from_utf8(text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.output.lines()
     }
 
     pub(crate) fn outcomes(&self) -> Vec<String> {
-        self.lines().iter().map(|line| line["outcome"].as_str().unwrap().to_owned()).collect()
+        let lines = self.lines();
+        let invocations = lines.iter().filter(|line| line["event"] == "invocation");
+        invocations.map(|line| line["outcome"].as_str().unwrap().to_owned()).collect()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -242,8 +243,16 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// A stream that keeps JSON lines.
 #[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Output {
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        let text = self.0.lock().unwrap().clone();
+        String::from_utf8(text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

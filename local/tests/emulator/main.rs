@@ -6,6 +6,7 @@ mod guide;
 mod harness;
 
 mod batching;
+mod chaos;
 mod concurrency;
 mod configuration;
 mod connection;
@@ -13,6 +14,8 @@ mod delivery;
 mod destinations;
 mod events;
 mod failures;
+mod metrics;
 mod program;
 mod rebalance;
 mod redrive;
+mod system_log;

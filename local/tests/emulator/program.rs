@@ -15,13 +15,13 @@ use super::function::{Function, Reply};
 use super::harness::{Harness, TIMEOUT, TOPIC, until};
 
 /// Starts `msk-local --format json`.
-fn start(arguments: &[&str]) -> Process {
+pub(crate) fn start(arguments: &[&str]) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_msk-local"));
     Process::start("msk-local", command.args(["--format", "json"]).args(arguments))
 }
 
 /// A mapping's file and its folder.
-fn config(harness: &Harness, url: &str, members: &Value) -> (tempfile::TempDir, String) {
+pub(crate) fn config(harness: &Harness, url: &str, members: &Value) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mapping.json");
     std::fs::write(&path, harness.document_text(url, members)).unwrap();
@@ -288,6 +288,6 @@ fn a_missing_destination_topic_names_the_flag_that_creates_it() {
 }
 
 /// Runs `msk-local` to its end.
-fn run(arguments: &[&str]) -> std::process::Output {
+pub(crate) fn run(arguments: &[&str]) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_msk-local")).args(arguments).env_remove("RUST_LOG").output().unwrap()
 }

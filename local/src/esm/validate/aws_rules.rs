@@ -3,13 +3,13 @@
 
 use serde_json::Value;
 
+use super::super::mapping::SystemLogLevel;
 use super::super::setting_flags::setting;
 use super::{Validator, destination};
 
 /// `SourceAccessConfigurations` of Amazon MSK (the API's `SourceAccessType` has others, for other sources).
 const ACCESS_TYPES: &[&str] = &["SASL_SCRAM_512_AUTH", "CLIENT_CERTIFICATE_TLS_AUTH"];
 const METRICS: &[&str] = &["EventCount", "ErrorCount", "KafkaMetrics"];
-const LOG_LEVELS: &[&str] = &["DEBUG", "INFO", "WARN"];
 
 impl Validator<'_> {
     pub(super) fn aws_rules(&mut self) {
@@ -73,8 +73,9 @@ impl Validator<'_> {
         for metric in document.metrics.iter().flatten().filter(|metric| !METRICS.contains(&metric.as_str())) {
             self.error("MetricsConfig.Metrics", format!("{metric:?} is none of {}", METRICS.join(", ")));
         }
-        for level in document.system_log_level.iter().filter(|level| !LOG_LEVELS.contains(&level.as_str())) {
-            self.error("LoggingConfig.SystemLogLevel", format!("{level:?} is none of {}", LOG_LEVELS.join(", ")));
+        for level in document.system_log_level.iter().filter(|level| SystemLogLevel::parse(level).is_none()) {
+            let names = SystemLogLevel::NAMES.join(", ");
+            self.error("LoggingConfig.SystemLogLevel", format!("{level:?} is none of {names}"));
         }
         for access in &document.source_access_configurations {
             let kind = access["Type"].as_str().unwrap_or_default();
@@ -89,7 +90,6 @@ impl Validator<'_> {
         let document = self.document;
         let used = [
             ("MetricsConfig", document.metrics.as_ref().is_some_and(|metrics| !metrics.is_empty())),
-            ("LoggingConfig", document.system_log_level.is_some()),
             ("KMSKeyArn", document.kms_key_arn.as_ref().is_some_and(is_set)),
             ("SourceAccessConfigurations", !document.source_access_configurations.is_empty()),
         ];
