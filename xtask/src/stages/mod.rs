@@ -178,6 +178,16 @@ pub(crate) const STAGES: &[Stage] = &[
         run: basic::deny,
     },
     Stage {
+        name: "chaos",
+        does: "emulator and consumer with faults and kills: 50,000 records with each of ten seeds; memory over ten minutes",
+        needs: &[needs::NATIVE_BUILD],
+        on_demand: true,
+        beside: false,
+        after: &[],
+        budget: 3600,
+        run: basic::chaos,
+    },
+    Stage {
         name: "arm64",
         does: "the functions packaged for arm64 answer invocations, under qemu on another processor",
         needs: &[needs::NATIVE_BUILD, needs::PERL, needs::PYTHON_VENV, needs::QEMU],
