@@ -40,7 +40,7 @@ async fn every_effect_happens_once_in_order_of_keys() {
 
 /// Seeds 1 to 10, or those of the variable `MSK_CHAOS_SEEDS`, comma separated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes half an hour: cargo xtask test chaos"]
+#[ignore = "takes some 40 minutes: cargo xtask test chaos"]
 async fn every_effect_of_fifty_thousand_records_happens_once_with_any_seed() {
     let seeds = std::env::var("MSK_CHAOS_SEEDS").unwrap_or_else(|_| "1,2,3,4,5,6,7,8,9,10".to_owned());
     for seed in seeds.split(',').map(|seed| seed.trim().parse().unwrap()) {
