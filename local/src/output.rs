@@ -25,6 +25,8 @@ pub enum Line {
     Invoked(InvocationLine),
     /// A record that needs no further delivery.
     Record(RecordLine),
+    /// Records that cannot be delivered, and what to do.
+    Stalled(StalledLine),
     /// Why the command ended, and its counts.
     Summary(SummaryLine),
     /// What became of a dead letter's record.
@@ -99,6 +101,25 @@ pub struct RecordLine {
     pub offset: i64,
     /// `done`, `dropped`, or `destination` if it was given up and sent to the on-failure destination.
     pub outcome: &'static str,
+}
+
+/// Records that cannot be delivered, and what to do. They are not lost: they are delivered again.
+#[derive(Debug, Clone, Serialize)]
+pub struct StalledLine {
+    /// Name of the function.
+    pub function: String,
+    pub topic: String,
+    /// How many records of the batch wait; those behind them wait, too.
+    pub records: usize,
+    /// Seconds since the first failure, or since the request.
+    pub waiting_s: u64,
+    /// The outcome of the last invocation, or `no_answer_yet`.
+    pub cause: &'static str,
+    /// What went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What to do.
+    pub advice: String,
 }
 
 /// Why the command ended, and its counts.
@@ -220,6 +241,7 @@ impl Reporter {
                 let outcome = if line.outcome == "done" { self.good("done") } else { self.bad(line.outcome) };
                 format!("{}-{}@{} {outcome}", line.topic, line.partition, line.offset)
             }
+            Line::Stalled(line) => self.stalled(line),
             Line::Redriven(line) => self.redriven(line),
             Line::RedriveSummary(line) => {
                 let sent = if line.dry_run { "would be sent back" } else { "sent back" };
@@ -246,6 +268,14 @@ impl Reporter {
                 )
             }
         }
+    }
+
+    fn stalled(&self, line: &StalledLine) -> String {
+        let StalledLine { function, topic, records, waiting_s, cause, .. } = line;
+        let waiting = self.bad("waiting");
+        // The detail stands on the invocation's own line.
+        let advice = self.dim(&line.advice);
+        format!("{waiting} {waiting_s} s: {records} records of {topic} for {function} ({cause})\n  {advice}")
     }
 
     fn redriven(&self, line: &RedrivenLine) -> String {

@@ -18,6 +18,7 @@ use super::mapping::{FailurePolicy, Mapping};
 use super::metrics::MappingMetrics;
 use super::msk_event::{Envelope, PolledRecord, TOMBSTONES, ranges};
 use super::outcome::{Failure, NextStep, decide};
+use super::stalled::StallReporter;
 use super::system_log::PollerLog;
 use crate::output::{InvocationLine, Line, RecordLine, Reporter};
 
@@ -56,6 +57,7 @@ pub(super) struct BatchDelivery {
     pub(super) reporter: Arc<Reporter>,
     pub(super) log: PollerLog,
     pub(super) chaos: Chaos,
+    pub(super) stalls: Arc<StallReporter>,
     pub(super) destination: Option<Arc<Destination>>,
     pub(super) ownership: Ownership,
     pub(super) progress: mpsc::UnboundedSender<Finished>,
@@ -67,13 +69,15 @@ struct SubBatch {
     records: Vec<PolledRecord>,
     retries_used: u32,
     failures_in_a_row: u32,
+    /// When it failed first.
+    stalled_since: Option<Instant>,
 }
 
 impl BatchDelivery {
     /// Delivers a batch; returns early, leaving records unfinished, if the poller stops.
     pub(super) async fn deliver(self: Arc<Self>, batch: u64, records: Vec<PolledRecord>) {
         // The last one is taken next, so a first half is finished before its second half begins.
-        let mut stack = vec![SubBatch { records, retries_used: 0, failures_in_a_row: 0 }];
+        let mut stack = vec![SubBatch { records, retries_used: 0, failures_in_a_row: 0, stalled_since: None }];
         let mut attempt = 0;
         while let Some(mut sub_batch) = stack.pop() {
             // First, since partitions may be lost and records grow old while other invocations use all environments.
@@ -98,12 +102,15 @@ impl BatchDelivery {
                     stack.push(SubBatch { records: second, failures_in_a_row: 0, ..sub_batch });
                     stack.push(SubBatch { failures_in_a_row: 0, ..sub_batch });
                 }
-                NextStep::Retry { positions, uses_retry, .. } => {
+                NextStep::Retry { positions, uses_retry, failure } => {
+                    let since = *sub_batch.stalled_since.get_or_insert_with(Instant::now);
+                    self.stalls.failed(&failure, positions.len(), since);
                     let pause = backoff(&self.mapping.failures, sub_batch.failures_in_a_row);
                     stack.push(SubBatch {
                         records: self.finish_others(sub_batch.records, &positions),
                         retries_used: sub_batch.retries_used + u32::from(uses_retry),
                         failures_in_a_row: sub_batch.failures_in_a_row.saturating_add(1),
+                        stalled_since: sub_batch.stalled_since,
                     });
                     self.or_stop(tokio::time::sleep(pause)).await;
                 }
@@ -166,7 +173,7 @@ impl BatchDelivery {
         if self.strikes(ChaosFault::Timeout, sub_batch, attempt) {
             return Observation::Timeout("chaos: the function was not invoked".to_owned());
         }
-        match self.invoker.invoke(event, environment).await {
+        match self.invoke(event, environment, sub_batch.records.len()).await {
             Observation::Returned(_) if self.strikes(ChaosFault::LostResponse, sub_batch, attempt) => {
                 Observation::Timeout("chaos: the response was lost".to_owned())
             }
@@ -180,6 +187,18 @@ impl BatchDelivery {
             let at = DecisionPoint { partition: record.partition(), offset: record.offset(), attempt };
             self.chaos.strikes(fault, at)
         })
+    }
+
+    /// Invokes, and tells of an endpoint that takes long to answer for the first time.
+    async fn invoke(&self, event: Vec<u8>, environment: Environment, records: usize) -> Observation {
+        let invocation = self.invoker.invoke(event, environment);
+        if self.invoker.has_answered() {
+            return invocation.await;
+        }
+        tokio::select! {
+            observation = invocation => observation,
+            never = self.stalls.unanswered(records, Instant::now()) => match never {},
+        }
     }
 
     fn count(&self, step: &NextStep, records: usize) {

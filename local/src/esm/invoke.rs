@@ -89,6 +89,11 @@ impl Invoker {
         self.refused.load(Ordering::Relaxed) && !self.answered.load(Ordering::Relaxed)
     }
 
+    /// Whether the endpoint has answered an invocation.
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
     /// Whether it has, besides, used up its time to start.
     pub(super) fn never_came_up(&self) -> bool {
         self.never_answered() && self.started.elapsed() >= self.startup_grace

@@ -13,6 +13,7 @@
 //! | `batcher` | records waiting for their batch, and the rules that close a batch |
 //! | `batch_delivery` | one batch from its first invocation until every record is finished or given up |
 //! | `chaos`, [`chaos_settings`] | faults on request |
+//! | `stalled` | tells of deliveries that do not get on, and what to do |
 //! | `commit` | how far a partition may be committed when only some of its records are finished |
 //! | `destination` | the on-failure destination |
 //! | [`topic_settings`] | what the cluster says of a topic: its largest message, whether it is compacted |
@@ -59,6 +60,7 @@ pub mod response_check;
 pub mod running_mapping;
 pub mod setting_flags;
 mod stable_hash;
+mod stalled;
 pub mod system_log;
 mod terraform;
 pub mod topic_settings;

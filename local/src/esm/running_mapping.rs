@@ -23,6 +23,7 @@ use super::metrics::{MappingMetrics, MappingName, Metrics};
 use super::metrics_page::{LagSources, MetricsPage};
 use super::msk_event::Envelope;
 use super::poller::{Poller, PollerState};
+use super::stalled::StallReporter;
 use super::system_log::{PollerLog, SystemLog};
 use crate::output::Reporter;
 
@@ -143,8 +144,9 @@ impl RunningMapping {
         let destination =
             target.map(|target| Destination::new(&running.mapping.function, target, &config).map(Arc::new));
         let destination = destination.transpose()?;
+        let stalls = Arc::new(StallReporter::new(&running.mapping, &process.reporter));
         for _ in 0..running.mapping.pollers.min(partition_count) {
-            running.start_poller(&config, destination.clone(), process)?;
+            running.start_poller(&config, destination.clone(), process, &stalls)?;
         }
         Ok(running)
     }
@@ -154,6 +156,7 @@ impl RunningMapping {
         config: &ClientConfig,
         destination: Option<Arc<Destination>>,
         process: &Shared,
+        stalls: &Arc<StallReporter>,
     ) -> Result<(), MappingError> {
         let log = process.system_log.as_ref();
         let log = PollerLog::new(log, &self.mapping, &self.bootstrap_servers, self.partition_count, self.states.len());
@@ -168,6 +171,7 @@ impl RunningMapping {
             reporter: Arc::clone(&process.reporter),
             log,
             chaos,
+            stalls: Arc::clone(stalls),
             destination,
             ownership: Ownership::default(),
             progress,

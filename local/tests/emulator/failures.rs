@@ -230,6 +230,29 @@ async fn drain_gives_up_on_an_endpoint_that_never_comes_up() {
 }
 
 #[tokio::test]
+async fn records_that_cannot_be_delivered_are_told_once_with_what_to_do() {
+    let harness = Harness::start(2);
+    harness.produce(0, 2).await;
+    harness.produce(1, 1).await;
+    let (function, repaired) = Function::broken().await;
+    let members = json!({"Local": {"singlePartitionBatches": true}});
+    let running = harness.run(harness.mapping(&function, &members)).await;
+    let stalled = || harness.lines().into_iter().filter(|line| line["event"] == "stalled").collect::<Vec<_>>();
+    until("it is told", || !stalled().is_empty()).await;
+    let before = function.sizes().len();
+    // Of both partitions, which fail on.
+    until("they fail again", || function.sizes().len() > before + 10).await;
+    let [line] = stalled().try_into().unwrap();
+    let expected = json!(["consumer", TOPIC, "function_error"]);
+    assert_eq!(json!([line["function"], line["topic"], line["cause"]]), expected, "{line}");
+    assert!(line["waiting_s"].as_u64().unwrap() >= 2 && line["records"].as_u64().unwrap() >= 1, "{line}");
+    assert!(line["advice"].as_str().unwrap().contains("--maximum-retry-attempts"), "{line}");
+    repaired.store(true, std::sync::atomic::Ordering::SeqCst);
+    harness.until_committed(&[2, 1]).await;
+    within(running.stop()).await;
+}
+
+#[tokio::test]
 async fn commits_that_fail_are_repeated() {
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
     let harness = Harness::start(1);

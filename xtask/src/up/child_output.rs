@@ -68,6 +68,7 @@ fn show(line: &OutputLine) -> Option<String> {
     match value["event"].as_str() {
         Some("record") => Some(record(&value)),
         Some("invocation") if value["outcome"] != "done" => Some(invocation(&value)),
+        Some("stalled") => Some(stalled(&value)),
         _ if matches!(value["level"].as_str(), Some("WARN" | "ERROR")) => log_line(&value),
         _ => None,
     }
@@ -96,6 +97,14 @@ fn invocation(line: &Value) -> String {
         shown.push_str(&format!("\n  {detail}"));
     }
     shown
+}
+
+/// `waiting  4 records of orders for consumer  32 s  unreachable`, and what to do.
+fn stalled(line: &Value) -> String {
+    let text = |member: &str| line[member].as_str().unwrap_or_default();
+    let (records, seconds) = (&line["records"], &line["waiting_s"]);
+    let (topic, function, cause) = (text("topic"), text("function"), text("cause"));
+    format!("waiting  {records} records of {topic} for {function}  {seconds} s  {cause}\n  {}", text("advice"))
 }
 
 /// Warnings that every normal start has.
@@ -175,6 +184,12 @@ mod tests {
             shown(&line("reported")).unwrap(),
             "consumer  reported  orders-2@17..19  attempt 1  2 to be redelivered"
         );
+    }
+
+    #[test]
+    fn records_that_wait_are_shown_with_what_to_do() {
+        let line = r#"{"event":"stalled","function":"consumer","topic":"orders","records":4,"waiting_s":32,"cause":"unreachable","advice":"start it"}"#;
+        assert_eq!(shown(line).unwrap(), "waiting  4 records of orders for consumer  32 s  unreachable\n  start it");
     }
 
     #[test]

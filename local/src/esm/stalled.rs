@@ -1,0 +1,116 @@
+//! Deliveries that do not get on: told once, and again while it lasts, with what to do.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::mapping::Mapping;
+use super::outcome::Failure;
+use super::setting_flags::setting;
+use crate::output::{Line, Reporter, StalledLine};
+
+/// How long a batch may fail before that is told: a function that is started again takes a moment, and each failed invocation has
+/// a line of its own.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is told again.
+const REPEATED: Duration = Duration::from_secs(30);
+
+/// Tells of one mapping's stalled batches, of all of them together at most once in [`REPEATED`].
+pub(super) struct StallReporter {
+    mapping: Arc<Mapping>,
+    reporter: Arc<Reporter>,
+    last: Mutex<Option<Instant>>,
+}
+
+impl StallReporter {
+    pub(super) fn new(mapping: &Arc<Mapping>, reporter: &Arc<Reporter>) -> Self {
+        Self { mapping: Arc::clone(mapping), reporter: Arc::clone(reporter), last: Mutex::new(None) }
+    }
+
+    /// A batch of so many records failed again, first at `since`.
+    pub(super) fn failed(&self, failure: &Failure, records: usize, since: Instant) {
+        if since.elapsed() >= PATIENCE {
+            self.tell(failure.name(), failure.detail(), advice(failure), records, since);
+        }
+    }
+
+    /// Runs until it is dropped, while a first invocation has no answer.
+    pub(super) async fn unanswered(&self, records: usize, since: Instant) -> Infallible {
+        loop {
+            tokio::time::sleep(REPEATED).await;
+            let limit = setting("Local.firstInvocationTimeoutSeconds");
+            let advice = format!("it may still be building; its log says so. {limit} is how long that may take");
+            self.tell("no_answer_yet", None, advice, records, since);
+        }
+    }
+
+    fn tell(&self, cause: &'static str, detail: Option<String>, advice: String, records: usize, since: Instant) {
+        let now = Instant::now();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| now.duration_since(last) < REPEATED) {
+            return;
+        }
+        *last = Some(now);
+        drop(last);
+        self.reporter.line(&Line::Stalled(StalledLine {
+            function: self.mapping.function.clone(),
+            topic: self.mapping.topic.to_string(),
+            records,
+            waiting_s: since.elapsed().as_secs(),
+            cause,
+            detail,
+            advice,
+        }));
+    }
+}
+
+/// What to do about it.
+fn advice(failure: &Failure) -> String {
+    match failure {
+        Failure::Unreachable(_) => {
+            format!("start the function, or correct {}; what it is sent waits for it", setting("Local.invokeUrl"))
+        }
+        Failure::FunctionError(_) => format!(
+            "the function's log says why it fails; these records come again until it succeeds{}",
+            or_bound("MaximumRetryAttempts")
+        ),
+        Failure::Timeout(_) => {
+            format!("make the function faster, or {} longer", setting("Local.functionTimeoutSeconds"))
+        }
+        Failure::Reported => format!(
+            "the function names these records as failed; they come again until it does not{}",
+            or_bound("MaximumRetryAttempts")
+        ),
+        Failure::MalformedAnswer(_) => {
+            format!("correct the function's response, or take {} out", setting("FunctionResponseTypes"))
+        }
+        Failure::Throttled => format!(
+            "the endpoint takes no more requests; {} bounds how many it is sent at once",
+            setting("Local.maxConcurrency")
+        ),
+    }
+}
+
+fn or_bound(member: &str) -> String {
+    format!("; {} would bound that", setting(member))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_has_advice_that_names_what_to_change() {
+        let text = String::new;
+        let cases = [
+            (Failure::Unreachable(text()), "--invoke-url"),
+            (Failure::FunctionError(text()), "--maximum-retry-attempts"),
+            (Failure::Timeout(text()), "--function-timeout"),
+            (Failure::Reported, "--maximum-retry-attempts"),
+            (Failure::Throttled, "--max-concurrency"),
+        ];
+        for (failure, flag) in cases {
+            assert!(advice(&failure).contains(flag), "{failure:?}: {}", advice(&failure));
+        }
+    }
+}
