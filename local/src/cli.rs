@@ -10,6 +10,7 @@ use msk_local::output::Format;
 use msk_shared::topic_spec::TopicSpec;
 
 use crate::mapping_flags::{MappingFlags, name_and_value};
+use crate::version;
 
 const EXIT_CODES: &str = "Exit codes: 0 done (or stopped with Ctrl-C while running), 1 error, 2 wrong usage, \
 3 `drain` reached its deadline, 4 `drain` gave up records (dropped, or sent to the destination), `replay` had an event that failed, or \
@@ -18,7 +19,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done (or stopped with Ctrl-C while runni
 /// A laptop-sized MSK: embedded brokers and AWS's event source mapping.
 #[derive(Debug, Parser)]
 // A repeated flag counts as given last, so that an alias of a shell can hold defaults.
-#[command(name = "msk-local", version, after_help = EXIT_CODES, disable_help_subcommand = true, args_override_self = true)]
+#[command(name = "msk-local", version = version::text(), after_help = EXIT_CODES, disable_help_subcommand = true, args_override_self = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -39,6 +40,10 @@ pub(crate) enum Command {
     /// The event source mapping of one topic.
     #[command(subcommand)]
     Esm(EsmCommand),
+    /// Print a script with which a shell completes commands and flags; the shell sources it.
+    Completions(CompletionsArgs),
+    /// Print a page of the manual, or write all of them; `man -l FILE` shows one.
+    Man(ManArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,6 +64,21 @@ pub(crate) enum EsmCommand {
     Validate(Box<MappingArgs>),
     /// Check a function's response to an event against AWS's rules.
     CheckResponse(CheckResponseArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The command whose page is printed, `esm drain`; without one the page of the program.
+    pub(crate) command: Vec<String>,
+    /// Write the pages of all commands into this folder instead.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::cli::{BrokersArgs, Cli, Command, DrainArgs, EsmCommand, MappingArgs, UpArgs};
 use crate::terminal::{DEADLINE, GAVE_UP, INTERRUPTED, Printer, Signals, UNREACHABLE, checked};
-use crate::{event_commands, observers, offline};
+use crate::{event_commands, manual, observers, offline};
 
 /// Ten years; a much longer time would overflow the clock.
 const LONGEST_DEADLINE_SECONDS: f64 = 315_360_000.0;
@@ -37,6 +37,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Esm(EsmCommand::Redrive(args)) => event_commands::redrive(&printer, &mut Signals::new()?, &args).await,
         Command::Esm(EsmCommand::Validate(args)) => offline::validate_mapping(cli.format, &args),
         Command::Esm(EsmCommand::CheckResponse(args)) => offline::check_response(cli.format, &args),
+        Command::Completions(args) => manual::completions(args.shell),
+        Command::Man(args) => manual::pages(&args),
     }
 }
 

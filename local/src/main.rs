@@ -3,6 +3,7 @@
 //! | Module | Contains |
 //! |---|---|
 //! | `commands`, `event_commands`, `offline` | what each command does |
+//! | `manual`, `version` | completions and pages of the manual, made of the command line; what `--version` says |
 //! | `terminal` | what they share: printing, signals, exit codes |
 //! | `observers` | what they show besides their results: metrics, system log |
 //! | `cli`, `mapping_flags`, `chaos_flags`, `aws_value`, `input` | the command line, and the files that it names |
@@ -13,10 +14,12 @@ mod cli;
 mod commands;
 mod event_commands;
 mod input;
+mod manual;
 mod mapping_flags;
 mod observers;
 mod offline;
 mod terminal;
+mod version;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

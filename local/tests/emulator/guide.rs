@@ -12,8 +12,8 @@ use super::harness::Harness;
 use msk_local::esm::running_mapping::End;
 
 const PAGE: &str = include_str!("../../../docs/LOCAL_DEVELOPMENT.md");
-/// What a reader does before; this test is built by it.
-const BUILD: &str = "cargo build --bin msk-local";
+/// What a reader does before: this test is built by the one, stage `dist` does the other.
+const BEFORE: [&str; 2] = ["cargo build --bin msk-local", "pip install msk_local-*.whl"];
 
 /// A fenced block: its language, its text, and the code in the line before it, which names its file.
 struct Block {
@@ -44,7 +44,7 @@ struct Shown {
 }
 
 fn shown(block: &Block) -> Vec<Shown> {
-    let lines = block.text.lines().filter(|line| !line.is_empty() && *line != BUILD);
+    let lines = block.text.lines().filter(|line| !line.is_empty() && !BEFORE.contains(line));
     lines
         .map(|line| {
             let (command, note) = line.split_once("    # ").unwrap_or((line, ""));

@@ -18,4 +18,5 @@ mod metrics;
 mod program;
 mod rebalance;
 mod redrive;
+mod shell;
 mod system_log;
