@@ -7,6 +7,7 @@
 //! | [`runtime_api`] | the Lambda Runtime API that a function polls |
 //! | [`content_coding`] | compressed bodies, and bombs |
 //! | [`function_host`] | a function on that API, for tests that neither freeze nor kill it (those use `msk-e2e`) |
+//! | [`invoke_endpoint`] | a function on that API behind Lambda's Invoke, for what invokes it over HTTP |
 //! | [`prometheus`] | pages for Prometheus, read strictly |
 //! | [`terraform`] | the environments and routes that the Terraform code gives the functions |
 
@@ -14,6 +15,7 @@
 
 pub mod content_coding;
 pub mod function_host;
+pub mod invoke_endpoint;
 pub mod process;
 pub mod prometheus;
 pub mod runtime_api;
@@ -23,6 +25,7 @@ pub mod watchdog;
 use std::time::Duration;
 
 pub use function_host::{FunctionHost, Pending, Posted};
+pub use invoke_endpoint::InvokeEndpoint;
 pub use process::{Process, clean};
 pub use runtime_api::Extensions;
 

@@ -148,7 +148,7 @@ fn router(shared: Arc<Shared>, extensions: Extensions) -> Router {
     }
 }
 
-type Headers = [(HeaderName, String); 4];
+type Headers = [(HeaderName, String); 5];
 
 /// The answer to the function's call for an invocation.
 async fn next(State(shared): State<Arc<Shared>>) -> Result<(Headers, Bytes), StatusCode> {
@@ -159,6 +159,8 @@ async fn next(State(shared): State<Arc<Shared>>) -> Result<(Headers, Bytes), Sta
     let deadline_ms = sent.deadline.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis();
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let headers = [
+        // AWS's client for Python gives its handler bytes otherwise.
+        (HeaderName::from_static("content-type"), "application/json".to_owned()),
         (HeaderName::from_static("lambda-runtime-aws-request-id"), sent.request_id.clone()),
         (HeaderName::from_static("lambda-runtime-deadline-ms"), deadline_ms.to_string()),
         (

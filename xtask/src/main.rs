@@ -6,6 +6,7 @@
 //! | [`test`] | runs the stages and prints the table at the end |
 //! | [`stages`] | the table of stages, and one module for each larger stage |
 //! | [`package`] | the deployable zips |
+//! | [`dist`] | `msk-local` for those who have no Rust |
 //! | [`bench`] | the functions' speed against raw librdkafka |
 //! | [`new_consumer`] | writes the crate of a further consumer |
 //! | [`members`] | the crates of the workspace, and which of them are functions |
@@ -21,6 +22,7 @@
 
 mod bench;
 mod deploy_check;
+mod dist;
 mod members;
 mod needs;
 mod new_consumer;
@@ -58,6 +60,7 @@ enum Command {
     Ha(stages::ha::Options),
     /// Build the deployable zips: `target/lambda/<function>/bootstrap.zip`.
     Package(package::Options),
+    Dist(dist::Options),
     /// Measure the packaged functions against raw librdkafka (docs/benchmarks.md).
     Bench(bench::Options),
     NewConsumer(new_consumer::Options),
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&options),
         Command::Ha(options) => stages::ha::run(&options),
         Command::Package(options) => package::run(&options),
+        Command::Dist(options) => dist::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::NewConsumer(options) => new_consumer::run(&options),
         Command::DeployCheck(options) => deploy_check::run(&options),

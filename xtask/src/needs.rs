@@ -99,6 +99,10 @@ pub(crate) const NODE: Need = Need {
     install: Install::Packages(&["nodejs", "npm"]),
 };
 
+/// Go: a function of stage `peers`.
+pub(crate) const GO: Need =
+    Need { name: "Go", problem: || not_runnable("go", &["version"]), install: Install::Packages(&["golang-go"]) };
+
 /// A browser, and what lets a program use it.
 pub(crate) const CHROMIUM: Need = Need {
     name: "Chromium with its driver",

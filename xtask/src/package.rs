@@ -60,7 +60,16 @@ impl Architecture {
         }
     }
 
-    fn target(self) -> &'static str {
+    /// The name in Python's platforms and in the names of Linux distributions.
+    pub(crate) fn machine(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "aarch64",
+        }
+    }
+
+    /// The name in Rust.
+    pub(crate) fn target(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64-unknown-linux-gnu",
             Self::Arm64 => "aarch64-unknown-linux-gnu",
@@ -142,6 +151,24 @@ pub(crate) fn build_beside_functions(package: &str, folder: &Path) -> Result<Pat
     Ok(folder.join(package).join("bootstrap"))
 }
 
+/// Builds a program of this workspace that others run, and returns its path. Cargo selects it together with the functions, so that
+/// librdkafka and OpenSSL are those that were compiled for them, but builds no function.
+pub(crate) fn build_program(
+    package: &str,
+    architecture: Architecture,
+    folder: &Path,
+    revision: Option<&str>,
+) -> Result<PathBuf> {
+    check_target(architecture)?;
+    let mut command = build_command(&CargoLambda::pinned()?, architecture, folder, &members::functions()?);
+    command.args(["--package", package, "--bin", package]);
+    if let Some(revision) = revision {
+        command.env("MSK_REVISION", revision);
+    }
+    process::run(&mut command)?;
+    Ok(folder.join(package).join("bootstrap"))
+}
+
 fn build_command(
     cargo_lambda: &CargoLambda,
     architecture: Architecture,
@@ -182,13 +209,15 @@ pub(crate) fn architecture_of(zip: &Path) -> Result<Architecture> {
     }
 }
 
-/// The C libraries that a zip's `bootstrap` would look for in AWS Lambda's image instead of bringing them.
-fn libraries_of(zip: &Path) -> Result<String> {
+/// The C libraries that a program, or a zip's `bootstrap`, would look for where it runs instead of bringing them.
+pub(crate) fn libraries_of(file: &Path) -> Result<String> {
     const NAMES: &str = "import re, sys, zipfile\n\
-        program = zipfile.ZipFile(sys.argv[1]).read('bootstrap')\n\
+        file = sys.argv[1]\n\
+        is_zip = zipfile.is_zipfile(file)\n\
+        program = zipfile.ZipFile(file).read('bootstrap') if is_zip else open(file, 'rb').read()\n\
         names = re.findall(rb'\\0(lib(?:ssl|crypto|rdkafka|zstd|z)\\.so[.0-9]*)(?=\\0)', program)\n\
         print(', '.join(sorted({name.decode() for name in names})))";
-    Ok(process::capture(Command::new("python3").args(["-c", NAMES]).arg(zip))?.trim().to_owned())
+    Ok(process::capture(Command::new("python3").args(["-c", NAMES]).arg(file))?.trim().to_owned())
 }
 
 /// Unpacks a function's zip next to it, as Lambda does, and returns the path of the binary.
@@ -242,7 +271,9 @@ mod tests {
             let mut zip = Command::new("python3");
             zip.args(["-m", "zipfile", "-c", "bootstrap.zip", "bootstrap"]).current_dir(folder.path());
             process::capture(&mut zip).unwrap();
-            assert_eq!(libraries_of(&folder.path().join("bootstrap.zip")).unwrap(), missing);
+            for file in ["bootstrap.zip", "bootstrap"] {
+                assert_eq!(libraries_of(&folder.path().join(file)).unwrap(), missing, "{file}");
+            }
         }
     }
 

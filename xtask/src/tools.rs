@@ -43,12 +43,36 @@ pub(crate) const SCHEMATHESIS: PythonTool =
 pub(crate) const JSON_SCHEMA_TEST_SUITE: PythonSource =
     PythonSource { name: "json-schema-test-suite", package: "jsonschema", version: "4.25.1", folder: "json" };
 
-/// What stage `peers` runs in Python.
-pub(crate) const PEERS_PYTHON: PythonTool = PythonTool { name: "peers-python", requirements: &["cloudevents==2.2.0"] };
+/// What stages `peers` and `dist` run in Python: a client of the producer, AWS's runtime client with Powertools, and a producer.
+pub(crate) const PEERS_PYTHON: PythonTool = PythonTool {
+    name: "peers-python",
+    requirements: &[
+        "cloudevents==2.2.0",
+        "awslambdaric==4.2.2",
+        "aws-lambda-powertools[parser]==3.37.0",
+        "confluent-kafka==2.16.1",
+    ],
+};
 
-/// What stage `peers` runs in Node.js.
-pub(crate) const PEERS_NODE: NodeTool =
-    NodeTool { name: "peers-node", packages: &["cloudevents@10.0.0", "kafka-rest@0.0.5"] };
+/// What stage `peers` runs in Node.js: clients of the producer, and AWS's runtime client with Powertools.
+pub(crate) const PEERS_NODE: NodeTool = NodeTool {
+    name: "peers-node",
+    packages: &[
+        "cloudevents@10.0.0",
+        "kafka-rest@0.0.5",
+        "aws-lambda-ric@4.0.2",
+        "@aws-lambda-powertools/kafka@2.35.0",
+        "@aws-lambda-powertools/parser@2.35.0",
+        "zod@4.6.7",
+    ],
+    compiled: &["aws-lambda-ric"],
+};
+
+/// What stage `peers` runs in Go; its `go.mod` pins AWS's library.
+pub(crate) const PEERS_GO: GoProgram = GoProgram { name: "peers-go", source: "local/tests/peers/functions/go" };
+
+/// Says on which Linux a wheel runs, by the program in it.
+pub(crate) const AUDITWHEEL: PythonTool = PythonTool { name: "auditwheel", requirements: &["auditwheel==6.8.2"] };
 
 /// What the consumer `dynamodb-writer` writes to in its stage.
 pub(crate) const DYNAMODB_LOCAL: MavenJars =
@@ -85,6 +109,8 @@ pub(crate) struct NodeTool {
     name: &'static str,
     /// The packages, as `package@version`.
     packages: &'static [&'static str],
+    /// Those whose own scripts compile a part in C++; no other scripts run.
+    compiled: &'static [&'static str],
 }
 
 impl NodeTool {
@@ -103,6 +129,22 @@ impl NodeTool {
         process::capture(npm.args(self.packages)).with_context(|| {
             format!("cannot install {shown} from npm. The first run needs the network, later runs do not")
         })?;
+        for package in self.compiled {
+            println!("compiling {package} (once) ...");
+            let mut rebuild = Command::new("npm");
+            rebuild.args(["rebuild", "--silent", "--prefix"]).arg(dir).arg(package);
+            // Not those of this workspace: librdkafka's empty header would stand in the place of curl's own.
+            for name in ["CPATH", "CFLAGS"] {
+                rebuild.env_remove(name);
+            }
+            // Otherwise node-gyp downloads the headers.
+            if let Some(prefix) = node_prefix().filter(|prefix| prefix.join("include/node/node.h").is_file()) {
+                rebuild.env("npm_config_nodedir", prefix);
+            }
+            process::capture(&mut rebuild).with_context(|| {
+                format!("cannot compile {package}: it needs cmake, make, a C++ compiler and the headers of Node.js (Debian's libnode-dev)")
+            })?;
+        }
         Ok(())
     }
 }
@@ -137,6 +179,42 @@ impl MavenJars {
             )
         })?;
         Ok(())
+    }
+}
+
+/// The folder below which Node.js is installed.
+fn node_prefix() -> Option<PathBuf> {
+    let program = process::capture(Command::new("node").args(["-p", "process.execPath"])).ok()?;
+    Some(Path::new(program.trim()).parent()?.parent()?.to_owned())
+}
+
+/// A program in Go, of this repository.
+pub(crate) struct GoProgram {
+    /// Its name under `target/tools`.
+    name: &'static str,
+    /// The folder of its module, below the root.
+    source: &'static str,
+}
+
+impl GoProgram {
+    /// Builds the program, which takes a moment once it is built, and returns its path.
+    pub(crate) fn program(&self) -> Result<PathBuf> {
+        needs::require([needs::GO])?;
+        let program = workspace::tool_dir(self.name).join(self.name);
+        let mut go = Command::new("go");
+        // `go.sum` is as pinned as `Cargo.lock`.
+        go.args(["build", "-mod=readonly", "-o"]).arg(&program).current_dir(workspace::root().join(self.source));
+        process::capture(&mut go).with_context(|| {
+            format!("cannot build {}. The first run needs the network, later runs do not", self.source)
+        })?;
+        Ok(program)
+    }
+
+    /// The folder with the source of a module that it is built of.
+    pub(crate) fn source_of(&self, module: &str) -> Result<PathBuf> {
+        let mut go = Command::new("go");
+        go.args(["list", "-m", "-f", "{{.Dir}}", module]).current_dir(workspace::root().join(self.source));
+        Ok(process::capture(&mut go)?.trim().into())
     }
 }
 

@@ -5,6 +5,7 @@ mod arm64;
 mod basic;
 mod binaries;
 mod compiled_once;
+mod dist;
 mod end_to_end;
 mod examples_dynamodb;
 mod guides;
@@ -249,12 +250,22 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "peers",
-        does: "clients that others have published (CloudEvents SDKs, npm kafka-rest) against `producer --http`",
-        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::NODE],
+        does: "clients that others have published against `producer --http`, functions in Python, Node.js and Go behind `msk-local`",
+        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::NODE, needs::GO],
         on_demand: true,
         beside: false,
         after: &[],
         budget: 900,
         run: peers::peers,
+    },
+    Stage {
+        name: "dist",
+        does: "the wheel of msk-local, installed by pip without Rust, drains a topic into a function in Python",
+        needs: &[needs::NATIVE_BUILD, needs::PERL, needs::PYTHON_VENV],
+        on_demand: true,
+        beside: false,
+        after: &[],
+        budget: 2400,
+        run: dist::run,
     },
 ];

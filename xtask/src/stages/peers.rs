@@ -1,11 +1,14 @@
 //! Stages `contract`, `contract-full`, `docs-page` and `peers`: programs and data that others have published, against the
-//! producer.
+//! functions and the event source mapping.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use super::binaries;
+use crate::package::Architecture;
 use crate::{process, tools};
 
 /// Stage `contract`: 2,000 requests made up from `docs/openapi.json`, and JSON-Schema-Test-Suite.
@@ -13,7 +16,7 @@ pub(super) fn contract() -> Result<()> {
     schemathesis("two_thousand_cases")?;
     let suite = tools::JSON_SCHEMA_TEST_SUITE.folder()?;
     let test = "schema::test_suite::the_required_tests_of_the_draft_pass";
-    process::run(ignored_tests("msk_producer")?.env("JSON_SCHEMA_TEST_SUITE", suite).arg(test))
+    process::run(tests(PRODUCER, "msk_producer")?.env("JSON_SCHEMA_TEST_SUITE", suite).arg(test))
 }
 
 /// Stage `contract-full`: 10,000 requests.
@@ -23,31 +26,56 @@ pub(super) fn contract_full() -> Result<()> {
 
 fn schemathesis(test: &str) -> Result<()> {
     let program = tools::SCHEMATHESIS.bin()?.join("schemathesis");
-    process::run(ignored_tests(PROCESS)?.env("SCHEMATHESIS", program).arg(format!("schemathesis::{test}")))
+    process::run(tests(PRODUCER, PROCESS)?.env("SCHEMATHESIS", program).arg(format!("schemathesis::{test}")))
 }
 
 /// Stage `docs-page`: the page in a browser.
 pub(super) fn docs_page() -> Result<()> {
-    process::run(ignored_tests(PROCESS)?.arg("browser::"))
+    process::run(tests(PRODUCER, PROCESS)?.arg("browser::"))
 }
 
-/// Stage `peers`: the clients of `functions/producer/tests/process/peers`.
+/// Stage `peers`: the clients of `functions/producer/tests/process/peers`, and the functions of `local/tests/peers`.
 pub(super) fn peers() -> Result<()> {
     let python = tools::PEERS_PYTHON.bin()?.join("python");
     let modules = tools::PEERS_NODE.modules()?;
-    let mut tests = ignored_tests(PROCESS)?;
-    process::run(tests.env("PEERS_PYTHON", python).env("PEERS_NODE_MODULES", modules).arg("peers::"))
+    let go = tools::PEERS_GO.program()?;
+    let run = |package, target, filter: &[&str]| {
+        let mut tests = tests(package, target)?;
+        tests.env("PEERS_PYTHON", &python).env("PEERS_NODE_MODULES", &modules).env("PEERS_GO", &go);
+        process::run(tests.args(filter))
+    };
+    run(PRODUCER, PROCESS, &["peers::"])?;
+    // The tests of `installed` are those of stage `dist`.
+    run("msk-local", OTHERS, &["--skip", "installed::"])?;
+    let mut samples = tests("msk-consumer", "consumer")?;
+    samples.env("PEERS_AWS_LAMBDA_EVENTS", source_of("aws_lambda_events")?);
+    samples.env("PEERS_AWS_LAMBDA_GO", tools::PEERS_GO.source_of("github.com/aws/aws-lambda-go")?);
+    process::run(samples.arg("samples::"))
 }
 
+/// The folder with the source of a crate that the workspace depends on.
+fn source_of(name: &str) -> Result<PathBuf> {
+    // Of all platforms cargo would download what only the others need.
+    let platform = ["--filter-platform", Architecture::host().target()];
+    let listing = process::capture(process::cargo(&["metadata", "--locked", "--format-version", "1"]).args(platform))?;
+    let listing: Value = serde_json::from_str(&listing).context("`cargo metadata` printed something unexpected")?;
+    let package = listing["packages"].as_array().into_iter().flatten().find(|package| package["name"] == name);
+    let manifest = package.and_then(|package| package["manifest_path"].as_str());
+    let manifest = Path::new(manifest.with_context(|| format!("the workspace depends on no crate {name}"))?);
+    Ok(manifest.parent().unwrap_or(manifest).to_owned())
+}
+
+const PRODUCER: &str = "msk-producer";
 /// The tests of the producer as a process.
 const PROCESS: &str = "process";
+/// The tests of `msk-local` with what others have published.
+pub(super) const OTHERS: &str = "peers";
 
-/// The producer's tests of a target that are otherwise ignored, because they need what others have published.
-fn ignored_tests(target: &str) -> Result<Command> {
+/// The tests of a target that are otherwise ignored, because they need what others have published.
+pub(super) fn tests(package: &str, target: &str) -> Result<Command> {
     let binaries = binaries::build()?;
-    let tests = binaries.iter().find(|binary| binary.package == "msk-producer" && binary.target == target);
-    let mut tests =
-        tests.with_context(|| format!("the producer has no tests {target}: this stage runs them"))?.command();
+    let tests = binaries.iter().find(|binary| binary.package == package && binary.target == target);
+    let mut tests = tests.with_context(|| format!("{package} has no tests {target}: this stage runs them"))?.command();
     tests.args(["--ignored", "--nocapture", "--test-threads", "1"]);
     Ok(tests)
 }

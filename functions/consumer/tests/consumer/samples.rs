@@ -39,6 +39,28 @@ async fn each_sample_ends_as_the_readme_says() {
     }
 }
 
+/// Sample events that packages of others carry: what has the package's folder, the file in it, and how many of its records are
+/// done, skipped and dead-lettered. Most samples hold a text that is no JSON, which the default handler calls poison.
+const PUBLISHED: [(&str, &str, [u32; 3]); 2] = [
+    ("PEERS_AWS_LAMBDA_EVENTS", "src/fixtures/example-kafka-event.json", [0, 0, 1]),
+    ("PEERS_AWS_LAMBDA_GO", "events/testdata/kafka-event.json", [0, 0, 1]),
+];
+
+#[tokio::test]
+#[ignore = "needs the packages; stage `peers` runs it"]
+async fn samples_that_others_have_published_are_read() {
+    for (package, file, expected) in PUBLISHED {
+        let folder = std::env::var(package).expect("run `cargo xtask test peers`");
+        let event = std::fs::read(std::path::Path::new(&folder).join(file)).unwrap();
+        let settings = settings(Ordering::Partition, 16);
+        let processor = BatchProcessor::new(DefaultHandler, Letters::default(), MemoryStore::default(), settings);
+        let processed = processor.process(event, &unbounded()).await;
+        assert!(reported(&processed).is_empty(), "{file}");
+        let counts = ["RecordsDone", "RecordsSkipped", "DeadLettered"].map(|m| metric(&processed, m));
+        assert_eq!(counts, expected.map(f64::from), "{file}");
+    }
+}
+
 /// Reads the sample messages as the types that belong to their schemas.
 struct Typed;
 
