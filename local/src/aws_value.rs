@@ -24,6 +24,14 @@ pub(crate) fn block(text: &str) -> Result<Value, String> {
     read.map(Value::Object).ok_or_else(|| FORM.to_owned())
 }
 
+/// A list of objects: in JSON, or a single one in the shorthand.
+pub(crate) fn list(text: &str) -> Result<Value, String> {
+    if text.trim_start().starts_with('[') {
+        return serde_json::from_str(text).map_err(|error| format!("{error}; {FORM}"));
+    }
+    block(text).map(|one| Value::Array(vec![one]))
+}
+
 /// `NAME=VALUE,...` up to `end`, which is taken.
 fn members(left: &mut Text<'_>, end: Option<char>, depth: usize) -> Option<Map<String, Value>> {
     let mut read = Map::new();
@@ -49,7 +57,7 @@ fn value(left: &mut Text<'_>, depth: usize) -> Option<Value> {
         return members(left, Some('}'), depth + 1).map(Value::Object);
     }
     if left.next_if_eq(&'[').is_none() {
-        return Some(Value::String(word(left, ",}]")));
+        return text(left).map(Value::String);
     }
     let mut items = Vec::new();
     loop {
@@ -58,6 +66,22 @@ fn value(left: &mut Text<'_>, depth: usize) -> Option<Value> {
             ',' => {}
             ']' => return Some(Value::Array(items)),
             _ => return None,
+        }
+    }
+}
+
+/// A word, or a text in quotes in which a backslash takes the meaning from the quote.
+fn text(left: &mut Text<'_>) -> Option<String> {
+    let Some(quote) = left.next_if(|letter| matches!(letter, '\'' | '"')) else { return Some(word(left, ",}]")) };
+    let mut text = String::new();
+    loop {
+        match left.next()? {
+            letter if letter == quote => return Some(text),
+            '\\' => match left.next()? {
+                letter if letter == quote || letter == '\\' => text.push(letter),
+                other => text.extend(['\\', other]),
+            },
+            letter => text.push(letter),
         }
     }
 }
@@ -82,13 +106,15 @@ mod tests {
             ("MinimumPollers=1,MaximumPollers=2", json!({"MinimumPollers": "1", "MaximumPollers": "2"})),
             ("OnFailure={Destination=kafka://dead}", json!({"OnFailure": {"Destination": "kafka://dead"}})),
             (r#"{"OnFailure": {"Destination": "d"}}"#, json!({"OnFailure": {"Destination": "d"}})),
+            (r#"A='{"b": ["c"]}',B="it's""#, json!({"A": r#"{"b": ["c"]}"#, "B": "it's"})),
+            (r"A='it\'s \d\\'", json!({"A": r"it's \d\"})),
             ("A=[1,2],B={C=[{D=e}]}", json!({"A": ["1", "2"], "B": {"C": [{"D": "e"}]}})),
         ];
         for (text, expected) in same {
             assert_eq!(block(text).unwrap(), expected, "{text}");
         }
         let deep = format!("A={}", "[".repeat(100));
-        for text in ["", "a", "a=1,", "=1", "a={b=1", "a=1}", "a=[1", "{", "1", deep.as_str()] {
+        for text in ["", "a", "a=1,", "=1", "a={b=1", "a=1}", "a=[1", "a='b", "a='b'c", "{", "1", deep.as_str()] {
             assert!(block(text).is_err(), "{text}");
         }
     }

@@ -107,9 +107,9 @@ pub(crate) struct UpArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct MappingArgs {
-    /// The mapping as JSON or YAML: the members of AWS's CreateEventSourceMapping, plus a block `Local`; or what
-    /// `aws lambda get-event-source-mapping`, `list-event-source-mappings`, an SDK or `terraform show -json` prints. `-` reads
-    /// standard input. The flags below override it.
+    /// The mapping as JSON, YAML or TOML: the members of AWS's CreateEventSourceMapping, plus a block `Local`; or what
+    /// `aws lambda get-event-source-mapping`, `list-event-source-mappings`, an SDK or `terraform show -json` prints; or a template
+    /// of CloudFormation, AWS SAM or the Serverless Framework. `-` reads standard input. The flags below override it.
     pub(crate) config: Option<PathBuf>,
     /// The topic to poll; of a list of mappings, the one to take.
     #[arg(long, visible_alias = "topic", value_name = "TOPIC")]
@@ -169,6 +169,13 @@ pub(crate) struct SampleFlags {
     /// How many records, 1 to 10000.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=10_000), value_name = "N")]
     pub(crate) count: u16,
+}
+
+impl SampleFlags {
+    /// Whether a flag says what the records hold: then no brokers are asked, not even those of a self-managed cluster's mapping.
+    pub(crate) fn is_given(&self) -> bool {
+        self.value.is_some() || self.tombstone || self.key.is_some() || !self.headers.is_empty()
+    }
 }
 
 #[derive(Debug, Args)]

@@ -52,9 +52,20 @@ async fn run_brokers(printer: &Printer, args: &BrokersArgs) -> Result<ExitCode> 
 
 async fn up(printer: &Printer, args: &UpArgs) -> Result<ExitCode> {
     let mut stop = Signals::new()?;
-    let document = args.mapping.document(args.config.as_deref(), None)?;
+    let mut document = args.mapping.document(args.config.as_deref(), None)?;
+    // On a laptop there is no need to choose between the modes: provisioned mode allows everything.
+    document.provisioned_poller_config.get_or_insert_default();
     let topics = topics(args, &document)?;
+    if topics.is_empty() {
+        // A template may not say its topic: what is wrong is told as for any other mapping.
+        checked(&document, Strictness::Strict)?;
+    }
     let mut brokers = None;
+    if document.local.bootstrap_servers.is_none() {
+        // Embedded brokers ask nobody who they are.
+        document.source_access_configurations.clear();
+        document.local.secrets.clear();
+    }
     let bootstrap_servers = match &document.local.bootstrap_servers {
         Some(servers) => servers.clone(),
         None => {
@@ -67,9 +78,7 @@ async fn up(printer: &Printer, args: &UpArgs) -> Result<ExitCode> {
         let mut document = MappingDocument { topics: Some(vec![topic.name.to_string()]), ..document.clone() };
         document.function_name = function;
         document.local.bootstrap_servers = Some(bootstrap_servers.clone());
-        // On a laptop there is no need to choose between the modes: provisioned mode allows everything.
-        document.provisioned_poller_config.get_or_insert_default();
-        checked(&document, Strictness::Strict)
+        anyhow::Ok(checked(&document, Strictness::Strict)?.with_credentials()?)
     };
     let mut topics = topics;
     let mappings = functions.iter().flat_map(|function| topics.iter().map(|topic| mapping(topic, function.clone())));
@@ -95,9 +104,9 @@ fn topics(args: &UpArgs, document: &MappingDocument) -> Result<Vec<TopicSpec>> {
 /// The functions of the command line, otherwise the mapping's.
 fn functions(args: &UpArgs, document: &MappingDocument) -> Result<Vec<Option<String>>> {
     let names = &args.functions;
-    let source = document.amazon_managed_kafka_event_source_config.as_ref();
+    let group = document.kafka_source().and_then(|source| source.consumer_group_id.as_ref());
     ensure!(
-        names.len() < 2 || source.is_none_or(|source| source.consumer_group_id.is_none()),
+        names.len() < 2 || group.is_none(),
         "--functions: each function needs a consumer group of its own; take ConsumerGroupId out of the mapping"
     );
     if let Some(twice) = names.iter().find(|name| names.iter().filter(|other| other == name).count() > 1) {

@@ -28,7 +28,7 @@ const ANY_FUNCTION: &str = "function";
 /// `esm render`.
 pub(crate) async fn render(stop: &mut Signals, args: &RenderArgs) -> Result<ExitCode> {
     let mapping = mapping_without_function(&args.mapping)?;
-    if mapping.local.bootstrap_servers.is_none() {
+    if mapping.local.bootstrap_servers.is_none() || args.sample.is_given() {
         let event =
             sample_event(&mapping, sample_records(&mapping, &args.sample)).map_err(|problem| anyhow!(problem))?;
         print(&event)?;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use msk_local::esm::document::{MappingDocument, ProvisionedPollerConfig, Wanted};
+use msk_local::esm::config_file::Wanted;
+use msk_local::esm::document::{MappingDocument, ProvisionedPollerConfig};
 use msk_local::esm::moment::Moment;
 use serde_json::{Map, Value};
 
@@ -45,9 +46,21 @@ pub(crate) struct MappingFlags {
     /// Consumer group [default: msk-local.FUNCTION.TOPIC].
     #[arg(long, value_name = "GROUP")]
     consumer_group_id: Option<String>,
+    /// Brokers that are not Amazon MSK, as in AWS's command line: Endpoints={KAFKA_BOOTSTRAP_SERVERS=["HOST:PORT"]}.
+    #[arg(long, value_name = "JSON|SHORTHAND", value_parser = aws_value::block)]
+    self_managed_event_source: Option<Value>,
+    /// How the mapping signs in, as in AWS's command line: Type=SASL_SCRAM_512_AUTH,URI=ARN, or a list in JSON; repeatable.
+    #[arg(long, value_name = "JSON|SHORTHAND", value_parser = aws_value::list)]
+    source_access_configurations: Vec<Value>,
+    /// File with the secret of one of them, as AWS Secrets Manager holds it, by its type or URI; repeatable.
+    #[arg(long = "secret", value_name = "TYPE=FILE", value_parser = name_and_value)]
+    secrets: Vec<(String, String)>,
     /// ARN of the cluster, as the events name it.
     #[arg(long, value_name = "ARN")]
     event_source_arn: Option<String>,
+    /// Which records the function gets, as in AWS's command line: {"Filters":[{"Pattern":"..."}]}, or Filters=[{Pattern='...'}].
+    #[arg(long, value_name = "JSON|SHORTHAND", value_parser = aws_value::block)]
+    filter_criteria: Option<Value>,
     /// `ReportBatchItemFailures`: the function's response names the failed records.
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     function_response_types: Option<Vec<String>>,
@@ -137,7 +150,9 @@ impl MappingFlags {
         let blocks = [
             ("AmazonManagedKafkaEventSourceConfig", &self.amazon_managed_kafka_event_source_config),
             ("DestinationConfig", &self.destination_config),
+            ("FilterCriteria", &self.filter_criteria),
             ("ProvisionedPollerConfig", &self.provisioned_poller_config),
+            ("SelfManagedEventSource", &self.self_managed_event_source),
         ];
         let blocks = blocks.into_iter().filter_map(|(member, block)| Some((member.to_owned(), block.clone()?)));
         let blocks: Map<String, Value> = blocks.collect();
@@ -172,6 +187,10 @@ impl MappingFlags {
         replace(&mut document.starting_position_timestamp, &self.starting_position_timestamp);
         replace(&mut document.maximum_retry_attempts, &self.maximum_retry_attempts);
         replace(&mut document.maximum_record_age_in_seconds, &self.maximum_record_age_in_seconds);
+        if !self.source_access_configurations.is_empty() {
+            let lists = self.source_access_configurations.iter().filter_map(Value::as_array);
+            document.source_access_configurations = lists.flatten().cloned().collect();
+        }
         if self.report_batch_item_failures {
             document.function_response_types = Some(vec!["ReportBatchItemFailures".to_owned()]);
         }
@@ -179,8 +198,7 @@ impl MappingFlags {
             document.bisect_batch_on_function_error = Some(self.bisect_batch_on_function_error);
         }
         if let Some(group) = &self.consumer_group_id {
-            let source = document.amazon_managed_kafka_event_source_config.get_or_insert_default();
-            source.consumer_group_id = Some(group.clone());
+            document.kafka_source_mut().consumer_group_id = Some(group.clone());
         }
         if let Some(destination) = &self.on_failure_destination {
             document.destination_config.get_or_insert_default().on_failure = Some(destination.clone());
@@ -211,6 +229,7 @@ impl MappingFlags {
             local.single_partition_batches = Some(true);
         }
         local.kafka_options.extend(self.kafka_options.iter().cloned());
+        local.secrets.extend(self.secrets.iter().cloned());
     }
 }
 

@@ -99,7 +99,7 @@ pub struct RecordLine {
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
-    /// `done`, `dropped`, or `destination` if it was given up and sent to the on-failure destination.
+    /// `done`, `filtered` if no filter keeps it, `dropped`, or `destination` if it was given up and sent to the on-failure destination.
     pub outcome: &'static str,
 }
 
@@ -238,7 +238,11 @@ impl Reporter {
             }
             Line::Invoked(line) => self.invocation(line),
             Line::Record(line) => {
-                let outcome = if line.outcome == "done" { self.good("done") } else { self.bad(line.outcome) };
+                let outcome = match line.outcome {
+                    "done" => self.good("done"),
+                    "filtered" => self.dim("filtered"),
+                    other => self.bad(other),
+                };
                 format!("{}-{}@{} {outcome}", line.topic, line.partition, line.offset)
             }
             Line::Stalled(line) => self.stalled(line),
@@ -256,8 +260,12 @@ impl Reporter {
             Line::Recorded(line) => format!("{} {} records {}", self.good(&line.file), line.records, line.offsets),
             Line::Summary(line) => {
                 let counts = &line.counts;
+                let filtered = match counts.filtered_out_event_count {
+                    0 => String::new(),
+                    count => format!(" {count} filtered out,"),
+                };
                 format!(
-                    "{}: {} records polled, {} committed, {} sent to the destination, {} dropped; {} invocations, {} failed",
+                    "{}: {} records polled,{filtered} {} committed, {} sent to the destination, {} dropped; {} invocations, {} failed",
                     line.end,
                     counts.polled_event_count,
                     counts.committed_event_count,

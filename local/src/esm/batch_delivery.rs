@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use msk_shared::event::RecordId;
+use msk_shared::event::{Record, RecordId};
 use rand::Rng;
 use tokio::sync::{mpsc, watch};
 
@@ -230,16 +230,18 @@ impl BatchDelivery {
         if records.is_empty() {
             return;
         }
-        if self.reporter.wants_records() {
-            for polled in &records {
-                let id = polled.record.id();
-                let (function, topic) = (self.mapping.function.clone(), id.topic.to_string());
-                let (partition, offset) = (id.partition, id.offset);
-                self.reporter.line(&Line::Record(RecordLine { function, topic, partition, offset, outcome }));
-            }
-        }
+        records.iter().for_each(|polled| self.report(&polled.record, outcome));
         // Without a receiver, the poller has ended and nothing more is committed.
         let _ = self.progress.send(records.iter().map(|polled| polled.ticket).collect());
+    }
+
+    /// Prints the record's line, if lines of records are wanted.
+    pub(super) fn report(&self, record: &Record, outcome: &'static str) {
+        if self.reporter.wants_records() {
+            let (function, topic) = (self.mapping.function.clone(), record.topic().to_owned());
+            let (partition, offset) = (record.partition(), record.offset());
+            self.reporter.line(&Line::Record(RecordLine { function, topic, partition, offset, outcome }));
+        }
     }
 
     /// Gives up a record that is larger than the largest event.

@@ -192,12 +192,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::commit::CommitTracker;
+    use super::super::mapping::EventSource;
     use super::super::msk_event::TOMBSTONES;
     use super::*;
 
     fn batcher(size: usize, single_partition: bool) -> Batcher {
         let batching = Batching { size, window: Duration::from_millis(500), single_partition };
-        Batcher::new(batching, Envelope::new("arn:aws:kafka:x", "127.0.0.1:9092"))
+        Batcher::new(batching, Envelope::new(&EventSource::Msk { arn: "arn:aws:kafka:x".to_owned() }, "127.0.0.1:9092"))
     }
 
     fn polled(partition: i32, offset: i64, header_bytes: usize, arrived: Instant) -> PolledRecord {

@@ -189,12 +189,15 @@ async fn produce(
 }
 
 fn batch_info(envelope: &Envelope, batch_size: usize, payload_size: usize) -> Value {
-    json!({
+    let mut info = json!({
         "batchSize": batch_size,
-        "eventSourceArn": envelope.event_source_arn,
         "bootstrapServers": envelope.bootstrap_servers,
         "payloadSize": payload_size,
-    })
+    });
+    if let Some(arn) = &envelope.event_source_arn {
+        info["eventSourceArn"] = json!(arn);
+    }
+    info
 }
 
 fn payload<'a>(envelope: &Envelope, records: impl IntoIterator<Item = &'a PolledRecord>) -> String {

@@ -2,14 +2,14 @@
 //! of `aws lambda get-event-source-mapping` and this tool describe the same mapping.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
 use super::chaos_settings::ChaosBlock;
+use super::listed::Unresolved;
 use super::members::{Faults, FromMember, Members};
 use super::moment::Moment;
-use super::terraform;
 
 /// The members of `CreateEventSourceMapping` that concern Kafka, the read-only ones that AWS returns with them, and
 /// one additional block, `Local`. AWS documents its members; [`super::mapping`] says what each does here.
@@ -18,12 +18,15 @@ pub struct MappingDocument {
     pub function_name: Option<String>,
     pub function_arn: Option<String>,
     pub event_source_arn: Option<String>,
+    /// The brokers of a cluster that is not Amazon MSK.
+    pub self_managed_event_source: Option<Vec<String>>,
     pub topics: Option<Vec<String>>,
     pub batch_size: Option<i64>,
     pub maximum_batching_window_in_seconds: Option<i64>,
     pub starting_position: Option<String>,
     pub starting_position_timestamp: Option<Moment>,
     pub amazon_managed_kafka_event_source_config: Option<KafkaSourceConfig>,
+    pub self_managed_kafka_event_source_config: Option<KafkaSourceConfig>,
     pub maximum_retry_attempts: Option<i64>,
     pub maximum_record_age_in_seconds: Option<i64>,
     pub bisect_batch_on_function_error: Option<bool>,
@@ -42,11 +45,13 @@ pub struct MappingDocument {
     pub foreign: BTreeMap<&'static str, Value>,
     /// Settings of this tool only.
     pub local: LocalBlock,
+    /// Members that only a deployment gives their values.
+    pub unresolved: Vec<Unresolved>,
     /// What is wrong with the text itself.
     pub faults: Faults,
 }
 
-/// `AmazonManagedKafkaEventSourceConfig`.
+/// `AmazonManagedKafkaEventSourceConfig` and `SelfManagedKafkaEventSourceConfig`.
 #[derive(Debug, Clone, Default)]
 pub struct KafkaSourceConfig {
     pub consumer_group_id: Option<String>,
@@ -79,6 +84,8 @@ pub struct LocalBlock {
     pub bootstrap_servers: Option<String>,
     /// librdkafka properties for clusters that need more than an address.
     pub kafka_options: BTreeMap<String, String>,
+    /// Files with secrets, by type or URI of the `SourceAccessConfigurations`.
+    pub secrets: BTreeMap<String, String>,
     /// How long an invocation may take, in seconds; at most 840.
     pub function_timeout_seconds: Option<f64>,
     /// How long an invocation may take until the endpoint has answered once, in seconds.
@@ -103,56 +110,7 @@ pub struct LocalBlock {
     pub chaos: Option<ChaosBlock>,
 }
 
-/// Which mapping is meant when a text has several, as `aws lambda list-event-source-mappings` and Terraform print them.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Wanted<'a> {
-    /// Its topic.
-    pub topic: Option<&'a str>,
-    /// Its function, as named or by ARN.
-    pub function: Option<&'a str>,
-}
-
-/// The text is not a mapping document.
-#[derive(Debug, thiserror::Error)]
-pub enum DocumentError {
-    #[error("{origin}: {problem}; write the members of AWS's CreateEventSourceMapping, plus `Local`, as JSON or YAML")]
-    Syntax { origin: String, problem: String },
-    #[error("{origin} holds {found} event source mappings{listed}: choose one with --topics or --function-name")]
-    Choose { origin: String, found: usize, listed: String },
-}
-
 impl MappingDocument {
-    /// Reads a JSON document, or YAML if `origin` ends like a file of it; `origin` also names it in an error. What AWS's command
-    /// line and SDKs and `terraform show -json` print is taken, too. Members of `overrides` take the place of those in the text.
-    ///
-    /// # Errors
-    /// [`DocumentError`] if it is neither, or has not exactly one mapping that is `wanted`. Wrong types and unknown members are
-    /// told by [`super::validate`], with everything else.
-    pub fn read(
-        text: &str,
-        origin: &str,
-        wanted: Wanted<'_>,
-        overrides: Map<String, Value>,
-    ) -> Result<Self, DocumentError> {
-        let syntax = |problem: String| DocumentError::Syntax { origin: origin.to_owned(), problem };
-        let is_yaml = Path::new(origin).extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
-        let value: Value = if is_yaml {
-            serde_yaml_ng::from_str(text).map_err(|error| syntax(error.to_string()))?
-        } else {
-            serde_json::from_str(text).map_err(|error| syntax(error.to_string()))?
-        };
-        let Value::Object(mut object) = value else { return Err(syntax("not an object".to_owned())) };
-        let listed = match object.remove("EventSourceMappings") {
-            Some(Value::Array(listed)) => Some(listed),
-            _ => terraform::mappings(&object),
-        };
-        if let Some(listed) = listed {
-            object = choose(listed, origin, wanted)?;
-        }
-        object.extend(overrides);
-        Ok(Self::from_object(object))
-    }
-
     /// Reads the members of an object.
     pub fn from_object(object: Map<String, Value>) -> Self {
         let mut faults = Faults::default();
@@ -166,7 +124,17 @@ impl MappingDocument {
             maximum_batching_window_in_seconds: members.take("MaximumBatchingWindowInSeconds"),
             starting_position: members.take("StartingPosition"),
             starting_position_timestamp: members.take("StartingPositionTimestamp"),
-            amazon_managed_kafka_event_source_config: kafka_source(&mut members),
+            self_managed_event_source: self_managed(&mut members),
+            amazon_managed_kafka_event_source_config: kafka_source(
+                &mut members,
+                "AmazonManagedKafkaEventSourceConfig",
+                "AmazonManagedKafkaEventSourceConfig.",
+            ),
+            self_managed_kafka_event_source_config: kafka_source(
+                &mut members,
+                "SelfManagedKafkaEventSourceConfig",
+                "SelfManagedKafkaEventSourceConfig.",
+            ),
             maximum_retry_attempts: members.take("MaximumRetryAttempts"),
             maximum_record_age_in_seconds: members.take("MaximumRecordAgeInSeconds"),
             bisect_batch_on_function_error: members.take("BisectBatchOnFunctionError"),
@@ -190,6 +158,19 @@ impl MappingDocument {
         members.end();
         document.faults = faults;
         document
+    }
+
+    /// The block about the consumer group: that of the mapping's kind of cluster.
+    pub fn kafka_source(&self) -> Option<&KafkaSourceConfig> {
+        self.self_managed_kafka_event_source_config.as_ref().or(self.amazon_managed_kafka_event_source_config.as_ref())
+    }
+
+    /// The same block, made if there is none.
+    pub fn kafka_source_mut(&mut self) -> &mut KafkaSourceConfig {
+        match self.self_managed_event_source {
+            Some(_) => self.self_managed_kafka_event_source_config.get_or_insert_default(),
+            None => self.amazon_managed_kafka_event_source_config.get_or_insert_default(),
+        }
     }
 
     fn read_blocks(&mut self, members: &mut Members<'_>) {
@@ -221,18 +202,37 @@ const READ_ONLY: &[&str] = &[
 ];
 
 /// Members for other event sources.
-const FOREIGN: &[&str] = &[
-    "ParallelizationFactor",
-    "TumblingWindowInSeconds",
-    "ScalingConfig",
-    "Queues",
-    "DocumentDBEventSourceConfig",
-    "SelfManagedEventSource",
-    "SelfManagedKafkaEventSourceConfig",
-];
+const FOREIGN: &[&str] =
+    &["ParallelizationFactor", "TumblingWindowInSeconds", "ScalingConfig", "Queues", "DocumentDBEventSourceConfig"];
 
-fn kafka_source(members: &mut Members<'_>) -> Option<KafkaSourceConfig> {
-    let mut block = members.object("AmazonManagedKafkaEventSourceConfig", "AmazonManagedKafkaEventSourceConfig.")?;
+/// A list of brokers, or, as Terraform has it, a text with commas.
+struct Servers(Vec<String>);
+
+impl FromMember for Servers {
+    const WANTED: &'static str = "a list of brokers, each HOST:PORT";
+
+    fn from_member(value: &Value) -> Option<Self> {
+        match value {
+            Value::String(text) => Some(Self(text.split(',').map(|server| server.trim().to_owned()).collect())),
+            other => Vec::from_member(other).map(Self),
+        }
+    }
+}
+
+fn self_managed(members: &mut Members<'_>) -> Option<Vec<String>> {
+    let mut block = members.object("SelfManagedEventSource", "SelfManagedEventSource.")?;
+    let mut servers = None;
+    if let Some(mut endpoints) = block.object("Endpoints", "SelfManagedEventSource.Endpoints.") {
+        // The API's name, and CloudFormation's.
+        servers = endpoints.take("KAFKA_BOOTSTRAP_SERVERS").or(endpoints.take("KafkaBootstrapServers"));
+        endpoints.end();
+    }
+    block.end();
+    Some(servers.map(|Servers(servers)| servers).unwrap_or_default())
+}
+
+fn kafka_source(members: &mut Members<'_>, name: &'static str, path: &'static str) -> Option<KafkaSourceConfig> {
+    let mut block = members.object(name, path)?;
     let read = KafkaSourceConfig {
         consumer_group_id: block.take("ConsumerGroupId"),
         schema_registry_config: block.any("SchemaRegistryConfig"),
@@ -271,6 +271,7 @@ fn local(members: &mut Members<'_>) -> LocalBlock {
         max_concurrency: block.take("maxConcurrency").or(block.take("reservedConcurrentExecutions")),
         bootstrap_servers: block.take("bootstrapServers"),
         kafka_options: block.take("kafkaOptions").unwrap_or_default(),
+        secrets: block.take("secrets").unwrap_or_default(),
         function_timeout_seconds: block.take("functionTimeoutSeconds"),
         first_invocation_timeout_seconds: block.take("firstInvocationTimeoutSeconds"),
         startup_grace_seconds: block.take("startupGraceSeconds"),
@@ -305,40 +306,4 @@ impl FromMember for BTreeMap<String, String> {
         };
         value.as_object()?.iter().map(|(name, value)| Some((name.clone(), option(value)?))).collect()
     }
-}
-
-/// The one mapping that is wanted, of those that were listed.
-fn choose(listed: Vec<Value>, origin: &str, wanted: Wanted<'_>) -> Result<Map<String, Value>, DocumentError> {
-    // A plan does not know yet what a function that it makes will be called.
-    let named = |mapping: &Value| {
-        let name = mapping["FunctionName"].as_str().or(mapping["FunctionArn"].as_str()).unwrap_or_default();
-        (name.to_owned(), bare(name).to_owned())
-    };
-    let is_wanted = |mapping: &Value| {
-        let (name, bare_name) = named(mapping);
-        wanted.topic.is_none_or(|topic| mapping["Topics"][0] == topic)
-            && wanted.function.is_none_or(|wanted| name.is_empty() || name == wanted || bare_name == bare(wanted))
-    };
-    let shown: Vec<_> = listed
-        .iter()
-        .map(|mapping| {
-            let topic = mapping["Topics"][0].as_str().unwrap_or("no topic");
-            format!("{} <- {topic}", named(mapping).1)
-        })
-        .collect();
-    let mut found: Vec<_> = listed.into_iter().filter(is_wanted).collect();
-    match (found.pop(), found.is_empty()) {
-        (Some(Value::Object(one)), true) => Ok(one),
-        _ => Err(DocumentError::Choose {
-            origin: origin.to_owned(),
-            found: shown.len(),
-            listed: if shown.is_empty() { String::new() } else { format!(" ({})", shown.join(", ")) },
-        }),
-    }
-}
-
-/// The function's name without the parts of an ARN and without a qualifier.
-fn bare(name: &str) -> &str {
-    let rest = name.split_once(":function:").map_or(name, |(_, rest)| rest);
-    rest.split(':').next().unwrap_or(rest)
 }

@@ -4,6 +4,7 @@ use rdkafka::error::KafkaError;
 
 use super::destination::DestinationError;
 use super::invoke::InvokerError;
+use super::source_access::SourceAccessError;
 
 /// Why a mapping cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,9 @@ pub enum MappingError {
         /// The missing topic.
         topic: String,
     },
+    /// A secret cannot be used.
+    #[error(transparent)]
+    SourceAccess(#[from] SourceAccessError),
     /// The HTTP client cannot be created.
     #[error(transparent)]
     Invoker(#[from] InvokerError),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use msk_shared::event::{MSK_EVENT_SOURCE, MskEvent, Record};
+use msk_shared::event::Record;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
@@ -31,7 +31,7 @@ pub struct RenderedEvent {
 }
 
 /// Reads from where the group stands (or would start) to the ends of the partitions as they are now, at most `most` records, and
-/// gives each event to `sink`, in batches as full as they can be. Blocks.
+/// gives each event to `sink`, in batches as full as they can be. Records that no filter keeps are left out. Blocks.
 ///
 /// # Errors
 /// [`MappingError`] if the brokers do not answer, or an error of `sink`.
@@ -40,7 +40,8 @@ pub fn read_events<E: From<MappingError>>(
     most: Option<u64>,
     mut sink: impl FnMut(RenderedEvent) -> Result<(), E>,
 ) -> Result<u64, E> {
-    let mut reader = Reader::start(mapping)?;
+    let mapping = mapping.clone().with_credentials().map_err(MappingError::from)?;
+    let mut reader = Reader::start(&mapping)?;
     let mut read = 0;
     while most.is_none_or(|most| read < most)
         && let Some(record) = reader.next()?
@@ -67,13 +68,7 @@ pub fn read_events<E: From<MappingError>>(
 /// A sentence with both sizes if it is larger than the largest event.
 pub fn sample_event(mapping: &Mapping, records: Vec<Record>) -> Result<Vec<u8>, String> {
     let brokers = mapping.local.bootstrap_servers.as_deref().unwrap_or(SAMPLE_BROKERS);
-    let event = MskEvent {
-        event_source: Some(MSK_EVENT_SOURCE.to_owned()),
-        event_source_arn: Some(mapping.event_source_arn.clone()),
-        bootstrap_servers: Some(brokers.to_owned()),
-        ..MskEvent::new(records)
-    };
-    let json = event.to_json(TOMBSTONES);
+    let json = Envelope::new(&mapping.event_source, brokers).event_with(records).to_json(TOMBSTONES);
     if json.len() > MAX_EVENT_BYTES {
         return Err(format!(
             "the event has {} bytes, and Lambda takes {MAX_EVENT_BYTES}: make its records fewer or smaller",
@@ -108,7 +103,7 @@ impl<'a> Reader<'a> {
             list.add_partition_offset(topic, span.partition, Offset::Offset(span.first)).map_err(group)?;
         }
         client.assign(&list).map_err(group)?;
-        let envelope = Envelope::new(&mapping.event_source_arn, &brokers);
+        let envelope = Envelope::new(&mapping.event_source, &brokers);
         // Nothing more is waited for: what is there fills the batches.
         let batcher = Batcher::new(mapping.batching, envelope.clone());
         let ends = spans.iter().map(|span| (span.partition, span.end)).collect();
@@ -141,10 +136,11 @@ impl<'a> Reader<'a> {
             if offset + 1 >= end {
                 self.ends.remove(&partition);
             }
+            let record = consumer::record(&message, &self.mapping.topic.as_str().into());
             if offset < end
+                && self.mapping.filters.keep(&record)
                 && let Some(tracker) = self.trackers.get_mut(&partition)
             {
-                let record = consumer::record(&message, &self.mapping.topic.as_str().into());
                 return Ok(Some(PolledRecord::new(record, tracker.polled(offset), Instant::now())));
             }
         }

@@ -14,7 +14,8 @@ use super::mapping::{Mapping, StartingPosition};
 
 /// Settings of every client of a mapping, whether or not it joins the consumer group.
 pub(super) fn client_config(mapping: &Mapping, bootstrap_servers: &str) -> ClientConfig {
-    let mut config = base_config(bootstrap_servers, &mapping.consumer_group, &mapping.local.kafka_options);
+    let options = mapping.credentials.with_options(&mapping.local.kafka_options);
+    let mut config = base_config(bootstrap_servers, &mapping.consumer_group, &options);
     let reset = match mapping.starting_position {
         StartingPosition::TrimHorizon => "earliest",
         // Starting offsets are committed before the group is joined; this only matters if they expire.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use msk_shared::names::TopicName;
 
 use super::chaos_settings::ChaosSettings;
+use super::filter::Filters;
+use super::source_access::{Credentials, SourceAccess, SourceAccessError};
 
 /// librdkafka properties that the emulator sets itself, so `Local.kafkaOptions` must not.
 pub(super) const RESERVED_KAFKA_OPTIONS: &[&str] = &[
@@ -27,10 +29,16 @@ pub struct Mapping {
     pub topic: TopicName,
     /// The Kafka consumer group whose committed offsets record the progress.
     pub consumer_group: String,
-    /// `eventSourceArn` of the events.
-    pub event_source_arn: String,
+    /// The cluster as the events name it.
+    pub event_source: EventSource,
+    /// How to sign in at the brokers.
+    pub access: SourceAccess,
+    /// What [`Self::with_credentials`] has read.
+    pub(super) credentials: Credentials,
     /// Where to start if the group has no committed offset for a partition.
     pub starting_position: StartingPosition,
+    /// Which records the function gets.
+    pub filters: Filters,
     /// When a batch is closed.
     pub batching: Batching,
     /// What happens when an invocation fails.
@@ -47,6 +55,44 @@ pub struct Mapping {
     pub local: LocalSettings,
     /// One sentence for each setting that has no effect here, or that AWS would reject.
     pub warnings: Vec<String>,
+}
+
+impl Mapping {
+    /// The mapping with its secrets read, as its clients need it. Blocks.
+    ///
+    /// # Errors
+    /// [`SourceAccessError`] if a secret cannot be used.
+    pub fn with_credentials(mut self) -> Result<Self, SourceAccessError> {
+        self.credentials = self.access.credentials(&self.local.kafka_options)?;
+        Ok(self)
+    }
+}
+
+/// The cluster as the events name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventSource {
+    /// Amazon MSK.
+    Msk { arn: String },
+    /// Any other Kafka, by the addresses in its mapping, `host:port,...`.
+    SelfManaged { bootstrap_servers: String },
+}
+
+impl EventSource {
+    /// The cluster's ARN; only Amazon MSK has one.
+    pub(super) fn arn(&self) -> Option<&str> {
+        match self {
+            Self::Msk { arn } => Some(arn),
+            Self::SelfManaged { .. } => None,
+        }
+    }
+
+    /// The brokers, if the mapping itself says them.
+    pub(super) fn bootstrap_servers(&self) -> Option<String> {
+        match self {
+            Self::Msk { .. } => None,
+            Self::SelfManaged { bootstrap_servers } => Some(bootstrap_servers.clone()),
+        }
+    }
 }
 
 /// Where to start without a committed offset.

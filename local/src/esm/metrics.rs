@@ -14,7 +14,7 @@ use serde::Serialize;
 pub struct Counts {
     /// Records read from the topic.
     pub polled_event_count: u64,
-    /// Records that the filter criteria kept from the function.
+    /// Records that no filter keeps, which the function does not get.
     pub filtered_out_event_count: u64,
     /// Records sent to the function, counted again with each retry.
     pub invoked_event_count: u64,
@@ -115,6 +115,15 @@ pub(super) struct MappingMetrics {
 impl MappingMetrics {
     pub(super) fn counts(&self) -> Counts {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts a record of this size, which the filters keep or not.
+    pub(super) fn polled(&self, bytes: usize, kept: bool) {
+        self.update(|counts| {
+            counts.polled_event_count += 1;
+            counts.event_poller_throughput_in_bytes += bytes as u64;
+            counts.filtered_out_event_count += u64::from(!kept);
+        });
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut Counts)) {

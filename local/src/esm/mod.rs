@@ -14,6 +14,7 @@
 //! | `batch_delivery` | one batch from its first invocation until every record is finished or given up |
 //! | `chaos`, [`chaos_settings`] | faults on request |
 //! | `stalled` | tells of deliveries that do not get on, and what to do |
+//! | [`filter`] | `FilterCriteria`: which records the function gets |
 //! | `commit` | how far a partition may be committed when only some of its records are finished |
 //! | `destination` | the on-failure destination |
 //! | [`topic_settings`] | what the cluster says of a topic: its largest message, whether it is compacted |
@@ -24,10 +25,12 @@
 //! | [`response_check`] | a function's response judged without an invocation |
 //! | `invoke`, [`environments`] | the Invoke endpoints with their ways of reporting errors, and how many requests one takes at once |
 //! | `msk_event` | the event a function is sent, and its size |
+//! | [`source_access`] | how a mapping signs in at its brokers, from its secrets |
 //! | `kafka_client` | librdkafka settings shared by all clients of a mapping |
 //! | [`validate`](mod@validate) | AWS's ranges and mode rules |
-//! | [`mapping`], [`document`] | the configuration: validated, and as written by the user |
-//! | `terraform` | the mappings of a Terraform plan or state |
+//! | [`mapping`], [`config_file`], [`document`] | the configuration: validated, as a file of some format, and as its members |
+//! | `terraform`, `cloudformation`, `serverless_framework`, `listed` | the mappings of a Terraform plan or state, of a template |
+//! | `template_functions`, `serverless_variables`, `yaml` | what templates write in place of values |
 //! | `members`, [`moment`], [`setting_flags`], `stable_hash` | reading a document member by member; dates; which flag sets which member; numbers that depend on names alone |
 //! | [`error`], [`metrics`] | why a mapping cannot run; counts under AWS's names |
 
@@ -36,16 +39,20 @@ mod batcher;
 mod broker_queries;
 mod chaos;
 pub mod chaos_settings;
+mod cloudformation;
 mod commit;
+pub mod config_file;
 mod consumer;
 mod destination;
 pub mod document;
 pub mod environments;
 pub mod error;
 pub mod event_reader;
+pub mod filter;
 mod group_offsets;
 mod invoke;
 mod kafka_client;
+mod listed;
 pub mod mapping;
 mod members;
 pub mod metrics;
@@ -58,12 +65,17 @@ pub mod redrive;
 pub mod replay;
 pub mod response_check;
 pub mod running_mapping;
+mod serverless_framework;
+mod serverless_variables;
 pub mod setting_flags;
+pub mod source_access;
 mod stable_hash;
 mod stalled;
 pub mod system_log;
+mod template_functions;
 mod terraform;
 pub mod topic_settings;
 pub mod validate;
+mod yaml;
 
 pub use msk_event::MAX_EVENT_BYTES;

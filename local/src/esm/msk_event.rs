@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use msk_shared::event::{MSK_EVENT_SOURCE, MskEvent, Record, RecordId, TombstoneStyle};
+use msk_shared::event::{MSK_EVENT_SOURCE, MskEvent, Record, RecordId, SELF_MANAGED_EVENT_SOURCE, TombstoneStyle};
 
 use super::commit::DeliveryTicket;
+use super::mapping::EventSource;
 
 /// Largest event of a synchronous invocation in bytes (AWS Lambda quotas: 6 MB).
 pub const MAX_EVENT_BYTES: usize = 6_291_456;
@@ -34,29 +35,38 @@ impl PolledRecord {
 /// The parts of an event that are the same for every batch of a mapping.
 #[derive(Debug, Clone)]
 pub(super) struct Envelope {
-    pub(super) event_source_arn: String,
+    event_source: &'static str,
+    /// Only Amazon MSK has one.
+    pub(super) event_source_arn: Option<String>,
     pub(super) bootstrap_servers: String,
     /// Length of an event without records.
     pub(super) bytes: usize,
 }
 
 impl Envelope {
-    pub(super) fn new(event_source_arn: &str, bootstrap_servers: &str) -> Self {
-        let mut envelope = Self {
-            event_source_arn: event_source_arn.to_owned(),
-            bootstrap_servers: bootstrap_servers.to_owned(),
-            bytes: 0,
+    /// What events of this source have; `bootstrap_servers` are the brokers in use.
+    pub(super) fn new(source: &EventSource, bootstrap_servers: &str) -> Self {
+        let (event_source, event_source_arn, bootstrap_servers) = match source {
+            EventSource::Msk { arn } => (MSK_EVENT_SOURCE, Some(arn.clone()), bootstrap_servers.to_owned()),
+            EventSource::SelfManaged { bootstrap_servers } => {
+                (SELF_MANAGED_EVENT_SOURCE, None, bootstrap_servers.clone())
+            }
         };
+        let mut envelope = Self { event_source, event_source_arn, bootstrap_servers, bytes: 0 };
         envelope.bytes = envelope.event([]).to_json(TOMBSTONES).len();
         envelope
     }
 
     pub(super) fn event<'a>(&self, records: impl IntoIterator<Item = &'a PolledRecord>) -> MskEvent {
+        self.event_with(records.into_iter().map(|polled| polled.record.clone()))
+    }
+
+    pub(super) fn event_with(&self, records: impl IntoIterator<Item = Record>) -> MskEvent {
         MskEvent {
-            event_source: Some(MSK_EVENT_SOURCE.to_owned()),
-            event_source_arn: Some(self.event_source_arn.clone()),
+            event_source: Some(self.event_source.to_owned()),
+            event_source_arn: self.event_source_arn.clone(),
             bootstrap_servers: Some(self.bootstrap_servers.clone()),
-            ..MskEvent::new(records.into_iter().map(|polled| polled.record.clone()))
+            ..MskEvent::new(records)
         }
     }
 }

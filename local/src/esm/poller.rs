@@ -175,12 +175,14 @@ impl Poller {
         partition.consumed = Some(message.offset());
         let ticket = partition.tracker.polled(message.offset());
         let record = consumer::record(&message, &self.topic);
-        self.batcher.push(PolledRecord::new(record, ticket, Instant::now()));
-        let bytes = message.key_len() + message.payload_len();
-        self.delivery.metrics.update(|counts| {
-            counts.polled_event_count += 1;
-            counts.event_poller_throughput_in_bytes += bytes as u64;
-        });
+        let keep = self.delivery.mapping.filters.keep(&record);
+        self.delivery.metrics.polled(message.key_len() + message.payload_len(), keep);
+        if keep {
+            self.batcher.push(PolledRecord::new(record, ticket, Instant::now()));
+        } else {
+            self.delivery.report(&record, "filtered");
+            self.finish(ticket);
+        }
         Ok(())
     }
 
@@ -260,19 +262,26 @@ impl Poller {
 
     fn on_finished(&mut self, tickets: &[DeliveryTicket]) {
         for ticket in tickets {
-            let Some(partition) = self.partitions.get_mut(&ticket.partition) else { continue };
-            if !partition.tracker.finish(*ticket) {
-                continue;
-            }
-            partition.in_flight = partition.in_flight.saturating_sub(1);
-            if partition.in_flight == 0 {
-                self.batcher.release(ticket.partition);
-            }
-            if let Some(commit) = partition.tracker.take() {
-                partition.processed = Some(commit.position - 1);
-                self.commits.push(ticket.partition, commit);
+            if self.finish(*ticket)
+                && let Some(partition) = self.partitions.get_mut(&ticket.partition)
+            {
+                partition.in_flight = partition.in_flight.saturating_sub(1);
+                if partition.in_flight == 0 {
+                    self.batcher.release(ticket.partition);
+                }
             }
         }
+    }
+
+    /// The record needs no delivery any more. `false` if that is known, or no matter of this assignment.
+    fn finish(&mut self, ticket: DeliveryTicket) -> bool {
+        let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return false };
+        let finished = partition.tracker.finish(ticket);
+        if finished && let Some(commit) = partition.tracker.take() {
+            partition.processed = Some(commit.position - 1);
+            self.commits.push(ticket.partition, commit);
+        }
+        finished
     }
 
     /// Starts every batch that is due; returns the time when the next one will be. While commits are refused by a rebalance,

@@ -118,10 +118,10 @@ impl RunningMapping {
     /// Checks brokers and topic, commits the starting position, and starts the pollers.
     ///
     /// # Errors
-    /// [`MappingError`] if the brokers, the topic or the consumer group cannot be used.
+    /// [`MappingError`] if a secret, the brokers, the topic or the consumer group cannot be used.
     pub async fn start(mapping: Mapping, process: &Shared) -> Result<Self, MappingError> {
         let brokers = mapping.local.bootstrap_servers.clone().ok_or(MappingError::NoBrokers)?;
-        let mapping = Arc::new(mapping);
+        let mapping = Arc::new(mapping.with_credentials()?);
         let partition_count = broker_queries::prepare(Arc::clone(&mapping), brokers.clone()).await?;
         let invoker = Arc::new(Invoker::new(&mapping.local, &process.environments)?);
         let name = MappingName { function: mapping.function.clone(), topic: mapping.topic.to_string() };
@@ -165,7 +165,7 @@ impl RunningMapping {
             Chaos::new(self.mapping.local.chaos, names, Arc::clone(&self.metrics), Arc::clone(&process.reporter));
         let delivery = |progress| BatchDelivery {
             mapping: Arc::clone(&self.mapping),
-            envelope: Envelope::new(&self.mapping.event_source_arn, &self.bootstrap_servers),
+            envelope: Envelope::new(&self.mapping.event_source, &self.bootstrap_servers),
             invoker: Arc::clone(&self.invoker),
             metrics: Arc::clone(&self.metrics),
             reporter: Arc::clone(&process.reporter),

@@ -5,12 +5,15 @@ pub const FLAGS: &[(&str, &str)] = &[
     ("FunctionName", "--function-name"),
     ("Topics", "--topics"),
     ("EventSourceArn", "--event-source-arn"),
+    ("SelfManagedEventSource", "--self-managed-event-source"),
+    ("SourceAccessConfigurations", "--source-access-configurations"),
     ("BatchSize", "--batch-size"),
     ("MaximumBatchingWindowInSeconds", "--maximum-batching-window-in-seconds"),
     ("StartingPosition", "--starting-position"),
     ("StartingPositionTimestamp", "--starting-position-timestamp"),
     ("AmazonManagedKafkaEventSourceConfig", "--amazon-managed-kafka-event-source-config"),
     ("ConsumerGroupId", "--consumer-group-id"),
+    ("FilterCriteria", "--filter-criteria"),
     ("FunctionResponseTypes", "--function-response-types"),
     ("MaximumRetryAttempts", "--maximum-retry-attempts"),
     ("MaximumRecordAgeInSeconds", "--maximum-record-age-in-seconds"),
@@ -23,6 +26,7 @@ pub const FLAGS: &[(&str, &str)] = &[
     ("Local.maxConcurrency", "--max-concurrency"),
     ("Local.bootstrapServers", "--bootstrap-servers"),
     ("Local.kafkaOptions", "--kafka-option"),
+    ("Local.secrets", "--secret"),
     ("Local.functionTimeoutSeconds", "--function-timeout"),
     ("Local.firstInvocationTimeoutSeconds", "--first-invocation-timeout"),
     ("Local.startupGraceSeconds", "--startup-grace"),
@@ -42,10 +46,14 @@ pub const FLAGS: &[(&str, &str)] = &[
     ("Local.chaos.lostResponsePercent", "--chaos-lost-response"),
 ];
 
-/// The member with its flag: `BatchSize (--batch-size)`; the member alone if it has none.
+/// The member with its flag, or that of the block it is in: `BatchSize (--batch-size)`; the member alone if it has none.
 pub(super) fn setting(member: &str) -> String {
-    match FLAGS.iter().find(|(name, _)| *name == member) {
-        Some((_, flag)) => format!("{member} ({flag})"),
-        None => member.to_owned(),
+    let mut name = member;
+    loop {
+        if let Some((_, flag)) = FLAGS.iter().find(|(known, _)| *known == name) {
+            return format!("{member} ({flag})");
+        }
+        let Some((block, _)) = name.rsplit_once('.') else { return member.to_owned() };
+        name = block;
     }
 }

@@ -123,7 +123,8 @@ impl PollerLog {
         let Enabled { mapping, brokers, partitions: total, .. } = &**enabled;
         self.write(SystemLogLevel::Info, "POLLER_STATUS_EVENT", "kafkaEventSourceConnection", || {
             let assigned: Vec<_> = partitions.map(|number| format!("{}-{number}", mapping.topic)).collect();
-            let option = |name: &str| mapping.local.kafka_options.get(name).map(|value| value.to_uppercase());
+            let options = mapping.credentials.with_options(&mapping.local.kafka_options);
+            let option = |name: &str| options.get(name).map(|value| value.to_uppercase());
             let mut connection = json!({
                 "brokerEndpoints": brokers,
                 "consumerId": format!("{}-{}", mapping.uuid, enabled.poller),
@@ -156,15 +157,20 @@ impl PollerLog {
         let mut event = json!({
             "eventType": event_type,
             "timestamp": u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
-            "resourceArn": resource_arn(&mapping.event_source_arn, &mapping.uuid),
-            "eventSourceArn": mapping.event_source_arn,
+            "resourceArn": resource_arn(mapping.event_source.arn().unwrap_or(SELF_MANAGED), &mapping.uuid),
             "eventProcessorId": format!("{}/{}", mapping.uuid, enabled.poller),
             "logLevel": level.name(),
         });
+        if let Some(arn) = mapping.event_source.arn() {
+            event["eventSourceArn"] = arn.into();
+        }
         event[member] = content();
         enabled.log.write(&event);
     }
 }
+
+/// Stands for the region and the account of a mapping whose cluster has neither.
+const SELF_MANAGED: &str = "arn:aws:kafka:us-east-1:123456789012";
 
 /// The ARN of a mapping in the region and the account of its cluster.
 fn resource_arn(event_source_arn: &str, uuid: &str) -> String {

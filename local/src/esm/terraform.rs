@@ -91,6 +91,8 @@ fn aws_value(name: &str, value: &Value) -> Value {
             items.first().map_or(Value::Null, |block| aws_value("", block))
         }
         Value::Array(items) => items.iter().map(|item| aws_value("", item)).collect(),
+        // Their names are AWS's own.
+        Value::Object(_) if name == "endpoints" => value.clone(),
         Value::Object(members) => {
             Value::Object(members.iter().map(|(name, value)| (aws_name(name), aws_value(name, value))).collect())
         }
@@ -136,7 +138,7 @@ mod tests {
             "parallelization_factor": 0,
             "provisioned_poller_config": [{"minimum_pollers": 1, "maximum_pollers": 2, "poller_group_name": ""}],
             "queues": [],
-            "self_managed_event_source": [],
+            "self_managed_event_source": [{"endpoints": {"KAFKA_BOOTSTRAP_SERVERS": "a:9092,b:9092"}}],
             "source_access_configuration": [{"type": "SASL_SCRAM_512_AUTH", "uri": "arn:x"}],
             "starting_position": "TRIM_HORIZON",
             "starting_position_timestamp": null,
@@ -172,7 +174,7 @@ mod tests {
                 "MetricsConfig": {"Metrics": ["EventCount"]},
                 "ProvisionedPollerConfig": {"MinimumPollers": 1, "MaximumPollers": 2, "PollerGroupName": ""},
                 "Queues": [],
-                "SelfManagedEventSource": null,
+                "SelfManagedEventSource": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": "a:9092,b:9092"}},
                 "SourceAccessConfigurations": [{"Type": "SASL_SCRAM_512_AUTH", "URI": "arn:x"}],
                 "StartingPosition": "TRIM_HORIZON",
                 "StartingPositionTimestamp": null,

@@ -4,7 +4,10 @@
 
 mod aws_rules;
 mod chaos_rules;
+mod event_source;
+mod filter_criteria;
 mod function_name;
+mod unresolved;
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -14,15 +17,14 @@ use msk_shared::names::TopicName;
 
 use super::document::MappingDocument;
 use super::mapping::{
-    Batching, DestinationTarget, FailurePolicy, LocalSettings, Mapping, PartialBatch, RESERVED_KAFKA_OPTIONS,
-    StartingPosition, SystemLogLevel, SystemLogTarget,
+    Batching, DestinationTarget, EventSource, FailurePolicy, LocalSettings, Mapping, PartialBatch,
+    RESERVED_KAFKA_OPTIONS, StartingPosition, SystemLogLevel, SystemLogTarget,
 };
 use super::moment::Moment;
 use super::setting_flags::setting;
+use super::source_access::Credentials;
 use super::stable_hash::stable_uuid;
 
-const DEFAULT_ARN: &str =
-    "arn:aws:kafka:us-east-1:123456789012:cluster/msk-local/00000000-0000-0000-0000-000000000000-1";
 const DEFAULT_INVOKE_URL: &str = "http://127.0.0.1:9000/2015-03-31/functions/{FunctionName}/invocations";
 /// The name of the only function of AWS's runtime interface emulator, which serves one request at a time and ends itself on a
 /// second one (its issue 97).
@@ -61,22 +63,29 @@ pub fn validate(document: &MappingDocument, strictness: Strictness) -> Result<Ma
     found.aws_rules();
     let function = found.function();
     let topic = found.topic();
+    let event_source = found.event_source();
+    let access = found.source_access(&event_source);
     let starting_position = found.starting_position();
+    let filters = found.filters();
     let batching = found.batching();
     let failures = found.failures();
     let destination = found.destination(topic.as_ref());
     let pollers = found.pollers();
     let consumer_group = found.consumer_group(&function, topic.as_ref());
-    let local = found.local(&function);
+    let local = found.local(&function, &event_source);
     let given_topic = topic.as_ref().map(TopicName::as_str).unwrap_or_default();
     let uuid = document.uuid.clone().unwrap_or_else(|| stable_uuid(&function, given_topic));
+    found.unresolved();
     match topic {
         Some(topic) if found.errors.is_empty() => Ok(Mapping {
             function,
             topic,
             consumer_group,
-            event_source_arn: document.event_source_arn.clone().unwrap_or_else(|| DEFAULT_ARN.to_owned()),
+            event_source,
+            access,
+            credentials: Credentials::default(),
             starting_position,
+            filters,
             batching,
             failures,
             destination,
@@ -304,8 +313,7 @@ impl Validator<'_> {
 
     /// AWS generates a unique group; a stable name lets a second run continue where the first one stopped.
     fn consumer_group(&mut self, function: &str, topic: Option<&TopicName>) -> String {
-        let config = self.document.amazon_managed_kafka_event_source_config.as_ref();
-        let Some(group) = config.and_then(|config| config.consumer_group_id.clone()) else {
+        let Some(group) = self.document.kafka_source().and_then(|config| config.consumer_group_id.clone()) else {
             return format!("msk-local.{function}.{}", topic.map(TopicName::as_str).unwrap_or_default());
         };
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-/*:_+=.@ ".contains(c);
@@ -315,7 +323,7 @@ impl Validator<'_> {
         group
     }
 
-    fn local(&mut self, function: &str) -> LocalSettings {
+    fn local(&mut self, function: &str, source: &EventSource) -> LocalSettings {
         let block = &self.document.local;
         let invoke_url = self.invoke_url(function);
         for reserved in RESERVED_KAFKA_OPTIONS.iter().filter(|name| block.kafka_options.contains_key(**name)) {
@@ -328,7 +336,7 @@ impl Validator<'_> {
         let function_timeout = self.seconds("Local.functionTimeoutSeconds", timeout, 60.0, 0.001..=longest);
         let grace = block.startup_grace_seconds;
         LocalSettings {
-            bootstrap_servers: block.bootstrap_servers.clone(),
+            bootstrap_servers: block.bootstrap_servers.clone().or_else(|| source.bootstrap_servers()),
             kafka_options: block.kafka_options.clone(),
             invoke_url,
             max_concurrency: most.and_then(|most| usize::try_from(most).ok()).or(emulated.then_some(1)),

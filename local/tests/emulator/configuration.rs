@@ -105,6 +105,24 @@ fn validate_reads_plans_and_states_of_terraform() {
     assert_eq!(validate(&plan, &["--function-name", "fn"]).0, 0);
 }
 
+const PATTERN: &str = r#"{"value": {"type": ["order"]}}"#;
+
+fn filters(count: usize, pattern: &str) -> Value {
+    json!({"FilterCriteria": {"Filters": vec![json!({"Pattern": pattern}); count]}})
+}
+
+#[test]
+fn what_aws_may_refuse_is_a_warning() {
+    let cases = [
+        (filters(6, PATTERN), "6 filters need a raised quota"),
+        (filters(1, r#"{"value": [{"wildcard": "a*"}]}"#), "`wildcard` is an operator of EventBridge"),
+    ];
+    for (members, told) in cases {
+        let (code, _, error) = validate(&valid(members.clone()), &[]);
+        assert!(code == 0 && error.contains(told), "{members}: {error}");
+    }
+}
+
 #[test]
 fn validate_refuses_what_aws_refuses() {
     let cases = [
@@ -124,6 +142,13 @@ fn validate_refuses_what_aws_refuses() {
         (json!({"ParallelizationFactor": 2}), "ParallelizationFactor"),
         (json!({"TumblingWindowInSeconds": 30}), "TumblingWindowInSeconds"),
         (json!({"FunctionName": "fn:not a qualifier"}), "FunctionName (--function-name)"),
+        (
+            filters(1, r#"{"topic": ["a"]}"#),
+            "FilterCriteria (--filter-criteria): Filters[0]: `topic` cannot be filtered",
+        ),
+        (filters(1, "no JSON"), "Filters[0]: the pattern is not JSON"),
+        (filters(11, PATTERN), "11 filters are too many; Lambda takes 10 at most"),
+        (json!({"FilterCriteria": {"Filters": [{}]}}), "Filters[0]: Pattern is missing"),
     ];
     for (members, told) in cases {
         let (code, _, error) = validate(&valid(members.clone()), &[]);
@@ -135,6 +160,8 @@ fn validate_refuses_what_aws_refuses() {
         json!({"EventSourceArn": "arn:aws:kafka:us-east-1:123456789012:vpc-connection/123456789012/c/id"}),
         json!({"MetricsConfig": {"Metrics": ["EventCount", "ErrorCount", "KafkaMetrics"]}}),
         json!({"SourceAccessConfigurations": [{"Type": "SASL_SCRAM_512_AUTH", "URI": "arn:aws:secretsmanager:x"}]}),
+        filters(5, PATTERN),
+        json!({"FilterCriteria": {"Filters": []}}),
     ];
     for members in taken {
         let (code, text, error) = validate(&valid(members.clone()), &[]);
@@ -196,6 +223,8 @@ fn flags_of_awss_command_line_are_taken() {
         r#"{"ConsumerGroupId": "group"}"#,
         "--destination-config",
         "OnFailure={Destination=kafka://dead}",
+        "--filter-criteria",
+        r#"Filters=[{Pattern='{"value": {"type": ["order"]}}'}]"#,
         "--starting-position",
         "AT_TIMESTAMP",
         "--starting-position-timestamp",

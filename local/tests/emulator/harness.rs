@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use msk_local::brokers::EmbeddedBrokers;
-use msk_local::esm::document::{MappingDocument, Wanted};
+use msk_local::esm::config_file::Wanted;
+use msk_local::esm::document::MappingDocument;
 use msk_local::esm::mapping::Mapping;
 use msk_local::esm::metrics::{Counts, Metrics};
 use msk_local::esm::running_mapping::{DrainLimits, End, RunningMapping, Shared};

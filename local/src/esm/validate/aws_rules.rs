@@ -7,15 +7,12 @@ use super::super::mapping::SystemLogLevel;
 use super::super::setting_flags::setting;
 use super::{Validator, destination};
 
-/// `SourceAccessConfigurations` of Amazon MSK (the API's `SourceAccessType` has others, for other sources).
-const ACCESS_TYPES: &[&str] = &["SASL_SCRAM_512_AUTH", "CLIENT_CERTIFICATE_TLS_AUTH"];
 const METRICS: &[&str] = &["EventCount", "ErrorCount", "KafkaMetrics"];
 
 impl Validator<'_> {
     pub(super) fn aws_rules(&mut self) {
         self.foreign_members();
         self.not_emulated();
-        self.event_source();
         self.enumerations();
         self.without_effect();
         self.provisioned_only();
@@ -29,42 +26,20 @@ impl Validator<'_> {
                 "ParallelizationFactor" => *value == 1,
                 _ => !is_set(value),
             };
-            match *member {
-                _ if unset => {}
-                "SelfManagedEventSource" | "SelfManagedKafkaEventSourceConfig" => {
-                    self.error(member, "only Amazon MSK is emulated; use EventSourceArn");
-                }
-                _ => self.error(member, "not supported for Amazon MSK event sources; remove it"),
+            if !unset {
+                self.error(member, "not supported for Kafka event sources; remove it");
             }
         }
     }
 
     fn not_emulated(&mut self) {
         let document = self.document;
-        if !document.filters.is_empty() {
-            self.error("FilterCriteria", "filters are not emulated; remove them (every record is delivered)");
-        }
-        let source = document.amazon_managed_kafka_event_source_config.as_ref();
-        if source.and_then(|source| source.schema_registry_config.as_ref()).is_some_and(is_set) {
+        if document.kafka_source().and_then(|source| source.schema_registry_config.as_ref()).is_some_and(is_set) {
             self.error("SchemaRegistryConfig", "schema registries are not emulated; remove it");
         }
         let config = document.destination_config.as_ref();
         if config.and_then(|config| config.on_success.as_ref()).is_some_and(is_set) {
             self.error("DestinationConfig.OnSuccess", "not supported for event source mappings; remove it");
-        }
-    }
-
-    fn event_source(&mut self) {
-        let Some(arn) = self.document.event_source_arn.as_deref() else { return };
-        // `arn:aws:kafka:region:account:cluster/name/id`, or `vpc-connection/...` for a cluster of another account.
-        let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let is_cluster = matches!(parts.as_slice(), ["arn", partition, "kafka", _, _, resource]
-            if partition.starts_with("aws") && (resource.starts_with("cluster/") || resource.starts_with("vpc-connection/")));
-        if !is_cluster {
-            self.error(
-                "EventSourceArn",
-                "must be the ARN of an MSK cluster: arn:aws:kafka:REGION:ACCOUNT:cluster/NAME/ID",
-            );
         }
     }
 
@@ -77,13 +52,6 @@ impl Validator<'_> {
             let names = SystemLogLevel::NAMES.join(", ");
             self.error("LoggingConfig.SystemLogLevel", format!("{level:?} is none of {names}"));
         }
-        for access in &document.source_access_configurations {
-            let kind = access["Type"].as_str().unwrap_or_default();
-            if !ACCESS_TYPES.contains(&kind) {
-                let text = format!("type {kind:?} is none of those for Amazon MSK: {}", ACCESS_TYPES.join(", "));
-                self.error("SourceAccessConfigurations", text);
-            }
-        }
     }
 
     fn without_effect(&mut self) {
@@ -91,7 +59,6 @@ impl Validator<'_> {
         let used = [
             ("MetricsConfig", document.metrics.as_ref().is_some_and(|metrics| !metrics.is_empty())),
             ("KMSKeyArn", document.kms_key_arn.as_ref().is_some_and(is_set)),
-            ("SourceAccessConfigurations", !document.source_access_configurations.is_empty()),
         ];
         for (member, _) in used.iter().filter(|(_, used)| *used) {
             self.warnings.push(format!("{member} has no effect on this machine"));

@@ -1,0 +1,155 @@
+//! The event source mapping emulator signs in at the listeners of real brokers as `SourceAccessConfigurations` says.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::{Router, body::Bytes};
+use msk_e2e::client;
+use msk_e2e::folder::TempFolder;
+use msk_e2e::kafka::cluster::{SCRAM_PASSWORD, SCRAM_USER};
+use msk_e2e::kafka::{Cluster, ClusterOptions, Listener};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+/// Joining a group and one delivery take seconds; the rest is for a slow machine.
+const LIMIT: Duration = Duration::from_secs(90);
+const RECORDS: usize = 3;
+
+/// The events that a function has received, which answers each with success.
+type Events = Arc<Mutex<Vec<Value>>>;
+
+async fn function() -> (String, Events) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let events = Events::default();
+    let received = Arc::clone(&events);
+    let handler = move |body: Bytes| async move {
+        received.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+        "null"
+    };
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(handler)).await });
+    (url, events)
+}
+
+/// Cargo builds it for the tests of its own crate, beside this test.
+fn program() -> PathBuf {
+    let program = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("msk-local");
+    assert!(program.exists(), "{} is missing: `cargo build --bin msk-local` makes it", program.display());
+    program
+}
+
+struct Mapping<'a> {
+    folder: &'a TempFolder,
+    url: &'a str,
+}
+
+impl Mapping<'_> {
+    /// Drains the topic with a group of this name.
+    async fn drain(&self, group: &str, flags: &[&str]) -> Output {
+        let mut command = Command::new(program());
+        command.args(["esm", "drain", "--topics", "orders", "--invoke-url", self.url, "--consumer-group-id", group]);
+        command.args(["--deadline", "60"]).args(flags).current_dir(self.folder.path());
+        command.env_remove("RUST_LOG").stdin(Stdio::null()).kill_on_drop(true);
+        tokio::time::timeout(LIMIT, command.output()).await.expect("draining takes far too long").unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mappings_sign_in_with_their_secrets() {
+    let cluster = Cluster::start(&ClusterOptions::default()).await.unwrap();
+    cluster.admin().create_topic("orders", 2, &[]).await.unwrap();
+    let producer = client::producer(&cluster, Listener::Plaintext).unwrap();
+    for number in 0..RECORDS {
+        client::write(&producer, "orders", &number.to_string(), "value").await.unwrap();
+    }
+    let folder = TempFolder::new().unwrap();
+    let write = |name: &str, secret: Value| std::fs::write(folder.path().join(name), secret.to_string()).unwrap();
+    let identity = cluster.client_identity();
+    write("user.json", json!({"username": SCRAM_USER, "password": SCRAM_PASSWORD}));
+    write("wrong.json", json!({"username": SCRAM_USER, "password": "not-the-password"}));
+    write("certificate.json", json!({"certificate": identity.certificate_pem, "privateKey": identity.key_pem}));
+    write("authority.json", json!({"certificate": cluster.authority().pem()}));
+    let (url, events) = function().await;
+    let mapping = Mapping { folder: &folder, url: &url };
+    let authority = format!("ssl.ca.location={}", cluster.ca_file().display());
+    let (scram, mutual_tls) = (cluster.bootstrap(Listener::Scram), cluster.bootstrap(Listener::MutualTls));
+    let servers = |servers: &str| {
+        json!({"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": servers.split(',').collect::<Vec<_>>()}}).to_string()
+    };
+    let (own_scram, own_tls) = (servers(&scram), servers(&mutual_tls));
+    let user = ["--source-access-configurations", "Type=SASL_SCRAM_512_AUTH,URI=arn:aws:secretsmanager:user"];
+    let certificate =
+        ["--source-access-configurations", "Type=CLIENT_CERTIFICATE_TLS_AUTH,URI=arn:aws:secretsmanager:c"];
+    let root = ["--source-access-configurations", "Type=SERVER_ROOT_CA_CERTIFICATE,URI=arn:aws:secretsmanager:ca"];
+    let root_secret = ["--secret", "arn:aws:secretsmanager:ca=authority.json"];
+    let cases: [(&str, &str, Vec<&str>); 4] = [
+        (
+            "msk-scram",
+            "aws:kafka",
+            [
+                &user[..],
+                &[
+                    "--secret",
+                    "SASL_SCRAM_512_AUTH=user.json",
+                    "--kafka-option",
+                    &authority,
+                    "--bootstrap-servers",
+                    &scram,
+                ],
+            ]
+            .concat(),
+        ),
+        (
+            "msk-tls",
+            "aws:kafka",
+            [
+                &certificate[..],
+                &["--secret", "CLIENT_CERTIFICATE_TLS_AUTH=certificate.json", "--kafka-option", &authority],
+                &["--bootstrap-servers", &mutual_tls],
+            ]
+            .concat(),
+        ),
+        (
+            "own-scram",
+            "SelfManagedKafka",
+            [
+                &user[..],
+                &root,
+                &root_secret,
+                &["--secret", "arn:aws:secretsmanager:user=user.json", "--self-managed-event-source", &own_scram],
+            ]
+            .concat(),
+        ),
+        (
+            "own-tls",
+            "SelfManagedKafka",
+            [
+                &certificate[..],
+                &root,
+                &root_secret,
+                &["--secret", "CLIENT_CERTIFICATE_TLS_AUTH=certificate.json", "--self-managed-event-source", &own_tls],
+            ]
+            .concat(),
+        ),
+    ];
+    for (group, source, flags) in cases {
+        let output = mapping.drain(group, &flags).await;
+        assert!(output.status.success(), "{group}: {output:?}");
+        let events = std::mem::take(&mut *events.lock().unwrap());
+        assert!(events.iter().all(|event| event["eventSource"] == source), "{group}: {events:?}");
+        let partitions = events.iter().flat_map(|event| event["records"].as_object().unwrap().values());
+        assert_eq!(partitions.map(|records| records.as_array().unwrap().len()).sum::<usize>(), RECORDS, "{group}");
+    }
+    let wrong =
+        ["--secret", "SASL_SCRAM_512_AUTH=wrong.json", "--kafka-option", &authority, "--bootstrap-servers", &scram];
+    let output = mapping.drain("wrong", &[&user[..], &wrong].concat()).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("Authentication failed"), "{output:?}");
+    assert!(!said.contains("not-the-password"), "{said}");
+    assert!(events.lock().unwrap().is_empty());
+}
