@@ -25,6 +25,10 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a function that is to be killed in the middle of a batch is looked at: a record takes it less than a millisecond.
 const LOOK: Duration = Duration::from_micros(500);
 
+/// Longer than the emulator's pause before it repeats a commit: what is finished is then committed, and a commit that is too far
+/// passes what still waits for the environment.
+const COMMITTED: Duration = Duration::from_millis(700);
+
 /// What happens around one invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
@@ -198,6 +202,7 @@ impl Environment {
         let (dead, is_dead) = oneshot::channel();
         match act {
             Some(Act::KillEmulatorBeforeAnswer) => {
+                tokio::time::sleep(COMMITTED).await;
                 self.kill_emulator.send(dead).unwrap();
                 // The test may have ended.
                 let _ = is_dead.await;
