@@ -45,11 +45,14 @@ pub(crate) enum Act {
 /// A broken promise, which the verdict must find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plant {
-    SkipsAnEvent,
+    SkipsARecord,
     ForgetsWhatIsDone,
     ReversesRecords,
     LosesDeadLetters,
 }
+
+/// The record that [`Plant::SkipsARecord`] skips.
+const SKIPPED: Place = (0, 5);
 
 /// Asks the test to kill the emulator; answered when it is dead.
 pub(crate) type KillEmulator = oneshot::Sender<()>;
@@ -169,9 +172,6 @@ impl Environment {
         let mut running = self.running.lock().await;
         let number = self.invocations.fetch_add(1, Ordering::SeqCst) + 1;
         let act = self.acts.get(&number).copied();
-        if number == 3 && self.plant == Some(Plant::SkipsAnEvent) {
-            return (StatusCode::OK, Bytes::from_static(b"null"));
-        }
         let store = self.store();
         let (down, before) = (store.with_extension("down"), length(&store));
         if act == Some(Act::StoreDown) {
@@ -229,15 +229,17 @@ impl Environment {
     }
 
     fn planted(&self, event: &Bytes) -> Bytes {
-        if self.plant != Some(Plant::ReversesRecords) {
-            return event.clone();
-        }
         let parsed = MskEvent::parse(event.clone()).unwrap();
         let mut records: Vec<_> = parsed.records().cloned().collect();
-        records.reverse();
+        match self.plant {
+            // However often it is delivered.
+            Some(Plant::SkipsARecord) => records.retain(|record| (record.partition(), record.offset()) != SKIPPED),
+            Some(Plant::ReversesRecords) => records.reverse(),
+            _ => return event.clone(),
+        }
         let (event_source, event_source_arn) = (parsed.event_source.clone(), parsed.event_source_arn.clone());
-        let reversed = MskEvent { event_source, event_source_arn, ..MskEvent::new(records) };
-        reversed.to_json(TombstoneStyle::Omit).into()
+        let changed = MskEvent { event_source, event_source_arn, ..MskEvent::new(records) };
+        changed.to_json(TombstoneStyle::Omit).into()
     }
 }
 

@@ -55,8 +55,8 @@ async fn finds(plant: Plant, problem: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_skipped_event_is_found() {
-    finds(Plant::SkipsAnEvent, "lost").await;
+async fn a_skipped_record_is_found() {
+    finds(Plant::SkipsARecord, "(0, 5) is lost").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -62,7 +62,7 @@ impl Story {
         Self { seed, records: 50_000, batch: 100, chaos, acts, plant: None, patience: Duration::from_secs(1800) }
     }
 
-    /// A short one with a broken promise, and no fault that would make up for it: a skipped event must not come again.
+    /// A short one with a broken promise, and few faults beside it.
     pub(crate) fn planted(plant: Plant) -> Self {
         let acts = [(4, Act::KillFunction)].into();
         let chaos = json!({"seed": 1, "duplicatePercent": 0, "lostResponsePercent": 0, "rebalancePercent": 0});
