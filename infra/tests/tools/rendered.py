@@ -74,7 +74,14 @@ def environments(runs, of_plan):
 
 def settings_of_the_consumers(rendered):
     """The environments of a plan's consumers, without the handlers' own variables, which the consumer does not read."""
-    return [{key: value for key, value in it["environment"].items() if not key.startswith("APP_")} for it in rendered["consumers"].values()]
+    return [settings_of(it) for it in rendered["consumers"].values()]
+
+
+def settings_of(consumer):
+    """Without dead letters in Kafka only the handler of a consumer that publishes connects to the brokers."""
+    environment = consumer["environment"]
+    handlers_own = ("APP_", "KAFKA_") if consumer["publishes"] and "DEAD_LETTER" not in environment else ("APP_",)
+    return {name: value for name, value in environment.items() if not name.startswith(handlers_own)}
 
 
 def disagreements(runs):
