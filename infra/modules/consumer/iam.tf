@@ -40,18 +40,15 @@ locals {
         Resource = [for group in sort(distinct([for it in values(var.mappings) : it.group])) : "${local.group_arn_prefix}${group}"]
       },
     ],
-    length(local.dead_letter_topics) == 0 ? [] : [{
-      Sid      = "WriteTheDeadLetters"
+    [for it in [
+      { sid = "WriteTheDeadLetters", topics = local.dead_letter_topics },
+      { sid = "PublishToItsTopics", topics = sort(distinct(var.settings.publishes)) },
+      ] : {
+      Sid      = it.sid
       Effect   = "Allow"
       Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:WriteData"]
-      Resource = [for name in local.dead_letter_topics : "${local.topic_arn_prefix}${name}"]
-    }],
-    length(var.settings.publishes) == 0 ? [] : [{
-      Sid      = "PublishToItsTopics"
-      Effect   = "Allow"
-      Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:WriteData"]
-      Resource = [for topic in sort(distinct(var.settings.publishes)) : "${local.topic_arn_prefix}${topic}"]
-    }],
+      Resource = [for topic in it.topics : "${local.topic_arn_prefix}${topic}"]
+    } if length(it.topics) > 0],
     # https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure.html
     [for service, it in {
       sqs = { actions = ["sqs:SendMessage"], resources = [var.settings.failure_destination] }
