@@ -131,6 +131,12 @@ variable "consumers" {
     error_message = "consumers: publishes must not name a topic that the same consumer reads, or its records would beget records for ever. Narrow down topics, or set consumed = false for what others read."
   }
 
+  validation {
+    # Not even its own: the right to write those follows from dead_letter_topic.
+    condition     = length(setintersection(flatten(values(var.consumers)[*].publishes), flatten([for name, it in var.consumers : [for topic, of in var.topics : replace(replace(replace(it.dead_letter_topic, "{consumer}", name), "{name}", var.name), "{topic}", topic) if it.dead_letter_topic != "" && of.consumed && (it.topics == null || contains(coalesce(it.topics, []), topic))]]))) == 0
+    error_message = "consumers: publishes must not name a dead-letter topic: the consumer whose records go there writes it without an entry in publishes, and nobody else may. Remove ${join(", ", setintersection(flatten(values(var.consumers)[*].publishes), flatten([for name, it in var.consumers : [for topic, of in var.topics : replace(replace(replace(it.dead_letter_topic, "{consumer}", name), "{name}", var.name), "{topic}", topic) if it.dead_letter_topic != "" && of.consumed && (it.topics == null || contains(coalesce(it.topics, []), topic))]])))} from publishes, or give that consumer another dead_letter_topic."
+  }
+
   # --- Function ------------------------------------------------------------------------------------------------------
 
   validation {

@@ -291,6 +291,17 @@ run "publishes_to_one_of_all_the_topics_that_it_reads" {
   expect_failures = [var.consumers]
 }
 
+run "publishes_to_the_dead_letters_of_another_consumer" {
+  command = plan
+
+  variables {
+    topics    = { orders = {}, payments = {}, "payments.dlq" = { produced = false, consumed = false } }
+    consumers = { consumer = { topics = ["payments"] }, second = { zip = "./tests/fixtures/lambda/consumer/bootstrap.zip", topics = ["orders"], publishes = ["payments.dlq"] } }
+  }
+
+  expect_failures = [var.consumers]
+}
+
 run "policy_arn_of_a_role" {
   command = plan
 
