@@ -11,8 +11,7 @@ use super::template_functions::Template;
 /// The mappings, in the order of their names; `None` if it is no template.
 pub(super) fn mappings(document: &Map<String, Value>) -> Option<Vec<ListedMapping>> {
     let resources = document.get("Resources")?.as_object()?;
-    let template =
-        Template { parameters: document.get("Parameters").and_then(Value::as_object), resources: Some(resources) };
+    let template = Template::new(document.get("Parameters").and_then(Value::as_object), Some(resources));
     let timeout = &document.get("Globals").unwrap_or(&Value::Null)["Function"]["Timeout"];
     let mut found = Vec::new();
     for (name, resource) in resources {
@@ -64,6 +63,14 @@ fn members_from_event(event: &Value) -> Option<Map<String, Value>> {
                     "SelfManagedEventSource".to_owned(),
                     json!({"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": value}}),
                 );
+            }
+            // SAM's own member beside the destination, for the policies that it writes.
+            "DestinationConfig" => {
+                let mut value = value.clone();
+                if let Some(destination) = value.get_mut("OnFailure").and_then(Value::as_object_mut) {
+                    destination.remove("Type");
+                }
+                members.insert(name.clone(), value);
             }
             _ => members.extend([renamed(name, value)]),
         }
@@ -118,7 +125,7 @@ Resources:
             StartingPosition: LATEST
             ConsumerGroupId: !Ref Group
             KmsKeyArn: !Ref AWS::NoValue
-            DestinationConfig: {OnFailure: {Destination: !GetAtt Failed.Arn}}
+            DestinationConfig: {OnFailure: {Type: SQS, Destination: !GetAtt Failed.Arn}}
             SourceAccessConfigurations: [{Type: SASL_SCRAM_512_AUTH, URI: !Ref Secret}]
         Own:
           Type: SelfManagedKafka
@@ -187,5 +194,20 @@ Resources:
             ]
         );
         assert_eq!(mappings(json!({"FunctionName": "fn"}).as_object().unwrap()), None);
+    }
+
+    #[test]
+    fn functions_that_are_named_after_each_other_are_read() {
+        let text = "
+Resources:
+  A: {Type: 'AWS::Serverless::Function', Properties: {FunctionName: !Ref B, Events: {Stream: {Type: MSK, Properties: {Topics: [a]}}}}}
+  B: {Type: 'AWS::Lambda::Function', Properties: {FunctionName: !Sub '${A}-${A.Arn}'}}
+  C: {Type: 'AWS::Serverless::Function', Properties: {FunctionName: !Ref D, Events: {Stream: {Type: MSK, Properties: {Topics: [c]}}}}}
+  D: {Type: 'AWS::Lambda::Function', Properties: {FunctionName: d}}
+";
+        let document = yaml::parse(text).unwrap();
+        let found = mappings(document.as_object().unwrap()).unwrap();
+        let named: Vec<_> = found.iter().map(|mapping| mapping.members["FunctionName"].as_str().unwrap()).collect();
+        assert!(named[0].contains('A') && named[1] == "d", "{named:?}");
     }
 }

@@ -25,7 +25,12 @@ pub enum DocumentError {
         "{origin}: {problem}; write the members of AWS's CreateEventSourceMapping, plus `Local`, as JSON, YAML or TOML"
     )]
     Syntax { origin: String, problem: String },
-    #[error("{origin} holds {found} event source mappings{listed}: choose one with --topics or --function-name")]
+    #[error(
+        "{origin} holds 0 event source mappings of Kafka: it needs one with Topics, or a function with an event MSK, SelfManagedKafka, \
+         msk or kafka in the file itself"
+    )]
+    Empty { origin: String },
+    #[error("{origin} holds {found} event source mappings ({listed}): choose one with --topics or --function-name")]
     Choose { origin: String, found: usize, listed: String },
 }
 
@@ -48,9 +53,10 @@ impl MappingDocument {
             Some(listed) => choose(listed, origin, wanted)?,
             None => ListedMapping::from(Value::Object(object)),
         };
-        let mut members = one.members;
+        let (mut members, mut unresolved) = (one.members, one.unresolved);
+        unresolved.retain(|unresolved| !overrides.keys().any(|member| unresolved.is_in(member)));
         members.extend(overrides);
-        Ok(Self { unresolved: one.unresolved, ..Self::from_object(members) })
+        Ok(Self { unresolved, ..Self::from_object(members) })
     }
 }
 
@@ -115,14 +121,13 @@ fn choose(listed: Vec<ListedMapping>, origin: &str, wanted: Wanted<'_>) -> Resul
         .iter()
         .map(|mapping| format!("{} <- {}", named(mapping).1, topic(mapping).as_deref().unwrap_or("no topic")))
         .collect();
+    if listed.is_empty() {
+        return Err(DocumentError::Empty { origin: origin.to_owned() });
+    }
     let mut found: Vec<_> = listed.into_iter().filter(is_wanted).collect();
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
-        _ => Err(DocumentError::Choose {
-            origin: origin.to_owned(),
-            found: shown.len(),
-            listed: if shown.is_empty() { String::new() } else { format!(" ({})", shown.join(", ")) },
-        }),
+        _ => Err(DocumentError::Choose { origin: origin.to_owned(), found: shown.len(), listed: shown.join(", ") }),
     }
 }
 

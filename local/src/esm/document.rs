@@ -55,6 +55,8 @@ pub struct MappingDocument {
 #[derive(Debug, Clone, Default)]
 pub struct KafkaSourceConfig {
     pub consumer_group_id: Option<String>,
+    /// `Stream`, or `Queue`, which Kafka's share groups make.
+    pub consumption_mode: Option<String>,
     pub schema_registry_config: Option<Value>,
 }
 
@@ -236,6 +238,7 @@ fn kafka_source(members: &mut Members<'_>, name: &'static str, path: &'static st
     let read = KafkaSourceConfig {
         consumer_group_id: block.take("ConsumerGroupId"),
         schema_registry_config: block.any("SchemaRegistryConfig"),
+        consumption_mode: block.take("ConsumptionMode"),
     };
     block.end();
     Some(read)

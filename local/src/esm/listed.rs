@@ -20,6 +20,13 @@ pub struct Unresolved {
     pub reason: String,
 }
 
+impl Unresolved {
+    /// Whether the member is this one, or is in it.
+    pub(super) fn is_in(&self, member: &str) -> bool {
+        self.member.strip_prefix(member).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+}
+
 impl From<Value> for ListedMapping {
     fn from(mapping: Value) -> Self {
         let members = if let Value::Object(members) = mapping { members } else { Map::new() };

@@ -1,6 +1,6 @@
 //! The event source mapping emulator: what AWS Lambda does between a topic of Amazon MSK and a function.
 //!
-//! Imports go down this table, never up:
+//! From what runs to what is read; no file imports itself by a circle:
 //!
 //! | Module | Contains |
 //! |---|---|

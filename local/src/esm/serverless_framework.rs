@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::cloudformation;
 use super::listed::ListedMapping;
 use super::serverless_variables::Variables;
-use super::template_functions::Template;
+use super::template_functions::{Template, is_call};
 
 /// The framework's names of members whose values are AWS's.
 const RENAMED: &[(&str, &str)] = &[
@@ -37,7 +37,7 @@ pub(super) fn mappings(document: &Map<String, Value>) -> Option<Vec<ListedMappin
     let functions = functions.as_array().map_or_else(|| vec![functions], |listed| listed.iter().collect());
     let variables = Variables { document };
     let resources = document.get("resources").and_then(|resources| resources["Resources"].as_object());
-    let template = Template { parameters: None, resources };
+    let template = Template::new(None, resources);
     let timeout = document.get("provider").and_then(|provider| provider.get("timeout"));
     let mut found = Vec::new();
     for (key, function) in functions.into_iter().filter_map(Value::as_object).flatten() {
@@ -50,7 +50,9 @@ pub(super) fn mappings(document: &Map<String, Value>) -> Option<Vec<ListedMappin
                 let timeout = variables.expand(timeout);
                 members.insert("Local".to_owned(), json!({"functionTimeoutSeconds": timeout}));
             }
-            found.push(cloudformation::read(&template, members));
+            let mut read = cloudformation::read(&template, members);
+            patterns_as_text(&mut read.members);
+            found.push(read);
         }
     }
     Some(found)
@@ -69,12 +71,20 @@ fn members_from_event(event: &Value) -> Option<Map<String, Value>> {
         match name.as_str() {
             "topic" => drop(members.insert("Topics".to_owned(), json!([value]))),
             "consumerGroupId" => drop(members.insert(group.to_owned(), json!({"ConsumerGroupId": value}))),
-            "filterPatterns" => drop(members.insert("FilterCriteria".to_owned(), json!({"Filters": filters(value)}))),
+            "filterPatterns" => {
+                let filters =
+                    value.as_array().map(|patterns| patterns.iter().map(|it| json!({"Pattern": it})).collect());
+                members
+                    .insert("FilterCriteria".to_owned(), json!({"Filters": filters.unwrap_or_else(|| value.clone())}));
+            }
             "bootstrapServers" => {
                 let endpoints = json!({"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": value}});
                 members.insert("SelfManagedEventSource".to_owned(), endpoints);
             }
             "saslScram512" => access.extend(configurations(name, value)),
+            "accessConfigurations" if is_call(value) => {
+                members.insert("SourceAccessConfigurations".to_owned(), value.clone());
+            }
             "accessConfigurations" => {
                 let given = value.as_object().into_iter().flatten();
                 access.extend(given.flat_map(|(name, value)| configurations(name, value)));
@@ -92,9 +102,12 @@ fn members_from_event(event: &Value) -> Option<Map<String, Value>> {
     Some(members)
 }
 
-fn filters(patterns: &Value) -> Vec<Value> {
-    let patterns = patterns.as_array().into_iter().flatten();
-    patterns.map(|pattern| json!({"Pattern": pattern.to_string()})).collect()
+/// Patterns are objects in the framework's files and texts in the API; what is in them has its value by now.
+fn patterns_as_text(members: &mut Map<String, Value>) {
+    let filters = members.get_mut("FilterCriteria").and_then(|criteria| criteria["Filters"].as_array_mut());
+    for pattern in filters.into_iter().flatten().filter_map(|filter| filter.get_mut("Pattern")) {
+        *pattern = Value::String(pattern.to_string());
+    }
 }
 
 /// One for each value; a type that is not known keeps its name.
@@ -180,5 +193,25 @@ resources: {Resources: {Cluster: {Type: 'AWS::MSK::Cluster'}}}
         assert_eq!(unresolved.member, "SelfManagedKafkaEventSourceConfig.ConsumerGroupId");
         assert_eq!(unresolved.reason, "the variable `${env:GROUP}` has no value in the file");
         assert_eq!(mappings(json!({"functions": {}}).as_object().unwrap()), None);
+    }
+
+    #[test]
+    fn what_only_a_deployment_knows_of_filters_and_access_is_noted() {
+        let text = "
+provider: {name: aws}
+functions:
+  a: {events: [{msk: {topic: a, filterPatterns: '${file(f.yml):x}', accessConfigurations: '${ssm:/x}'}}]}
+  b: {events: [{msk: {topic: b, filterPatterns: [{value: {type: ['${env:T}']}}]}}]}
+  c: {events: [{msk: {topic: c, filterPatterns: [{value: {type: ['${env:T, \"x\"}']}}]}}]}
+";
+        let document = yaml::parse(text).unwrap();
+        let found = mappings(document.as_object().unwrap()).unwrap();
+        let noted: Vec<Vec<_>> = found
+            .iter()
+            .map(|mapping| mapping.unresolved.iter().map(|unresolved| unresolved.member.as_str()).collect())
+            .collect();
+        let of_a = vec!["FilterCriteria.Filters", "SourceAccessConfigurations"];
+        assert_eq!(noted, [of_a, vec!["FilterCriteria.Filters.Pattern.value.type"], vec![]]);
+        assert_eq!(found[2].members["FilterCriteria"]["Filters"][0]["Pattern"], r#"{"value":{"type":["x"]}}"#);
     }
 }

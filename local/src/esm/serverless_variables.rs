@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::template_functions::VARIABLE;
 
-/// Variables in variables of one text: a circle of them ends.
+/// Variables in variables of one text, and values that variables stand for in one another.
 const MAX_VARIABLES: usize = 64;
 
 /// The values that a file gives.
@@ -17,28 +17,41 @@ pub(super) struct Variables<'a> {
 impl Variables<'_> {
     /// The value with its variables replaced. A text with one that has no value becomes a call of [`VARIABLE`].
     pub(super) fn expand(&self, value: &Value) -> Value {
+        self.expand_within(value, &mut Vec::new())
+    }
+
+    /// `around` has the variables whose values the value is in: none of them has a value here, for it would be in itself.
+    fn expand_within(&self, value: &Value, around: &mut Vec<String>) -> Value {
         match value {
-            Value::String(text) => self.text(text),
-            Value::Array(items) => items.iter().map(|item| self.expand(item)).collect(),
-            Value::Object(members) => {
-                Value::Object(members.iter().map(|(name, value)| (name.clone(), self.expand(value))).collect())
-            }
+            Value::String(text) => self.text(text, around),
+            Value::Array(items) => items.iter().map(|item| self.expand_within(item, around)).collect(),
+            Value::Object(members) => Value::Object(
+                members.iter().map(|(name, value)| (name.clone(), self.expand_within(value, around))).collect(),
+            ),
             other => other.clone(),
         }
     }
 
-    fn text(&self, text: &str) -> Value {
+    fn text(&self, text: &str, around: &mut Vec<String>) -> Value {
         let mut text = text.to_owned();
         for _ in 0..MAX_VARIABLES {
             // The last one that begins holds no other.
             let Some((start, end)) = last_variable(&text) else { return Value::String(text) };
-            let variable = &text[start..end];
+            let variable = text[start..end].to_owned();
             let Some(found) = self.value(&variable[2..variable.len() - 1]) else {
                 return json!({VARIABLE: variable});
             };
             match found {
                 Value::String(found) => text.replace_range(start..end, &found),
-                found if start == 0 && end == text.len() => return self.expand(&found),
+                found if start == 0 && end == text.len() => {
+                    if around.len() == MAX_VARIABLES || around.contains(&variable) {
+                        return json!({VARIABLE: variable});
+                    }
+                    around.push(variable);
+                    let expanded = self.expand_within(&found, around);
+                    around.pop();
+                    return expanded;
+                }
                 found => text.replace_range(start..end, &found.to_string()),
             }
         }
@@ -47,7 +60,20 @@ impl Variables<'_> {
 
     /// What the first of the sources that has a value says: `self:custom.topic, 'orders'`.
     fn value(&self, sources: &str) -> Option<Value> {
-        sources.split(',').map(str::trim).find_map(|source| {
+        let mut quote = None;
+        // A comma in quotes is a part of a default.
+        let sources = sources.split(|character| match (quote, character) {
+            (None, '\'' | '"') => {
+                quote = Some(character);
+                false
+            }
+            (Some(open), _) if open == character => {
+                quote = None;
+                false
+            }
+            (quote, character) => quote.is_none() && character == ',',
+        });
+        sources.map(str::trim).find_map(|source| {
             if let Some(path) = source.strip_prefix("self:") {
                 return self.at(path);
             }
@@ -72,11 +98,11 @@ impl Variables<'_> {
 
 /// Where it begins and ends. `${Name}` and `${AWS::Region}` are `CloudFormation`'s.
 fn last_variable(text: &str) -> Option<(usize, usize)> {
-    let starts = text.match_indices("${").map(|(start, _)| start).collect::<Vec<_>>();
-    starts.into_iter().rev().find_map(|start| {
+    text.rmatch_indices("${").find_map(|(start, _)| {
         let end = start + text[start..].find('}')? + 1;
-        let inner = &text[start..end];
-        (inner.contains(':') && !inner.contains("::")).then_some((start, end))
+        let inner = &text[start + 2..end];
+        let is_variable = inner.starts_with("file(") || inner.contains(':') && !inner.starts_with("AWS::");
+        is_variable.then_some((start, end))
     })
 }
 
@@ -87,7 +113,8 @@ mod tests {
     #[test]
     fn variables_have_the_values_of_the_file_or_their_defaults() {
         let document = json!({
-            "custom": {"topic": "orders", "size": 10, "stages": {"dev": {"topic": "orders-dev"}}, "loop": "${self:custom.loop}"},
+            "custom": {"topic": "orders", "size": 10, "stages": {"dev": {"topic": "orders-dev"}}, "loop": "${self:custom.loop}",
+                "lists": ["${self:custom.lists}", "${self:custom.lists}", "${self:custom.topic}"]},
             "provider": {"stage": "dev"},
         });
         let variables = Variables { document: document.as_object().unwrap() };
@@ -102,7 +129,14 @@ mod tests {
             ("${AWS::Region}-${Name}", json!("${AWS::Region}-${Name}")),
             ("a-${ssm:/x}", json!({VARIABLE: "${ssm:/x}"})),
             ("${file(a.yml):b}", json!({VARIABLE: "${file(a.yml):b}"})),
+            ("${file(a.yml)}", json!({VARIABLE: "${file(a.yml)}"})),
+            ("${env:BROKERS, 'a:9092,b:9092'}", json!("a:9092,b:9092")),
+            ("${env:ARN, \"arn:aws:s3:::b\"}", json!("arn:aws:s3:::b")),
             ("${self:custom.loop}", json!({VARIABLE: "${self:custom.loop}"})),
+            (
+                "${self:custom.lists}",
+                json!([{VARIABLE: "${self:custom.lists}"}, {VARIABLE: "${self:custom.lists}"}, "orders"]),
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(variables.expand(&json!(text)), expected, "{text}");

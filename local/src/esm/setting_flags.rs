@@ -13,6 +13,7 @@ pub const FLAGS: &[(&str, &str)] = &[
     ("StartingPositionTimestamp", "--starting-position-timestamp"),
     ("AmazonManagedKafkaEventSourceConfig", "--amazon-managed-kafka-event-source-config"),
     ("ConsumerGroupId", "--consumer-group-id"),
+    ("SelfManagedKafkaEventSourceConfig.ConsumerGroupId", "--consumer-group-id"),
     ("FilterCriteria", "--filter-criteria"),
     ("FunctionResponseTypes", "--function-response-types"),
     ("MaximumRetryAttempts", "--maximum-retry-attempts"),

@@ -14,15 +14,26 @@ const ID: &str = "00000000-0000-0000-0000-000000000000";
 /// A call of this one stands for a variable of the Serverless Framework that has no value.
 pub(super) const VARIABLE: &str = "Fn::Variable";
 
+/// Names of functions that are made of other functions' names: a circle of them ends.
+const MAX_NAMES: usize = 8;
+
 /// The parts of a template that its functions refer to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Template<'a> {
-    pub(super) parameters: Option<&'a Map<String, Value>>,
-    pub(super) resources: Option<&'a Map<String, Value>>,
+    parameters: Option<&'a Map<String, Value>>,
+    resources: Option<&'a Map<String, Value>>,
+    /// In how many functions' names the reader is.
+    in_names: usize,
 }
 
 /// A value; none for `AWS::NoValue`; or why there is none.
 type Resolved = Result<Option<Value>, String>;
+
+impl<'a> Template<'a> {
+    pub(super) fn new(parameters: Option<&'a Map<String, Value>>, resources: Option<&'a Map<String, Value>>) -> Self {
+        Self { parameters, resources, in_names: 0 }
+    }
+}
 
 impl Template<'_> {
     /// The value of the member at `path`. What only a deployment knows is left out and noted.
@@ -44,15 +55,6 @@ impl Template<'_> {
         }
     }
 
-    /// The text that a value is, if the template says it.
-    pub(super) fn text(&self, value: &Value) -> Option<String> {
-        match self.read(value, "", &mut Vec::new())? {
-            Value::String(text) => Some(text),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        }
-    }
-
     fn call(&self, name: &str, argument: &Value) -> Resolved {
         match (name, argument) {
             ("Ref", Value::String(name)) => self.reference(name),
@@ -66,7 +68,13 @@ impl Template<'_> {
                 _ => Err("`!Sub` has an unknown form".to_owned()),
             },
             ("Fn::Join", Value::Array(parts)) => match parts.as_slice() {
-                [Value::String(between), Value::Array(items)] => {
+                [Value::String(between), items] => {
+                    let mut unresolved = Vec::new();
+                    let items = self.read(items, "", &mut unresolved);
+                    if let Some(unresolved) = unresolved.pop() {
+                        return Err(unresolved.reason);
+                    }
+                    let Some(Value::Array(items)) = items else { return Err("`!Join` joins no list".to_owned()) };
                     let texts = items.iter().map(|item| self.required_text(item)).collect::<Result<Vec<_>, _>>()?;
                     Ok(Some(Value::String(texts.join(between))))
                 }
@@ -148,12 +156,21 @@ impl Template<'_> {
     /// The name of a function of the template: its own, or that of its resource.
     pub(super) fn function_name(&self, resource: &str) -> String {
         let given = self.resources.and_then(|resources| resources.get(resource)?["Properties"].get("FunctionName"));
-        given.and_then(|name| self.text(name)).unwrap_or_else(|| resource.to_owned())
+        let naming = Self { in_names: self.in_names + 1, ..*self };
+        given
+            .filter(|_| naming.in_names <= MAX_NAMES)
+            .and_then(|name| naming.required_text(name).ok())
+            .unwrap_or_else(|| resource.to_owned())
     }
 }
 
 const FUNCTION: &str = "AWS::Lambda::Function";
 const SAM_FUNCTION: &str = "AWS::Serverless::Function";
+
+/// Whether the value is a call of a function.
+pub(super) fn is_call(value: &Value) -> bool {
+    value.as_object().is_some_and(|members| function(members).is_some())
+}
 
 /// A call of a function is an object with its name alone.
 fn function(members: &Map<String, Value>) -> Option<(&str, &Value)> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::function::{Function, Reply};
 use super::harness::{Harness, TIMEOUT};
 
-/// Keeps orders, and every text but `debug`.
+/// Keeps orders, and refunds.
 fn orders() -> Value {
     let filter = |value: Value| json!({"Pattern": json!({"value": value}).to_string()});
     json!({"FilterCriteria": {"Filters": [filter(json!({"type": ["order"]})), filter(json!({"type": ["refund"]}))]}})

@@ -11,10 +11,7 @@ pub(super) fn matches_object(pattern: &ObjectPattern, root: &Json) -> bool {
 /// Whether a text that is not JSON matches one of the rules.
 pub(super) fn matches_text(rules: &[Rule], text: &str) -> bool {
     let value = Json::Text(text.to_owned());
-    rules.iter().any(|rule| match rule {
-        Rule::Exists(wanted) => *wanted,
-        rule => matches_scalar(rule, &value),
-    })
+    rules.iter().any(|rule| matches_scalar(rule, &value))
 }
 
 struct Matcher<'a> {
@@ -49,7 +46,6 @@ impl<'a> Matcher<'a> {
         match rule {
             // No object of a list may have the field.
             Rule::Exists(false) => !has_scalar(self.root, &self.path),
-            Rule::Exists(true) => any_scalar(found, &|_| true),
             rule => any_scalar(found, &|scalar| matches_scalar(rule, scalar)),
         }
     }

@@ -37,6 +37,12 @@ impl Validator<'_> {
         if document.kafka_source().and_then(|source| source.schema_registry_config.as_ref()).is_some_and(is_set) {
             self.error("SchemaRegistryConfig", "schema registries are not emulated; remove it");
         }
+        let mode = document.kafka_source().and_then(|source| source.consumption_mode.as_ref());
+        if let Some(mode) = mode.filter(|mode| *mode != "Stream") {
+            let text =
+                format!("ConsumptionMode: {mode:?} is not emulated; Stream is, which has the order of partitions");
+            self.aws_rejects(text);
+        }
         let config = document.destination_config.as_ref();
         if config.and_then(|config| config.on_success.as_ref()).is_some_and(is_set) {
             self.error("DestinationConfig.OnSuccess", "not supported for event source mappings; remove it");

@@ -24,9 +24,7 @@ impl Validator<'_> {
             if self.document.has(member) {
                 continue;
             }
-            let is_in =
-                |name: &str| member.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-            if WITHOUT.iter().any(|name| is_in(name)) {
+            if WITHOUT.iter().any(|name| unresolved.is_in(name)) {
                 self.warnings.push(format!("{}: {reason}; it is left out here", setting(member)));
                 continue;
             }
@@ -54,13 +52,12 @@ impl MappingDocument {
             "BisectBatchOnFunctionError" => self.bisect_batch_on_function_error.is_some(),
             "FunctionResponseTypes" => self.function_response_types.as_ref().is_some_and(|types| !types.is_empty()),
             "Local.functionTimeoutSeconds" => self.local.function_timeout_seconds.is_some(),
-            "ProvisionedPollerConfig.MinimumPollers" => {
+            "SourceAccessConfigurations" => !self.source_access_configurations.is_empty(),
+            "ProvisionedPollerConfig" | "ProvisionedPollerConfig.MinimumPollers" => {
                 self.provisioned_poller_config.as_ref().is_some_and(|config| config.minimum_pollers.is_some())
             }
-            "DestinationConfig.OnFailure.Destination" => super::destination(self).is_some(),
-            _ if member.starts_with("FilterCriteria") => !self.filters.is_empty(),
-            _ if member.starts_with("SelfManagedEventSource.") => {
-                self.self_managed_event_source.as_ref().is_some_and(|servers| !servers.is_empty())
+            "DestinationConfig" | "DestinationConfig.OnFailure" | "DestinationConfig.OnFailure.Destination" => {
+                super::destination(self).is_some()
             }
             _ if member.ends_with(".ConsumerGroupId") => {
                 self.kafka_source().is_some_and(|source| source.consumer_group_id.is_some())
