@@ -103,7 +103,7 @@ pub struct RecordLine {
     pub outcome: &'static str,
 }
 
-/// Records that cannot be delivered, and what to do. They are not lost: they are delivered again.
+/// Records that cannot be delivered at present, and what to do.
 #[derive(Debug, Clone, Serialize)]
 pub struct StalledLine {
     /// Name of the function.

@@ -56,7 +56,7 @@ pub(super) struct BatchDelivery {
     pub(super) metrics: Arc<MappingMetrics>,
     pub(super) reporter: Arc<Reporter>,
     pub(super) log: PollerLog,
-    pub(super) chaos: Chaos,
+    pub(super) chaos: Arc<Chaos>,
     pub(super) stalls: Arc<StallReporter>,
     pub(super) destination: Option<Arc<Destination>>,
     pub(super) ownership: Ownership,

@@ -1,28 +1,28 @@
-//! Faults on request. What happens to a record depends on the seed and on where the record is, never on when it comes: a run with
-//! the same seed meets the same faults, as far as its batches begin with the same records.
+//! Faults on request. What happens to a record depends on the seed and on where the record is, not on when it comes: a run with
+//! the same seed meets the same faults, as far as its batches begin with the same records and nothing else fails. Only lost commits
+//! depend on time: on what is finished when a commit is sent.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::chaos_settings::{ChaosFault, ChaosSettings};
+use super::chaos_settings::ChaosFault;
+use super::mapping::Mapping;
 use super::metrics::MappingMetrics;
 use super::stable_hash::stable_hash;
 use crate::output::{ChaosLine, Line, Reporter};
 
-/// Where a decision is made: for a batch its first record, for a commit the offset to commit.
+/// Where a decision is made: for a batch its first record, for a commit the first offset to commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DecisionPoint {
     pub(super) partition: i32,
     pub(super) offset: i64,
-    /// How often the same was tried, including this time: a fault does not meet it again for ever.
+    /// The number of the batch's invocation, or of the commit in a row of lost ones: a fault does not meet it again for ever.
     pub(super) attempt: u32,
 }
 
-/// The faults of one poller; without settings there are none.
+/// The faults of one mapping, whose pollers share them; without settings there are none.
 pub(super) struct Chaos {
-    settings: Option<ChaosSettings>,
-    function: String,
-    topic: String,
+    mapping: Arc<Mapping>,
     metrics: Arc<MappingMetrics>,
     reporter: Arc<Reporter>,
     /// Batches, by their first records, that have met a rebalance: they come again, and must get through.
@@ -30,20 +30,14 @@ pub(super) struct Chaos {
 }
 
 impl Chaos {
-    pub(super) fn new(
-        settings: Option<ChaosSettings>,
-        (function, topic): (&str, &str),
-        metrics: Arc<MappingMetrics>,
-        reporter: Arc<Reporter>,
-    ) -> Self {
-        let (function, topic) = (function.to_owned(), topic.to_owned());
-        Self { settings, function, topic, metrics, reporter, rebalanced: Mutex::default() }
+    pub(super) fn new(mapping: &Arc<Mapping>, metrics: &Arc<MappingMetrics>, reporter: &Arc<Reporter>) -> Self {
+        let (mapping, metrics, reporter) = (Arc::clone(mapping), Arc::clone(metrics), Arc::clone(reporter));
+        Self { mapping, metrics, reporter, rebalanced: Mutex::default() }
     }
 
     /// Whether this kind of fault happens here; if so, it is told and counted.
     pub(super) fn strikes(&self, fault: ChaosFault, at: DecisionPoint) -> bool {
-        let Some(settings) = &self.settings else { return false };
-        let strikes = draw(settings.seed, fault, &self.topic, at) < settings.percent(fault);
+        let strikes = self.is_drawn(fault, at);
         if strikes {
             self.tell(fault, at);
         }
@@ -52,9 +46,7 @@ impl Chaos {
 
     /// Whether the batch that was just started meets a rebalance; each does so once at most.
     pub(super) fn rebalances(&self, at: DecisionPoint) -> bool {
-        if self.settings.is_none_or(|settings| {
-            draw(settings.seed, ChaosFault::Rebalance, &self.topic, at) >= settings.percent(ChaosFault::Rebalance)
-        }) {
+        if !self.is_drawn(ChaosFault::Rebalance, at) {
             return false;
         }
         let mut rebalanced = self.rebalanced.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,12 +57,17 @@ impl Chaos {
         is_new
     }
 
+    fn is_drawn(&self, fault: ChaosFault, at: DecisionPoint) -> bool {
+        let Mapping { topic, local, .. } = &*self.mapping;
+        local.chaos.is_some_and(|settings| draw(settings.seed, fault, topic.as_str(), at) < settings.percent(fault))
+    }
+
     fn tell(&self, fault: ChaosFault, at: DecisionPoint) {
         self.metrics.update(|counts| *counts.chaos_faults.entry(fault.name()).or_default() += 1);
         self.reporter.line(&Line::Chaos(ChaosLine {
-            function: self.function.clone(),
+            function: self.mapping.function.clone(),
             fault: fault.name(),
-            topic: self.topic.clone(),
+            topic: self.mapping.topic.to_string(),
             partition: at.partition,
             offset: at.offset,
             attempt: at.attempt,

@@ -51,6 +51,11 @@ impl CommitTracker {
         Self { partition, assignment, pending: VecDeque::new(), taken: 0 }
     }
 
+    /// Records that were polled and may not be committed yet.
+    pub(super) fn uncommitted(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Adds a record that was just polled.
     pub(super) fn polled(&mut self, offset: i64) -> DeliveryTicket {
         let number = self.taken + self.pending.len();

@@ -1,12 +1,13 @@
 //! Where the consumer group stands in each partition, asked from outside of the group: so it is known for partitions that other
 //! members have, too.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::Offset;
+use tokio::sync::Mutex;
 
 use super::broker_queries::{ANSWER_TIMEOUT, QueryClient, all_partitions, query_client};
 use super::mapping::Mapping;
@@ -33,18 +34,24 @@ pub(super) struct GroupOffsets {
     mapping: Arc<Mapping>,
     brokers: String,
     partitions: usize,
-    client: Mutex<Option<QueryClient>>,
+    client: Arc<Mutex<Option<QueryClient>>>,
 }
 
 impl GroupOffsets {
     pub(super) fn new(mapping: Arc<Mapping>, brokers: String, partitions: usize) -> Self {
-        Self { mapping, brokers, partitions, client: Mutex::new(None) }
+        Self { mapping, brokers, partitions, client: Arc::default() }
     }
 
-    /// All partitions. It blocks until the brokers have answered, or do not.
-    pub(super) fn read(&self) -> KafkaResult<Vec<PartitionOffsets>> {
-        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = match &mut *client {
+    /// All partitions, asked for by one at a time: who gives up while others ask leaves no thread behind.
+    pub(super) async fn read(self: &Arc<Self>) -> KafkaResult<Vec<PartitionOffsets>> {
+        let (mut client, this) = (Arc::clone(&self.client).lock_owned().await, Arc::clone(self));
+        let asked = tokio::task::spawn_blocking(move || this.ask(&mut client)).await;
+        asked.unwrap_or(Err(KafkaError::Canceled))
+    }
+
+    /// It blocks until the brokers have answered, or do not.
+    fn ask(&self, client: &mut Option<QueryClient>) -> KafkaResult<Vec<PartitionOffsets>> {
+        let client = match client {
             Some(client) => client,
             none => none.insert(query_client(&self.mapping, &self.brokers)?),
         };
@@ -53,6 +60,8 @@ impl GroupOffsets {
         let topic = self.mapping.topic.as_str();
         let committed = client.committed_offsets(all_partitions(topic, self.partitions), ANSWER_TIMEOUT)?;
         let read = committed.elements().into_iter().map(|element| -> KafkaResult<PartitionOffsets> {
+            // A position that cannot be read may exist: no lag is better than a wrong one.
+            element.error()?;
             let (low, end) = client.fetch_watermarks(topic, element.partition(), ANSWER_TIMEOUT)?;
             let committed = match element.offset() {
                 Offset::Offset(position) => position.max(low),

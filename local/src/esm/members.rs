@@ -114,7 +114,7 @@ impl FromMember for f64 {
     const WANTED: &'static str = "a number";
 
     fn from_member(value: &Value) -> Option<Self> {
-        value.as_f64()
+        value.as_f64().or_else(|| value.as_str()?.parse().ok())
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use msk_shared::telemetry::PrometheusPage;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::group_offsets::GroupOffsets;
 use super::metrics::{Counts, MappingMetrics, MappingName, Metrics};
@@ -59,26 +61,28 @@ impl LagSources {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, offsets);
     }
 
-    /// The lags of the mappings whose brokers answer.
+    /// The lags of the mappings whose brokers answer, in the order of their names.
     async fn read(&self) -> Vec<(MappingName, Lag)> {
         let sources = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // All brokers are asked before the first answer is awaited.
-        let reading: Vec<_> = sources
+        // All at the same time.
+        let mut reading: JoinSet<_> = sources
             .into_iter()
-            .map(|(name, offsets)| (name, tokio::task::spawn_blocking(move || offsets.read())))
+            .map(|(name, offsets)| async move { (name, timeout(LAG_PATIENCE, offsets.read()).await) })
             .collect();
-        let until = tokio::time::Instant::now() + LAG_PATIENCE;
         let mut lags = Vec::new();
-        for (name, read) in reading {
-            match tokio::time::timeout_at(until, read).await {
-                Ok(Ok(Ok(partitions))) => {
+        while let Some(Ok((name, read))) = reading.join_next().await {
+            match read {
+                Ok(Ok(partitions)) => {
                     let each = || partitions.iter().map(|offsets| offsets.lag());
                     lags.push((name, Lag { sum: each().sum(), max: each().max().unwrap_or(0) }));
                 }
-                Ok(Ok(Err(error))) => tracing::warn!(%error, "the consumer group's lag could not be read"),
-                Ok(Err(_)) | Err(_) => tracing::warn!("the consumer group's lag was not read in time"),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, topic = name.topic, "the consumer group's lag could not be read");
+                }
+                Err(_) => tracing::warn!(topic = name.topic, "the consumer group's lag was not read in time"),
             }
         }
+        lags.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         lags
     }
 }

@@ -29,6 +29,9 @@ const MAX_IN_FLIGHT: usize = 5;
 /// How long a stopping poller waits for its invocations; records of those that take longer are redelivered by the next run.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
+/// Records of a blocked partition that are remembered for its commits, 16 bytes each; ten times the largest batch.
+const MAX_UNCOMMITTED: usize = 100_000;
+
 /// The state of a poller, for the running mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct PollerState {
@@ -193,12 +196,12 @@ impl Poller {
             }
             return Ok(());
         }
+        self.delivery.metrics.update(|counts| counts.polling_error_count += 1);
+        self.delivery.log.kafka_error(&error);
         if consumer::is_fatal(&error) {
             return Err(error);
         }
         // The client retries by itself.
-        self.delivery.metrics.update(|counts| counts.polling_error_count += 1);
-        self.delivery.log.kafka_error(&error);
         tracing::warn!(%error, topic = %self.topic, "polling failed; it will be retried");
         Ok(())
     }
@@ -341,14 +344,16 @@ impl Poller {
         self.deliveries.spawn(Arc::clone(&self.delivery).give_up_oversize(record));
     }
 
-    /// Pauses partitions with two full batches waiting, and resumes them when less than one is left.
+    /// Pauses partitions with two full batches waiting, and resumes them when less than one is left. While a batch blocks its
+    /// partition, what no filter keeps behind it is read on to a bound.
     fn pause_or_resume(&mut self) {
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         for (number, partition) in &mut self.partitions {
-            if !partition.paused && self.batcher.is_full(*number) {
+            let is_blocked = partition.in_flight > 0 && partition.tracker.uncommitted() >= MAX_UNCOMMITTED;
+            if !partition.paused && (is_blocked || self.batcher.is_full(*number)) {
                 partition.paused = true;
                 pause.add_partition(&self.topic, *number);
-            } else if partition.paused && self.batcher.has_room(*number) {
+            } else if partition.paused && !is_blocked && self.batcher.has_room(*number) {
                 partition.paused = false;
                 resume.add_partition(&self.topic, *number);
             }

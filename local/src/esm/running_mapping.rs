@@ -145,8 +145,9 @@ impl RunningMapping {
             target.map(|target| Destination::new(&running.mapping.function, target, &config).map(Arc::new));
         let destination = destination.transpose()?;
         let stalls = Arc::new(StallReporter::new(&running.mapping, &process.reporter));
+        let chaos = Arc::new(Chaos::new(&running.mapping, &running.metrics, &process.reporter));
         for _ in 0..running.mapping.pollers.min(partition_count) {
-            running.start_poller(&config, destination.clone(), process, &stalls)?;
+            running.start_poller(&config, destination.clone(), process, (&stalls, &chaos))?;
         }
         Ok(running)
     }
@@ -156,13 +157,10 @@ impl RunningMapping {
         config: &ClientConfig,
         destination: Option<Arc<Destination>>,
         process: &Shared,
-        stalls: &Arc<StallReporter>,
+        (stalls, chaos): (&Arc<StallReporter>, &Arc<Chaos>),
     ) -> Result<(), MappingError> {
         let log = process.system_log.as_ref();
         let log = PollerLog::new(log, &self.mapping, &self.bootstrap_servers, self.partition_count, self.states.len());
-        let names = (self.mapping.function.as_str(), self.mapping.topic.as_str());
-        let chaos =
-            Chaos::new(self.mapping.local.chaos, names, Arc::clone(&self.metrics), Arc::clone(&process.reporter));
         let delivery = |progress| BatchDelivery {
             mapping: Arc::clone(&self.mapping),
             envelope: Envelope::new(&self.mapping.event_source, &self.bootstrap_servers),
@@ -170,7 +168,7 @@ impl RunningMapping {
             metrics: Arc::clone(&self.metrics),
             reporter: Arc::clone(&process.reporter),
             log,
-            chaos,
+            chaos: Arc::clone(chaos),
             stalls: Arc::clone(stalls),
             destination,
             ownership: Ownership::default(),
@@ -243,7 +241,7 @@ impl RunningMapping {
             // This may query brokers that do not answer: neither the deadline nor the user waits for them.
             tokio::select! {
                 biased;
-                drained = self.is_drained() => if drained? { return Ok(End::Drained) },
+                drained = self.is_drained() => if drained { return Ok(End::Drained) },
                 () = &mut over => return Ok(self.late()),
                 () = &mut stop => return Ok(End::Stopped),
             }
@@ -270,23 +268,21 @@ impl RunningMapping {
         }
     }
 
-    async fn is_drained(&self) -> Result<bool, MappingError> {
+    async fn is_drained(&self) -> bool {
         let states: Vec<_> = self.states.iter().map(|state| *state.borrow()).collect();
         if !states.iter().all(|state| state.idle) {
-            return Ok(false);
+            return false;
         }
         if states.iter().map(|state| state.partitions).sum::<usize>() == self.partition_count {
-            return Ok(true);
+            return true;
         }
         // Other members of the group have the other partitions: the committed offsets show their progress.
-        let offsets = Arc::clone(&self.offsets);
-        match tokio::task::spawn_blocking(move || offsets.read()).await {
-            Ok(Ok(partitions)) => Ok(partitions.iter().map(PartitionOffsets::lag).sum::<i64>() == 0),
-            Ok(Err(source)) => {
+        match self.offsets.read().await {
+            Ok(partitions) => partitions.iter().map(PartitionOffsets::lag).sum::<i64>() == 0,
+            Err(source) => {
                 tracing::warn!(error = %source, "the consumer group's lag could not be read; it will be retried");
-                Ok(false)
+                false
             }
-            Err(_) => Err(MappingError::Poller),
         }
     }
 

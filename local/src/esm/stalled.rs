@@ -30,7 +30,8 @@ impl StallReporter {
     /// A batch of so many records failed again, first at `since`.
     pub(super) fn failed(&self, failure: &Failure, records: usize, since: Instant) {
         if since.elapsed() >= PATIENCE {
-            self.tell(failure.name(), failure.detail(), advice(failure), records, since);
+            let advice = advice(failure, self.mapping.failures.max_retries);
+            self.tell(failure.name(), failure.detail(), advice, records, since);
         }
     }
 
@@ -64,23 +65,23 @@ impl StallReporter {
     }
 }
 
-/// What to do about it.
-fn advice(failure: &Failure) -> String {
+/// What to do about it. Without a bound of retries the records come again for ever.
+fn advice(failure: &Failure, max_retries: Option<u32>) -> String {
+    let until = |done: &str| match max_retries {
+        None => format!("come again until {done}; {} would bound that", setting("MaximumRetryAttempts")),
+        Some(retries) => format!("are given up after {retries} retries, unless {done} before"),
+    };
     match failure {
         Failure::Unreachable(_) => {
             format!("start the function, or correct {}; what it is sent waits for it", setting("Local.invokeUrl"))
         }
-        Failure::FunctionError(_) => format!(
-            "the function's log says why it fails; these records come again until it succeeds{}",
-            or_bound("MaximumRetryAttempts")
-        ),
+        Failure::FunctionError(_) => {
+            format!("the function's log says why it fails; these records {}", until("it succeeds"))
+        }
         Failure::Timeout(_) => {
             format!("make the function faster, or {} longer", setting("Local.functionTimeoutSeconds"))
         }
-        Failure::Reported => format!(
-            "the function names these records as failed; they come again until it does not{}",
-            or_bound("MaximumRetryAttempts")
-        ),
+        Failure::Reported => format!("the function names these records as failed; they {}", until("it does not")),
         Failure::MalformedAnswer(_) => {
             format!("correct the function's response, or take {} out", setting("FunctionResponseTypes"))
         }
@@ -89,10 +90,6 @@ fn advice(failure: &Failure) -> String {
             setting("Local.maxConcurrency")
         ),
     }
-}
-
-fn or_bound(member: &str) -> String {
-    format!("; {} would bound that", setting(member))
 }
 
 #[cfg(test)]
@@ -110,7 +107,13 @@ mod tests {
             (Failure::Throttled, "--max-concurrency"),
         ];
         for (failure, flag) in cases {
-            assert!(advice(&failure).contains(flag), "{failure:?}: {}", advice(&failure));
+            let advice = advice(&failure, None);
+            assert!(advice.contains(flag), "{failure:?}: {advice}");
         }
+        let bounded = advice(&Failure::FunctionError(String::new()), Some(2));
+        assert!(
+            bounded.ends_with("these records are given up after 2 retries, unless it succeeds before"),
+            "{bounded}"
+        );
     }
 }

@@ -119,6 +119,12 @@ impl Run {
         let dead_letters = tokio::task::spawn_blocking(move || dead_letters(&servers)).await.unwrap();
         let verdict = Verdict { written, effects: endpoint.effects(), dead_letters, cut: endpoint.cut() };
         let (invocations, function_kills) = (endpoint.invocations(), endpoint.function_kills());
+        // A run without what it is about would prove nothing. The emulator's last kill may come when all is committed.
+        let reached = |wanted: &[Act]| story.acts.range(..=invocations).filter(|(_, act)| wanted.contains(act)).count();
+        assert_eq!(function_kills, reached(&[Act::KillFunction]));
+        let kills = reached(&[Act::KillEmulatorBeforeAnswer, Act::KillEmulatorAfterAnswer]);
+        assert!((kills.saturating_sub(1)..=kills).contains(&emulator_kills), "{emulator_kills} of {kills}");
+        assert!(story.plant.is_some() || !faults.is_empty(), "the emulator made no fault");
         Self { verdict, faults, invocations, function_kills, emulator_kills, took: started.elapsed() }
     }
 }

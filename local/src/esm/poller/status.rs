@@ -19,10 +19,12 @@ impl Poller {
         let progress: Vec<_> =
             self.partitions.iter().map(|(number, state)| (*number, state.consumed, state.processed)).collect();
         let (offsets, log, topic) = (Arc::clone(&self.offsets), self.delivery.log.clone(), Arc::clone(&self.topic));
-        tokio::task::spawn_blocking(move || {
-            let asked = match offsets.read() {
-                Ok(asked) => asked,
-                Err(error) => return log.kafka_error(&error),
+        tokio::spawn(async move {
+            // What has no answer by then is asked again.
+            let asked = match tokio::time::timeout(interval, offsets.read()).await {
+                Ok(Ok(asked)) => asked,
+                Ok(Err(error)) => return log.kafka_error(&error),
+                Err(_) => return,
             };
             for (number, consumed_offset, processed_offset) in progress {
                 let Some(found) = asked.iter().find(|found| found.partition == number) else { continue };
