@@ -38,12 +38,12 @@ pub struct RequestSigner {
 }
 
 /// What the source of credentials gave last.
-enum Last {
-    Nothing,
-    /// They serve until then by the wall clock, which goes on while the environment is frozen.
-    Credentials(Credentials, SystemTime),
-    /// When it ended.
-    Failure(Instant, CredentialsError),
+#[derive(Default)]
+struct Last {
+    /// With the time until which they serve by the wall clock, which goes on while the environment is frozen.
+    credentials: Option<(Credentials, SystemTime)>,
+    /// A failure after them, and when it ended.
+    failure: Option<(Instant, CredentialsError)>,
 }
 
 impl fmt::Debug for RequestSigner {
@@ -75,7 +75,7 @@ impl RequestSigner {
         let missing = format!("AWS_REGION is missing: requests to {service} are signed for a region");
         let region = region(env, &["AWS_REGION", "AWS_DEFAULT_REGION"], &missing);
         let credentials = CredentialsSource::from_env(env, &format!("requests to {service} are signed"));
-        Some(Self { service, region: region?, credentials: credentials?, last: Mutex::new(Last::Nothing) })
+        Some(Self { service, region: region?, credentials: credentials?, last: Mutex::default() })
     }
 
     /// The region that requests are signed for.
@@ -116,18 +116,27 @@ impl RequestSigner {
     fn current(&self) -> Result<Credentials, CredentialsError> {
         let called = Instant::now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
-            Last::Credentials(credentials, until) if SystemTime::now() < *until => return Ok(credentials.clone()),
-            // A caller that waited while the source failed takes its error: one that hangs must not build up a queue.
-            Last::Failure(ended, error) if *ended >= called => return Err(error.clone()),
-            _ => {}
+        if let Some((credentials, until)) = &last.credentials
+            && SystemTime::now() < *until
+        {
+            return Ok(credentials.clone());
         }
-        let fetched = self.credentials.fetch();
-        *last = match &fetched {
-            Ok(credentials) => Last::Credentials(credentials.clone(), serves_until(credentials)),
-            Err(error) => Last::Failure(Instant::now(), error.clone()),
-        };
-        fetched
+        // A caller that waited while the source failed takes its error: one that hangs must not build up a queue.
+        let failed = last.failure.as_ref().filter(|(ended, _)| *ended >= called).map(|(_, error)| error.clone());
+        let fetched = failed.map_or_else(|| self.credentials.fetch(), Err);
+        match fetched {
+            Ok(credentials) => {
+                let until = serves_until(&credentials);
+                *last = Last { credentials: Some((credentials.clone(), until)), failure: None };
+                Ok(credentials)
+            }
+            Err(error) => {
+                last.failure = Some((Instant::now(), error.clone()));
+                // What was to be replaced early serves until its end.
+                let kept = last.credentials.as_ref().map(|(credentials, _)| credentials);
+                kept.filter(|kept| kept.expiry().is_none_or(|end| SystemTime::now() < end)).cloned().ok_or(error)
+            }
+        }
     }
 }
 
