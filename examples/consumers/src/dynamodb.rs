@@ -75,7 +75,11 @@ impl DynamoDb {
 
 /// Where AWS has the service: <https://docs.aws.amazon.com/general/latest/gr/ddb.html>
 fn regional(region: &str) -> String {
-    let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let suffix = match region.split('-').next() {
+        Some("cn") => "amazonaws.com.cn",
+        Some("eusc") => "amazonaws.eu",
+        _ => "amazonaws.com",
+    };
     format!("https://dynamodb.{region}.{suffix}")
 }
 
@@ -150,5 +154,6 @@ mod tests {
         assert_eq!(regional("eu-west-1"), "https://dynamodb.eu-west-1.amazonaws.com");
         assert_eq!(regional("us-gov-west-1"), "https://dynamodb.us-gov-west-1.amazonaws.com");
         assert_eq!(regional("cn-north-1"), "https://dynamodb.cn-north-1.amazonaws.com.cn");
+        assert_eq!(regional("eusc-de-east-1"), "https://dynamodb.eusc-de-east-1.amazonaws.eu");
     }
 }

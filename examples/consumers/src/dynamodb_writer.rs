@@ -89,25 +89,24 @@ impl DynamoDbWriter {
     }
 
     /// Writes the newest state that can be written; with it the older ones are done.
-    async fn project(&self, entity: &Entity, mut states: Vec<State<'_>>, throttled: &AtomicBool) {
+    async fn project(&self, entity: &Entity, mut states: Vec<State<'_>>, given_up: &AtomicBool) {
         states.sort_by_key(|state| Reverse(state.version));
-        let mut states = states.into_iter();
-        let mut written = None;
-        for State { open, version, document } in states.by_ref() {
-            let outcome = self.write(entity, version, document, throttled).await;
-            let is_poison = matches!(outcome, Outcome::Poison(_));
-            let retried = if let Outcome::Retry(error) = &outcome { Some(error.to_string()) } else { None };
-            open.settle(outcome);
-            if !is_poison {
-                written = Some(retried);
-                break;
+        // What became of the newest state that is no poison: nothing, or why it has to come again.
+        let mut newer: Option<Result<(), String>> = None;
+        for State { open, version, document } in states {
+            let outcome = match &newer {
+                Some(Ok(())) => Outcome::Skip("a newer state of the entity is written".into()),
+                Some(Err(error)) => Outcome::Retry(error.clone().into()),
+                None => self.write(entity, version, document, given_up).await,
+            };
+            if newer.is_none() {
+                newer = match &outcome {
+                    Outcome::Poison(_) => None,
+                    Outcome::Retry(error) => Some(Err(error.to_string())),
+                    Outcome::Done | Outcome::Skip(_) => Some(Ok(())),
+                };
             }
-        }
-        for State { open, .. } in states {
-            open.settle(match &written {
-                Some(Some(error)) => Outcome::Retry(error.clone().into()),
-                _ => Outcome::Skip("a newer state of the entity is written".into()),
-            });
+            open.settle(outcome);
         }
     }
 
@@ -117,28 +116,31 @@ impl DynamoDbWriter {
         entity: &Entity,
         version: u64,
         document: Option<Map<String, Value>>,
-        throttled: &AtomicBool,
+        given_up: &AtomicBool,
     ) -> Outcome {
         if document.as_ref().is_some_and(|members| least_size_of_members(members) > LARGEST_ITEM) {
             return Outcome::Poison(format!("the state has more than the {LARGEST_ITEM} bytes of an item").into());
         }
         let input = self.put(entity, version, document);
         for pause in PAUSES.into_iter().map(Some).chain([None]) {
-            if throttled.load(Relaxed) {
+            if given_up.load(Relaxed) {
                 break;
             }
             match (self.dynamodb.call("PutItem", &input).await, pause) {
                 (Ok(()), _) => return Outcome::Done,
-                (Err(CallError::NotAnswered(outcome)), _) => return outcome,
+                (Err(CallError::NotAnswered(outcome)), _) => {
+                    given_up.store(true, Relaxed);
+                    return outcome;
+                }
                 (Err(CallError::Refused(exception)), _) if !THROTTLED.contains(&exception.name.as_str()) => {
                     return self.refused(entity, exception).await;
                 }
                 (Err(_), Some(pause)) => tokio::time::sleep(pause).await,
                 // What the call has not started yet would fare no better.
-                (Err(_), None) => throttled.store(true, Relaxed),
+                (Err(_), None) => given_up.store(true, Relaxed),
             }
         }
-        Outcome::Retry("the table is throttled".into())
+        Outcome::Retry("the table takes no writes at present".into())
     }
 
     fn put(&self, entity: &Entity, version: u64, document: Option<Map<String, Value>>) -> Value {
@@ -208,8 +210,8 @@ impl BatchHandler for DynamoDbWriter {
                 Err(outcome) => open.settle(outcome),
             }
         }
-        let throttled = &AtomicBool::new(false);
-        let project = |(entity, states)| async move { self.project(&entity, states, throttled).await };
+        let given_up = &AtomicBool::new(false);
+        let project = |(entity, states)| async move { self.project(&entity, states, given_up).await };
         futures_util::stream::iter(entities).for_each_concurrent(AT_ONCE, project).await;
     }
 }

@@ -13,6 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use msk_consumer::Outcome;
 use msk_shared::env::EnvReader;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -20,15 +21,15 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 /// A request.
 pub type Request = http::Request<Bytes>;
-/// An answer, whole.
+/// An answer. Its body is empty if it is too large to be read, or not there in time.
 pub type Response = http::Response<Bytes>;
 
 /// How long one request may take, the answer included. Ten of them in a row fit into the default timeout of the function, 60 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection to an address may take; a host can have several.
+/// How long connecting may take: all addresses of a host share it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The largest answer that is read. DynamoDB answers with an item of up to 400 KB.
-const LARGEST_ANSWER: usize = 1024 * 1024;
+/// The largest body that is read. DynamoDB answers with an item of up to 400 KB, which is up to nine times that in its JSON.
+const LARGEST_BODY: usize = 4 * 1024 * 1024;
 /// Connections are given up after this much time without a request, by the wall clock: Lambda may have frozen the environment, and
 /// the other side of a connection has gone then without this side's knowledge.
 const LONGEST_SILENCE: Duration = Duration::from_secs(20);
@@ -52,6 +53,7 @@ impl HttpClient {
         if endpoint.scheme_str() != Some("https") {
             return Some(Self::new(RootCertStore::empty()));
         }
+        let is_given = file.is_some();
         let file = file.or_else(|| ROOTS.into_iter().map(PathBuf::from).find(|path| path.is_file()));
         let roots = file.and_then(|file| {
             let mut roots = RootCertStore::empty();
@@ -60,7 +62,11 @@ impl HttpClient {
             (added > 0).then_some(roots)
         });
         if roots.is_none() {
-            env.problem("APP_CA_FILE must name a PEM file with the certificates of trusted authorities; there is none in the system's places");
+            env.problem(if is_given {
+                "APP_CA_FILE must name a PEM file with the certificates of trusted authorities; this one cannot be read, or has none"
+            } else {
+                "APP_CA_FILE must name a PEM file with the certificates of trusted authorities; there is none in the system's places"
+            });
         }
         roots.map(Self::new)
     }
@@ -89,19 +95,21 @@ impl HttpClient {
     /// Sends a request and reads the answer.
     ///
     /// # Errors
-    /// [`Outcome::Retry`], with a text that has neither the address nor the record in it.
+    /// [`Outcome::Retry`] if there is none, with a text that has neither the address nor the record in it.
     pub async fn send(&self, request: Request) -> Result<Response, Outcome> {
-        let request = request.map(Full::new);
-        let answer = async {
-            let answer = self.connections().request(request).await.map_err(|error| describe(&error))?;
-            let (head, body) = answer.into_parts();
-            let body = Limited::new(body, LARGEST_ANSWER).collect().await;
-            let body = body.map_err(|_| format!("its answer ended early or is larger than {LARGEST_ANSWER} bytes"))?;
-            Ok(Response::from_parts(head, body.to_bytes()))
+        let until = Instant::now() + REQUEST_TIMEOUT;
+        let answer = timeout_at(until, self.connections().request(request.map(Full::new))).await;
+        let answer = match answer {
+            Ok(answer) => answer.map_err(|error| describe(&error)),
+            Err(_) => Err("it did not answer in time".to_owned()),
         };
-        let answer = tokio::time::timeout(REQUEST_TIMEOUT, answer).await;
-        let answer = answer.unwrap_or_else(|_| Err("it did not answer in time".to_owned()));
-        answer.map_err(|error: String| Outcome::Retry(format!("the endpoint cannot be reached: {error}").into()))
+        let answer =
+            answer.map_err(|error| Outcome::Retry(format!("the endpoint cannot be reached: {error}").into()))?;
+        let (head, body) = answer.into_parts();
+        // The status says what has happened, whatever becomes of the body.
+        let body = timeout_at(until, Limited::new(body, LARGEST_BODY).collect()).await;
+        let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
+        Ok(Response::from_parts(head, body))
     }
 
     /// Those that are there, unless they have been silent for so long that they may be dead.
@@ -125,6 +133,10 @@ fn connections(connector: &HttpsConnector<HttpConnector>) -> Connections {
 fn describe(error: &(dyn Error + 'static)) -> String {
     let (mut cause, mut kind) = (Some(error), None);
     while let Some(error) = cause {
+        // hyper-util says no more of it, and what stands below has no kind.
+        if error.to_string() == "dns error" {
+            return "its name has no address".to_owned();
+        }
         if let Some(error) = error.downcast_ref::<rustls::Error>() {
             return describe_tls(error).to_owned();
         }
@@ -137,7 +149,7 @@ fn describe(error: &(dyn Error + 'static)) -> String {
             None => error.source(),
         };
     }
-    kind.map_or_else(|| "it does not speak HTTP, or has no address".to_owned(), |kind| kind.to_string())
+    kind.map_or_else(|| "it closed the connection, or does not speak HTTP".to_owned(), |kind| kind.to_string())
 }
 
 /// What is wrong with a certificate is not said: the text could name the host.

@@ -2,7 +2,6 @@
 //! a sink that takes many records at once. With `STORE_FILE` its idempotency store is in that file. The scenarios on real brokers
 //! run it beside the consumer.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use msk_consumer::{BatchHandler, DefaultHandler, MaxRecords, RecordBatch, RecordHandler};
@@ -35,14 +34,7 @@ impl BatchHandler for InBatches {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Not to the log, which may not be set up yet.
-            let _ = writeln!(std::io::stderr(), "the consumer cannot run: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    store::report(run()).await
 }
 
 async fn run() -> Result<(), String> {

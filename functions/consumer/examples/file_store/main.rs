@@ -1,7 +1,6 @@
 //! The default handler with an idempotency store in the file `STORE_FILE`. The scenarios on real brokers make the store fail, and
 //! kill this process in the middle of a batch.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use msk_consumer::DefaultHandler;
@@ -12,14 +11,7 @@ use store::FileStore;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Not to the log: logging is not yet set up when the store cannot be opened.
-            let _ = writeln!(std::io::stderr(), "the consumer cannot run: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    store::report(run()).await
 }
 
 async fn run() -> Result<(), String> {

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,17 @@ use msk_consumer::idempotency::{Claim, IdempotencyKey, IdempotencyStore, StoreEr
 
 /// How often a held completion checks whether it may proceed.
 const HELD: Duration = Duration::from_millis(20);
+
+/// Runs the consumer, and reports why it cannot run. Not to the log: it may not be set up yet.
+pub(crate) async fn report(run: impl Future<Output = Result<(), String>>) -> ExitCode {
+    match run.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "the consumer cannot run: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Completed keys in a file; claims in memory only, so that those of a killed process are free at once.
 pub(crate) struct FileStore {
