@@ -100,8 +100,18 @@ pub(crate) const NODE: Need = Need {
 };
 
 /// Go: a function of stage `peers`.
-pub(crate) const GO: Need =
-    Need { name: "Go", problem: || not_runnable("go", &["version"]), install: Install::Packages(&["golang-go"]) };
+pub(crate) const GO: Need = Need {
+    name: "Go 1.21",
+    // From then on it fetches the version that a module asks for.
+    problem: || match first_line("go", &["version"]) {
+        Err(problem) => Some(problem),
+        Ok(line) => match go_version(&line) {
+            Some(version) if version >= (1, 21) => None,
+            _ => Some(format!("`go version` reports {line:?}, but 1.21 or later is required")),
+        },
+    },
+    install: Install::ByHand("https://go.dev/dl/ has it; Debian 12 has an older one"),
+};
 
 /// A browser, and what lets a program use it.
 pub(crate) const CHROMIUM: Need = Need {
@@ -207,9 +217,15 @@ pub(crate) fn terraform_version(line: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
+/// `go version go1.26.8 linux/amd64` is (1, 26).
+fn go_version(line: &str) -> Option<(u32, u32)> {
+    let mut parts = line.strip_prefix("go version go")?.split(['.', ' ', 'r', 'b']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{JAVA, NATIVE_BUILD, TERRAFORM, java_major, terraform_version};
+    use super::{JAVA, NATIVE_BUILD, TERRAFORM, go_version, java_major, terraform_version};
 
     #[test]
     fn versions_are_read_from_what_the_programs_print() {
@@ -219,6 +235,9 @@ mod tests {
         assert_eq!(terraform_version("Terraform v1.9.8"), Some((1, 9)));
         assert_eq!(terraform_version("Terraform v1.14.0-beta1"), Some((1, 14)));
         assert_eq!(terraform_version("OpenTofu v1.9.0"), None);
+        assert_eq!(go_version("go version go1.26.8 linux/amd64"), Some((1, 26)));
+        assert_eq!(go_version("go version go1.26rc1 linux/amd64"), Some((1, 26)));
+        assert_eq!(go_version("go version devel"), None);
     }
 
     #[test]

@@ -91,12 +91,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let architecture = if options.arm64 { Architecture::Arm64 } else { Architecture::X86_64 };
     let folder = workspace::target_dir().join("lambda");
     build(architecture, &options.features, &folder)?;
-    let changes = process::capture(Command::new("git").args(["status", "--porcelain"]).current_dir(workspace::root()));
-    if changes.is_ok_and(|changes| !changes.trim().is_empty()) {
-        println!("note: there are uncommitted changes; they are not part of the revision that /version reports");
-    }
+    note_uncommitted("/version");
     println!("deploy them with Terraform (docs/02_TERRAFORM_DEPLOY.md); they are for {}", architecture.target());
     Ok(())
+}
+
+/// Says so if the sources are not those of the commit that `place` reports.
+pub(crate) fn note_uncommitted(place: &str) {
+    let changes = process::capture(Command::new("git").args(["status", "--porcelain"]).current_dir(workspace::root()));
+    if changes.is_ok_and(|changes| !changes.trim().is_empty()) {
+        println!("note: there are uncommitted changes; they are not part of the revision that {place} reports");
+    }
 }
 
 /// The function that features are of.
@@ -114,7 +119,7 @@ pub(crate) fn build(architecture: Architecture, features: &[ZipFeature], folder:
     );
     let mut command = build_command(&cargo_lambda, architecture, folder, &functions);
     if !features.is_empty() {
-        let names: Vec<&str> = features.iter().map(|feature| feature.cargo_name()).collect();
+        let names: Vec<String> = features.iter().map(|feature| feature.cargo_name()).collect();
         command.args(["--features", &names.join(",")]);
     }
     process::run(command.args(["--output-format", "zip"]))?;

@@ -167,11 +167,15 @@ impl MavenJars {
     fn fetch(&self, dir: &Path) -> Result<()> {
         needs::require([needs::JAVA, needs::MAVEN])?;
         println!("downloading {} from Maven Central into target/tools/{} (once) ...", self.name, self.name);
-        let pom = dir.join("pom.xml");
+        let (pom, jars) = (dir.join("pom.xml"), dir.join("jars"));
+        // Those of another version would stand beside them on the class path.
+        if jars.exists() {
+            std::fs::remove_dir_all(&jars).with_context(|| format!("cannot remove {}", jars.display()))?;
+        }
         std::fs::write(&pom, self.pom).with_context(|| format!("cannot write {}", pom.display()))?;
         let mut maven = Command::new("mvn");
         maven.args(["--batch-mode", "--quiet", "--file"]).arg(pom).arg("dependency:copy-dependencies");
-        maven.arg(format!("-DoutputDirectory={}", dir.join("jars").display()));
+        maven.arg(format!("-DoutputDirectory={}", jars.display()));
         process::capture(&mut maven).with_context(|| {
             format!(
                 "cannot download {} from Maven Central. The first run needs the network, later runs do not",

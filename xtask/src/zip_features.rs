@@ -29,11 +29,8 @@ impl ZipFeature {
     }
 
     /// The feature as cargo selects it.
-    pub(crate) fn cargo_name(self) -> &'static str {
-        match self {
-            Self::Schemas => "msk-producer/schemas",
-            Self::DocsPage => "msk-producer/docs-page",
-        }
+    pub(crate) fn cargo_name(self) -> String {
+        format!("msk-producer/{}", self.name())
     }
 
     /// How many bytes it may add to a zip.

@@ -1,7 +1,7 @@
 //! `msk-local` with what others have published: runtimes, libraries and, in [`installed`], pip.
 //!
-//! Every test here needs packages of other registries and is ignored; stages `peers` and `dist` of `cargo xtask test` fetch them
-//! and run it.
+//! Tests that need packages of other registries are ignored; stages `peers` and `dist` of `cargo xtask test` fetch them and run
+//! these tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;

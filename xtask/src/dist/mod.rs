@@ -74,15 +74,19 @@ pub(crate) fn build(architecture: Architecture) -> Result<Distribution> {
     pack(&content, &folder, architecture, glibc)
 }
 
-/// The commit, for `--version`. Without git the program says its version alone.
+/// The commit, for `--version`. Without git, and in another project's repository, the program says its version alone.
 fn revision() -> Option<String> {
-    let git =
-        |arguments: &[&str]| process::capture(Command::new("git").args(arguments).current_dir(workspace::root())).ok();
-    if git(&["status", "--porcelain"]).is_some_and(|changes| !changes.trim().is_empty()) {
-        println!("note: there are uncommitted changes; they are not part of the revision that --version reports");
+    let revision = producer_build::revision(&workspace::root());
+    if revision.is_some() {
+        package::note_uncommitted("--version");
     }
-    Some(git(&["rev-parse", "--short=12", "HEAD"])?.trim().to_owned())
+    revision
 }
+
+/// How the producer's build finds the commit out.
+#[path = "../../../functions/producer/build.rs"]
+#[allow(dead_code, unreachable_pub, reason = "a build script of another package")]
+mod producer_build;
 
 /// The oldest glibc that a program runs on; an error if it needs more of a machine than that.
 fn checked(program: &Path) -> Result<(u32, u32)> {

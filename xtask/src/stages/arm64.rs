@@ -23,11 +23,8 @@ pub(super) fn run() -> Result<()> {
     }
     let producer = runnable(&package::unpack(&folder, "producer")?)?;
     let consumer = runnable(&package::unpack(&folder, "consumer")?)?;
-    let binaries = binaries::build()?;
-    let tests = binaries.iter().find(|binary| binary.target == TESTS);
-    let mut tests = tests.with_context(|| format!("cargo did not build {TESTS}"))?.command();
     // One after the other: an emulated processor is slow, and the init phase has a limit.
-    tests.args(["--ignored", "--nocapture", "--test-threads", "1"]);
+    let mut tests = binaries::ignored_tests("msk-e2e", TESTS)?;
     tests.env("MSK_E2E_PRODUCER", producer).env("MSK_E2E_CONSUMER", consumer);
     process::run(&mut tests)
 }

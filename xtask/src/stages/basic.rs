@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{binaries, compiled_once, ha, laptop};
 use crate::{process, tools, workspace};
@@ -50,11 +50,7 @@ pub(super) fn rig() -> Result<()> {
 
 /// What takes too long for stage `unit` of the emulator's own tests: seed after seed, and memory over ten minutes.
 pub(super) fn chaos() -> Result<()> {
-    let binaries = binaries::build()?;
-    let wanted =
-        |binary: &&binaries::Binary| (binary.package.as_str(), binary.target.as_str()) == ("msk-local", "chaos");
-    let binary = binaries.iter().find(wanted).context("cargo did not build the emulator's chaos tests")?;
-    process::run(binary.command().args(["--ignored", "--nocapture", "--test-threads", "1"]))
+    process::run(&mut binaries::ignored_tests("msk-local", "chaos")?)
 }
 
 /// Advisories need the internet; the GitHub workflow checks them.

@@ -148,6 +148,15 @@ impl Binary {
     }
 }
 
+/// The tests of a target that are otherwise ignored: for what they need, or because they take long. One at a time.
+pub(super) fn ignored_tests(package: &str, target: &str) -> Result<Command> {
+    let binaries = build()?;
+    let tests = binaries.iter().find(|binary| binary.package == package && binary.target == target);
+    let mut tests = tests.with_context(|| format!("{package} has no tests {target}: this stage runs them"))?.command();
+    tests.args(["--ignored", "--nocapture", "--test-threads", "1"]);
+    Ok(tests)
+}
+
 /// Runs the binaries, all of them, `at_once` at a time, and names those that failed. What a binary prints is shown when it ends,
 /// so that the outputs do not mix.
 pub(super) fn run_all<'a>(binaries: impl Iterator<Item = &'a Binary> + Send, at_once: usize) -> Result<()> {

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use super::binaries::ignored_tests;
 use super::peers;
 use crate::dist::{self, Distribution};
 use crate::package::Architecture;
@@ -19,7 +20,7 @@ pub(super) fn run() -> Result<()> {
     let version = process::capture(Command::new(bin.join("msk-local")).arg("--version"))?;
     ensure!(version.contains("librdkafka"), "the installed program says of itself: {version}");
     println!("installed: {}", version.trim());
-    let mut tests = peers::tests("msk-local", peers::OTHERS)?;
+    let mut tests = ignored_tests("msk-local", peers::OTHERS)?;
     tests.env("MSK_LOCAL_BIN", bin).env("PEERS_PYTHON", tools::PEERS_PYTHON.bin()?.join("python"));
     process::run(tests.arg("installed::"))
 }

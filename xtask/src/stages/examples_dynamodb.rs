@@ -1,17 +1,12 @@
 //! Stage `examples-dynamodb`: the consumer `dynamodb-writer` of `examples/consumers` on DynamoDB Local.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::binaries;
 use crate::{process, tools};
 
-/// Its tests of a real table, which are otherwise ignored.
-const TESTS: &str = "dynamodb_local";
-
+/// Its tests of a real table.
 pub(super) fn run() -> Result<()> {
     let jars = tools::DYNAMODB_LOCAL.folder()?;
-    let binaries = binaries::build()?;
-    let tests = binaries.iter().find(|binary| binary.target == TESTS);
-    let mut tests = tests.with_context(|| format!("cargo did not build {TESTS}"))?.command();
-    process::run(tests.arg("--ignored").env("DYNAMODB_LOCAL", jars))
+    process::run(binaries::ignored_tests("msk-consumer-examples", "dynamodb_local")?.env("DYNAMODB_LOCAL", jars))
 }

@@ -139,14 +139,18 @@ impl Laptop {
         Ok(())
     }
 
-    fn is_consumed_in_time(&mut self) -> Result<bool> {
+    /// Runs the `curl` line; the answer.
+    fn ask(&self) -> Result<Value> {
         let answer = process::capture_within(Command::new("sh").args(["-c", self.curl.trim()]), ANSWER_PATIENCE)
             .context("cannot run the curl line")?;
-        let answered = Instant::now();
         ensure!(answer.status.is_some(), "no answer within {ANSWER_PATIENCE:?}");
         let answer = String::from_utf8_lossy(&answer.stdout);
-        let answer: Value =
-            serde_json::from_str(&answer).with_context(|| format!("the response is not JSON: {answer}"))?;
+        serde_json::from_str(&answer).with_context(|| format!("the response is not JSON: {answer}"))
+    }
+
+    fn is_consumed_in_time(&mut self) -> Result<bool> {
+        let answer = self.ask()?;
+        let answered = Instant::now();
         let (topic, partition, offset) =
             (answer["topic"].as_str(), answer["partition"].as_i64(), answer["offset"].as_i64());
         let (Some(topic), Some(partition), Some(offset)) = (topic, partition, offset) else {

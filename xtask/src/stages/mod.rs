@@ -185,7 +185,7 @@ pub(crate) const STAGES: &[Stage] = &[
         on_demand: true,
         beside: false,
         after: &[],
-        budget: 3600,
+        budget: 6000,
         run: basic::chaos,
     },
     Stage {

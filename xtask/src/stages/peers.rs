@@ -2,12 +2,11 @@
 //! functions and the event source mapping.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::binaries;
+use super::binaries::ignored_tests;
 use crate::package::Architecture;
 use crate::{process, tools};
 
@@ -16,7 +15,7 @@ pub(super) fn contract() -> Result<()> {
     schemathesis("two_thousand_cases")?;
     let suite = tools::JSON_SCHEMA_TEST_SUITE.folder()?;
     let test = "schema::test_suite::the_required_tests_of_the_draft_pass";
-    process::run(tests(PRODUCER, "msk_producer")?.env("JSON_SCHEMA_TEST_SUITE", suite).arg(test))
+    process::run(ignored_tests(PRODUCER, "msk_producer")?.env("JSON_SCHEMA_TEST_SUITE", suite).arg(test))
 }
 
 /// Stage `contract-full`: 10,000 requests.
@@ -26,12 +25,12 @@ pub(super) fn contract_full() -> Result<()> {
 
 fn schemathesis(test: &str) -> Result<()> {
     let program = tools::SCHEMATHESIS.bin()?.join("schemathesis");
-    process::run(tests(PRODUCER, PROCESS)?.env("SCHEMATHESIS", program).arg(format!("schemathesis::{test}")))
+    process::run(ignored_tests(PRODUCER, PROCESS)?.env("SCHEMATHESIS", program).arg(format!("schemathesis::{test}")))
 }
 
 /// Stage `docs-page`: the page in a browser.
 pub(super) fn docs_page() -> Result<()> {
-    process::run(tests(PRODUCER, PROCESS)?.arg("browser::"))
+    process::run(ignored_tests(PRODUCER, PROCESS)?.arg("browser::"))
 }
 
 /// Stage `peers`: the clients of `functions/producer/tests/process/peers`, and the functions of `local/tests/peers`.
@@ -40,14 +39,14 @@ pub(super) fn peers() -> Result<()> {
     let modules = tools::PEERS_NODE.modules()?;
     let go = tools::PEERS_GO.program()?;
     let run = |package, target, filter: &[&str]| {
-        let mut tests = tests(package, target)?;
+        let mut tests = ignored_tests(package, target)?;
         tests.env("PEERS_PYTHON", &python).env("PEERS_NODE_MODULES", &modules).env("PEERS_GO", &go);
         process::run(tests.args(filter))
     };
     run(PRODUCER, PROCESS, &["peers::"])?;
     // The tests of `installed` are those of stage `dist`.
     run("msk-local", OTHERS, &["--skip", "installed::"])?;
-    let mut samples = tests("msk-consumer", "consumer")?;
+    let mut samples = ignored_tests("msk-consumer", "consumer")?;
     samples.env("PEERS_AWS_LAMBDA_EVENTS", source_of("aws_lambda_events")?);
     samples.env("PEERS_AWS_LAMBDA_GO", tools::PEERS_GO.source_of("github.com/aws/aws-lambda-go")?);
     process::run(samples.arg("samples::"))
@@ -70,12 +69,3 @@ const PRODUCER: &str = "msk-producer";
 const PROCESS: &str = "process";
 /// The tests of `msk-local` with what others have published.
 pub(super) const OTHERS: &str = "peers";
-
-/// The tests of a target that are otherwise ignored, because they need what others have published.
-pub(super) fn tests(package: &str, target: &str) -> Result<Command> {
-    let binaries = binaries::build()?;
-    let tests = binaries.iter().find(|binary| binary.package == package && binary.target == target);
-    let mut tests = tests.with_context(|| format!("{package} has no tests {target}: this stage runs them"))?.command();
-    tests.args(["--ignored", "--nocapture", "--test-threads", "1"]);
-    Ok(tests)
-}

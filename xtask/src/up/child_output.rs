@@ -104,7 +104,12 @@ fn stalled(line: &Value) -> String {
     let text = |member: &str| line[member].as_str().unwrap_or_default();
     let (records, seconds) = (&line["records"], &line["waiting_s"]);
     let (topic, function, cause) = (text("topic"), text("function"), text("cause"));
-    format!("waiting  {records} records of {topic} for {function}  {seconds} s  {cause}\n  {}", text("advice"))
+    // The line's own advice is about flags of `msk-local`.
+    let advice = match cause {
+        "unreachable" | "no_answer_yet" => "it is being built or does not build: the lines above and the log say why",
+        _ => "the lines above and the log say why; these records come again until it succeeds",
+    };
+    format!("waiting  {records} records of {topic} for {function}  {seconds} s  {cause}\n  {advice}")
 }
 
 /// Warnings that every normal start has.
@@ -189,7 +194,10 @@ mod tests {
     #[test]
     fn records_that_wait_are_shown_with_what_to_do() {
         let line = r#"{"event":"stalled","function":"consumer","topic":"orders","records":4,"waiting_s":32,"cause":"unreachable","advice":"start it"}"#;
-        assert_eq!(shown(line).unwrap(), "waiting  4 records of orders for consumer  32 s  unreachable\n  start it");
+        assert_eq!(
+            shown(line).unwrap(),
+            "waiting  4 records of orders for consumer  32 s  unreachable\n  it is being built or does not build: the lines above and the log say why"
+        );
     }
 
     #[test]

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{ANSWER_PATIENCE, Laptop, STOP_PATIENCE, data_folders, free_port};
+use super::{Laptop, STOP_PATIENCE, data_folders, free_port};
 use crate::process;
 
 /// How long the brokers may take to see a changed policy and the producer to give a record up, many times what both take.
 const REFUSED_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the producer says of brokers that refuse it, and of no others.
+const NOT_PERMITTED: &str = "the cluster does not permit this service to write";
 
 /// `up` with Apache Kafka brokers: the same loop, stopped and killed.
 pub(crate) fn run_on_real_brokers() -> Result<()> {
@@ -51,12 +53,14 @@ impl Laptop {
         let text = std::fs::read_to_string(policies).with_context(|| format!("cannot read {}", policies.display()))?;
         let roles: BTreeMap<String, Value> = serde_json::from_str(&text)?;
         let without: BTreeMap<&String, [Value; 0]> = roles.keys().map(|role| (role, [])).collect();
-        std::fs::write(policies, serde_json::to_string(&without)?)?;
+        // In one piece: a broker may read it at any time.
+        let new = policies.with_extension("new");
+        std::fs::write(&new, serde_json::to_string(&without)?)?;
+        std::fs::rename(new, policies)?;
         let deadline = Instant::now() + REFUSED_PATIENCE;
         loop {
-            let answer = process::capture_within(Command::new("sh").args(["-c", self.curl.trim()]), ANSWER_PATIENCE)?;
-            let answer = String::from_utf8_lossy(&answer.stdout).into_owned();
-            if serde_json::from_str::<Value>(&answer).is_ok_and(|answer| answer["persisted"] == "no") {
+            let answer = self.ask()?;
+            if answer["persisted"] == "no" && answer["detail"] == NOT_PERMITTED {
                 println!("without a policy: {answer}");
                 return Ok(());
             }
