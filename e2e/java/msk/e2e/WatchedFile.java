@@ -1,5 +1,6 @@
 package msk.e2e;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -28,9 +29,17 @@ final class WatchedFile<T> {
             // The test bed replaces files by renaming, so a new file also has a new inode (its key).
             var attributes = Files.readAttributes(path, java.nio.file.attribute.BasicFileAttributes.class);
             if (value == null || !attributes.lastModifiedTime().equals(readAt) || !attributes.fileKey().equals(readKey)) {
-                value = parser.parse(Files.readAllBytes(path));
                 readAt = attributes.lastModifiedTime();
                 readKey = attributes.fileKey();
+                try {
+                    value = parser.parse(Files.readAllBytes(path));
+                } catch (JsonProcessingException e) {
+                    if (value == null) {
+                        throw e;
+                    }
+                    // A hand that edits it may save half of it, or make a mistake: what it said before holds until it is right.
+                    System.err.println(path + " is no JSON of the form that is read, and is ignored: " + e.getOriginalMessage());
+                }
             }
             return value;
         } catch (IOException e) {
