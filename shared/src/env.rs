@@ -24,6 +24,18 @@ const KAFKA_VARIABLES: [&str; 8] = [
 
 /// Reads variables from a map of the environment and collects what is missing or wrong,
 /// so that a deployment is told about all its mistakes at once.
+///
+/// ```
+/// use msk_shared::env::EnvReader;
+///
+/// let mut env = EnvReader::new([("APP_LIMIT", "many"), ("APP_MODE", "fast")]);
+/// let limit: Option<u32> = env.parsed("APP_LIMIT");
+/// let mode = env.choice("APP_MODE", &[("fast", 1), ("careful", 2)]);
+/// let url = env.required("APP_URL", "set it to the address of the endpoint");
+/// assert_eq!(mode, Some(1));
+/// let error = env.finish(limit.zip(url)).unwrap_err();
+/// assert_eq!(error.problems.len(), 2, "all of them together");
+/// ```
 #[derive(Debug)]
 pub struct EnvReader {
     variables: BTreeMap<String, String>,
@@ -34,6 +46,14 @@ pub struct EnvReader {
 }
 
 /// Text that never appears in logs or errors.
+///
+/// ```
+/// use msk_shared::env::Secret;
+///
+/// let password = Secret::new("hunter2");
+/// assert_eq!(format!("{password:?}"), "[secret]");
+/// assert_eq!(password.expose(), "hunter2");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -56,6 +76,16 @@ impl fmt::Debug for Secret {
 }
 
 /// All the problems of an environment.
+///
+/// ```
+/// use msk_shared::env::EnvReader;
+///
+/// let mut env = EnvReader::new([("APP_PORT", "70000")]);
+/// let port: Option<u16> = env.parsed("APP_PORT");
+/// let error = env.finish(port).unwrap_err();
+/// assert!(error.problems[0].starts_with("APP_PORT "));
+/// assert!(!error.to_string().contains("70000"), "a value may be a secret");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the configuration has {} problem(s): {}", problems.len(), problems.join("; "))]
 pub struct EnvError {
@@ -113,16 +143,6 @@ impl EnvReader {
     }
 
     /// The value of a required variable; if it is absent, that is noted together with `why`, which says what to set.
-    ///
-    /// ```
-    /// use msk_shared::env::EnvReader;
-    ///
-    /// let mut env = EnvReader::new([("APP_LIMIT", "many")]);
-    /// let limit: Option<u32> = env.parsed("APP_LIMIT");
-    /// let url = env.required("APP_URL", "set it to the address of the endpoint");
-    /// let error = env.finish(limit.zip(url)).unwrap_err();
-    /// assert_eq!(error.problems.len(), 2, "all of them together");
-    /// ```
     pub fn required(&mut self, name: &'static str, why: &str) -> Option<String> {
         let value = self.optional(name);
         if value.is_none() {

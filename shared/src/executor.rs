@@ -20,6 +20,11 @@ const NEXT_TIMER: Duration = Duration::from_secs(1);
 const KEPT_BYTES: usize = 1024 * 1024;
 
 /// The CPUs that this process may use: on Lambda by the function's memory, elsewhere as the system says. At least one.
+///
+/// ```
+/// // A function with 1,769 MB has one, one with 1,770 MB has two.
+/// assert!(msk_shared::executor::cpus() >= 1);
+/// ```
 pub fn cpus() -> usize {
     let memory = std::env::var("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").ok().and_then(|mb| mb.parse().ok());
     memory.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), cpus_of_memory)

@@ -15,6 +15,13 @@ use std::fmt;
 pub struct Bounded<const MIN: usize, const MAX: usize>(usize);
 
 /// A number outside its range, or text that is not a number.
+///
+/// ```
+/// use msk_shared::limits::RecordCount;
+///
+/// let error = "many".parse::<RecordCount>().unwrap_err();
+/// assert_eq!(error.to_string(), "must be a whole number from 1 to 10000");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be a whole number from {min} to {max}")]
 pub struct OutOfRange {

@@ -40,6 +40,14 @@ pub struct OrderPlaced {
 }
 
 /// An item of an order.
+///
+/// ```
+/// use msk_shared::messages::OrderItem;
+///
+/// let item: OrderItem = serde_json::from_str(r#"{"sku": "a-1", "quantity": 2, "unit_price": 250, "colour": "red"}"#)?;
+/// assert_eq!(u64::from(item.quantity) * item.unit_price, 500);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderItem {
     /// The stock keeping unit (SKU) ordered.
@@ -51,6 +59,17 @@ pub struct OrderItem {
 }
 
 /// `payments.v1`: a payment reached a new status. Key: `order_id`.
+///
+/// ```
+/// use msk_shared::event::Record;
+/// use msk_shared::messages::{PaymentChanged, PaymentStatus};
+///
+/// let value = r#"{"id": "p-1", "order_id": "o-1", "method": "card", "amount": 500, "currency": "EUR", "status": "failed",
+///     "at": "2026-01-02T03:04:05Z", "failure": "the card has expired"}"#;
+/// let payment: PaymentChanged = Record::new("payments", 0, 7).with_value(Some(value)).json()?;
+/// assert_eq!((payment.status, payment.failure.is_some()), (PaymentStatus::Failed, true));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentChanged {
     /// Id of the payment.
@@ -74,6 +93,13 @@ pub struct PaymentChanged {
 }
 
 /// How a payment is made.
+///
+/// ```
+/// use msk_shared::messages::PaymentMethod;
+///
+/// assert_eq!(serde_json::to_string(&PaymentMethod::Transfer)?, r#""transfer""#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentMethod {
@@ -86,6 +112,14 @@ pub enum PaymentMethod {
 }
 
 /// The status of a payment.
+///
+/// ```
+/// use msk_shared::messages::PaymentStatus;
+///
+/// assert_eq!(serde_json::from_str::<PaymentStatus>(r#""captured""#)?, PaymentStatus::Captured);
+/// assert!(serde_json::from_str::<PaymentStatus>(r#""lost""#).is_err());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentStatus {
@@ -100,6 +134,17 @@ pub enum PaymentStatus {
 }
 
 /// `audit.v1`: somebody did something. Key: `actor`.
+///
+/// ```
+/// use msk_shared::event::Record;
+/// use msk_shared::messages::AuditEntry;
+///
+/// let value = r#"{"id": "a-1", "actor": "u-1", "action": "order.cancel", "resource": "orders/o-1",
+///     "at": "2026-01-02T03:04:05Z", "details": {"reason": "late"}}"#;
+/// let entry: AuditEntry = Record::new("audit", 0, 7).with_value(Some(value)).json()?;
+/// assert_eq!((entry.action.as_str(), &entry.details["reason"]), ("order.cancel", &"late".into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
     /// Id of the entry.

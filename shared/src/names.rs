@@ -22,6 +22,12 @@ pub const MAX_TOPIC_NAME_BYTES: usize = 249;
 pub struct TopicName(Arc<str>);
 
 /// Why text is not a valid topic name. The text itself is not included because it comes from callers.
+///
+/// ```
+/// use msk_shared::names::{TopicName, TopicNameError};
+///
+/// assert_eq!(TopicName::parse("orders/eu"), Err(TopicNameError::Character { position: 7 }));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopicNameError {
     /// The text is empty.

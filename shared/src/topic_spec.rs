@@ -32,6 +32,14 @@ pub struct TopicSpec {
 }
 
 /// Why text is not a valid [`TopicSpec`].
+///
+/// ```
+/// use msk_shared::topic_spec::{TopicSpec, TopicSpecError};
+///
+/// let error = "orders:many".parse::<TopicSpec>().unwrap_err();
+/// assert!(matches!(error, TopicSpecError::Partitions));
+/// assert!(error.to_string().ends_with("from 1 to 1000, as in `orders:6`"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum TopicSpecError {
     /// The name breaks Kafka's rules.

@@ -20,6 +20,16 @@ use crate::metrics::{self, Tally};
 use crate::processing::{Disposition, InvocationBudget, RecordProcessor};
 
 /// What Lambda says about an invocation.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use msk_consumer::InvocationContext;
+///
+/// let invocation = InvocationContext::new("request-1", SystemTime::now() + Duration::from_secs(30));
+/// assert!(invocation.deadline.unwrap().remaining() <= Duration::from_secs(30));
+/// assert!(InvocationContext::new("request-2", SystemTime::UNIX_EPOCH).deadline.is_none());
+/// ```
 #[derive(Debug, Clone)]
 pub struct InvocationContext {
     /// Lambda's request id, as in Lambda's own log lines.
@@ -36,6 +46,23 @@ impl InvocationContext {
 }
 
 /// Why an invocation fails. AWS then retries the whole batch.
+///
+/// ```
+/// use lambda_runtime::Diagnostic;
+/// use msk_consumer::dead_letters::NoSink;
+/// use msk_consumer::idempotency::MemoryStore;
+/// use msk_consumer::{BatchProcessor, BatchSettings, DefaultHandler, InvocationContext, InvocationError};
+///
+/// # msk_shared::executor::with_threads(1)?.block_on(async {
+/// let processor = BatchProcessor::new(DefaultHandler, NoSink, MemoryStore::default(), BatchSettings::default());
+/// let invocation = InvocationContext { request_id: "test".to_owned(), deadline: None };
+/// let error = processor.process(r#"{"orders": []}"#, &invocation).await.answer.unwrap_err();
+/// assert!(matches!(error, InvocationError::Event(_)));
+/// // What Lambda shows as `errorType`.
+/// assert_eq!(Diagnostic::from(error).error_type, "NotAnMskEvent");
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvocationError {
     /// The payload is not an MSK event.
@@ -71,6 +98,24 @@ impl From<InvocationError> for Diagnostic {
 }
 
 /// The result of a batch.
+///
+/// ```
+/// use msk_consumer::dead_letters::NoSink;
+/// use msk_consumer::idempotency::MemoryStore;
+/// use msk_consumer::{BatchProcessor, BatchSettings, DefaultHandler, InvocationContext};
+/// use msk_shared::event::{MskEvent, Record, TombstoneStyle};
+///
+/// # msk_shared::executor::with_threads(1)?.block_on(async {
+/// let settings = BatchSettings { report_batch_item_failures: true, ..BatchSettings::default() };
+/// let processor = BatchProcessor::new(DefaultHandler, NoSink, MemoryStore::default(), settings);
+/// let invocation = InvocationContext { request_id: "test".to_owned(), deadline: None };
+/// let event = MskEvent::new([Record::new("orders", 0, 7).with_value(Some("no JSON"))]);
+/// let processed = processor.process(event.to_json(TombstoneStyle::Null), &invocation).await;
+/// assert_eq!(processed.answer.unwrap().failed().count(), 1);
+/// assert_eq!(processed.metrics.unwrap().to_json()["RecordsPoisoned"], 1);
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Processed {
     /// The answer to the event source mapping.
@@ -86,12 +131,14 @@ pub struct Processed {
 /// use msk_consumer::idempotency::MemoryStore;
 /// use msk_consumer::{BatchProcessor, BatchSettings, DefaultHandler, InvocationContext};
 ///
-/// # async fn handle(event: Vec<u8>) {
+/// # msk_shared::executor::with_threads(1)?.block_on(async {
+/// let event = r#"{"eventSource": "aws:kafka", "records": {"orders-0": [{"offset": 7, "value": "e30="}]}}"#;
 /// let processor = BatchProcessor::new(DefaultHandler, NoSink, MemoryStore::default(), BatchSettings::default());
 /// let invocation = InvocationContext { request_id: "test".to_owned(), deadline: None };
 /// let processed = processor.process(event, &invocation).await;
-/// assert!(processed.answer.is_ok());
-/// # }
+/// assert!(processed.answer.unwrap().is_empty(), "no record failed");
+/// # });
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct BatchProcessor<H, D, S> {

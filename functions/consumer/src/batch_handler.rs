@@ -1,41 +1,4 @@
 //! Handlers that take several records in one call, for sinks that write many at once.
-//!
-//! ```
-//! use msk_consumer::{BatchHandler, MaxRecords, Outcome, RecordBatch};
-//!
-//! #[derive(serde::Deserialize)]
-//! struct Order {
-//!     id: String,
-//! }
-//!
-//! struct Orders;
-//!
-//! impl BatchHandler for Orders {
-//!     /// As many as one request to the sink can hold.
-//!     fn max_records(&self) -> MaxRecords {
-//!         MaxRecords::literal::<25>()
-//!     }
-//!
-//!     async fn handle_batch(&self, batch: &mut RecordBatch<'_>) {
-//!         let mut orders = Vec::new();
-//!         for open in batch.open() {
-//!             match open.record().json::<Order>() {
-//!                 Ok(order) => orders.push((open, order)),
-//!                 Err(error) => open.settle(Outcome::Poison(error.into())),
-//!             }
-//!         }
-//!         let stored = store(orders.iter().map(|(_, order)| order)).await;
-//!         for ((open, _), stored) in orders.into_iter().zip(stored) {
-//!             open.settle(stored.into());
-//!         }
-//!     }
-//! }
-//!
-//! /// One result per order, as the sink answers.
-//! async fn store(orders: impl Iterator<Item = &Order>) -> Vec<Result<(), std::io::Error>> {
-//!     orders.map(|_| Ok(())).collect()
-//! }
-//! ```
 
 use std::future::Future;
 
@@ -59,6 +22,43 @@ pub type MaxRecords = Bounded<1, 10_000>;
 ///   which it panics: that one counts as [`Outcome::Poison`].
 /// - A record that fails is delivered again together with the later ones of its lane, also those that the same call settled as
 ///   done: what was written out of order is then written once more, in order. With `ORDERING=none` each record is its own lane.
+///
+/// ```
+/// use msk_consumer::{BatchHandler, MaxRecords, Outcome, RecordBatch};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Order {
+///     id: String,
+/// }
+///
+/// struct Orders;
+///
+/// impl BatchHandler for Orders {
+///     /// As many as one request to the sink can hold.
+///     fn max_records(&self) -> MaxRecords {
+///         MaxRecords::literal::<25>()
+///     }
+///
+///     async fn handle_batch(&self, batch: &mut RecordBatch<'_>) {
+///         let mut orders = Vec::new();
+///         for open in batch.open() {
+///             match open.record().json::<Order>() {
+///                 Ok(order) => orders.push((open, order)),
+///                 Err(error) => open.settle(Outcome::Poison(error.into())),
+///             }
+///         }
+///         let stored = store(orders.iter().map(|(_, order)| order)).await;
+///         for ((open, _), stored) in orders.into_iter().zip(stored) {
+///             open.settle(stored.into());
+///         }
+///     }
+/// }
+///
+/// /// One result per order, as the sink answers.
+/// async fn store(orders: impl Iterator<Item = &Order>) -> Vec<Result<(), std::io::Error>> {
+///     orders.map(|_| Ok(())).collect()
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     note = "implement `RecordHandler` to handle one record at a time, or `BatchHandler` for several in one call"
@@ -85,6 +85,22 @@ impl<H: RecordHandler> BatchHandler for H {
 }
 
 /// The records of one call, each with room for exactly one outcome.
+///
+/// A test of a handler makes one:
+///
+/// ```
+/// use msk_consumer::{BatchHandler, DefaultHandler, Outcome, RecordBatch};
+/// use msk_shared::event::Record;
+///
+/// # msk_shared::executor::with_threads(1)?.block_on(async {
+/// let records = [Record::new("orders", 0, 7).with_value(Some("{}")), Record::new("orders", 0, 8)];
+/// let mut batch = RecordBatch::new(&records);
+/// DefaultHandler.handle_batch(&mut batch).await;
+/// let outcomes: Vec<_> = batch.into_outcomes().collect();
+/// assert!(matches!(outcomes[..], [Some(Outcome::Done), Some(Outcome::Skip(_))]));
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct RecordBatch<'r> {
     entries: Vec<(&'r Record, Option<Outcome>)>,

@@ -14,6 +14,15 @@ use crate::dead_letters::TopicPattern;
 pub type Concurrency = Bounded<1, 1000>;
 
 /// Which records keep their order (`ORDERING`).
+///
+/// ```
+/// use msk_consumer::Config;
+/// use msk_consumer::lanes::Ordering;
+/// use msk_shared::env::EnvReader;
+///
+/// let config = Config::from_env(EnvReader::new([("ORDERING", "key")])).unwrap();
+/// assert_eq!((config.batch.ordering, Ordering::default()), (Ordering::Key, Ordering::Partition));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ordering {
     /// All records of a partition.
@@ -26,6 +35,14 @@ pub enum Ordering {
 }
 
 /// How a batch is processed.
+///
+/// ```
+/// use msk_consumer::BatchSettings;
+///
+/// // For a mapping with `ReportBatchItemFailures`.
+/// let settings = BatchSettings { report_batch_item_failures: true, ..BatchSettings::default() };
+/// assert_eq!(settings.concurrency.get(), 16);
+/// ```
 #[derive(Debug, Clone)]
 pub struct BatchSettings {
     /// Whether the mapping has `ReportBatchItemFailures` (`REPORT_BATCH_ITEM_FAILURES`). Without it AWS treats every response as success,
@@ -54,6 +71,17 @@ impl Default for BatchSettings {
 }
 
 /// Where dead letters go (`DEAD_LETTER`), and how to get there (`KAFKA_*`).
+///
+/// ```
+/// use msk_consumer::Config;
+/// use msk_shared::env::EnvReader;
+///
+/// let variables =
+///     [("DEAD_LETTER", "kafka:{topic}.dlq"), ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092"), ("KAFKA_AUTH", "none")];
+/// let config = Config::from_env(EnvReader::new(variables));
+/// # #[cfg(feature = "dead-letter-kafka")]
+/// assert_eq!(config.unwrap().dead_letter.unwrap().topic.topic_for("orders").unwrap().as_str(), "orders.dlq");
+/// ```
 #[derive(Debug, Clone)]
 pub struct DeadLetterSettings {
     /// The dead-letter topic, which may depend on the record's topic.
@@ -64,6 +92,16 @@ pub struct DeadLetterSettings {
 }
 
 /// Everything the consumer reads from its environment.
+///
+/// ```
+/// use msk_consumer::Config;
+/// use msk_shared::env::EnvReader;
+///
+/// let config = Config::from_env(EnvReader::new([("CONCURRENCY", "4")])).unwrap();
+/// assert_eq!(config.batch.concurrency.get(), 4);
+/// let error = Config::from_env(EnvReader::new([("ORDERING", "random"), ("CONCURRENCY", "0")])).unwrap_err();
+/// assert_eq!(error.problems.len(), 2, "all of them together");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Config {
     /// How a batch is processed.
@@ -79,14 +117,6 @@ impl Config {
     ///
     /// # Errors
     /// [`EnvError`] lists everything that is missing or wrong, by name.
-    ///
-    /// ```
-    /// use msk_consumer::Config;
-    /// use msk_shared::env::EnvReader;
-    ///
-    /// let error = Config::from_env(EnvReader::new([("ORDERING", "random"), ("CONCURRENCY", "0")])).unwrap_err();
-    /// assert_eq!(error.problems.len(), 2);
-    /// ```
     pub fn from_env(mut env: EnvReader) -> Result<Self, EnvError> {
         let config = Self::read(&mut env);
         env.finish(Some(config))

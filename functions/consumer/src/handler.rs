@@ -37,6 +37,31 @@ use msk_shared::telemetry::log_record;
 /// Handles one record. Records of one lane are handled one after the other, in order; lanes run concurrently.
 ///
 /// A record can be delivered again, after a failure, a timeout or a rebalance, so effects must be idempotent.
+///
+/// ```
+/// use msk_consumer::{Outcome, RecordHandler};
+/// use msk_shared::event::Record;
+///
+/// /// Its test needs neither Kafka nor Lambda.
+/// struct Payments;
+///
+/// impl RecordHandler for Payments {
+///     async fn handle(&self, record: &Record) -> Outcome {
+///         match record.json::<u64>() {
+///             Ok(0) => Outcome::Skip("nothing to pay".into()),
+///             Ok(_amount) => Outcome::Done,
+///             Err(error) => Outcome::Poison(error.into()),
+///         }
+///     }
+/// }
+///
+/// # msk_shared::executor::with_threads(1)?.block_on(async {
+/// let payment = |value| Record::new("payments", 0, 7).with_value(Some(value));
+/// assert!(matches!(Payments.handle(&payment("5")).await, Outcome::Done));
+/// assert!(matches!(Payments.handle(&payment("five")).await, Outcome::Poison(_)));
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub trait RecordHandler: Send + Sync + 'static {
     /// Handles the record and returns the outcome. A panic is caught and counts as [`Outcome::Poison`].
     fn handle(&self, record: &Record) -> impl Future<Output = Outcome> + Send;
@@ -50,6 +75,22 @@ impl<H: RecordHandler> RecordHandler for Arc<H> {
 }
 
 /// The outcome of handling a record.
+///
+/// ```
+/// use msk_consumer::Outcome;
+///
+/// /// A sink that is busy is asked again; one that refuses the record never takes it.
+/// fn outcome(status: u16) -> Outcome {
+///     match status {
+///         200..=299 => Outcome::Done,
+///         409 => Outcome::Skip("it has a newer one".into()),
+///         429 | 500.. => Outcome::Retry(format!("the sink answered {status}").into()),
+///         _ => Outcome::Poison(format!("the sink refused the record with {status}").into()),
+///     }
+/// }
+/// assert!(matches!(outcome(503), Outcome::Retry(_)));
+/// assert!(matches!(outcome(422), Outcome::Poison(_)));
+/// ```
 #[derive(Debug)]
 pub enum Outcome {
     /// The effect happened.
@@ -86,6 +127,17 @@ impl<E: Into<Error>> From<Result<(), E>> for Outcome {
 }
 
 /// Verifies a deployment end to end: decodes each record and logs its coordinates and type, never its content.
+///
+/// ```
+/// use msk_consumer::{DefaultHandler, Outcome, RecordHandler};
+/// use msk_shared::event::Record;
+///
+/// # msk_shared::executor::with_threads(1)?.block_on(async {
+/// let record = Record::new("orders", 0, 7).with_value(Some(r#"{"id": 1}"#));
+/// assert!(matches!(DefaultHandler.handle(&record).await, Outcome::Done));
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DefaultHandler;
 

@@ -15,6 +15,16 @@ use crate::dead_letters::DeadLetterSink;
 use crate::idempotency::{IdempotencyStore, MemoryStore};
 
 /// Why the function cannot start, or must stop. An unreachable cluster is not a reason.
+///
+/// ```
+/// use msk_consumer::runtime::RunError;
+/// use msk_consumer::{DefaultHandler, run};
+///
+/// # msk_shared::executor::with_threads(1)?.block_on(async {
+/// assert!(matches!(run(DefaultHandler).await, Err(RunError::NotOnLambda)));
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Environment variables are missing or invalid.
@@ -37,6 +47,12 @@ pub enum RunError {
 
 /// A consumer's whole `main`: [`run`] on an executor with as many threads as the function's memory pays for, and a log line when
 /// it cannot run. Up to 1,769 MB that is one thread: a handler that computes for long delays the other lanes of its batch.
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     msk_consumer::main(msk_consumer::DefaultHandler)
+/// }
+/// ```
 pub fn main(handler: impl BatchHandler) -> ExitCode {
     main_with(|_| Some(handler))
 }
@@ -80,6 +96,17 @@ pub fn main_with<H: BatchHandler>(make: impl FnOnce(&mut EnvReader) -> Option<H>
 /// Runs the consumer with a handler until Lambda ends the process, with configuration from the environment, the dead-letter sink
 /// that `DEAD_LETTER` names, and a [`MemoryStore`] against duplicates within one execution environment.
 ///
+/// ```no_run
+/// use msk_consumer::runtime::RunError;
+/// use msk_consumer::{DefaultHandler, run};
+///
+/// /// With threads of your own choice: as many calls of blocking libraries wait at once.
+/// #[tokio::main(worker_threads = 8)]
+/// async fn main() -> Result<(), RunError> {
+///     run(DefaultHandler).await
+/// }
+/// ```
+///
 /// # Errors
 /// [`RunError`]
 pub async fn run(handler: impl BatchHandler) -> Result<(), RunError> {
@@ -87,6 +114,16 @@ pub async fn run(handler: impl BatchHandler) -> Result<(), RunError> {
 }
 
 /// Like [`run`], with your own store: one shared by all environments also detects what another environment has done.
+///
+/// ```no_run
+/// use msk_consumer::DefaultHandler;
+/// use msk_consumer::idempotency::MemoryStore;
+///
+/// # async fn start() -> Result<(), msk_consumer::runtime::RunError> {
+/// // Remembers more than the last batch; a store of your own remembers for all environments.
+/// msk_consumer::run_with(DefaultHandler, MemoryStore::new(100_000)).await
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`RunError`]
@@ -137,6 +174,19 @@ async fn start<H: BatchHandler, S: IdempotencyStore>(
 }
 
 /// Answers invocations with `processor` until Lambda ends the process.
+///
+/// ```no_run
+/// use msk_consumer::dead_letters::NoSink;
+/// use msk_consumer::idempotency::MemoryStore;
+/// use msk_consumer::runtime::{RunError, serve};
+/// use msk_consumer::{BatchProcessor, BatchSettings, DefaultHandler};
+///
+/// // With settings that are not read from the environment.
+/// # async fn start() -> Result<(), RunError> {
+/// let settings = BatchSettings { report_batch_item_failures: true, ..BatchSettings::default() };
+/// serve(BatchProcessor::new(DefaultHandler, NoSink, MemoryStore::default(), settings)).await
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`RunError::Runtime`]

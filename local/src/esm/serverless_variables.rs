@@ -20,19 +20,19 @@ impl Variables<'_> {
         self.expand_within(value, &mut Vec::new())
     }
 
-    /// `around` has the variables whose values the value is in: none of them has a value here, for it would be in itself.
-    fn expand_within(&self, value: &Value, around: &mut Vec<String>) -> Value {
+    /// `enclosing` has the variables whose values the value is in: none of them has a value here, for it would be in itself.
+    fn expand_within(&self, value: &Value, enclosing: &mut Vec<String>) -> Value {
         match value {
-            Value::String(text) => self.text(text, around),
-            Value::Array(items) => items.iter().map(|item| self.expand_within(item, around)).collect(),
+            Value::String(text) => self.text(text, enclosing),
+            Value::Array(items) => items.iter().map(|item| self.expand_within(item, enclosing)).collect(),
             Value::Object(members) => Value::Object(
-                members.iter().map(|(name, value)| (name.clone(), self.expand_within(value, around))).collect(),
+                members.iter().map(|(name, value)| (name.clone(), self.expand_within(value, enclosing))).collect(),
             ),
             other => other.clone(),
         }
     }
 
-    fn text(&self, text: &str, around: &mut Vec<String>) -> Value {
+    fn text(&self, text: &str, enclosing: &mut Vec<String>) -> Value {
         let mut text = text.to_owned();
         for _ in 0..MAX_VARIABLES {
             // The last one that begins holds no other.
@@ -44,12 +44,12 @@ impl Variables<'_> {
             match found {
                 Value::String(found) => text.replace_range(start..end, &found),
                 found if start == 0 && end == text.len() => {
-                    if around.len() == MAX_VARIABLES || around.contains(&variable) {
+                    if enclosing.len() == MAX_VARIABLES || enclosing.contains(&variable) {
                         return json!({VARIABLE: variable});
                     }
-                    around.push(variable);
-                    let expanded = self.expand_within(&found, around);
-                    around.pop();
+                    enclosing.push(variable);
+                    let expanded = self.expand_within(&found, enclosing);
+                    enclosing.pop();
                     return expanded;
                 }
                 found => text.replace_range(start..end, &found.to_string()),

@@ -19,6 +19,20 @@ const ENDPOINT_MAX_BYTES: u64 = 64 * 1024;
 const ENDPOINT_HOSTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
 
 /// Why there are no credentials. Never includes any.
+///
+/// ```
+/// use msk_shared::aws::{CredentialsError, RequestSigner, SigningError};
+/// use msk_shared::env::EnvReader;
+///
+/// // An endpoint as ECS and EKS have one, but nothing listens there.
+/// let variables =
+///     [("AWS_REGION", "eu-west-1"), ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/credentials")];
+/// let signer = RequestSigner::from_env(&mut EnvReader::new(variables), "dynamodb").unwrap();
+/// let request = http::Request::post("https://dynamodb.eu-west-1.amazonaws.com/").body("{}")?;
+/// let error = signer.sign(request).unwrap_err();
+/// assert!(matches!(error, SigningError::Credentials(CredentialsError::Unreachable(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
     /// The endpoint did not answer.

@@ -19,6 +19,18 @@ const BEFORE_THE_END: Duration = Duration::from_secs(60);
 const WITHOUT_AN_END: Duration = Duration::from_secs(15 * 60);
 
 /// Why a request was not signed. Never includes a credential.
+///
+/// ```
+/// use msk_shared::aws::{RequestSigner, SigningError};
+/// use msk_shared::env::EnvReader;
+///
+/// let variables = [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+/// let signer = RequestSigner::from_env(&mut EnvReader::new(variables), "dynamodb").unwrap();
+/// let no_text = http::HeaderValue::from_bytes(b"\xff")?;
+/// let request = http::Request::post("https://dynamodb.eu-west-1.amazonaws.com/").header("x-note", no_text).body("{}")?;
+/// assert_eq!(signer.sign(request).unwrap_err(), SigningError::Request);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SigningError {
     /// The credentials could not be obtained.
@@ -30,6 +42,19 @@ pub enum SigningError {
 }
 
 /// Signs requests to one service with the credentials of the environment: a function's role on Lambda.
+///
+/// ```
+/// use msk_shared::aws::RequestSigner;
+/// use msk_shared::env::EnvReader;
+///
+/// // As Lambda sets them.
+/// let variables = [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+/// let signer = RequestSigner::from_env(&mut EnvReader::new(variables), "dynamodb").unwrap();
+/// let request = http::Request::post("https://dynamodb.eu-west-1.amazonaws.com/").body("{}")?;
+/// let signed = signer.sign(request)?;
+/// assert!(signed.headers()["authorization"].to_str()?.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct RequestSigner {
     service: &'static str,
     region: String,
@@ -58,19 +83,6 @@ impl fmt::Debug for RequestSigner {
 impl RequestSigner {
     /// Reads the region and the source of credentials. `service` is the name that AWS signs for, such as `dynamodb`. `None` if
     /// something is missing, which the reader has noted.
-    ///
-    /// ```
-    /// use msk_shared::aws::RequestSigner;
-    /// use msk_shared::env::EnvReader;
-    ///
-    /// // As Lambda sets them.
-    /// let variables = [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "secret")];
-    /// let signer = RequestSigner::from_env(&mut EnvReader::new(variables), "dynamodb").unwrap();
-    /// let request = http::Request::post("https://dynamodb.eu-west-1.amazonaws.com/").body("{}")?;
-    /// let signed = signer.sign(request)?;
-    /// assert!(signed.headers()["authorization"].to_str()?.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub fn from_env(env: &mut EnvReader, service: &'static str) -> Option<Self> {
         let missing = format!("AWS_REGION is missing: requests to {service} are signed for a region");
         let region = region(env, &["AWS_REGION", "AWS_DEFAULT_REGION"], &missing);

@@ -6,6 +6,16 @@ use super::decode::{DecodeError, json};
 use super::record::Record;
 
 /// The content mode of a CloudEvent in its record.
+///
+/// ```
+/// use msk_shared::event::{CloudEventMode, Header, Record};
+///
+/// let attributes = [("ce_specversion", "1.0"), ("ce_id", "7"), ("ce_source", "/shop"), ("ce_type", "order.placed")];
+/// let headers = attributes.map(|(name, value)| Header { name: name.into(), value: Some(value.into()) });
+/// let event = Record::new("orders", 0, 7).with_headers(headers).with_value(Some("{}")).cloud_event()?;
+/// assert_eq!(event.mode, CloudEventMode::Binary);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloudEventMode {
     /// Attributes in `ce_` headers, data in the value.
@@ -149,6 +159,13 @@ fn version(text: &str) -> Result<(), DecodeError> {
 
 /// Whether data of this media type, in lower case and with or without parameters, are JSON (CloudEvents JSON event format
 /// 1.0.2, 3.1).
+///
+/// ```
+/// use msk_shared::event::is_json_media_type;
+///
+/// assert!(is_json_media_type("application/json; charset=utf-8") && is_json_media_type("application/geo+json"));
+/// assert!(!is_json_media_type("text/plain"));
+/// ```
 pub fn is_json_media_type(media_type: &str) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     essence == "application/json" || essence == "text/json" || essence.ends_with("+json")

@@ -13,6 +13,14 @@ use super::frame::SchemaFrame;
 use super::record::Record;
 
 /// Why a value cannot be decoded as requested.
+///
+/// ```
+/// use msk_shared::event::{DecodeError, Record};
+///
+/// let record = Record::new("orders", 0, 7).with_value(Some("{\"id\" 1}"));
+/// assert_eq!(record.json::<serde_json::Value>(), Err(DecodeError::NotJson { line: 1, column: 7 }));
+/// assert_eq!(Record::new("orders", 0, 8).text(), Err(DecodeError::Tombstone));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The event's own encoding is broken.
@@ -72,6 +80,13 @@ pub enum DecodeError {
 }
 
 /// What keeps JSON from being read.
+///
+/// ```
+/// use msk_shared::event::{DecodeError, JsonFault, Record};
+///
+/// let error = Record::new("orders", 0, 7).with_value(Some("[1e999]")).json::<Vec<f64>>().unwrap_err();
+/// assert!(matches!(error, DecodeError::Unreadable { fault: JsonFault::NumberOutOfRange, line: 1, .. }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JsonFault {
     /// A number does not fit a 64-bit float.

@@ -14,6 +14,17 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use crate::header::Header;
 
 /// Why a key, a value or the headers cannot be decoded. Never includes their content.
+///
+/// ```
+/// use msk_shared::event::{FieldError, MskEvent};
+///
+/// let event = r#"{"eventSource": "aws:kafka", "records": {"orders-0": [{"offset": 7, "key": 1, "value": "?!"}]}}"#;
+/// let event = MskEvent::parse(event)?;
+/// let record = event.records().next().unwrap();
+/// assert_eq!(record.key(), Err(FieldError::NotText { field: "key" }));
+/// assert!(matches!(record.value(), Err(FieldError::Base64 { field: "value", .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
     /// The text is not base64.

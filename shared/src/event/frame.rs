@@ -4,6 +4,13 @@ use std::fmt;
 
 /// The frame that Confluent's serialisers put before a value: a zero byte and the schema's id.
 /// Source: <https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format>
+///
+/// ```
+/// use msk_shared::event::ConfluentPrefix;
+///
+/// let (prefix, rest) = ConfluentPrefix::split(b"\0\0\0\0\x07{}").unwrap();
+/// assert_eq!((prefix.schema_id, rest), (7, &b"{}"[..]));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConfluentPrefix {
     /// Id of the schema in the registry.

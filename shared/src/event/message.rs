@@ -59,6 +59,14 @@ impl Message {
 
 /// The form of a value, checked as thoroughly as a [`Message`] is, of which nothing but a CloudEvent's type is kept: building
 /// the members of ordinary JSON only to drop them would take most of the time.
+///
+/// ```
+/// use msk_shared::event::{MessageKind, Record};
+///
+/// let record = Record::new("orders", 0, 7).with_value(Some(r#"{"id": 1}"#));
+/// assert_eq!(MessageKind::from_value(&record, record.value()?.as_deref())?, MessageKind::Json);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MessageKind {
     /// No value: the record deletes its key.

@@ -32,6 +32,14 @@ pub struct MskEvent {
 }
 
 /// The records of one partition, in offset order if AWS sent them.
+///
+/// ```
+/// use msk_shared::event::{MskEvent, Record};
+///
+/// let event = MskEvent::new([Record::new("orders-eu", 1, 7), Record::new("orders-eu", 1, 8)]);
+/// let group = &event.partitions[0];
+/// assert_eq!((group.name.as_str(), group.records.len()), ("orders-eu-1", 2));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PartitionRecords {
     /// The group's name in the event, `<topic>-<partition>`. A topic may contain `-`, so take topic and partition from the records.

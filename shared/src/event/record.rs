@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use super::encoding::{FieldError, base64_problem, decode_base64, decode_headers};
+use super::record_id::{BrokenId, RecordFault, RecordId};
 use crate::header::Header;
 
 /// A record as the mapping delivers it. Key, value and headers are decoded on demand, so a fault in one of them
@@ -60,6 +61,15 @@ pub(super) struct Headers {
 }
 
 /// What a record's timestamp means.
+///
+/// ```
+/// use msk_shared::event::{Record, TimestampType};
+///
+/// let record = Record::new("orders", 0, 7);
+/// assert_eq!(record.timestamp_type(), TimestampType::NoTimestamp);
+/// let record = record.with_timestamp(1_767_323_045_000, TimestampType::LogAppendTime);
+/// assert_eq!((record.timestamp_ms(), record.timestamp_type().name()), (Some(1_767_323_045_000), "LOG_APPEND_TIME"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TimestampType {
     /// Set by the producer.
@@ -72,53 +82,21 @@ pub enum TimestampType {
 }
 
 /// A schema registry's metadata for a key or value, if the mapping uses a registry.
+///
+/// ```
+/// use msk_shared::event::{Record, SchemaMetadata};
+///
+/// let schema = SchemaMetadata { data_format: "AVRO".to_owned(), schema_id: "7".to_owned() };
+/// let record = Record::new("orders", 0, 7).with_schemas(None, Some(schema));
+/// assert!(record.key_schema().is_none());
+/// assert_eq!(record.value_schema().unwrap().data_format, "AVRO");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaMetadata {
     /// `JSON`, `AVRO` or `PROTOBUF`.
     pub data_format: String,
     /// A UUID for AWS Glue, a number for Confluent.
     pub schema_id: String,
-}
-
-/// The identity of a record in logs and in the batch response, displayed as `topic-partition@offset`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RecordId {
-    /// The topic, which may itself contain `-` and digits.
-    pub topic: Arc<str>,
-    /// 0 or more.
-    pub partition: i32,
-    /// 0 or more, within the partition.
-    pub offset: i64,
-}
-
-/// The known coordinates of a broken record, displayed like [`RecordId`] with `?` for what is missing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BrokenId {
-    /// The record's topic, otherwise its group's.
-    pub topic: Option<Arc<str>>,
-    /// The record's partition, otherwise its group's.
-    pub partition: Option<i32>,
-    /// Offset within the partition.
-    pub offset: Option<i64>,
-    /// Why the record cannot be identified.
-    pub fault: RecordFault,
-}
-
-/// Why a record cannot be identified in a batch response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RecordFault {
-    /// It is a different JSON value.
-    #[error("the record is not a JSON object")]
-    NotAnObject,
-    /// Neither the record nor the name of its group has a topic.
-    #[error("the record has no topic")]
-    Topic,
-    /// Neither the record nor the name of its group has a partition of 0 or more.
-    #[error("the record has no valid partition")]
-    Partition,
-    /// The offset is missing or less than 0.
-    #[error("the record has no valid offset")]
-    Offset,
 }
 
 impl Record {
@@ -335,19 +313,6 @@ impl Field {
     }
 }
 
-impl RecordId {
-    /// `<topic>-<partition>`: the group's name in the event and the identifier in the batch response.
-    pub fn partition_name(&self) -> String {
-        format!("{}-{}", self.topic, self.partition)
-    }
-}
-
-impl fmt::Display for RecordId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}@{}", self.topic, self.partition, self.offset)
-    }
-}
-
 impl TimestampType {
     /// The name that Kafka and AWS use.
     pub fn name(self) -> &'static str {
@@ -356,14 +321,6 @@ impl TimestampType {
             Self::LogAppendTime => "LOG_APPEND_TIME",
             Self::NoTimestamp => "NO_TIMESTAMP_TYPE",
         }
-    }
-}
-
-impl fmt::Display for BrokenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = |number: Option<String>| number.unwrap_or_else(|| "?".into());
-        let (partition, offset) = (self.partition.map(|n| n.to_string()), self.offset.map(|n| n.to_string()));
-        write!(f, "{}-{}@{}", self.topic.as_deref().unwrap_or("?"), known(partition), known(offset))
     }
 }
 

@@ -3,12 +3,25 @@
 use serde::Serialize;
 
 use super::msk_event::MskEvent;
-use super::record::{BrokenRecord, Record, RecordFault, RecordId};
+use super::record::{BrokenRecord, Record};
+use super::record_id::{RecordFault, RecordId};
 
 /// `{"batchItemFailures":[{"itemIdentifier":{"partition":"<topic>-<n>","offset":<int>}}]}`.
 ///
 /// AWS retries the whole batch, silently and endlessly, if one identifier does not belong to the batch, so a response is
 /// made only from an event's own records.
+///
+/// ```
+/// use msk_shared::event::{BatchResponse, MskEvent, Record};
+///
+/// let event = MskEvent::new([Record::new("orders", 0, 7), Record::new("orders", 0, 8)]);
+/// let response = BatchResponse::reporting(&event, |index, _| index == 1).unwrap();
+/// assert_eq!(
+///     serde_json::to_string(&response).unwrap(),
+///     r#"{"batchItemFailures":[{"itemIdentifier":{"partition":"orders-0","offset":8}}]}"#
+/// );
+/// assert!(BatchResponse::all_done().is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct BatchResponse {
     #[serde(rename = "batchItemFailures")]
@@ -30,6 +43,15 @@ struct Item {
 }
 
 /// A failed record that has no identifier: only an invocation error makes AWS retry it.
+///
+/// ```
+/// use msk_shared::event::{BatchResponse, MskEvent};
+///
+/// let event = MskEvent::parse(r#"{"eventSource": "aws:kafka", "records": {"orders-0": [{"offset": 7}, {}]}}"#)?;
+/// let error = BatchResponse::reporting(&event, |_, record| record.is_err()).unwrap_err();
+/// assert_eq!(error.position, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("record {position} of the event failed and cannot be reported individually: {fault}")]
 pub struct Unreportable {
@@ -50,17 +72,6 @@ impl BatchResponse {
     ///
     /// # Errors
     /// [`Unreportable`] if a failed record has no identifier.
-    ///
-    /// ```
-    /// use msk_shared::event::{BatchResponse, MskEvent, Record};
-    ///
-    /// let event = MskEvent::new([Record::new("orders", 0, 7), Record::new("orders", 0, 8)]);
-    /// let response = BatchResponse::reporting(&event, |index, _| index == 1).unwrap();
-    /// assert_eq!(
-    ///     serde_json::to_string(&response).unwrap(),
-    ///     r#"{"batchItemFailures":[{"itemIdentifier":{"partition":"orders-0","offset":8}}]}"#
-    /// );
-    /// ```
     pub fn reporting(
         event: &MskEvent,
         mut is_failed: impl FnMut(usize, Result<&Record, &BrokenRecord>) -> bool,

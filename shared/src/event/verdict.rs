@@ -7,9 +7,17 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::msk_event::MskEvent;
-use super::record::RecordId;
+use super::record_id::RecordId;
 
 /// How AWS interprets a response.
+///
+/// ```
+/// use msk_shared::event::{MskEvent, Record, Verdict, judge};
+///
+/// let event = MskEvent::new([Record::new("orders", 0, 7), Record::new("orders", 0, 8)]);
+/// let response = br#"{"batchItemFailures":[{"itemIdentifier":{"partition":"orders-0","offset":8}}]}"#;
+/// assert_eq!(judge(&event, response), Verdict::Failed(vec![Record::new("orders", 0, 8).id()]));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Every record is done.
@@ -21,6 +29,15 @@ pub enum Verdict {
 }
 
 /// How a response breaks the rules.
+///
+/// ```
+/// use msk_shared::event::{Mistake, MskEvent, Record, Verdict, judge};
+///
+/// let event = MskEvent::new([Record::new("orders", 0, 7)]);
+/// // As for SQS and Kinesis, whose identifiers are strings.
+/// let Verdict::RetryAll(mistake) = judge(&event, br#"{"batchItemFailures":[{"itemIdentifier":"7"}]}"#) else { panic!() };
+/// assert_eq!(mistake, Mistake::IdentifierNotAnObject { index: 0, found: "string" });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mistake {
     /// The body is not JSON.
@@ -124,6 +141,14 @@ pub fn judge(event: &MskEvent, body: &[u8]) -> Verdict {
 }
 
 /// What a response seems to say about failures, while AWS counts every record as done.
+///
+/// ```
+/// use msk_shared::event::{Overlooked, overlooked};
+///
+/// let told = overlooked(br#"{"batch_item_failures": []}"#).unwrap();
+/// assert_eq!(told, Overlooked::Misspelt("batch_item_failures".to_owned()));
+/// assert!(told.to_string().ends_with("name it \"batchItemFailures\""));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Overlooked {
     /// A member that AWS reads under another spelling only.
@@ -139,6 +164,13 @@ pub enum Overlooked {
 
 /// What of a response AWS does not read although it seems to tell of failures; `None` where [`judge`] finds failures itself,
 /// and for the responses that AWS documents as a success.
+///
+/// ```
+/// use msk_shared::event::overlooked;
+///
+/// assert!(overlooked(br#"{"statusCode": 500}"#).is_some(), "AWS counts every record as done");
+/// assert_eq!(overlooked(br#"{"batchItemFailures": []}"#), None);
+/// ```
 pub fn overlooked(body: &[u8]) -> Option<Overlooked> {
     /// Enough to recognise a response by, without printing it.
     const SHOWN: usize = 5;
@@ -155,6 +187,13 @@ pub fn overlooked(body: &[u8]) -> Option<Overlooked> {
 }
 
 /// Whether a response names failed records.
+///
+/// ```
+/// use msk_shared::event::names_failures;
+///
+/// assert!(names_failures(br#"{"batchItemFailures":[{"itemIdentifier":{"partition":"orders-0","offset":8}}]}"#));
+/// assert!(!names_failures(br#"{"batchItemFailures":[]}"#));
+/// ```
 pub fn names_failures(body: &[u8]) -> bool {
     let response = serde_json::from_slice::<Value>(body).unwrap_or_default();
     response["batchItemFailures"].as_array().is_some_and(|items| !items.is_empty())

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use super::encoding::{separate, string, write_base64, write_headers};
 use super::msk_event::MskEvent;
-use super::record::{BrokenId, Field, Record, SchemaMetadata};
+use super::record::{Field, Record, SchemaMetadata};
+use super::record_id::BrokenId;
 
 /// How a null key or value is written. AWS does not document which of the two it uses.
 ///

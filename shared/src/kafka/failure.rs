@@ -3,6 +3,13 @@
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 /// What is known of a record that was not acknowledged.
+///
+/// ```
+/// use msk_shared::kafka::Persisted;
+///
+/// // What is known of several records together is the worst of them.
+/// assert_eq!([Persisted::No, Persisted::Unknown, Persisted::No].into_iter().max(), Some(Persisted::Unknown));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Persisted {
     /// Not written, and never will be.
@@ -12,6 +19,13 @@ pub enum Persisted {
 }
 
 /// Why a record was not acknowledged. One cause, one answer: the table of HTTP statuses depends on these.
+///
+/// ```
+/// use msk_shared::kafka::{FailureCause, PublishFailure};
+///
+/// let failure = PublishFailure::not_sent(FailureCause::CircuitOpen);
+/// assert_eq!(failure.cause.name(), "circuit_open");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureCause {
     /// Less time was left than a write needs; nothing was enqueued.

@@ -7,6 +7,17 @@ use crate::names::TopicName;
 
 /// When the client first reached each step, counted from the start of its creation; `None`: not yet. librdkafka reports neither when
 /// a connection was established nor when it was authenticated: both come before the first answer.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use msk_shared::kafka::Milestones;
+///
+/// let milestones = Milestones { created: Some(Duration::from_millis(4)), ..Milestones::default() };
+/// let json = serde_json::to_value(milestones)?;
+/// assert_eq!((&json["created_ms"], &json["first_answer_ms"]), (&4.into(), &serde_json::Value::Null));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Milestones {
     /// The client existed, its settings and certificates read; it connects in the background.
@@ -24,6 +35,22 @@ pub struct Milestones {
 }
 
 /// The result of a warm-up. A warm-up never fails: a cluster that is down must not fail init.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use msk_shared::kafka::{KafkaPublisher, KafkaSettings, PublisherSettings};
+///
+/// # msk_shared::executor::with_threads(1)?.block_on(async {
+/// // Nothing listens there.
+/// let publisher = KafkaPublisher::start(PublisherSettings::new(KafkaSettings::plain("127.0.0.1:9"), "shop"))?;
+/// let warm_up = publisher.warm_up(Duration::from_millis(50)).await;
+/// warm_up.log("the cluster", "APP_TOPICS");
+/// assert!(warm_up.result.is_err() && warm_up.milestones.first_answer.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WarmUp {
     /// Whether a broker answered and a producer id was acquired, or why not.

@@ -3,6 +3,14 @@
 use rdkafka::metadata::MetadataTopic;
 
 /// A partition of a topic. In a topic's list, partitions stand in the order of their numbers, which count from 0.
+///
+/// ```
+/// use msk_shared::kafka::{Partition, Replica};
+///
+/// let replicas = vec![Replica { broker: 1, in_sync: true }, Replica { broker: 2, in_sync: false }];
+/// let partition = Partition { id: 0, leader: Some(1), replicas };
+/// assert_eq!(Partition::count(&[partition]), 1);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {
     /// Its number.
@@ -14,6 +22,16 @@ pub struct Partition {
 }
 
 /// A partition's copy on one broker.
+///
+/// ```
+/// use msk_shared::kafka::Replica;
+///
+/// /// How many brokers may fail before writes with `min.insync.replicas` of 2 are refused.
+/// fn spare(replicas: &[Replica]) -> usize {
+///     replicas.iter().filter(|replica| replica.in_sync).count().saturating_sub(2)
+/// }
+/// assert_eq!(spare(&[1, 2, 3].map(|broker| Replica { broker, in_sync: true })), 1);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Replica {
     /// The broker's id.

@@ -10,9 +10,37 @@ use crate::deadline::Deadline;
 use crate::names::TopicName;
 
 /// What became of one record.
+///
+/// ```
+/// use msk_shared::kafka::{Persisted, PublishResult};
+///
+/// fn tell(result: PublishResult) -> String {
+///     match result {
+///         Ok(delivery) => format!("written at offset {}", delivery.offset),
+///         Err(failure) if failure.persisted == Persisted::No => format!("not written: {}", failure.cause.name()),
+///         Err(failure) => format!("possibly written: {}", failure.cause.name()),
+///     }
+/// }
+/// # use msk_shared::kafka::{FailureCause, PublishFailure};
+/// # assert_eq!(tell(Err(PublishFailure::not_sent(FailureCause::NoTimeLeft))), "not written: no_time_left");
+/// ```
 pub type PublishResult = Result<Delivery, PublishFailure>;
 
 /// Writes records to Kafka and reports truthfully what became of each.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use msk_shared::deadline::Deadline;
+/// use msk_shared::kafka::{OutboundRecord, PublishResult, Publisher};
+///
+/// /// Takes any publisher: that of a cluster, or one of a test's own.
+/// async fn announce<P: Publisher>(publisher: &P, record: OutboundRecord) -> Option<PublishResult> {
+///     let deadline = Deadline::after(Duration::from_secs(10));
+///     publisher.readiness(deadline).await.is_ready().then_some(())?;
+///     publisher.publish(vec![record], deadline).await.pop()
+/// }
+/// ```
 pub trait Publisher: Clone + Send + Sync + 'static {
     /// Answers before `deadline` with one result per record, in the same order. Records of one call with the same key or
     /// partition keep their order, and a record's result is its own: none is refused for what is wrong with another.
@@ -55,6 +83,15 @@ pub trait Publisher: Clone + Send + Sync + 'static {
 }
 
 /// What a record needs to be written.
+///
+/// ```
+/// use msk_shared::kafka::{NotReady, Readiness};
+///
+/// let readiness = Readiness { brokers: Ok(()), producer_id: Err(NotReady::NoProducerId), token: Ok(()) };
+/// let failed: Vec<_> = readiness.checks().into_iter().filter(|(_, check)| check.is_err()).collect();
+/// assert_eq!(failed, [("producer_id", Err(NotReady::NoProducerId))]);
+/// assert!(!readiness.is_ready());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Readiness {
     /// A broker answers now.
@@ -66,6 +103,12 @@ pub struct Readiness {
 }
 
 /// Why a check fails. Does not name any host.
+///
+/// ```
+/// use msk_shared::kafka::NotReady;
+///
+/// assert_eq!(NotReady::NoBroker.to_string(), "no broker answers");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {
     /// No broker answered in time.

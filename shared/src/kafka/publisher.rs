@@ -25,6 +25,15 @@ use crate::deadline::Deadline;
 use crate::names::TopicName;
 
 /// Why the client cannot even be created.
+///
+/// ```
+/// use msk_shared::kafka::{KafkaPublisher, KafkaSettings, PublisherSettings, StartError};
+///
+/// let mut kafka = KafkaSettings::plain("127.0.0.1:9092");
+/// kafka.options.insert("linger".to_owned(), "5".to_owned());
+/// let error = KafkaPublisher::start(PublisherSettings::new(kafka, "shop")).err().unwrap();
+/// assert!(matches!(error, StartError::Rejected { variable: "KAFKA_OPTIONS", .. }));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
     /// A property has a value that librdkafka rejects.
@@ -61,6 +70,15 @@ impl From<KafkaError> for StartError {
 }
 
 /// Counters since the publisher was started.
+///
+/// ```
+/// use msk_shared::kafka::{KafkaPublisher, KafkaSettings, PublisherSettings};
+///
+/// let publisher = KafkaPublisher::start(PublisherSettings::new(KafkaSettings::plain("127.0.0.1:9"), "shop"))?;
+/// let stats = publisher.stats();
+/// assert_eq!((stats.token_refreshes, stats.rebuilds, stats.auth_failures), (0, 0, 0), "nothing has happened yet");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PublisherStats {
     /// MSK IAM tokens signed.

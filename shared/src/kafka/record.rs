@@ -6,6 +6,22 @@ use crate::header::Header;
 use crate::names::TopicName;
 
 /// A record to write. `None` and empty are different for key and value: null is a tombstone or no key.
+///
+/// ```
+/// use msk_shared::header::Header;
+/// use msk_shared::kafka::OutboundRecord;
+///
+/// let record = OutboundRecord {
+///     topic: "orders".parse()?,
+///     partition: None,
+///     key: Some("o-1".into()),
+///     value: Some(r#"{"total": 5}"#.into()),
+///     timestamp_ms: None,
+///     headers: vec![Header { name: "source".into(), value: Some("web".into()) }],
+/// };
+/// assert_eq!(record.size(), 3 + 12 + 6 + 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboundRecord {
     /// The topic to write to.
@@ -32,6 +48,15 @@ impl OutboundRecord {
 }
 
 /// Where a record was written: acknowledged by all in-sync replicas.
+///
+/// ```
+/// use msk_shared::event::RecordId;
+/// use msk_shared::kafka::Delivery;
+///
+/// let delivery = Delivery { partition: 2, offset: 40, timestamp_ms: None };
+/// let id = RecordId { topic: "orders".into(), partition: delivery.partition, offset: delivery.offset };
+/// assert_eq!(id.to_string(), "orders-2@40", "as a consumer's log names it");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivery {
     /// The partition that librdkafka chose, or the record named.

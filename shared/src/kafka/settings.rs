@@ -37,6 +37,15 @@ pub(super) fn has_time(deadline: Deadline) -> bool {
 }
 
 /// How the client authenticates.
+///
+/// ```
+/// use msk_shared::env::Secret;
+/// use msk_shared::kafka::{Auth, KafkaSettings};
+///
+/// let auth = Auth::Scram { username: "shop".to_owned(), password: Secret::new("hunter2") };
+/// let settings = KafkaSettings { auth, ..KafkaSettings::plain("b-1.example:9096") };
+/// assert!(!format!("{settings:?}").contains("hunter2"));
+/// ```
 #[derive(Debug, Clone)]
 pub enum Auth {
     /// MSK IAM: `SASL_SSL` with OAUTHBEARER tokens signed for a region (listener 9098).
@@ -55,6 +64,14 @@ pub enum Auth {
 }
 
 /// The PEM files of a client certificate.
+///
+/// ```
+/// use msk_shared::kafka::{Auth, ClientCertificate, KafkaSettings};
+///
+/// let files = ClientCertificate { certificate: "client.pem".into(), key: "client.key".into() };
+/// let settings = KafkaSettings { auth: Auth::Tls(Some(files)), ..KafkaSettings::plain("b-1.example:9094") };
+/// assert!(matches!(settings.auth, Auth::Tls(Some(_))));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The certificate chain.
@@ -102,6 +119,18 @@ impl KafkaSettings {
 }
 
 /// The settings of a publisher.
+///
+/// ```
+/// use msk_shared::kafka::{DeliveryTimeout, KafkaSettings, PublisherSettings};
+///
+/// let settings = PublisherSettings {
+///     delivery_timeout: DeliveryTimeout::literal::<5000>(),
+///     topics: vec!["orders".parse()?],
+///     ..PublisherSettings::new(KafkaSettings::plain("127.0.0.1:9092"), "shop")
+/// };
+/// assert_eq!(settings.client_id, "shop");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct PublisherSettings {
     /// How to reach the cluster.

@@ -43,6 +43,19 @@ const START_FAULT: &str = "Runtime.ConfigInvalid";
 const START_REPORT: Duration = Duration::from_secs(2);
 
 /// Why no more invocations can be received. The process should end; Lambda starts a new one.
+///
+/// ```
+/// use bytes::Bytes;
+/// use lambda_runtime::{Context, Diagnostic};
+/// use msk_shared::runtime::{RuntimeError, serve};
+///
+/// # msk_shared::executor::with_threads(1)?.block_on(async {
+/// // Outside of Lambda no variable names the Runtime API.
+/// let echo = |payload: Bytes, _: Context| async move { Ok::<_, Diagnostic>(payload.len()) };
+/// assert!(matches!(serve(echo).await, Err(RuntimeError::Address)));
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// The address of the Runtime API is missing or invalid.
@@ -125,6 +138,20 @@ where
 
 /// Passes on how a function's start went. A fault is posted to Lambda first, whose own report would only say that the process
 /// has ended. The process should end then.
+///
+/// ```
+/// use msk_shared::env::EnvReader;
+/// use msk_shared::runtime::report_start;
+///
+/// # msk_shared::executor::with_threads(1)?.block_on(async {
+/// let mut env = EnvReader::new([("APP_LIMIT", "5")]);
+/// let url = env.required("APP_URL", "set it to the address of the endpoint");
+/// // On Lambda the error shows this text; elsewhere it is only passed on.
+/// let error = report_start(env.finish(url)).await.unwrap_err();
+/// assert!(error.to_string().contains("APP_URL is missing"));
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Errors
 /// That of `started`, whose text must hold no secret.

@@ -9,6 +9,13 @@ use serde_json::{Map, Value, json};
 use super::line_buffer;
 
 /// The unit of a metric, as CloudWatch names it.
+///
+/// ```
+/// use msk_shared::telemetry::{EmfLine, MetricsNamespace, Unit};
+///
+/// let line = EmfLine::new(&MetricsNamespace::default(), "consumer").metric("StoreMs", Unit::Milliseconds, 12.5);
+/// assert_eq!(line.to_json()["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Unit"], "Milliseconds");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// A number of things.
@@ -39,6 +46,13 @@ impl Unit {
 pub struct MetricsNamespace(String);
 
 /// Text that CloudWatch rejects as a namespace.
+///
+/// ```
+/// use msk_shared::telemetry::{InvalidNamespace, MetricsNamespace};
+///
+/// assert_eq!("AWS/Lambda".parse::<MetricsNamespace>(), Err(InvalidNamespace));
+/// assert!(InvalidNamespace.to_string().ends_with("not starting with `:` or `AWS/`"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be at most 255 letters, digits and `._-/#: `, not starting with `:` or `AWS/`")]
 pub struct InvalidNamespace;

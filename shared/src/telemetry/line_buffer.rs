@@ -32,11 +32,31 @@ impl Held {
 
 /// While it lives, lines of `info` and below may wait for those that follow; a warning or an error takes them along at once, and
 /// so does the drop. Hold only while nothing is awaited: what is held when the process is killed is lost.
+///
+/// ```
+/// use msk_shared::telemetry::{EmfLine, MetricsNamespace, Unit, hold_lines};
+///
+/// let line = EmfLine::new(&MetricsNamespace::default(), "consumer").metric("RecordsDone", Unit::Count, 1.0);
+/// let held = hold_lines();
+/// (0..3).for_each(|_| line.emit());
+/// // All three are written here, with one system call.
+/// drop(held);
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct HeldLines(());
 
 /// Begins to hold lines.
+///
+/// ```
+/// use msk_shared::telemetry::hold_lines;
+///
+/// let outer = hold_lines();
+/// let inner = hold_lines();
+/// drop(outer);
+/// // Lines wait until the last holder is gone.
+/// drop(inner);
+/// ```
 pub fn hold_lines() -> HeldLines {
     held().holders += 1;
     HeldLines(())

@@ -9,6 +9,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::json_lines::JsonLines;
 
 /// How much is logged.
+///
+/// ```
+/// use msk_shared::telemetry::LogLevel;
+///
+/// assert_eq!("WARN".parse(), Ok(LogLevel::Warn));
+/// assert_eq!(LogLevel::default(), LogLevel::Info);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogLevel {
     /// Only failures.
@@ -25,6 +32,13 @@ pub enum LogLevel {
 }
 
 /// Text that is not a log level.
+///
+/// ```
+/// use msk_shared::telemetry::{LogLevel, UnknownLogLevel};
+///
+/// assert_eq!("loud".parse::<LogLevel>(), Err(UnknownLogLevel));
+/// assert_eq!(UnknownLogLevel.to_string(), "must be one of: error, warn, info, debug, trace");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of: error, warn, info, debug, trace")]
 pub struct UnknownLogLevel;

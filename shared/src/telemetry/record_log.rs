@@ -13,6 +13,16 @@ use crate::trace_parent::TraceParent;
 const LONGEST_TYPE: usize = 128;
 
 /// The context of all log lines about one record. `record` is its identity; a `traceparent` is shown if it is valid.
+///
+/// ```
+/// use msk_shared::event::Record;
+/// use msk_shared::telemetry::record_span;
+///
+/// let record = Record::new("orders", 0, 7);
+/// let span = record_span("request-1", &record.id(), record.header("traceparent"));
+/// // The line names `orders-0@7` and the request.
+/// span.in_scope(|| tracing::info!("stored"));
+/// ```
 pub fn record_span(request_id: &str, record: &dyn fmt::Display, traceparent: Option<&[u8]>) -> Span {
     let span = tracing::info_span!("record", request_id, %record, traceparent = Empty);
     if let Some(parent) = traceparent.and_then(TraceParent::parse) {
@@ -22,6 +32,14 @@ pub fn record_span(request_id: &str, record: &dyn fmt::Display, traceparent: Opt
 }
 
 /// Logs one line with a record's coordinates and type. `bytes` is the size of its value.
+///
+/// ```
+/// use msk_shared::event::Record;
+/// use msk_shared::telemetry::log_record;
+///
+/// let record = Record::new("orders", 0, 7).with_value(Some("{}"));
+/// log_record(&record, "order.placed", 2);
+/// ```
 pub fn log_record(record: &Record, kind: &str, bytes: usize) {
     let end = kind.char_indices().nth(LONGEST_TYPE).map_or(kind.len(), |(end, _)| end);
     tracing::info!(

@@ -2,7 +2,7 @@
 //! workspace writes a consumer with them, without librdkafka and with it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -12,6 +12,8 @@ use crate::{package, process, workspace};
 /// Its first block of Rust is the consumer, the block of TOML in the other one what librdkafka needs.
 const CONSUMER_README: &str = include_str!("../../../functions/consumer/README.md");
 const SHARED_README: &str = include_str!("../../../shared/README.md");
+/// Features of `msk-shared` without librdkafka.
+const FEATURES: [&str; 3] = ["aws", "aws-lambda-events", "runtime"];
 /// What a reader may be asked to write.
 const MOST_LINES: usize = 20;
 /// What cargo has set for this workspace, and would not set outside.
@@ -22,6 +24,7 @@ pub(super) fn run() -> Result<()> {
     let publish =
         ["publish", "--dry-run", "--locked", "--allow-dirty", "--package", "msk-shared", "--package", "msk-consumer"];
     process::run(&mut process::cargo(&publish))?;
+    compile_features()?;
     document()?;
     let consumer = block(CONSUMER_README, "rust").context("functions/consumer/README.md shows no consumer")?;
     let lines = consumer.lines().filter(|line| !line.trim().is_empty()).count();
@@ -37,6 +40,23 @@ pub(super) fn run() -> Result<()> {
         ensure!(says.contains(expected), "the consumer outside says {says:?}, and not {expected:?}");
     }
     Ok(())
+}
+
+/// Each feature of `msk-shared` that no other command compiles by itself. Clippy as the compiler of this crate alone makes its
+/// warnings errors, and leaves the dependencies to be shared with the crate outside.
+fn compile_features() -> Result<()> {
+    for feature in FEATURES {
+        let mut build = process::cargo(&["build", "--locked", "--package", "msk-shared", "--features", feature]);
+        build.env("CARGO_TARGET_DIR", library_target()).env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
+        build.env("CLIPPY_ARGS", "--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
+        process::run(&mut build)?;
+    }
+    Ok(())
+}
+
+/// Not the workspace's: with other values of CPATH cargo would compile librdkafka again, there and here.
+fn library_target() -> PathBuf {
+    workspace::target_dir().join("xtask/library")
 }
 
 /// The documentation of both, with every warning of rustdoc as an error.
@@ -91,8 +111,7 @@ fn write_crate(folder: &Path, features: &str, consumer: &str) -> Result<()> {
 
 /// What the program logs where there is no Lambda.
 fn build_and_run(folder: &Path) -> Result<String> {
-    // Not the workspace's: with other values of CPATH cargo would compile librdkafka again, there and here.
-    let target = workspace::target_dir().join("xtask/library");
+    let target = library_target();
     let mut build = process::cargo(&["build", "--offline"]);
     build.current_dir(folder).env("CARGO_TARGET_DIR", &target);
     for name in SET_HERE {

@@ -3,6 +3,7 @@
 mod bug_reports;
 mod circles;
 mod costs;
+mod doc_examples;
 mod imports;
 mod links;
 mod names;

@@ -8,6 +8,12 @@ use bytes::Bytes;
 use msk_shared::event::{BrokenId, BrokenRecord, FieldError, Header, Record, RecordId};
 
 /// Why a record is poison, in one word (`x-dlq-reason`).
+///
+/// ```
+/// use msk_consumer::dead_letters::PoisonReason;
+///
+/// assert_eq!(PoisonReason::Undecodable.name(), "undecodable");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PoisonReason {
     /// It cannot be decoded, or its topic, partition or offset is missing.
@@ -30,6 +36,18 @@ impl PoisonReason {
 }
 
 /// A record that will never succeed, with its origin and the reason for its failure.
+///
+/// ```
+/// use msk_consumer::dead_letters::{DeadLetter, PoisonReason};
+/// use msk_shared::event::Record;
+///
+/// let record = Record::new("orders", 0, 7).with_value(Some("no JSON"));
+/// let letter = DeadLetter::new(Ok(&record), PoisonReason::Rejected, "the total is missing".to_owned(), 1);
+/// assert_eq!(letter.value.as_deref(), Some(&b"no JSON"[..]), "as it was");
+/// let headers = letter.headers();
+/// let error = headers.iter().find(|header| header.name == "x-dlq-error").unwrap();
+/// assert_eq!(error.value.as_deref(), Some(&b"the total is missing"[..]));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The record's topic, if it has one.

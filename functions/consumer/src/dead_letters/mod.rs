@@ -46,6 +46,14 @@ pub trait DeadLetterSink: Send + Sync + 'static {
 }
 
 /// Why a dead letter was not stored.
+///
+/// ```
+/// use msk_consumer::dead_letters::DeadLetterError;
+///
+/// // What a sink of your own says of its store.
+/// let error = DeadLetterError::NotAcknowledged("the bucket does not exist; create it");
+/// assert_eq!(error.to_string(), "the dead letter was not acknowledged: the bucket does not exist; create it");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeadLetterError {
     /// There is no sink.
@@ -65,6 +73,21 @@ pub enum DeadLetterError {
 }
 
 /// No sink is configured: a poison record counts as failed.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use msk_consumer::dead_letters::{DeadLetter, DeadLetterError, DeadLetterSink, NoSink, PoisonReason};
+/// use msk_shared::deadline::Deadline;
+/// use msk_shared::event::Record;
+///
+/// # msk_shared::executor::with_threads(1)?.block_on(async {
+/// let letter = DeadLetter::new(Ok(&Record::new("orders", 0, 7)), PoisonReason::Panic, String::new(), 1);
+/// let sent = NoSink.send(&letter, Deadline::after(Duration::from_secs(1))).await;
+/// assert_eq!(sent, Err(DeadLetterError::NotConfigured));
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoSink;
 

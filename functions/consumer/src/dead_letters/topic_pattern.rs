@@ -20,6 +20,13 @@ const PLACEHOLDER: &str = "{topic}";
 pub struct TopicPattern(String);
 
 /// Why a text is not a valid `DEAD_LETTER`.
+///
+/// ```
+/// use msk_consumer::dead_letters::{TargetError, TopicPattern};
+///
+/// assert_eq!("sqs:letters".parse::<TopicPattern>(), Err(TargetError::Sqs));
+/// assert_eq!("orders.dlq".parse::<TopicPattern>(), Err(TargetError::Unknown));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// SQS is not supported yet.

@@ -7,6 +7,15 @@ use msk_shared::event::Record;
 use serde::Deserialize;
 
 /// The identity of a record's effect, within its topic. Clones share the text.
+///
+/// ```
+/// use msk_consumer::idempotency::IdempotencyKey;
+/// use msk_shared::event::{Header, Record};
+///
+/// let header = Header { name: "idempotency-key".into(), value: Some("o-17".into()) };
+/// let record = Record::new("orders", 0, 7).with_headers([header]);
+/// assert_eq!(IdempotencyKey::for_record(&record).as_str(), "key:orders:o-17");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdempotencyKey(Arc<str>);
 
@@ -14,15 +23,6 @@ impl IdempotencyKey {
     /// The record's key, from the first of these that it has: the `idempotency-key` header, which the producer's API writes for
     /// requests with that HTTP header; `source` and `id` of a CloudEvent; topic, partition and offset, which detect
     /// redeliveries of one record, but not a message that was written twice.
-    ///
-    /// ```
-    /// use msk_consumer::idempotency::IdempotencyKey;
-    /// use msk_shared::event::{Header, Record};
-    ///
-    /// let header = Header { name: "idempotency-key".into(), value: Some("o-17".into()) };
-    /// let record = Record::new("orders", 0, 7).with_headers([header]);
-    /// assert_eq!(IdempotencyKey::for_record(&record).as_str(), "key:orders:o-17");
-    /// ```
     pub fn for_record(record: &Record) -> Self {
         let topic = record.topic();
         if let Some(key) = record.header_text("idempotency-key").filter(|key| !key.is_empty()) {

@@ -21,13 +21,14 @@ const LARGEST_BATCH: usize = 10_000;
 /// use msk_consumer::idempotency::{Claim, IdempotencyKey, IdempotencyStore, MemoryStore};
 /// use msk_shared::event::Record;
 ///
-/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// # msk_shared::executor::with_threads(1)?.block_on(async {
 /// let (store, key) = (MemoryStore::default(), IdempotencyKey::for_record(&Record::new("orders", 0, 7)));
 /// assert_eq!(store.claim(&key, Duration::from_secs(60)).await?, Claim::Free);
 /// store.complete(&key).await?;
 /// assert_eq!(store.claim(&key, Duration::from_secs(60)).await?, Claim::Done);
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct MemoryStore {

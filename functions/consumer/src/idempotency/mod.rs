@@ -65,6 +65,21 @@ pub trait IdempotencyStore: Send + Sync + 'static {
 }
 
 /// What a store knows about a key.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use msk_consumer::idempotency::{Claim, IdempotencyKey, IdempotencyStore, MemoryStore};
+/// use msk_shared::event::Record;
+///
+/// # msk_shared::executor::with_threads(1)?.block_on(async {
+/// let (store, key) = (MemoryStore::default(), IdempotencyKey::for_record(&Record::new("orders", 0, 7)));
+/// let lease = Duration::from_secs(60);
+/// assert_eq!(store.claim(&key, lease).await, Ok(Claim::Free));
+/// assert_eq!(store.claim(&key, lease).await, Ok(Claim::InProgress));
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// It was free and is now claimed by this call.
@@ -76,6 +91,14 @@ pub enum Claim {
 }
 
 /// The store could not be reached or used. The text goes to the log.
+///
+/// ```
+/// use msk_consumer::idempotency::StoreError;
+///
+/// let refused: Result<(), _> = Err(std::io::Error::other("the table is throttled"));
+/// let error = refused.map_err(|error| StoreError(error.to_string())).unwrap_err();
+/// assert_eq!(error.to_string(), "the idempotency store failed: the table is throttled");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the idempotency store failed: {0}")]
 pub struct StoreError(pub String);

@@ -16,6 +16,14 @@ use super::msk_event::{MSK_EVENT_SOURCE, MskEvent, PartitionRecords, SELF_MANAGE
 use super::record::{BrokenRecord, Record};
 
 /// Why a body is not an MSK event. Never includes its content.
+///
+/// ```
+/// use msk_shared::event::{EventError, MskEvent};
+///
+/// let error = MskEvent::parse(r#"{"Records": []}"#).unwrap_err();
+/// assert!(matches!(error, EventError::NotMsk(_)));
+/// assert!(error.to_string().ends_with("through an event source mapping for MSK or self-managed Kafka"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     #[error("the event is not UTF-8 text: byte {position} does not begin a valid character")]

@@ -9,7 +9,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use super::members::{field, member_name, number, plain_text, schema, text, timestamp_type, unparsed_headers};
-use crate::event::record::{BrokenId, BrokenRecord, Field, Record, RecordFault, TimestampType};
+use crate::event::record::{BrokenRecord, Field, Record, TimestampType};
+use crate::event::record_id::{BrokenId, RecordFault};
 
 /// Reads one element of a group.
 #[derive(Clone)]

@@ -27,6 +27,17 @@ const USER_AGENT: &str = concat!("msk-ha-cluster/", env!("CARGO_PKG_VERSION"));
 const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
 /// A token for one connection attempt or re-authentication.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use msk_shared::kafka::TokenSource;
+///
+/// let token = TokenSource::with_credentials("eu-west-1", "AKIDEXAMPLE", "secret", None).token()?;
+/// assert!(token.expires_at() > SystemTime::now() + Duration::from_secs(800));
+/// assert!(!format!("{token:?}").contains(token.expose()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct MskToken {
     token: String,
@@ -68,6 +79,14 @@ impl fmt::Debug for MskToken {
 }
 
 /// Why there is no token. Never includes a credential.
+///
+/// ```
+/// use msk_shared::aws::CredentialsError;
+/// use msk_shared::kafka::TokenError;
+///
+/// let error = TokenError::from(CredentialsError::Status(503));
+/// assert_eq!(error.to_string(), "the container credentials endpoint answered with status 503");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The credentials could not be obtained.
