@@ -20,7 +20,7 @@ use msk_test_kit::{Extensions, FunctionHost, PATIENCE, clean};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::server::{SERVER, Table};
 
@@ -76,21 +76,26 @@ fn expected(changes: &[Record]) -> Vec<Value> {
     items.into_values().collect()
 }
 
+/// Batches that overlap, some of them twice.
+fn batches<'c>(changes: &'c [Record], rng: &mut StdRng) -> Vec<&'c [Record]> {
+    let mut batches: Vec<&[Record]> = Vec::new();
+    let mut at = 0;
+    while at < changes.len() {
+        let (from, to) =
+            (at.saturating_sub(rng.random_range(0..10)), (at + rng.random_range(1..60)).min(changes.len()));
+        batches.extend(std::iter::repeat_n(&changes[from..to], rng.random_range(1..3)));
+        at = to;
+    }
+    batches
+}
+
 #[tokio::test]
 #[ignore = "stage `examples-dynamodb` runs it: it needs DynamoDB Local"]
 async fn redelivery_and_reordering_leave_the_same_table() {
     let table = SERVER.table("redelivery", "id");
     let mut rng = StdRng::seed_from_u64(17);
     let changes = changes(400, &mut rng);
-    let mut batches: Vec<&[Record]> = Vec::new();
-    let mut at = 0;
-    while at < changes.len() {
-        // Batches overlap, and come again.
-        let (from, to) =
-            (at.saturating_sub(rng.random_range(0..10)), (at + rng.random_range(1..60)).min(changes.len()));
-        batches.extend(std::iter::repeat_n(&changes[from..to], rng.random_range(1..3)));
-        at = to;
-    }
+    let mut batches = batches(&changes, &mut rng);
     // As they were written, then in any order: retries of different batches overtake each other.
     for round in 0..3 {
         for batch in &batches {
@@ -104,6 +109,52 @@ async fn redelivery_and_reordering_leave_the_same_table() {
         assert!(deliver(reordered.writer(&[]), batch).await.failed.is_empty());
     }
     assert_eq!(reordered.items(), expected(&changes));
+}
+
+/// Planted faults: with another condition than the writer's, the deliveries of the test above make another table.
+#[tokio::test]
+#[ignore = "stage `examples-dynamodb` runs it: it needs DynamoDB Local"]
+async fn a_broken_condition_does_not_go_unnoticed() {
+    let broken = [
+        ("none", ""),
+        ("never-again", "attribute_not_exists(#id)"),
+        ("older", "attribute_not_exists(#id) OR (#of = :of AND #version > :version)"),
+        ("only-newer", "#of = :of AND #version < :version"),
+    ];
+    for (name, condition) in broken {
+        let (table, relay) = (SERVER.table(name, "id"), with_condition(condition));
+        let mut rng = StdRng::seed_from_u64(17);
+        let changes = changes(400, &mut rng);
+        let mut batches = batches(&changes, &mut rng);
+        batches.shuffle(&mut rng);
+        for batch in batches {
+            deliver(table.writer(&[("APP_DYNAMODB_ENDPOINT", &relay.url())]), batch).await;
+        }
+        let items = table.items();
+        assert_ne!(items, expected(&changes), "{name}");
+        // The condition is at fault, not a request that DynamoDB does not take.
+        assert_eq!(items.is_empty(), name == "only-newer", "{name}");
+    }
+}
+
+/// A way to DynamoDB on which the condition of each write becomes this one.
+fn with_condition(condition: &'static str) -> Endpoint {
+    Endpoint::serve(move |request| {
+        let mut request = request.clone();
+        let mut input: Map<String, Value> = serde_json::from_slice(&request.body).unwrap();
+        input.insert("ConditionExpression".to_owned(), condition.into());
+        for names in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
+            // DynamoDB refuses those that no expression uses.
+            input[names].as_object_mut().unwrap().retain(|name, _| condition.contains(name.as_str()));
+        }
+        let is_empty = |value: &Value| *value == json!("") || *value == json!({});
+        input.retain(|_, value| !is_empty(value));
+        if condition.is_empty() {
+            input.remove("ReturnValuesOnConditionCheckFailure");
+        }
+        request.body = serde_json::to_vec(&input).unwrap();
+        pass_on(&request)
+    })
 }
 
 #[tokio::test]
@@ -222,8 +273,12 @@ async fn versions_that_cannot_be_compared_replace_nothing() {
     let first = state(7, "ann", Some(json!({"name": "n7", "visits": 7, "tags": ["a"]})));
     let moved = Record::new("customers", 3, 99).with_key(Some("ann")).with_value(Some("{}"));
     assert!(deliver(table.writer(&[]), std::slice::from_ref(&first)).await.failed.is_empty());
-    assert_eq!(deliver(table.writer(&[]), &[moved]).await.poisoned, 1.0);
-    assert_eq!(table.items(), expected(&[first]));
+    assert_eq!(deliver(table.writer(&[]), std::slice::from_ref(&moved)).await.poisoned, 1.0);
+    assert_eq!(table.items(), expected(std::slice::from_ref(&first)));
+    // A planted fault: compared all the same, the version of another partition replaces it.
+    let relay = with_condition("attribute_not_exists(#id) OR #version < :version");
+    deliver(table.writer(&[("APP_DYNAMODB_ENDPOINT", &relay.url())]), &[moved]).await;
+    assert_ne!(table.items(), expected(&[first]));
 }
 
 #[tokio::test]
