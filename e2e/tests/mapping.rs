@@ -11,6 +11,7 @@ use axum::{Router, body::Bytes};
 use msk_e2e::client;
 use msk_e2e::folder::TempFolder;
 use msk_e2e::kafka::cluster::{SCRAM_PASSWORD, SCRAM_USER};
+use msk_e2e::kafka::iam::{self, AccessKey, Statement};
 use msk_e2e::kafka::{Cluster, ClusterOptions, Listener};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -19,6 +20,9 @@ use tokio::process::Command;
 /// Joining a group and one delivery take seconds; the rest is for a slow machine.
 const LIMIT: Duration = Duration::from_secs(90);
 const RECORDS: usize = 3;
+/// What the machine that runs this may have.
+const AWS_VARIABLES: [&str; 4] =
+    ["AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
 
 /// The events that a function has received, which answers each with success.
 type Events = Arc<Mutex<Vec<Value>>>;
@@ -46,6 +50,8 @@ fn program() -> PathBuf {
 struct Mapping<'a> {
     folder: &'a TempFolder,
     url: &'a str,
+    /// What its environment says of AWS.
+    aws: Vec<(String, String)>,
 }
 
 impl Mapping<'_> {
@@ -54,7 +60,10 @@ impl Mapping<'_> {
         let mut command = Command::new(program());
         command.args(["esm", "drain", "--topics", "orders", "--invoke-url", self.url, "--consumer-group-id", group]);
         command.args(["--deadline", "60"]).args(flags).current_dir(self.folder.path());
-        command.env_remove("RUST_LOG").stdin(Stdio::null()).kill_on_drop(true);
+        for name in AWS_VARIABLES {
+            command.env_remove(name);
+        }
+        command.envs(self.aws.iter().cloned()).env_remove("RUST_LOG").stdin(Stdio::null()).kill_on_drop(true);
         tokio::time::timeout(LIMIT, command.output()).await.expect("draining takes far too long").unwrap()
     }
 }
@@ -75,7 +84,7 @@ async fn mappings_sign_in_with_their_secrets() {
     write("certificate.json", json!({"certificate": identity.certificate_pem, "privateKey": identity.key_pem}));
     write("authority.json", json!({"certificate": cluster.authority().pem()}));
     let (url, events) = function().await;
-    let mapping = Mapping { folder: &folder, url: &url };
+    let mapping = Mapping { folder: &folder, url: &url, aws: Vec::new() };
     let authority = format!("ssl.ca.location={}", cluster.ca_file().display());
     let (scram, mutual_tls) = (cluster.bootstrap(Listener::Scram), cluster.bootstrap(Listener::MutualTls));
     let servers = |servers: &str| {
@@ -151,5 +160,60 @@ async fn mappings_sign_in_with_their_secrets() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains("Authentication failed"), "{output:?}");
     assert!(!said.contains("not-the-password"), "{said}");
+    assert!(events.lock().unwrap().is_empty());
+}
+
+/// What AWS's guide gives the role of a mapping, without these of its actions:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/msk-cluster-auth.html>
+fn mapping_policy(missing: &[&str]) -> Vec<Statement> {
+    let allow = |actions: &[&str], resource: String| {
+        let left: Vec<&str> = actions.iter().filter(|action| !missing.contains(action)).copied().collect();
+        Statement::allow(&left, &[resource])
+    };
+    vec![
+        allow(&["Connect", "DescribeClusterDynamicConfiguration"], iam::cluster_arn()),
+        allow(&["DescribeTopic", "ReadData"], iam::topic_arn("orders")),
+        allow(&["DescribeGroup", "AlterGroup"], iam::group_arn("*")),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mappings_sign_in_with_iam_and_may_do_what_the_policy_says() {
+    let cluster = Cluster::start(&ClusterOptions::default()).await.unwrap();
+    cluster.admin().create_topic("orders", 2, &[]).await.unwrap();
+    let producer = client::producer(&cluster, Listener::Plaintext).unwrap();
+    for number in 0..RECORDS {
+        client::write(&producer, "orders", &number.to_string(), "value").await.unwrap();
+    }
+    let folder = TempFolder::new().unwrap();
+    let (url, events) = function().await;
+    let authority = format!("ssl.ca.location={}", cluster.ca_file().display());
+    let servers = cluster.bootstrap(Listener::Iam);
+    let flags = ["--auth", "iam", "--kafka-option", &authority, "--bootstrap-servers", &servers];
+    let signed = |aws| Mapping { folder: &folder, url: &url, aws };
+    let own = signed(cluster.key().environment());
+
+    cluster.iam().set_policy(iam::PRODUCER_ROLE, mapping_policy(&[])).unwrap();
+    let output = own.drain("allowed", &flags).await;
+    assert!(output.status.success(), "{output:?}");
+    let received = std::mem::take(&mut *events.lock().unwrap());
+    let partitions = received.iter().flat_map(|event| event["records"].as_object().unwrap().values());
+    assert_eq!(partitions.map(|records| records.as_array().unwrap().len()).sum::<usize>(), RECORDS);
+
+    for (missing, told) in [("AlterGroup", "Group authorization failed"), ("ReadData", "Topic authorization failed")] {
+        cluster.iam().set_policy(iam::PRODUCER_ROLE, mapping_policy(&[missing])).unwrap();
+        let output = own.drain(missing, &flags).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains(told), "without {missing}: {output:?}");
+    }
+
+    let foreign = AccessKey::temporary();
+    let output = signed(foreign.environment()).drain("foreign", &flags).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("SASL authentication error"), "{output:?}");
+    assert!(!said.contains(&foreign.secret), "{said}");
+    let output = signed(Vec::new()).drain("nobody", &flags).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("AWS_REGION is missing"), "{output:?}");
     assert!(events.lock().unwrap().is_empty());
 }

@@ -9,7 +9,7 @@ use msk_local::esm::document::MappingDocument;
 use msk_local::output::Format;
 use msk_shared::topic_spec::TopicSpec;
 
-use crate::mapping_flags::{MappingFlags, name_and_value};
+use crate::mapping_flags::{Auth, MappingFlags, name_and_value};
 use crate::version;
 
 const EXIT_CODES: &str = "Exit codes: 0 done (or stopped with Ctrl-C while running), 1 error, 2 wrong usage, \
@@ -215,6 +215,9 @@ pub(crate) struct RedriveArgs {
     /// Brokers, `HOST:PORT,...`.
     #[arg(long, required = true)]
     pub(crate) bootstrap_servers: String,
+    /// Sign in with MSK IAM, with the region and the credentials of the environment.
+    #[arg(long, value_name = "MECHANISM")]
+    pub(crate) auth: Option<Auth>,
     /// A librdkafka property, for clusters that need more than an address; repeatable.
     #[arg(long = "kafka-option", value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub(crate) kafka_options: Vec<(String, String)>,

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow};
 use msk_local::esm::document::MappingDocument;
 use msk_local::esm::event_reader::{RenderedEvent, read_events, sample_event};
+use msk_local::esm::iam;
 use msk_local::esm::mapping::Mapping;
 use msk_local::esm::redrive::{Cluster, RedriveOptions, Redriven, redrive_documents, redrive_topic};
 use msk_local::esm::replay::{Replay, Replayed};
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 use crate::cli::{MappingArgs, RecordArgs, RedriveArgs, RenderArgs, ReplayArgs, SampleFlags};
 use crate::input;
+use crate::mapping_flags::Auth;
 use crate::terminal::{GAVE_UP, INTERRUPTED, Printer, Signals, UNREACHABLE, checked};
 
 /// Whatever reads from a topic without a function has no name for one.
@@ -152,9 +154,12 @@ pub(crate) async fn redrive(printer: &Printer, stop: &mut Signals, args: &Redriv
         dry_run: args.dry_run,
         from_beginning: args.from_beginning,
     };
+    let mut kafka_options = args.kafka_options.iter().cloned().collect();
+    Auth::add_options(args.auth, &mut kafka_options);
     let cluster = Cluster {
         bootstrap_servers: args.bootstrap_servers.clone(),
-        kafka_options: args.kafka_options.iter().cloned().collect(),
+        tokens: iam::tokens(&kafka_options)?,
+        kafka_options,
         group: format!("msk-local.redrive.{}", args.from_topic.as_deref().unwrap_or("documents")),
     };
     let reporter = printer.reporter(false);

@@ -2,12 +2,14 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are the help text, which shows every word as written")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use msk_local::esm::config_file::Wanted;
 use msk_local::esm::document::{MappingDocument, ProvisionedPollerConfig};
+use msk_local::esm::iam;
 use msk_local::esm::moment::Moment;
 use serde_json::{Map, Value};
 
@@ -119,6 +121,10 @@ pub(crate) struct MappingFlags {
     /// Never put records of different partitions into one event.
     #[arg(long)]
     single_partition_batches: bool,
+    /// Sign in with MSK IAM, as AWS's mapping does: with the region and the credentials in AWS_REGION, AWS_ACCESS_KEY_ID,
+    /// AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or those of AWS_CONTAINER_CREDENTIALS_FULL_URI.
+    #[arg(long, value_name = "MECHANISM")]
+    auth: Option<Auth>,
     /// A librdkafka property, for clusters that need more than an address; repeatable.
     #[arg(long = "kafka-option", value_name = "NAME=VALUE", value_parser = name_and_value)]
     kafka_options: Vec<(String, String)>,
@@ -134,6 +140,23 @@ pub(crate) struct MappingFlags {
     pub(crate) records: bool,
     #[command(flatten)]
     chaos: ChaosFlags,
+}
+
+/// How to sign in without a secret of one's own.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Auth {
+    Iam,
+}
+
+impl Auth {
+    /// Adds what this stands for, where the options say nothing else.
+    pub(crate) fn add_options(auth: Option<Self>, options: &mut BTreeMap<String, String>) {
+        if let Some(Self::Iam) = auth {
+            for (name, value) in iam::OPTIONS {
+                options.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+            }
+        }
+    }
 }
 
 /// `NAME=VALUE`.
@@ -228,6 +251,7 @@ impl MappingFlags {
         if self.single_partition_batches {
             local.single_partition_batches = Some(true);
         }
+        Auth::add_options(self.auth, &mut local.kafka_options);
         local.kafka_options.extend(self.kafka_options.iter().cloned());
         local.secrets.extend(self.secrets.iter().cloned());
     }

@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::error::MappingError;
-use super::kafka_client::{QuietContext, client_config};
+use super::kafka_client::{ClientSettings, QuietContext, client_settings};
 use super::mapping::{DestinationTarget, Mapping, StartingPosition};
 use super::topic_settings::is_embedded_id;
 
@@ -21,7 +21,14 @@ const REASON_TIMEOUT: Duration = Duration::from_millis(200);
 pub(super) type QueryClient = BaseConsumer<QuietContext>;
 
 pub(super) fn query_client(mapping: &Mapping, brokers: &str) -> KafkaResult<QueryClient> {
-    client_config(mapping, brokers).create_with_context(QuietContext::default())
+    querying(&client_settings(mapping, brokers))
+}
+
+/// A consumer that may be asked at once: a token reaches it when it is polled, and a question does not poll.
+pub(super) fn querying(settings: &ClientSettings) -> KafkaResult<QueryClient> {
+    let client: QueryClient = settings.create()?;
+    let _ = client.poll(Duration::ZERO);
+    Ok(client)
 }
 
 /// Finds the topic, and commits a starting position if the group has none and it is not the beginning: a record
@@ -135,10 +142,8 @@ pub(super) struct UnreadSpan {
 
 /// What the group has not committed, in partitions where there is anything, and a client to read it with that joins no group.
 pub(super) fn unread(mapping: &Mapping, brokers: &str) -> Result<(QueryClient, Vec<UnreadSpan>), MappingError> {
-    let mut config = client_config(mapping, brokers);
-    config.remove("group.protocol");
-    let client: QueryClient =
-        config.create_with_context(QuietContext::default()).map_err(|error| MappingError::Client(error.to_string()))?;
+    let settings = client_settings(mapping, brokers).outside_of_groups();
+    let client = querying(&settings).map_err(|error| MappingError::Client(error.to_string()))?;
     let count = partition_count(&client, mapping.topic.as_str(), brokers)?;
     refuse_times_without_index(&client, mapping, brokers)?;
     let spans = || -> KafkaResult<Vec<UnreadSpan>> {

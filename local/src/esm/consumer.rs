@@ -5,9 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use msk_shared::event::{Header, Record, TimestampType};
+use msk_shared::kafka::TokenSource;
 use rdkafka::Timestamp;
-use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::client::{ClientContext, OAuthToken};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -15,6 +16,8 @@ use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::mpsc;
+
+use super::kafka_client::{ClientSettings, oauth_token};
 
 pub(super) type GroupConsumer = StreamConsumer<GroupContext>;
 
@@ -31,9 +34,12 @@ pub(super) enum GroupEvent {
 /// the channel before the first record that depends on it.
 pub(super) struct GroupContext {
     events: mpsc::UnboundedSender<GroupEvent>,
+    tokens: Option<TokenSource>,
 }
 
 impl ClientContext for GroupContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
@@ -52,6 +58,10 @@ impl ClientContext for GroupContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", %error, reason, "client error");
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        oauth_token(self.tokens.as_ref())
     }
 }
 
@@ -80,10 +90,10 @@ fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
 
 /// A consumer that is not subscribed yet.
 pub(super) fn group_consumer(
-    config: &ClientConfig,
+    settings: &ClientSettings,
     events: mpsc::UnboundedSender<GroupEvent>,
 ) -> KafkaResult<GroupConsumer> {
-    config.create_with_context(GroupContext { events })
+    settings.properties().create_with_context(GroupContext { events, tokens: settings.tokens() })
 }
 
 /// Positions in the form that librdkafka expects for a commit.

@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use msk_shared::event::Record;
-use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::kafka_client::{QuietContext, producer_config};
+use super::kafka_client::{ClientSettings, QuietContext, producer_settings};
 use super::mapping::DestinationTarget;
 use super::msk_event::{Envelope, PolledRecord, TOMBSTONES};
 use super::outcome::Failure;
@@ -81,15 +80,15 @@ impl Destination {
     pub(super) fn new(
         function: &str,
         target: &DestinationTarget,
-        client: &ClientConfig,
+        client: &ClientSettings,
     ) -> Result<Self, DestinationError> {
         let target = match target {
             DestinationTarget::Kafka(topic) => {
                 let topic = topic.to_string();
-                let config = producer_config(client);
-                let producer = config.create_with_context(QuietContext::default());
-                let producer = producer.map_err(|source| DestinationError::Kafka { topic: topic.clone(), source })?;
-                Target::Kafka { topic, producer, limit: TopicLimit::new(config) }
+                let settings = producer_settings(client);
+                let producer =
+                    settings.create().map_err(|source| DestinationError::Kafka { topic: topic.clone(), source })?;
+                Target::Kafka { topic, producer, limit: TopicLimit::new(settings) }
             }
             DestinationTarget::Files { folder, with_payload } => {
                 Target::Files { folder: folder.clone(), with_payload: *with_payload }

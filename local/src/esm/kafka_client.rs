@@ -3,34 +3,67 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use msk_shared::kafka::TokenSource;
+use rdkafka::client::{ClientContext, OAuthToken};
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::mapping::{Mapping, StartingPosition};
 
+/// What clients are made from.
+#[derive(Clone)]
+pub(super) struct ClientSettings {
+    properties: ClientConfig,
+    /// Signs MSK IAM tokens, where the brokers want them.
+    tokens: Option<TokenSource>,
+}
+
+impl ClientSettings {
+    /// A client that queries, reads outside of a group, or produces.
+    pub(super) fn create<C: FromClientConfigAndContext<QuietContext>>(&self) -> KafkaResult<C> {
+        let context = QuietContext { tokens: self.tokens.clone(), ..QuietContext::default() };
+        self.properties.create_with_context(context)
+    }
+
+    /// The settings of a consumer that joins no group: KIP-848's protocol has nothing to say there.
+    pub(super) fn outside_of_groups(mut self) -> Self {
+        self.properties.remove("group.protocol");
+        self
+    }
+
+    pub(super) fn properties(&self) -> &ClientConfig {
+        &self.properties
+    }
+
+    pub(super) fn tokens(&self) -> Option<TokenSource> {
+        self.tokens.clone()
+    }
+}
+
 /// Settings of every client of a mapping, whether or not it joins the consumer group.
-pub(super) fn client_config(mapping: &Mapping, bootstrap_servers: &str) -> ClientConfig {
+pub(super) fn client_settings(mapping: &Mapping, bootstrap_servers: &str) -> ClientSettings {
     let options = mapping.credentials.with_options(&mapping.local.kafka_options);
-    let mut config = base_config(bootstrap_servers, &mapping.consumer_group, &options);
+    let mut settings =
+        base_settings(bootstrap_servers, &mapping.consumer_group, &options, mapping.credentials.tokens().cloned());
     let reset = match mapping.starting_position {
         StartingPosition::TrimHorizon => "earliest",
         // Starting offsets are committed before the group is joined; this only matters if they expire.
         StartingPosition::Latest | StartingPosition::AtTimestamp(_) => "latest",
     };
-    config.set("auto.offset.reset", reset);
-    config
+    settings.properties.set("auto.offset.reset", reset);
+    settings
 }
 
-/// Settings of every client; `options` are the user's own.
-pub(super) fn base_config(
+/// Settings of every client; `options` are the user's own, and `tokens` signs what they ask for.
+pub(super) fn base_settings(
     bootstrap_servers: &str,
     consumer_group: &str,
     options: &BTreeMap<String, String>,
-) -> ClientConfig {
+    tokens: Option<TokenSource>,
+) -> ClientSettings {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", bootstrap_servers)
@@ -59,15 +92,27 @@ pub(super) fn base_config(
         // With KIP-848's protocol the broker decides these two, and librdkafka rejects them.
         config.remove("session.timeout.ms").remove("heartbeat.interval.ms");
     }
-    config
+    ClientSettings { properties: config, tokens }
+}
+
+/// A token for librdkafka, on the thread that polls the client. Blocks while it is signed.
+pub(super) fn oauth_token(tokens: Option<&TokenSource>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+    let token = tokens.ok_or("no MSK IAM token is asked for")?.token();
+    let token = token.inspect_err(|error| tracing::error!(%error, "no MSK IAM token"))?;
+    Ok(OAuthToken {
+        token: token.expose().to_owned(),
+        principal_name: "kafka-cluster".to_owned(),
+        lifetime_ms: token.expires_at_ms(),
+    })
 }
 
 /// A failure document contains a whole event, so it can be larger than the largest event.
 const MAX_DOCUMENT_BYTES: &str = "16000000";
 
 /// The settings of a producer, from those of a mapping's clients.
-pub(super) fn producer_config(client: &ClientConfig) -> ClientConfig {
-    let mut config = client.clone();
+pub(super) fn producer_settings(client: &ClientSettings) -> ClientSettings {
+    let mut settings = client.clone();
+    let config = &mut settings.properties;
     config.remove("group.id").remove("group.protocol");
     for name in CONSUMER_ONLY {
         config.remove(name);
@@ -75,7 +120,7 @@ pub(super) fn producer_config(client: &ClientConfig) -> ClientConfig {
     // The same placement of keys as Java clients, all replicas, no duplicates from retries.
     config.set("partitioner", "murmur2_random").set("enable.idempotence", "true");
     config.set("message.max.bytes", MAX_DOCUMENT_BYTES).set("linger.ms", "0");
-    config
+    settings
 }
 
 /// Consumer settings of the mapping, which would make a producer log a warning.
@@ -95,10 +140,13 @@ const CONSUMER_ONLY: &[&str] = &[
 /// error is kept as the reason why no broker answers.
 #[derive(Default)]
 pub(super) struct QuietContext {
+    tokens: Option<TokenSource>,
     last_connection_error: Mutex<Option<String>>,
 }
 
 impl ClientContext for QuietContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(target: "librdkafka", facility, message);
     }
@@ -112,6 +160,10 @@ impl ClientContext for QuietContext {
             let what = reason.split(" (after ").next().unwrap_or(reason);
             *self.last_connection_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.to_owned());
         }
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        oauth_token(self.tokens.as_ref())
     }
 }
 

@@ -25,7 +25,7 @@
 //! | [`response_check`] | a function's response judged without an invocation |
 //! | `invoke`, [`environments`] | the Invoke endpoints with their ways of reporting errors, and how many requests one takes at once |
 //! | `msk_event` | the event a function is sent, and its size |
-//! | [`source_access`] | how a mapping signs in at its brokers, from its secrets |
+//! | [`source_access`], [`iam`] | how a mapping signs in at its brokers: from its secrets, or with MSK IAM |
 //! | `kafka_client` | librdkafka settings shared by all clients of a mapping |
 //! | [`validate`](mod@validate) | AWS's ranges and mode rules |
 //! | [`mapping`], [`config_file`], [`document`] | the configuration: validated, as a file of some format, and as its members |
@@ -50,6 +50,7 @@ pub mod error;
 pub mod event_reader;
 pub mod filter;
 mod group_offsets;
+pub mod iam;
 mod invoke;
 mod kafka_client;
 mod listed;

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -22,6 +21,7 @@ use super::chaos::DecisionPoint;
 use super::commit::{CommitQueue, CommitTracker, DeliveryTicket};
 use super::consumer::{self, GroupConsumer, GroupEvent};
 use super::group_offsets::GroupOffsets;
+use super::kafka_client::ClientSettings;
 use super::msk_event::{MAX_EVENT_BYTES, PolledRecord};
 
 /// Concurrent invocations of one poller on AWS.
@@ -89,12 +89,12 @@ pub(super) struct Poller {
 impl Poller {
     /// A poller, and a receiver of its state. `delivery` makes its delivery from the progress channel.
     pub(super) fn new(
-        config: &ClientConfig,
+        settings: &ClientSettings,
         offsets: Arc<GroupOffsets>,
         delivery: impl FnOnce(mpsc::UnboundedSender<Finished>) -> BatchDelivery,
     ) -> KafkaResult<(Self, watch::Receiver<PollerState>)> {
         let (own_events, group_events) = mpsc::unbounded_channel();
-        let consumer = consumer::group_consumer(config, own_events.clone())?;
+        let consumer = consumer::group_consumer(settings, own_events.clone())?;
         let (finished, progress) = mpsc::unbounded_channel();
         let delivery = Arc::new(delivery(finished));
         let (state, observed) = watch::channel(PollerState::default());

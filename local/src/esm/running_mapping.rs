@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,7 +16,7 @@ use super::environments::Environments;
 use super::error::MappingError;
 use super::group_offsets::{GroupOffsets, PartitionOffsets};
 use super::invoke::Invoker;
-use super::kafka_client::client_config;
+use super::kafka_client::{ClientSettings, client_settings};
 use super::mapping::Mapping;
 use super::metrics::{MappingMetrics, MappingName, Metrics};
 use super::metrics_page::{LagSources, MetricsPage};
@@ -139,22 +138,22 @@ impl RunningMapping {
             bootstrap_servers: brokers,
             mapping,
         };
-        let config = client_config(&running.mapping, &running.bootstrap_servers);
+        let settings = client_settings(&running.mapping, &running.bootstrap_servers);
         let target = running.mapping.destination.as_ref();
         let destination =
-            target.map(|target| Destination::new(&running.mapping.function, target, &config).map(Arc::new));
+            target.map(|target| Destination::new(&running.mapping.function, target, &settings).map(Arc::new));
         let destination = destination.transpose()?;
         let stalls = Arc::new(StallReporter::new(&running.mapping, &process.reporter));
         let chaos = Arc::new(Chaos::new(&running.mapping, &running.metrics, &process.reporter));
         for _ in 0..running.mapping.pollers.min(partition_count) {
-            running.start_poller(&config, destination.clone(), process, (&stalls, &chaos))?;
+            running.start_poller(&settings, destination.clone(), process, (&stalls, &chaos))?;
         }
         Ok(running)
     }
 
     fn start_poller(
         &mut self,
-        config: &ClientConfig,
+        settings: &ClientSettings,
         destination: Option<Arc<Destination>>,
         process: &Shared,
         (stalls, chaos): (&Arc<StallReporter>, &Arc<Chaos>),
@@ -176,7 +175,7 @@ impl RunningMapping {
             stop: self.stop.subscribe(),
         };
         let offsets = Arc::clone(&self.offsets);
-        let (poller, state) = Poller::new(config, offsets, delivery).map_err(|source| self.group_error(source))?;
+        let (poller, state) = Poller::new(settings, offsets, delivery).map_err(|source| self.group_error(source))?;
         let running = self.metrics.running_poller();
         self.pollers.spawn(async move {
             let _running = running;

@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use msk_shared::env::EnvError;
+use msk_shared::kafka::TokenSource;
 use serde_json::{Map, Value};
+
+use super::iam;
 
 /// Properties that a user sets to decide alone how to sign in.
 const PROTOCOL: &str = "security.protocol";
@@ -80,13 +84,16 @@ pub(super) struct AccessMethod {
 #[derive(Debug, Clone, Default)]
 pub struct SourceAccess(pub(super) Vec<AccessMethod>);
 
-/// Properties of librdkafka that hold secrets.
+/// Properties of librdkafka that hold secrets, and what signs tokens.
 #[derive(Clone, Default)]
-pub(super) struct Credentials(BTreeMap<String, String>);
+pub(super) struct Credentials {
+    properties: BTreeMap<String, String>,
+    tokens: Option<TokenSource>,
+}
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(self.0.keys()).finish()
+        formatter.debug_set().entries(self.properties.keys()).finish()
     }
 }
 
@@ -102,6 +109,9 @@ pub enum SourceAccessError {
     /// The file is not there.
     #[error("Local.secrets (--secret): the secret of {kind} cannot be read: {path}: {source}")]
     Unreadable { kind: &'static str, path: String, source: std::io::Error },
+    /// No token can be signed.
+    #[error(transparent)]
+    Iam(#[from] EnvError),
     /// Another form.
     #[error("Local.secrets (--secret): {path} is no secret of {kind}: it must be JSON with the texts {members}")]
     Form { kind: &'static str, path: String, members: String },
@@ -115,7 +125,7 @@ impl SourceAccess {
     pub(super) fn credentials(&self, options: &BTreeMap<String, String>) -> Result<Credentials, SourceAccessError> {
         let mut read = BTreeMap::new();
         if self.0.is_empty() || options.contains_key(PROTOCOL) && self.0.iter().all(|method| method.secret.is_none()) {
-            return Ok(Credentials::default());
+            return Ok(Credentials { properties: BTreeMap::new(), tokens: iam::tokens(options)? });
         }
         let mut set = |name: &str, value: String| read.insert(name.to_owned(), value);
         set("ssl.ca.location", "probe".to_owned());
@@ -132,7 +142,7 @@ impl SourceAccess {
         if read.contains_key("ssl.ca.pem") {
             read.remove("ssl.ca.location");
         }
-        Ok(Credentials(read))
+        Ok(Credentials { properties: read, tokens: iam::tokens(options)? })
     }
 }
 
@@ -163,9 +173,13 @@ impl AccessMethod {
 }
 
 impl Credentials {
+    pub(super) fn tokens(&self) -> Option<&TokenSource> {
+        self.tokens.as_ref()
+    }
+
     /// All properties: the user's own take the place of these.
     pub(super) fn with_options(&self, options: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let mut all = self.0.clone();
+        let mut all = self.properties.clone();
         if MECHANISMS.iter().any(|name| options.contains_key(*name)) {
             MECHANISMS.iter().for_each(|name| drop(all.remove(*name)));
         }
@@ -265,7 +279,10 @@ mod tests {
         let access = SourceAccess(vec![AccessMethod { kind: AccessType::Scram512, secret: Some("no/file".into()) }]);
         let problem = access.credentials(&BTreeMap::new()).unwrap_err().to_string();
         assert!(problem.contains("no/file"), "{problem}");
-        let credentials = Credentials(BTreeMap::from([("sasl.password".to_owned(), "hidden".to_owned())]));
+        let credentials = Credentials {
+            properties: BTreeMap::from([("sasl.password".to_owned(), "hidden".to_owned())]),
+            ..Credentials::default()
+        };
         assert_eq!(format!("{credentials:?}"), r#"{"sasl.password"}"#);
     }
 

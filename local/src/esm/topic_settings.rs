@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
-use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaResult;
 use tokio::sync::OnceCell;
 
-use super::kafka_client::{QuietContext, client_config};
+use super::kafka_client::{ClientSettings, QuietContext, client_settings};
 use super::mapping::Mapping;
 
 /// Apache Kafka's `message.max.bytes`, and MSK's: what a topic takes that says nothing itself.
@@ -19,13 +18,13 @@ const BATCH_HEAD: usize = 61;
 
 /// A topic's `max.message.bytes`, asked once.
 pub(super) struct TopicLimit {
-    client: ClientConfig,
+    client: ClientSettings,
     bytes: OnceCell<Option<usize>>,
 }
 
 impl TopicLimit {
     /// Will ask with the settings of `client`.
-    pub(super) fn new(client: ClientConfig) -> Self {
+    pub(super) fn new(client: ClientSettings) -> Self {
         Self { client, bytes: OnceCell::new() }
     }
 
@@ -50,7 +49,7 @@ impl TopicLimit {
 pub async fn compacted(mappings: &[Mapping], bootstrap_servers: &str) -> Vec<Option<bool>> {
     let Some(first) = mappings.first() else { return Vec::new() };
     let topics: Vec<&str> = mappings.iter().map(|mapping| mapping.topic.as_str()).collect();
-    match setting(&client_config(first, bootstrap_servers), &topics, "cleanup.policy").await {
+    match setting(&client_settings(first, bootstrap_servers), &topics, "cleanup.policy").await {
         Ok(policies) => {
             policies.into_iter().map(|policy| Some(policy?.split(',').any(|word| word.trim() == "compact"))).collect()
         }
@@ -62,8 +61,8 @@ pub async fn compacted(mappings: &[Mapping], bootstrap_servers: &str) -> Vec<Opt
 }
 
 /// Whether the brokers are librdkafka's own, which name their cluster so.
-async fn is_embedded(client: &ClientConfig) -> bool {
-    let Ok(admin) = client.create_with_context::<_, AdminClient<QuietContext>>(QuietContext::default()) else {
+async fn is_embedded(client: &ClientSettings) -> bool {
+    let Ok(admin) = client.create::<AdminClient<QuietContext>>() else {
         return false;
     };
     let id = tokio::task::spawn_blocking(move || admin.inner().fetch_cluster_id(ANSWER_TIMEOUT)).await;
@@ -76,8 +75,8 @@ pub(super) fn is_embedded_id(id: &str) -> bool {
 }
 
 /// One setting of each topic; `None` for a topic that does not tell it.
-async fn setting(client: &ClientConfig, topics: &[&str], name: &str) -> KafkaResult<Vec<Option<String>>> {
-    let admin: AdminClient<QuietContext> = client.create_with_context(QuietContext::default())?;
+async fn setting(client: &ClientSettings, topics: &[&str], name: &str) -> KafkaResult<Vec<Option<String>>> {
+    let admin: AdminClient<QuietContext> = client.create()?;
     let options = AdminOptions::new().request_timeout(Some(ANSWER_TIMEOUT));
     let asked: Vec<ResourceSpecifier<'_>> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
     let answers = admin.describe_configs(&asked, &options).await?;

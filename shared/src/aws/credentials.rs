@@ -64,7 +64,7 @@ pub(crate) enum Authorization {
 }
 
 impl CredentialsSource {
-    /// Reads where credentials come from. `needs` says what needs them, such as "`KAFKA_AUTH=iam` signs tokens".
+    /// Reads where credentials come from. `needs` says what needs them, such as "MSK IAM tokens are signed".
     pub(crate) fn from_env(env: &mut EnvReader, needs: &str) -> Option<Self> {
         let access_key = env.optional("AWS_ACCESS_KEY_ID");
         let secret_key = env.optional("AWS_SECRET_ACCESS_KEY");

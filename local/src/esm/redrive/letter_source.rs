@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use msk_shared::event::Header;
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use msk_shared::kafka::TokenSource;
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::super::broker_queries::{QueryClient, querying};
 use super::super::consumer::headers;
 use super::super::error::MappingError;
-use super::super::kafka_client::{QuietContext, base_config};
+use super::super::kafka_client::{ClientSettings, base_settings};
 use super::failure_document::{DeadLetter, Places};
 
 /// How long the brokers may take to answer one query.
@@ -29,20 +30,19 @@ pub struct Cluster {
     pub bootstrap_servers: String,
     /// librdkafka properties beyond the emulator's own.
     pub kafka_options: BTreeMap<String, String>,
+    /// Signs MSK IAM tokens, where the options ask for them ([`iam::tokens`](super::super::iam::tokens)).
+    pub tokens: Option<TokenSource>,
     /// The consumer group whose offsets say how far dead letters were read.
     pub group: String,
 }
 
 impl Cluster {
-    pub(super) fn client_config(&self) -> ClientConfig {
-        base_config(&self.bootstrap_servers, &self.group, &self.kafka_options)
+    pub(super) fn client_settings(&self) -> ClientSettings {
+        base_settings(&self.bootstrap_servers, &self.group, &self.kafka_options, self.tokens.clone())
     }
 
-    fn consumer(&self) -> Result<BaseConsumer<QuietContext>, MappingError> {
-        let mut config = self.client_config();
-        // It joins no group: KIP-848's protocol has nothing to say here.
-        config.remove("group.protocol");
-        config.create_with_context(QuietContext::default()).map_err(|error| MappingError::Client(error.to_string()))
+    fn consumer(&self) -> Result<QueryClient, MappingError> {
+        querying(&self.client_settings().outside_of_groups()).map_err(|error| MappingError::Client(error.to_string()))
     }
 }
 
@@ -79,7 +79,7 @@ pub(super) struct DeadLetterTopic {
 
 /// Parts of one topic's partitions, assigned to a consumer.
 struct Spans {
-    consumer: BaseConsumer<QuietContext>,
+    consumer: QueryClient,
     topic: String,
     brokers: String,
 }

@@ -8,7 +8,7 @@ use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use super::super::error::MappingError;
-use super::super::kafka_client::{QuietContext, producer_config};
+use super::super::kafka_client::{QuietContext, producer_settings};
 use super::failure_document::DeadLetter;
 use super::letter_source::Cluster;
 
@@ -34,8 +34,8 @@ pub(super) enum Sent {
 
 impl Redriver {
     pub(super) fn new(cluster: &Cluster, max_redrives: u32, dry_run: bool) -> Result<Self, MappingError> {
-        let producer = producer_config(&cluster.client_config())
-            .create_with_context(QuietContext::default())
+        let producer = producer_settings(&cluster.client_settings())
+            .create()
             .map_err(|error| MappingError::Client(error.to_string()))?;
         Ok(Self { producer, max_redrives, dry_run })
     }

@@ -132,7 +132,7 @@ impl TokenSource {
     /// Reads the region and the source of credentials. `None` if something is missing, which the reader has noted.
     pub fn from_env(env: &mut EnvReader) -> Option<Self> {
         let region = aws::region(env, &REGION_VARIABLES, NO_REGION);
-        let credentials = CredentialsSource::from_env(env, "KAFKA_AUTH=iam signs tokens");
+        let credentials = CredentialsSource::from_env(env, "MSK IAM tokens are signed");
         Some(Self::new(region?, credentials?))
     }
 
@@ -245,7 +245,7 @@ fn signed(region: &str, credentials: Credentials, at: SystemTime) -> Result<Stri
 /// function's own; a broker takes a token for its own region only.
 const REGION_VARIABLES: [&str; 3] = ["MSK_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"];
 const NO_REGION: &str =
-    "AWS_REGION is missing: KAFKA_AUTH=iam signs tokens for a region (MSK_REGION, when the cluster's is another)";
+    "AWS_REGION is missing: MSK IAM tokens are signed for a region (MSK_REGION, when the cluster's is another)";
 
 #[cfg(test)]
 mod tests {
