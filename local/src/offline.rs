@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use msk_local::esm::mapping::DestinationTarget;
 use msk_local::esm::response_check::check;
 use msk_local::esm::validate::{InvalidMapping, Strictness, validate};
 use msk_local::output::Format;
@@ -17,8 +18,16 @@ pub(crate) fn validate_mapping(format: Format, args: &MappingArgs) -> Result<Exi
     let strictness = if args.lenient { Strictness::Lenient } else { Strictness::Strict };
     match (validate(&args.document()?, strictness), format) {
         (Ok(mapping), Format::Json) => {
-            let (function, topic) = (&mapping.function, mapping.topic.as_str());
-            print(json!({"valid": true, "function": function, "topic": topic, "warnings": mapping.warnings}));
+            let destination = match &mapping.destination {
+                Some(DestinationTarget::Kafka(topic)) => Some(topic.as_str()),
+                _ => None,
+            };
+            let reports = mapping.failures.report_batch_item_failures.is_some();
+            print(json!({
+                "valid": true, "function": mapping.function, "topic": mapping.topic.as_str(), "report_batch_item_failures": reports,
+                "destination_topic": destination,
+                "warnings": mapping.warnings,
+            }));
             Ok(ExitCode::SUCCESS)
         }
         (Ok(mapping), Format::Text) => {

@@ -245,6 +245,13 @@ fn validate_answers_in_json_too() {
     let line: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, &line["valid"], &line["function"]), (0, &json!(true), &json!("fn")));
     assert_eq!(line["warnings"].as_array().unwrap().len(), 1);
+    assert_eq!((&line["report_batch_item_failures"], &line["destination_topic"]), (&json!(false), &Value::Null));
+    let more = json!({
+        "FunctionResponseTypes": ["ReportBatchItemFailures"], "ProvisionedPollerConfig": {"MinimumPollers": 1},
+        "DestinationConfig": {"OnFailure": {"Destination": "kafka://dead"}},
+    });
+    let line: Value = serde_json::from_str(&validate(&valid(more), &["--format", "json"]).1).unwrap();
+    assert_eq!((&line["report_batch_item_failures"], &line["destination_topic"]), (&json!(true), &json!("dead")));
     let (code, text, _) = validate(&valid(json!({"BatchSize": 0, "Topics": []})), &["--format", "json"]);
     let line: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, &line["valid"], line["problems"].as_array().unwrap().len()), (1, &json!(false), 2));

@@ -77,9 +77,16 @@ pub(super) fn run() -> Result<()> {
     saved.into_iter().try_for_each(Saved::undo)
 }
 
-/// `up` with two consumers: each has every record, from a mapping of its own.
+/// `up` with two consumers: each has every record of `orders`, from a mapping of its own; that of the second one is a file.
 pub(super) fn run_with_consumer(name: &str) -> Result<()> {
-    let mut laptop = Laptop::start(&["--consumers", &format!("consumer,{name}")], free_port()?)?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("mapping.yaml");
+    // As it is deployed, where functions have other names.
+    let mapping = "FunctionName: shop-second\nTopics: [orders]\nStartingPosition: TRIM_HORIZON\nBatchSize: 7\n\
+                   FunctionResponseTypes: [ReportBatchItemFailures]\nProvisionedPollerConfig: {MinimumPollers: 1}\n";
+    std::fs::write(&file, mapping)?;
+    let (file, consumers) = (format!("{name}={}", file.display()), format!("consumer,{name}"));
+    let mut laptop = Laptop::start(&["--consumers", &consumers, "--config", &file], free_port()?)?;
     laptop.try_it()?;
     let by_it = format!("  by {name}");
     let consumed = |line: &str| line.starts_with("consumed  orders") && line.ends_with(&by_it);

@@ -32,8 +32,8 @@ pub(super) fn start(
     let mut command = cargo_lambda.command("watch");
     command.args(["--invoke-address", "127.0.0.1", "--invoke-port", &options.port.to_string(), "--disable-cors"]);
     command.env("KAFKA_BOOTSTRAP_SERVERS", &brokers.bootstrap_servers).env("TOPICS", topics);
-    // The mapping asks for partial batch responses, as infra/ configures the real one.
-    command.env("REPORT_BATCH_ITEM_FAILURES", "true");
+    // As the mappings have it, so that none takes the names of failed records for a success.
+    command.env("REPORT_BATCH_ITEM_FAILURES", options.reports_batch_item_failures().to_string());
     if options.bootstrap_servers.is_none() {
         command.env("KAFKA_AUTH", "none").env("DEAD_LETTER", "kafka:{topic}.dlq").envs(brokers.environment()?);
     } else if std::env::var_os("KAFKA_AUTH").is_none() {

@@ -3,6 +3,7 @@
 mod child_output;
 mod functions;
 mod instance_lock;
+mod mapping_file;
 mod options;
 mod port;
 mod servers;
@@ -27,6 +28,7 @@ use crate::tools::CargoLambda;
 use crate::{members, needs, workspace};
 use child_output::{OutputLine, Printer};
 use instance_lock::InstanceLock;
+use mapping_file::FileMapping;
 use servers::Ready;
 
 /// How often to check whether a child has ended or the user wants to stop.
@@ -41,8 +43,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     stop::listen()?;
     options.check()?;
     needs::require(options.needs())?;
-    let consumers = options.distinct_consumers(&members::consumers()?)?;
-    let options = Options { topics: topics::distinct(&options.topics)?, consumers, ..options.clone() };
+    // What the files say is known once `msk-local` is built.
+    let options = if options.config.is_empty() { resolved(options, Vec::new())? } else { options.clone() };
     // What a killed `up` left behind may still use the port, so the lock comes first.
     let lock = InstanceLock::acquire(options.port)?;
     port::check(options.port)?;
@@ -59,6 +61,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
 }
 
+fn resolved(options: &Options, mappings: Vec<FileMapping>) -> Result<Options> {
+    options.resolved(&members::consumers()?, mappings)
+}
+
+/// With what the files of `--config` say.
+fn with_files(options: &Options) -> Result<Options> {
+    if options.config.is_empty() {
+        return Ok(options.clone());
+    }
+    build(&["build", "--bin", "msk-local"])?;
+    let own_cluster = options.bootstrap_servers.is_some();
+    let mappings = options.config.iter().map(|file| file.read(own_cluster)).collect::<Result<_>>()?;
+    resolved(options, mappings)
+}
+
 /// Everything that runs, in the order in which it was started.
 struct Laptop {
     children: Vec<Supervised>,
@@ -73,7 +90,8 @@ fn start_and_serve(options: &Options) -> Result<()> {
     let started = Instant::now();
     let cargo_lambda = CargoLambda::for_watch()?;
     stop::check()?;
-    build(options)?;
+    let options = &with_files(options)?;
+    build(&build_arguments(options.kafka, &options.consumers))?;
     let log_path = log_path()?;
     let log = File::create(&log_path).with_context(|| format!("cannot create {}", log_path.display()))?;
     let (sender, lines) = mpsc::channel();
@@ -101,6 +119,9 @@ fn announce(options: &Options, brokers: &Ready, took: Duration, log_path: &Path)
             println!("  consumers {}, each fed by mappings of its own; edit functions/ and they reload", all.join(", "))
         }
     }
+    for FileMapping { path, consumer, topic, .. } in &options.mappings {
+        println!("  mapping   {topic} -> {consumer}, of {}", path.display());
+    }
     println!("  log       {}", log_path.strip_prefix(workspace::root()).unwrap_or(log_path).display());
     println!("\nTry it (Ctrl-C stops everything):\n\n  {}\n", functions::curl(options.port));
 }
@@ -117,10 +138,16 @@ impl Laptop {
             Some(_) => println!("starting the event source mapping ..."),
             None => println!("starting the brokers and the event source mapping ..."),
         }
-        let mapping = self.start_until_ready(servers::mapping(options, servers))?;
+        let started = match (servers::mappings(options, servers), servers) {
+            (Some(server), _) => self.start_until_ready(server)?,
+            (None, servers) => Ready::brokers_at(servers.unwrap_or_default()),
+        };
+        for mapping in &options.mappings {
+            self.start_until_ready(servers::mapping_of_file(options, mapping, &started.bootstrap_servers))?;
+        }
         println!("starting the functions ...");
-        let policies = topics::policies(&options.topics, &mapping.compacted);
-        let brokers = real.unwrap_or(mapping);
+        let policies = topics::policies(&options.topics, &started.compacted);
+        let brokers = real.unwrap_or(started);
         let mut watch = functions::start(cargo_lambda, options, &policies, &brokers)?;
         child_output::forward(&mut watch, &self.sender)?;
         self.children.push(watch);
@@ -206,9 +233,9 @@ impl Laptop {
 
 /// Builds what `up` runs. The selection of packages is that of `cargo run --bin ...` at the root, which `cargo lambda
 /// watch` uses: with the same features, nothing is compiled twice.
-fn build(options: &Options) -> Result<()> {
+fn build(arguments: &[&str]) -> Result<()> {
     fetch_crates()?;
-    let mut cargo = process::cargo(&build_arguments(options.kafka, &options.consumers));
+    let mut cargo = process::cargo(arguments);
     cargo.arg("--locked");
     println!("building (the first time takes minutes, because librdkafka is compiled) ...");
     let status = wait_for_end(Supervised::spawn("cargo build", &mut cargo)?)?;

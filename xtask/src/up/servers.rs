@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::child_output::OutputLine;
+use super::mapping_file::{FileMapping, without_sign_in};
 use super::options::{Auth, Options};
-use super::topics;
 use crate::workspace;
 
 /// Kafka's classic protocol takes 3 s to form a group, and the user's own cluster may take longer.
@@ -43,6 +43,12 @@ pub(super) struct Ready {
 }
 
 impl Ready {
+    /// Brokers of the user's own.
+    pub(super) fn brokers_at(servers: &str) -> Self {
+        let (mapping_servers, environment_file, note) = (None, None, None);
+        Self { bootstrap_servers: servers.to_owned(), mapping_servers, environment_file, compacted: Vec::new(), note }
+    }
+
     /// Where the event source mapping reads.
     pub(super) fn for_mapping(&self) -> &str {
         self.mapping_servers.as_ref().unwrap_or(&self.bootstrap_servers)
@@ -58,7 +64,7 @@ impl Ready {
 
 /// Three Apache Kafka brokers with the topics and their dead-letter topics.
 pub(super) fn real(options: &Options) -> Server {
-    let topics = [options.topics.join(","), topics::dead_letters(&options.topics)].join(",");
+    let topics = [options.topics.join(","), options.other_topics()].join(",");
     let mut command = dev_binary("msk-e2e-brokers");
     command.args(["--topics", &topics]);
     if options.auth == Auth::Iam {
@@ -69,24 +75,61 @@ pub(super) fn real(options: &Options) -> Server {
     Server { name: "msk-e2e-brokers", command, timeout: REAL_TIMEOUT }
 }
 
-/// The event source mapping, and embedded brokers when there are no `bootstrap_servers`.
-pub(super) fn mapping(options: &Options, bootstrap_servers: Option<&str>) -> Server {
+/// The event source mappings of the consumers without a file, and embedded brokers when there are no `bootstrap_servers`; `None` if
+/// there is neither.
+pub(super) fn mappings(options: &Options, bootstrap_servers: Option<&str>) -> Option<Server> {
     let mut command = dev_binary("msk-local");
-    command.args(["--format", "json", "up", "--topics", &options.topics.join(",")]);
-    // The mapping asks for partial batch responses, as infra/ configures the real one.
-    command.args(["--functions", &options.consumers.join(","), "--report-batch-item-failures", "--records"]);
-    // `cargo lambda watch` builds a function on its first invocation.
-    command.args(["--first-invocation-timeout", "300"]);
+    command.args(["--format", "json"]);
+    let consumers = options.consumers_of_all_topics();
+    let (topics, others) = (options.topics.join(","), options.other_topics());
+    match (consumers.is_empty(), bootstrap_servers) {
+        (true, Some(_)) => return None,
+        (true, None) => {
+            command.args(["brokers", "--topics", &[topics, others].join(",")]);
+        }
+        (false, servers) => {
+            // The mapping asks for partial batch responses, as infra/ configures the real one.
+            command.args([
+                "up",
+                "--topics",
+                &topics,
+                "--functions",
+                &consumers.join(","),
+                "--report-batch-item-failures",
+            ]);
+            match servers {
+                Some(servers) => command.args(["--bootstrap-servers", servers]),
+                None => command.args(["--other-topics", &others]),
+            };
+            invoke(&mut command, options);
+        }
+    }
+    Some(local(command))
+}
+
+/// The event source mapping of a file.
+pub(super) fn mapping_of_file(options: &Options, mapping: &FileMapping, bootstrap_servers: &str) -> Server {
+    let mut command = dev_binary("msk-local");
+    command.args(["--format", "json", "esm", "run"]).arg(&mapping.path);
+    command.args(["--function-name", &mapping.consumer, "--topics", &mapping.topic]);
+    command.args(["--bootstrap-servers", bootstrap_servers]);
+    command.args(without_sign_in(options.bootstrap_servers.is_some()));
+    invoke(&mut command, options);
+    local(command)
+}
+
+/// How a mapping invokes the functions, and what it prints of them.
+fn invoke(command: &mut Command, options: &Options) {
     let port = options.port;
-    command
-        .args(["--invoke-url", &format!("http://127.0.0.1:{port}/2015-03-31/functions/{{FunctionName}}/invocations")]);
-    match bootstrap_servers {
-        Some(servers) => command.args(["--bootstrap-servers", servers]),
-        None => command.args(["--other-topics", &topics::dead_letters(&options.topics)]),
-    };
+    let url = format!("http://127.0.0.1:{port}/2015-03-31/functions/{{FunctionName}}/invocations");
+    // `cargo lambda watch` builds a function on its first invocation.
+    command.args(["--records", "--invoke-url", &url, "--first-invocation-timeout", "300"]);
     for option in &options.kafka_option {
         command.args(["--kafka-option", option]);
     }
+}
+
+fn local(mut command: Command) -> Server {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Server { name: "msk-local", command, timeout: MAPPING_TIMEOUT }
 }
@@ -100,7 +143,7 @@ pub(super) fn ready_line(line: &OutputLine, from: &str) -> Option<Ready> {
 }
 
 /// A binary of the dev build.
-fn dev_binary(name: &str) -> Command {
+pub(super) fn dev_binary(name: &str) -> Command {
     let mut command = Command::new(workspace::target_dir().join("debug").join(name));
     command.current_dir(workspace::root());
     command
