@@ -1,6 +1,7 @@
 //! The folders and programs of the workspace.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -43,6 +44,13 @@ pub(crate) fn this_program() -> Result<PathBuf> {
     } else {
         std::env::current_exe().context("the path of this program is unknown")?
     })
+}
+
+/// A binary of the dev build.
+pub(crate) fn dev_binary(name: &str) -> Command {
+    let mut command = Command::new(target_dir().join("debug").join(name));
+    command.current_dir(root());
+    command
 }
 
 #[cfg(test)]

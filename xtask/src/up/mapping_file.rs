@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use super::servers::dev_binary;
+use crate::workspace;
 
 /// As on the command line: `FILE`, or `CONSUMER=FILE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ struct Verdict {
 
 impl MappingFile {
     /// # Errors
-    /// When there is no such file.
+    /// When nothing stands where the file should.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let is_name =
             |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
@@ -50,15 +50,23 @@ impl MappingFile {
         };
         // The processes that read it run in another folder.
         let path = std::path::absolute(file).map_err(|error| error.to_string())?;
-        if !path.is_file() {
-            return Err(format!("there is no file {}; write FILE, or CONSUMER=FILE", path.display()));
-        }
         Ok(Self { consumer, path })
+    }
+
+    /// # Errors
+    /// When there is no such file.
+    pub(super) fn check(&self) -> Result<()> {
+        ensure!(
+            self.path.is_file(),
+            "--config: there is no file {}; write FILE, or CONSUMER=FILE",
+            self.path.display()
+        );
+        Ok(())
     }
 
     /// Has `msk-local` read the file, which must be built. `sign_in` says whether the brokers ask for what the file signs in with.
     pub(super) fn read(&self, sign_in: bool) -> Result<FileMapping> {
-        let mut command = dev_binary("msk-local");
+        let mut command = workspace::dev_binary("msk-local");
         command.args(["--format", "json", "esm", "validate"]).arg(&self.path);
         if let Some(consumer) = &self.consumer {
             command.args(["--function-name", consumer]);

@@ -68,13 +68,13 @@ pub(crate) enum Auth {
 
 impl Options {
     /// # Errors
-    /// When the brokers cannot do what is asked of them.
+    /// When the brokers cannot do what is asked of them, or a file is not there.
     pub(super) fn check(&self) -> Result<()> {
         ensure!(
             self.auth == Auth::None || self.kafka == ClusterKind::Real,
             "--auth iam needs --kafka real: the embedded brokers verify no tokens"
         );
-        Ok(())
+        self.config.iter().try_for_each(MappingFile::check)
     }
 
     /// With the topics and consumers to run, each once; `mappings` is what the files of `--config` say.
@@ -275,13 +275,13 @@ mod tests {
 
     #[test]
     fn a_file_may_be_given_to_a_consumer() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a=b.json");
-        std::fs::write(&file, "{}").unwrap();
+        let file = std::env::temp_dir().join("no=such.json");
         let path = file.display().to_string();
         assert_eq!(MappingFile::parse(&path).unwrap(), MappingFile { consumer: None, path: file.clone() });
         let given = MappingFile::parse(&format!("payments={path}")).unwrap();
         assert_eq!(given, MappingFile { consumer: Some("payments".to_owned()), path: file });
-        assert!(MappingFile::parse("payments=nowhere.json").unwrap_err().contains("there is no file"));
+        assert!(MappingFile::parse("payments=").is_err());
+        let options = CommandLine::parse_from(["up", "--config", &path]).options;
+        assert!(options.check().unwrap_err().to_string().contains("there is no file"));
     }
 }

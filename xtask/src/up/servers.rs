@@ -65,7 +65,7 @@ impl Ready {
 /// Three Apache Kafka brokers with the topics and their dead-letter topics.
 pub(super) fn real(options: &Options) -> Server {
     let topics = [options.topics.join(","), options.other_topics()].join(",");
-    let mut command = dev_binary("msk-e2e-brokers");
+    let mut command = workspace::dev_binary("msk-e2e-brokers");
     command.args(["--topics", &topics]);
     if options.auth == Auth::Iam {
         command.args(["--auth", "iam"]);
@@ -78,7 +78,7 @@ pub(super) fn real(options: &Options) -> Server {
 /// The event source mappings of the consumers without a file, and embedded brokers when there are no `bootstrap_servers`; `None` if
 /// there is neither.
 pub(super) fn mappings(options: &Options, bootstrap_servers: Option<&str>) -> Option<Server> {
-    let mut command = dev_binary("msk-local");
+    let mut command = workspace::dev_binary("msk-local");
     command.args(["--format", "json"]);
     let consumers = options.consumers_of_all_topics();
     let (topics, others) = (options.topics.join(","), options.other_topics());
@@ -109,7 +109,7 @@ pub(super) fn mappings(options: &Options, bootstrap_servers: Option<&str>) -> Op
 
 /// The event source mapping of a file.
 pub(super) fn mapping_of_file(options: &Options, mapping: &FileMapping, bootstrap_servers: &str) -> Server {
-    let mut command = dev_binary("msk-local");
+    let mut command = workspace::dev_binary("msk-local");
     command.args(["--format", "json", "esm", "run"]).arg(&mapping.path);
     command.args(["--function-name", &mapping.consumer, "--topics", &mapping.topic]);
     command.args(["--bootstrap-servers", bootstrap_servers]);
@@ -140,13 +140,6 @@ pub(super) fn ready_line(line: &OutputLine, from: &str) -> Option<Ready> {
         return None;
     }
     serde_json::from_str(&line.text).ok()
-}
-
-/// A binary of the dev build.
-pub(super) fn dev_binary(name: &str) -> Command {
-    let mut command = Command::new(workspace::target_dir().join("debug").join(name));
-    command.current_dir(workspace::root());
-    command
 }
 
 #[cfg(test)]
