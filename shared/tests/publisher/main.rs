@@ -47,6 +47,12 @@ fn publisher(cluster: &Cluster, delivery_timeout_ms: usize) -> KafkaPublisher {
     KafkaPublisher::start(settings(cluster, delivery_timeout_ms)).unwrap()
 }
 
+/// Connected, with its producer id and the topic's metadata; what milliseconds do may take seconds on a busy machine.
+async fn ready(publisher: &KafkaPublisher) {
+    let warm_up = publisher.warm_up(Duration::from_secs(30)).await;
+    assert!(warm_up.result.is_ok() && warm_up.missing_topics.is_empty(), "{warm_up:?}");
+}
+
 fn record(key: &str, value: &str) -> OutboundRecord {
     OutboundRecord {
         topic: topic(),
@@ -137,7 +143,7 @@ async fn what_is_written_is_read_back_byte_by_byte() {
 async fn a_dead_cluster_is_answered_in_time_and_a_returned_one_is_used_at_once() {
     let cluster = cluster();
     let publisher = publisher(&cluster, 3_000);
-    assert!(publisher.warm_up(Duration::from_secs(3)).await.result.is_ok());
+    ready(&publisher).await;
     brokers(&cluster, false);
     let (mut slowest, mut fastest) = (Duration::ZERO, Duration::MAX);
     for attempt in 0..6 {
@@ -174,7 +180,7 @@ async fn a_cut_off_leader_fails_its_own_partitions_fast_and_no_other() {
         cluster.partition_leader(TOPIC, partition, Some(if partition == 1 { 2 } else { 1 })).unwrap();
     }
     let publisher = publisher(&cluster, 4_000);
-    assert!(publisher.warm_up(Duration::from_secs(3)).await.result.is_ok());
+    ready(&publisher).await;
     cluster.broker_down(2).unwrap();
     let to = |partition| OutboundRecord { partition: Some(partition), ..record("k", "v") };
     let mut times = Vec::new();
@@ -204,7 +210,7 @@ async fn a_missing_topic_and_a_missing_partition_are_told_apart() {
     let mut settings = settings(&cluster, 3_000);
     settings.topics = vec![topic()];
     let publisher = KafkaPublisher::start(settings).unwrap();
-    publisher.warm_up(Duration::from_secs(3)).await;
+    ready(&publisher).await;
     let partitions = publisher.partitions(&topic(), soon()).await.unwrap();
     assert_eq!(Partition::count(&partitions), 4);
     let mut to_nowhere = record("k", "v");
@@ -237,7 +243,7 @@ async fn the_clusters_leaders_and_copies_are_told() {
 async fn callers_cannot_make_a_storm_of_metadata_requests() {
     let cluster = cluster();
     let publisher = publisher(&cluster, 3_000);
-    assert!(publisher.warm_up(Duration::from_secs(3)).await.result.is_ok());
+    ready(&publisher).await;
     let started = Instant::now();
     let ask = || async { publisher.partitions_now(&topic(), soon()).await.map(|all| Partition::count(&all)) };
     let counts = futures_util::future::join_all((0..50).map(|_| ask())).await;
@@ -262,7 +268,7 @@ async fn callers_cannot_make_a_storm_of_metadata_requests() {
 async fn brokers_refusals_keep_their_meaning() {
     let cluster = cluster();
     let publisher = publisher(&cluster, 4_000);
-    publisher.warm_up(Duration::from_secs(3)).await;
+    ready(&publisher).await;
     // What a record is refused for counts once it is refused alone: the second time.
     let cases = [
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 2, FailureCause::RecordTooLarge),
@@ -285,7 +291,7 @@ async fn brokers_refusals_keep_their_meaning() {
 async fn a_refused_batch_is_written_record_by_record_in_order() {
     let cluster = cluster();
     let publisher = publisher(&cluster, 4_000);
-    publisher.warm_up(Duration::from_secs(3)).await;
+    ready(&publisher).await;
     // The first batch is refused whatever is in it: none of its records is at fault.
     cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; 1]);
     let records = |from: usize| (from..from + 50).map(|n| record(&format!("k{n}"), &n.to_string())).collect();
@@ -306,7 +312,7 @@ async fn a_refused_batch_is_written_record_by_record_in_order() {
 async fn a_record_that_its_key_has_overtaken_is_left_to_its_sender() {
     let cluster = cluster();
     let publisher = publisher(&cluster, 4_000);
-    publisher.warm_up(Duration::from_secs(3)).await;
+    ready(&publisher).await;
     // Two do not fit into one batch (`batch.size`): the first is refused while the others are on their way.
     let large = "v".repeat(600_000);
     let records: Vec<_> = (0..3).map(|_| record("k", &large)).collect();
@@ -324,7 +330,7 @@ async fn a_record_that_its_key_has_overtaken_is_left_to_its_sender() {
 async fn a_fatal_error_replaces_the_client_and_the_next_request_succeeds() {
     let cluster = cluster();
     let publisher = publisher(&cluster, 4_000);
-    publisher.warm_up(Duration::from_secs(3)).await;
+    ready(&publisher).await;
     for round in 1..=3 {
         cluster.request_errors(
             RDKafkaApiKey::Produce,
@@ -342,7 +348,7 @@ async fn a_fatal_error_replaces_the_client_and_the_next_request_succeeds() {
 async fn with_too_little_time_nothing_is_enqueued() {
     let cluster = cluster();
     let publisher = publisher(&cluster, 4_000);
-    publisher.warm_up(Duration::from_secs(3)).await;
+    ready(&publisher).await;
     let failure = publisher.publish(vec![record("k", "late")], Deadline::after(Duration::from_millis(1900))).await[0]
         .unwrap_err();
     assert_eq!((failure.cause, failure.persisted), (FailureCause::NoTimeLeft, Persisted::No));
@@ -353,13 +359,14 @@ async fn with_too_little_time_nothing_is_enqueued() {
 async fn an_answer_comes_before_the_deadline_and_what_it_calls_unwritten_stays_so() {
     let cluster = cluster();
     let publisher = publisher(&cluster, 22_000);
-    publisher.warm_up(Duration::from_secs(3)).await;
+    let mut record = record("k", "late");
+    record.partition = Some(0);
+    // The partition's leader is connected: what follows is sent to it at once.
+    assert!(publisher.publish(vec![record.clone()], soon()).await[0].is_ok());
     for id in 1..=3 {
         cluster.broker_round_trip_time(id, Duration::from_secs(6)).unwrap();
     }
     let started = Instant::now();
-    let mut record = record("k", "late");
-    record.partition = Some(0);
     let failure =
         publisher.publish(vec![record.clone(); 3], Deadline::after(Duration::from_secs(4))).await[0].unwrap_err();
     assert!(started.elapsed() < Duration::from_millis(3700), "{:?}", started.elapsed());

@@ -9,7 +9,7 @@ use msk_shared::kafka::{
 use msk_shared::names::TopicName;
 use rdkafka::types::RDKafkaRespErr;
 
-use crate::{TOPIC, brokers, cluster, publisher, record, settings, soon};
+use crate::{TOPIC, brokers, cluster, publisher, ready, record, settings, soon};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn warm_up_of_a_dead_cluster_is_bounded_and_says_why() {
@@ -33,7 +33,7 @@ async fn warm_up_of_a_dead_cluster_is_bounded_and_says_why() {
 async fn readiness_is_what_brokers_answer_now_not_what_they_did() {
     let cluster = cluster();
     let publisher = publisher(&cluster, 3_000);
-    assert!(publisher.warm_up(Duration::from_secs(3)).await.result.is_ok());
+    ready(&publisher).await;
     assert!(publisher.readiness(soon()).await.is_ready());
     let slow = |by| (1..=3).for_each(|id| cluster.broker_round_trip_time(id, by).unwrap());
     // Connected and silent: nothing tells librdkafka that they are down.
@@ -57,7 +57,7 @@ async fn brokers_that_hang_neither_hide_the_one_that_answers_nor_are_held_agains
         cluster.partition_leader(TOPIC, partition, Some(if partition == 0 { 1 } else { 2 })).unwrap();
     }
     let publisher = publisher(&cluster, 4_000);
-    assert!(publisher.warm_up(Duration::from_secs(3)).await.result.is_ok());
+    ready(&publisher).await;
     let to = |partition| OutboundRecord { partition: Some(partition), ..record("k", "v") };
     assert!(publisher.publish(vec![to(0)], soon()).await[0].is_ok());
     [1, 3].into_iter().for_each(|id| cluster.broker_round_trip_time(id, Duration::from_secs(6)).unwrap());

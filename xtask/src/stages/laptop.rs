@@ -29,8 +29,8 @@ const READY_PATIENCE: Duration = Duration::from_secs(30 * 60);
 const CONSUMED_PATIENCE: Duration = Duration::from_secs(2);
 /// From Ctrl-C to the end: functions, mapping and brokers have 5 s each.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
-/// How long a refusal may take: the slowest one creates a virtual environment first.
-const REFUSAL_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a refusal may take: the slowest one creates a virtual environment first, in some 10 s of idle cores.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(240);
 
 /// A function, one of its sources, and what it logs once at its start.
 struct Function {
@@ -326,6 +326,8 @@ fn needs_the_network_once() -> Result<()> {
         without_tools.env_remove(name);
     }
     without_tools.env("PIP_CONFIG_FILE", "/dev/null").env("PIP_INDEX_URL", "http://127.0.0.1:1/simple");
+    // It would ask that port five times, with pauses.
+    without_tools.env("PIP_RETRIES", "0");
     refused(&mut without_tools, &["cannot install cargo-lambda", "The first run needs the network"])?;
 
     let mut without_crates = up(&["--port", &free_port()?.to_string()])?;
