@@ -54,7 +54,8 @@ pub(crate) struct MappingFlags {
     /// How the mapping signs in, as in AWS's command line: Type=SASL_SCRAM_512_AUTH,URI=ARN, or a list in JSON; repeatable.
     #[arg(long, value_name = "JSON|SHORTHAND", value_parser = aws_value::list)]
     source_access_configurations: Vec<Value>,
-    /// File with the secret of one of them, as AWS Secrets Manager holds it, by its type or URI; repeatable.
+    /// File with the secret of one of them or of the schema registry's AccessConfigs, as AWS Secrets Manager holds it, by its type or
+    /// URI; repeatable.
     #[arg(long = "secret", value_name = "TYPE=FILE", value_parser = name_and_value)]
     secrets: Vec<(String, String)>,
     /// ARN of the cluster, as the events name it.
@@ -69,9 +70,15 @@ pub(crate) struct MappingFlags {
     /// Short for `--function-response-types ReportBatchItemFailures`.
     #[arg(long)]
     report_batch_item_failures: bool,
-    /// As in AWS's command line: ConsumerGroupId=GROUP.
+    /// As in AWS's command line: ConsumerGroupId=GROUP, SchemaRegistryConfig={...}.
     #[arg(long, value_name = "JSON|SHORTHAND", value_parser = aws_value::block)]
     amazon_managed_kafka_event_source_config: Option<Value>,
+    /// The same for brokers that are not Amazon MSK.
+    #[arg(long, value_name = "JSON|SHORTHAND", value_parser = aws_value::block)]
+    self_managed_kafka_event_source_config: Option<Value>,
+    /// Schema registry of this machine, in place of the mapping's: http://127.0.0.1:8081.
+    #[arg(long, value_name = "URL")]
+    schema_registry_url: Option<String>,
     /// Retries after the first invocation, -1 to 10000 [default: -1, no limit].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     maximum_retry_attempts: Option<i64>,
@@ -176,6 +183,7 @@ impl MappingFlags {
             ("FilterCriteria", &self.filter_criteria),
             ("ProvisionedPollerConfig", &self.provisioned_poller_config),
             ("SelfManagedEventSource", &self.self_managed_event_source),
+            ("SelfManagedKafkaEventSourceConfig", &self.self_managed_kafka_event_source_config),
         ];
         let blocks = blocks.into_iter().filter_map(|(member, block)| Some((member.to_owned(), block.clone()?)));
         let blocks: Map<String, Value> = blocks.collect();
@@ -237,6 +245,7 @@ impl MappingFlags {
         let local = &mut document.local;
         replace(&mut local.invoke_url, &self.invoke_url);
         replace(&mut local.bootstrap_servers, &self.bootstrap_servers);
+        replace(&mut local.schema_registry_url, &self.schema_registry_url);
         replace(&mut local.max_concurrency, &self.max_concurrency);
         replace(&mut local.function_timeout_seconds, &self.function_timeout);
         replace(&mut local.first_invocation_timeout_seconds, &self.first_invocation_timeout);

@@ -18,6 +18,7 @@ use super::mapping::{FailurePolicy, Mapping};
 use super::metrics::MappingMetrics;
 use super::msk_event::{Envelope, PolledRecord, TOMBSTONES, ranges};
 use super::outcome::{Failure, NextStep, decide};
+use super::schema_registry::conversion::Refusal;
 use super::stalled::StallReporter;
 use super::system_log::PollerLog;
 use crate::output::{InvocationLine, Line, RecordLine, Reporter};
@@ -249,6 +250,16 @@ impl BatchDelivery {
         self.give_up(vec![record], GiveUpReason::PayloadTooLarge, 0).await;
     }
 
+    /// Gives up a record that its schema does not let pass.
+    pub(super) async fn give_up_refused(self: Arc<Self>, record: PolledRecord, refusal: Refusal) {
+        let reason = GiveUpReason::Refused(&refusal);
+        let (name, detail) = (reason.name(), refusal.detail());
+        self.metrics.update(|counts| counts.schema_registry_error_count += u64::from(refusal != Refusal::TooLarge));
+        self.log.error(name, &format!("{}: {detail}", record.record.id()));
+        tracing::warn!(record = %record.record.id(), detail, "{name}: the record is given up");
+        self.give_up(vec![record], reason, 0).await;
+    }
+
     /// Sends records to the destination, or drops them if there is none or it fails, as AWS does.
     async fn give_up(&self, records: Vec<PolledRecord>, reason: GiveUpReason<'_>, invoke_count: u32) {
         let count = records.len() as u64;
@@ -310,7 +321,7 @@ impl BatchDelivery {
 
 /// The pause doubles with every failure in a row, up to the limit; its second half is random, so that mappings that
 /// failed together do not retry together. AWS documents neither.
-fn backoff(policy: &FailurePolicy, failures_in_a_row: u32) -> Duration {
+pub(super) fn backoff(policy: &FailurePolicy, failures_in_a_row: u32) -> Duration {
     let doubled = policy.backoff.saturating_mul(2_u32.saturating_pow(failures_in_a_row));
     doubled.min(policy.max_backoff).mul_f64(rand::rng().random_range(0.5..=1.0))
 }

@@ -17,6 +17,7 @@ use super::kafka_client::{ClientSettings, QuietContext, producer_settings};
 use super::mapping::DestinationTarget;
 use super::msk_event::{Envelope, PolledRecord, TOMBSTONES};
 use super::outcome::Failure;
+use super::schema_registry::conversion::Refusal;
 use super::topic_settings::{TopicLimit, batch_bytes};
 
 /// How long the brokers may take to acknowledge a document.
@@ -28,6 +29,8 @@ pub(super) enum GiveUpReason<'a> {
     RetriesExhausted(&'a Failure),
     PayloadTooLarge,
     RecordAgeExceeded,
+    /// Its schema does not let it pass; the names are AWS's reason codes.
+    Refused(&'a Refusal),
 }
 
 impl GiveUpReason<'_> {
@@ -35,7 +38,9 @@ impl GiveUpReason<'_> {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::RetriesExhausted(_) => "RetriesExhausted",
-            Self::PayloadTooLarge => "MaximumPayloadSizeExceeded",
+            Self::PayloadTooLarge | Self::Refused(Refusal::TooLarge) => "MaximumPayloadSizeExceeded",
+            Self::Refused(Refusal::NoSchema(_)) => "SCHEMA_NOT_FOUND",
+            Self::Refused(Refusal::Unreadable(_)) => "DESERIALIZATION_ERROR",
             Self::RecordAgeExceeded => "RecordAgeExceeded",
         }
     }

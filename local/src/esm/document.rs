@@ -10,6 +10,7 @@ use super::chaos_settings::ChaosBlock;
 use super::listed::Unresolved;
 use super::members::{Faults, FromMember, Members};
 use super::moment::Moment;
+use super::schema_registry::registry_block::SchemaRegistryBlock;
 
 /// The members of `CreateEventSourceMapping` that concern Kafka, the read-only ones that AWS returns with them, and
 /// one additional block, `Local`. AWS documents its members; [`super::mapping`] says what each does here.
@@ -57,7 +58,7 @@ pub struct KafkaSourceConfig {
     pub consumer_group_id: Option<String>,
     /// `Stream`, or `Queue`, which Kafka's share groups make.
     pub consumption_mode: Option<String>,
-    pub schema_registry_config: Option<Value>,
+    pub schema_registry_config: Option<SchemaRegistryBlock>,
 }
 
 /// `DestinationConfig`.
@@ -84,9 +85,11 @@ pub struct LocalBlock {
     pub max_concurrency: Option<i64>,
     /// The addresses of the brokers, as `host:port,...`.
     pub bootstrap_servers: Option<String>,
+    /// The schema registry of this machine, in place of the mapping's.
+    pub schema_registry_url: Option<String>,
     /// librdkafka properties for clusters that need more than an address.
     pub kafka_options: BTreeMap<String, String>,
-    /// Files with secrets, by type or URI of the `SourceAccessConfigurations`.
+    /// Files with secrets, by type or URI of the `SourceAccessConfigurations` and of the registry's `AccessConfigs`.
     pub secrets: BTreeMap<String, String>,
     /// How long an invocation may take, in seconds; at most 840.
     pub function_timeout_seconds: Option<f64>,
@@ -131,11 +134,13 @@ impl MappingDocument {
                 &mut members,
                 "AmazonManagedKafkaEventSourceConfig",
                 "AmazonManagedKafkaEventSourceConfig.",
+                "AmazonManagedKafkaEventSourceConfig.SchemaRegistryConfig.",
             ),
             self_managed_kafka_event_source_config: kafka_source(
                 &mut members,
                 "SelfManagedKafkaEventSourceConfig",
                 "SelfManagedKafkaEventSourceConfig.",
+                "SelfManagedKafkaEventSourceConfig.SchemaRegistryConfig.",
             ),
             maximum_retry_attempts: members.take("MaximumRetryAttempts"),
             maximum_record_age_in_seconds: members.take("MaximumRecordAgeInSeconds"),
@@ -173,6 +178,11 @@ impl MappingDocument {
             Some(_) => self.self_managed_kafka_event_source_config.get_or_insert_default(),
             None => self.amazon_managed_kafka_event_source_config.get_or_insert_default(),
         }
+    }
+
+    /// The registry with the schemas of keys and values.
+    pub fn schema_registry(&self) -> Option<&SchemaRegistryBlock> {
+        self.kafka_source()?.schema_registry_config.as_ref()
     }
 
     fn read_blocks(&mut self, members: &mut Members<'_>) {
@@ -233,13 +243,23 @@ fn self_managed(members: &mut Members<'_>) -> Option<Vec<String>> {
     Some(servers.map(|Servers(servers)| servers).unwrap_or_default())
 }
 
-fn kafka_source(members: &mut Members<'_>, name: &'static str, path: &'static str) -> Option<KafkaSourceConfig> {
+/// `path` and `registry_path` are what problems call the members of the two blocks.
+fn kafka_source(
+    members: &mut Members<'_>,
+    name: &'static str,
+    path: &'static str,
+    registry_path: &'static str,
+) -> Option<KafkaSourceConfig> {
     let mut block = members.object(name, path)?;
-    let read = KafkaSourceConfig {
+    let mut read = KafkaSourceConfig {
         consumer_group_id: block.take("ConsumerGroupId"),
-        schema_registry_config: block.any("SchemaRegistryConfig"),
+        schema_registry_config: None,
         consumption_mode: block.take("ConsumptionMode"),
     };
+    if let Some(mut registry) = block.object("SchemaRegistryConfig", registry_path) {
+        read.schema_registry_config = SchemaRegistryBlock::read(&mut registry);
+        registry.end();
+    }
     block.end();
     Some(read)
 }
@@ -273,6 +293,7 @@ fn local(members: &mut Members<'_>) -> LocalBlock {
         // AWS's name for what bounds it there is taken, too.
         max_concurrency: block.take("maxConcurrency").or(block.take("reservedConcurrentExecutions")),
         bootstrap_servers: block.take("bootstrapServers"),
+        schema_registry_url: block.take("schemaRegistryUrl"),
         kafka_options: block.take("kafkaOptions").unwrap_or_default(),
         secrets: block.take("secrets").unwrap_or_default(),
         function_timeout_seconds: block.take("functionTimeoutSeconds"),

@@ -4,6 +4,8 @@ use rdkafka::error::KafkaError;
 
 use super::destination::DestinationError;
 use super::invoke::InvokerError;
+use super::schema_registry::registry_client::RegistryError;
+use super::schema_registry::registry_tls::RegistryTlsError;
 use super::source_access::SourceAccessError;
 
 /// Why a mapping cannot start, or cannot go on.
@@ -72,6 +74,15 @@ pub enum MappingError {
     /// A secret cannot be used.
     #[error(transparent)]
     SourceAccess(#[from] SourceAccessError),
+    /// The schema registry cannot be asked.
+    #[error("SchemaRegistryConfig: {0}")]
+    RegistryTls(#[from] RegistryTlsError),
+    /// A schema cannot be used, or is not to be had.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// No thread can wait for the registry.
+    #[error("the schema registry cannot be asked: {0}")]
+    Runtime(std::io::Error),
     /// The HTTP client cannot be created.
     #[error(transparent)]
     Invoker(#[from] InvokerError),

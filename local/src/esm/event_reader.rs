@@ -16,6 +16,7 @@ use super::consumer;
 use super::error::MappingError;
 use super::mapping::Mapping;
 use super::msk_event::{Envelope, MAX_EVENT_BYTES, PolledRecord, TOMBSTONES, ranges};
+use super::schema_registry::blocking::BlockingRegistry;
 
 /// An event that the mapping would send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +32,8 @@ pub struct RenderedEvent {
 }
 
 /// Reads from where the group stands (or would start) to the ends of the partitions as they are now, at most `most` records, and
-/// gives each event to `sink`, in batches as full as they can be. Records that no filter keeps are left out. Blocks.
+/// gives each event to `sink`, in batches as full as they can be. Records that no filter keeps, or that their schemas refuse, are left
+/// out. Blocks.
 ///
 /// # Errors
 /// [`MappingError`] if the brokers do not answer, or an error of `sink`.
@@ -87,6 +89,7 @@ struct Reader<'a> {
     client: QueryClient,
     envelope: Envelope,
     batcher: Batcher,
+    registry: Option<BlockingRegistry>,
     /// The partitions that are not read to their end, and these ends.
     ends: BTreeMap<i32, i64>,
     trackers: BTreeMap<i32, CommitTracker>,
@@ -108,7 +111,10 @@ impl<'a> Reader<'a> {
         let batcher = Batcher::new(mapping.batching, envelope.clone());
         let ends = spans.iter().map(|span| (span.partition, span.end)).collect();
         let trackers = spans.iter().map(|span| (span.partition, CommitTracker::new(span.partition, 1))).collect();
-        Ok(Self { mapping, brokers, client, envelope, batcher, ends, trackers })
+        let registry = mapping.schema_registry.as_ref();
+        let registry =
+            registry.map(|settings| BlockingRegistry::new(settings, &mapping.registry_credentials)).transpose()?;
+        Ok(Self { mapping, brokers, client, envelope, batcher, registry, ends, trackers })
     }
 
     /// The next record; `None` once every partition is read to its end.
@@ -138,13 +144,29 @@ impl<'a> Reader<'a> {
             }
             let record = consumer::record(&message, &self.mapping.topic.as_str().into());
             if offset < end
-                && self.mapping.filters.keep(&record)
+                && let Some(record) = self.kept(record)?
                 && let Some(tracker) = self.trackers.get_mut(&partition)
             {
                 return Ok(Some(PolledRecord::new(record, tracker.polled(offset), Instant::now())));
             }
         }
         Ok(None)
+    }
+
+    /// The record as the function would get it, if it would.
+    fn kept(&self, record: Record) -> Result<Option<Record>, MappingError> {
+        let (record, judged_value) = match &self.registry {
+            None => (record, None),
+            Some(registry) => match registry.convert(record, MAX_EVENT_BYTES)? {
+                Ok(converted) => converted,
+                Err((record, refusal)) => {
+                    let detail = refusal.detail();
+                    tracing::warn!(record = %record.id(), detail, "the mapping would give this record up");
+                    return Ok(None);
+                }
+            },
+        };
+        Ok(self.mapping.filters.keep(&record, judged_value.as_deref()).then_some(record))
     }
 
     /// The next event; `None` if a record is too large for any.

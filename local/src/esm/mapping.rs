@@ -8,6 +8,7 @@ use msk_shared::names::TopicName;
 
 use super::chaos_settings::ChaosSettings;
 use super::filter::Filters;
+use super::schema_registry::registry_settings::{RegistryCredentials, RegistrySettings};
 use super::source_access::{Credentials, SourceAccess, SourceAccessError};
 
 /// librdkafka properties that the emulator sets itself, so `Local.kafkaOptions` must not.
@@ -35,6 +36,10 @@ pub struct Mapping {
     pub access: SourceAccess,
     /// What [`Self::with_credentials`] has read.
     pub(super) credentials: Credentials,
+    /// Where the schemas of keys and values are, if the mapping validates them.
+    pub schema_registry: Option<RegistrySettings>,
+    /// What [`Self::with_credentials`] has read for it.
+    pub(super) registry_credentials: RegistryCredentials,
     /// Where to start if the group has no committed offset for a partition.
     pub starting_position: StartingPosition,
     /// Which records the function gets.
@@ -64,6 +69,9 @@ impl Mapping {
     /// [`SourceAccessError`] if a secret cannot be used.
     pub fn with_credentials(mut self) -> Result<Self, SourceAccessError> {
         self.credentials = self.access.credentials(&self.local.kafka_options)?;
+        if let Some(registry) = &self.schema_registry {
+            self.registry_credentials = registry.credentials()?;
+        }
         Ok(self)
     }
 }

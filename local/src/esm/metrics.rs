@@ -36,6 +36,8 @@ pub struct Counts {
     pub polling_error_count: u64,
     /// Failed commits; each is tried again.
     pub commit_error_count: u64,
+    /// Requests to the schema registry that failed, and records that their schemas do not let pass.
+    pub schema_registry_error_count: u64,
     /// Bytes of the keys and values of the records read.
     pub event_poller_throughput_in_bytes: u64,
     /// Faults that were made on request, by their kind.
@@ -64,6 +66,7 @@ impl AddAssign for Counts {
         self.invoke_error_count += other.invoke_error_count;
         self.polling_error_count += other.polling_error_count;
         self.commit_error_count += other.commit_error_count;
+        self.schema_registry_error_count += other.schema_registry_error_count;
         self.event_poller_throughput_in_bytes += other.event_poller_throughput_in_bytes;
         for (fault, count) in other.chaos_faults {
             *self.chaos_faults.entry(fault).or_default() += count;
@@ -117,12 +120,11 @@ impl MappingMetrics {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Counts a record of this size, which the filters keep or not.
-    pub(super) fn polled(&self, bytes: usize, kept: bool) {
+    /// Counts a record of this size.
+    pub(super) fn polled(&self, bytes: usize) {
         self.update(|counts| {
             counts.polled_event_count += 1;
             counts.event_poller_throughput_in_bytes += bytes as u64;
-            counts.filtered_out_event_count += u64::from(!kept);
         });
     }
 

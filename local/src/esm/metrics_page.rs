@@ -1,6 +1,6 @@
 //! The page for Prometheus: AWS's metrics of Kafka mappings, for each mapping of the process.
 //!
-//! `SchemaRegistryErrorCount` and `EventPollerUnit` are missing: nothing here could change them.
+//! `EventPollerUnit` is missing: nothing here could change it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ const LAG_PATIENCE: Duration = Duration::from_secs(5);
 /// The metrics that only grow: AWS's name, what it counts, and the count.
 type Counter = (&'static str, &'static str, fn(&Counts) -> u64);
 
-const COUNTERS: [Counter; 12] = [
+const COUNTERS: [Counter; 13] = [
     ("PolledEventCount", "Records read from the topic.", |counts| counts.polled_event_count),
     ("FilteredOutEventCount", "Records that the filter criteria kept from the function.", |counts| {
         counts.filtered_out_event_count
@@ -39,6 +39,11 @@ const COUNTERS: [Counter; 12] = [
         counts.on_failure_destination_delivery_error_count
     }),
     ("CommitErrorCount", "Failed commits; each is tried again.", |counts| counts.commit_error_count),
+    (
+        "SchemaRegistryErrorCount",
+        "Failed requests to the schema registry, and records that their schemas refuse.",
+        |counts| counts.schema_registry_error_count,
+    ),
     ("EventPollerThroughputInBytes", "Bytes of keys and values of the records read.", |counts| {
         counts.event_poller_throughput_in_bytes
     }),

@@ -10,6 +10,7 @@
 //! | `group_offsets` | where the consumer group stands, and so the lag |
 //! | `broker_queries` | queries to the brokers from outside the consumer group: partitions, starting offsets |
 //! | `poller`, `consumer` | a member of the consumer group: it reads, starts deliveries and commits |
+//! | `conversion_queue` | records waiting for their conversion |
 //! | `batcher` | records waiting for their batch, and the rules that close a batch |
 //! | `batch_delivery` | one batch from its first invocation until every record is finished or given up |
 //! | `chaos`, [`chaos_settings`] | faults on request |
@@ -25,6 +26,7 @@
 //! | [`response_check`] | a function's response judged without an invocation |
 //! | `invoke`, [`environments`] | the Invoke endpoints with their ways of reporting errors, and how many requests one takes at once |
 //! | `msk_event` | the event a function is sent, and its size |
+//! | [`schema_registry`] | keys and values validated with the schemas of a registry, and what the function gets of them |
 //! | [`source_access`], [`iam`] | how a mapping signs in at its brokers: from its secrets, or with MSK IAM |
 //! | `kafka_client` | librdkafka settings shared by all clients of a mapping |
 //! | [`validate`](mod@validate) | AWS's ranges and mode rules |
@@ -43,6 +45,7 @@ mod cloudformation;
 mod commit;
 pub mod config_file;
 mod consumer;
+mod conversion_queue;
 mod destination;
 pub mod document;
 pub mod environments;
@@ -66,6 +69,7 @@ pub mod redrive;
 pub mod replay;
 pub mod response_check;
 pub mod running_mapping;
+pub mod schema_registry;
 mod serverless_framework;
 mod serverless_variables;
 pub mod setting_flags;

@@ -2,6 +2,8 @@
 //! at most one per partition, and commits what is finished.
 
 mod committing;
+mod converting;
+mod receiving;
 mod status;
 
 use std::collections::BTreeMap;
@@ -10,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -20,10 +21,12 @@ use super::batcher::{BatchDue, Batcher, NextBatch};
 use super::chaos::DecisionPoint;
 use super::commit::{CommitQueue, CommitTracker, DeliveryTicket};
 use super::consumer::{self, GroupConsumer, GroupEvent};
+use super::conversion_queue::ConversionQueue;
 use super::group_offsets::GroupOffsets;
 use super::kafka_client::ClientSettings;
 use super::msk_event::{MAX_EVENT_BYTES, PolledRecord};
-
+use super::schema_registry::registry_client::RegistryError;
+use super::schema_registry::schema_store::SchemaStore;
 /// Concurrent invocations of one poller on AWS.
 const MAX_IN_FLIGHT: usize = 5;
 /// How long a stopping poller waits for its invocations; records of those that take longer are redelivered by the next run.
@@ -40,6 +43,15 @@ pub(super) struct PollerState {
     /// Whether it has read its partitions to their end, and everything is delivered and committed.
     pub(super) idle: bool,
     pub(super) partitions: usize,
+}
+
+/// Why a poller cannot continue.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PollerError {
+    #[error(transparent)]
+    Client(#[from] KafkaError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
 }
 
 /// A partition while it is assigned to the poller.
@@ -70,6 +82,8 @@ pub(super) struct Poller {
     group_events: mpsc::UnboundedReceiver<GroupEvent>,
     progress: mpsc::UnboundedReceiver<Finished>,
     partitions: BTreeMap<i32, Partition>,
+    /// Records on their way to the batcher.
+    converting: ConversionQueue,
     batcher: Batcher,
     deliveries: JoinSet<()>,
     batches: u64,
@@ -91,6 +105,7 @@ impl Poller {
     pub(super) fn new(
         settings: &ClientSettings,
         offsets: Arc<GroupOffsets>,
+        registry: Option<Arc<SchemaStore>>,
         delivery: impl FnOnce(mpsc::UnboundedSender<Finished>) -> BatchDelivery,
     ) -> KafkaResult<(Self, watch::Receiver<PollerState>)> {
         let (own_events, group_events) = mpsc::unbounded_channel();
@@ -102,6 +117,7 @@ impl Poller {
             topic: delivery.mapping.topic.as_str().into(),
             consumer: Arc::new(consumer),
             batcher: Batcher::new(delivery.mapping.batching, delivery.envelope.clone()),
+            converting: ConversionQueue::new(registry),
             delivery: Arc::clone(&delivery),
             group_events,
             progress,
@@ -121,8 +137,8 @@ impl Poller {
     }
 
     /// Polls until stopped, then lets invocations in flight end and commits what they finished. It returns an error only if
-    /// the client cannot continue.
-    pub(super) async fn run(mut self) -> KafkaResult<()> {
+    /// the client cannot continue, or a schema can never be used.
+    pub(super) async fn run(mut self) -> Result<(), PollerError> {
         let mut stop = self.delivery.stop.clone();
         let topic = Arc::clone(&self.topic);
         self.consumer.subscribe(&[&topic])?;
@@ -151,7 +167,12 @@ impl Poller {
                 Some(event) = self.group_events.recv() => self.on_group_event(event),
                 message = consumer.recv() => {
                     if let Err(error) = self.on_polled(message) {
-                        break Err(error);
+                        break Err(error.into());
+                    }
+                }
+                fetched = self.converting.fetched() => {
+                    if let Err(error) = self.on_fetched(fetched) {
+                        break Err(error.into());
                     }
                 }
                 () = sleep_until(wake_at) => {}
@@ -164,46 +185,6 @@ impl Poller {
         };
         self.close().await;
         result
-    }
-
-    fn on_polled(&mut self, message: KafkaResult<BorrowedMessage<'_>>) -> KafkaResult<()> {
-        // The callbacks ran before the record was returned, so their events come first.
-        self.on_group_events();
-        let message = match message {
-            Ok(message) => message,
-            Err(error) => return self.on_error(error),
-        };
-        let Some(partition) = self.partitions.get_mut(&message.partition()) else { return Ok(()) };
-        partition.at_end = false;
-        partition.consumed = Some(message.offset());
-        let ticket = partition.tracker.polled(message.offset());
-        let record = consumer::record(&message, &self.topic);
-        let keep = self.delivery.mapping.filters.keep(&record);
-        self.delivery.metrics.polled(message.key_len() + message.payload_len(), keep);
-        if keep {
-            self.batcher.push(PolledRecord::new(record, ticket, Instant::now()));
-        } else {
-            self.delivery.report(&record, "filtered");
-            self.finish(ticket);
-        }
-        Ok(())
-    }
-
-    fn on_error(&mut self, error: KafkaError) -> KafkaResult<()> {
-        if let KafkaError::PartitionEOF(number) = error {
-            if let Some(partition) = self.partitions.get_mut(&number) {
-                partition.at_end = true;
-            }
-            return Ok(());
-        }
-        self.delivery.metrics.update(|counts| counts.polling_error_count += 1);
-        self.delivery.log.kafka_error(&error);
-        if consumer::is_fatal(&error) {
-            return Err(error);
-        }
-        // The client retries by itself.
-        tracing::warn!(%error, topic = %self.topic, "polling failed; it will be retried");
-        Ok(())
     }
 
     fn on_group_events(&mut self) {
@@ -239,6 +220,7 @@ impl Poller {
             self.delivery.ownership.lost(*number);
             self.partitions.remove(number);
             self.batcher.forget(*number);
+            self.converting.forget(*number);
             self.commits.forget(*number);
         }
         self.commits.rebalanced();
@@ -272,6 +254,7 @@ impl Poller {
                 if partition.in_flight == 0 {
                     self.batcher.release(ticket.partition);
                 }
+                self.on_refusal_ended(*ticket);
             }
         }
     }
@@ -350,10 +333,11 @@ impl Poller {
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         for (number, partition) in &mut self.partitions {
             let is_blocked = partition.in_flight > 0 && partition.tracker.uncommitted() >= MAX_UNCOMMITTED;
-            if !partition.paused && (is_blocked || self.batcher.is_full(*number)) {
+            let is_full = self.batcher.is_full(*number) || self.converting.is_full(*number);
+            if !partition.paused && (is_blocked || is_full) {
                 partition.paused = true;
                 pause.add_partition(&self.topic, *number);
-            } else if partition.paused && !is_blocked && self.batcher.has_room(*number) {
+            } else if partition.paused && !is_blocked && !is_full && self.batcher.has_room(*number) {
                 partition.paused = false;
                 resume.add_partition(&self.topic, *number);
             }
@@ -366,7 +350,7 @@ impl Poller {
     }
 
     fn publish(&self) {
-        let delivered = self.batcher.is_empty() && self.deliveries.is_empty();
+        let delivered = self.converting.is_empty() && self.batcher.is_empty() && self.deliveries.is_empty();
         let state = PollerState {
             joined: self.joined,
             idle: self.joined

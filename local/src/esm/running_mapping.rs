@@ -21,7 +21,8 @@ use super::mapping::Mapping;
 use super::metrics::{MappingMetrics, MappingName, Metrics};
 use super::metrics_page::{LagSources, MetricsPage};
 use super::msk_event::Envelope;
-use super::poller::{Poller, PollerState};
+use super::poller::{Poller, PollerError, PollerState};
+use super::schema_registry::schema_store::SchemaStore;
 use super::stalled::StallReporter;
 use super::system_log::{PollerLog, SystemLog};
 use crate::output::Reporter;
@@ -109,7 +110,8 @@ pub struct RunningMapping {
     invoker: Arc<Invoker>,
     partition_count: usize,
     states: Vec<watch::Receiver<PollerState>>,
-    pollers: JoinSet<Result<(), KafkaError>>,
+    pollers: JoinSet<Result<(), PollerError>>,
+    registry: Option<Arc<SchemaStore>>,
     stop: watch::Sender<bool>,
 }
 
@@ -121,6 +123,9 @@ impl RunningMapping {
     pub async fn start(mapping: Mapping, process: &Shared) -> Result<Self, MappingError> {
         let brokers = mapping.local.bootstrap_servers.clone().ok_or(MappingError::NoBrokers)?;
         let mapping = Arc::new(mapping.with_credentials()?);
+        let registry = mapping.schema_registry.as_ref();
+        let registry =
+            registry.map(|settings| SchemaStore::new(settings, &mapping.registry_credentials)).transpose()?;
         let partition_count = broker_queries::prepare(Arc::clone(&mapping), brokers.clone()).await?;
         let invoker = Arc::new(Invoker::new(&mapping.local, &process.environments)?);
         let name = MappingName { function: mapping.function.clone(), topic: mapping.topic.to_string() };
@@ -134,6 +139,7 @@ impl RunningMapping {
             partition_count,
             states: Vec::new(),
             pollers: JoinSet::new(),
+            registry: registry.map(Arc::new),
             stop,
             bootstrap_servers: brokers,
             mapping,
@@ -175,7 +181,9 @@ impl RunningMapping {
             stop: self.stop.subscribe(),
         };
         let offsets = Arc::clone(&self.offsets);
-        let (poller, state) = Poller::new(settings, offsets, delivery).map_err(|source| self.group_error(source))?;
+        let registry = self.registry.clone();
+        let (poller, state) =
+            Poller::new(settings, offsets, registry, delivery).map_err(|source| self.group_error(source))?;
         let running = self.metrics.running_poller();
         self.pollers.spawn(async move {
             let _running = running;
@@ -285,9 +293,10 @@ impl RunningMapping {
         }
     }
 
-    fn ended(&self, ended: Result<Result<(), KafkaError>, tokio::task::JoinError>) -> MappingError {
+    fn ended(&self, ended: Result<Result<(), PollerError>, tokio::task::JoinError>) -> MappingError {
         match ended {
-            Ok(Err(source)) => self.group_error(source),
+            Ok(Err(PollerError::Client(source))) => self.group_error(source),
+            Ok(Err(PollerError::Registry(error))) => MappingError::Registry(error),
             Ok(Ok(())) | Err(_) => MappingError::Poller,
         }
     }

@@ -106,6 +106,18 @@ pub enum SourceAccessError {
          brokers that ask for none, say so with --kafka-option security.protocol=PLAINTEXT"
     )]
     NoSecret { kind: &'static str },
+    /// Nobody said where that of the schema registry is.
+    #[error(
+        "SchemaRegistryConfig.AccessConfigs: the secret of {kind} is nowhere: name its file with --secret URI=FILE (Local.secrets), \
+         or a registry of this machine that asks for none with --schema-registry-url URL (Local.schemaRegistryUrl)"
+    )]
+    NoRegistrySecret { kind: &'static str },
+    /// Its key needs a password.
+    #[error(
+        "SchemaRegistryConfig.AccessConfigs: the key of CLIENT_CERTIFICATE_TLS_AUTH is encrypted, which AWS takes and the emulator \
+         does not: for the secret of this machine write it without a password (`openssl pkey`), and leave privateKeyPassword out"
+    )]
+    EncryptedRegistryKey,
     /// The file is not there.
     #[error("Local.secrets (--secret): the secret of {kind} cannot be read: {path}: {source}")]
     Unreadable { kind: &'static str, path: String, source: std::io::Error },
@@ -137,7 +149,7 @@ impl SourceAccess {
             }
         }
         for method in &self.0 {
-            read.extend(method.read()?);
+            read.extend(method.properties()?);
         }
         if read.contains_key("ssl.ca.pem") {
             read.remove("ssl.ca.location");
@@ -147,7 +159,17 @@ impl SourceAccess {
 }
 
 impl AccessMethod {
-    fn read(&self) -> Result<Vec<(String, String)>, SourceAccessError> {
+    fn properties(&self) -> Result<Vec<(String, String)>, SourceAccessError> {
+        let mut texts = self.texts()?;
+        let named = self.kind.members().iter();
+        Ok(named.filter_map(|(member, property)| Some(((*property).to_owned(), texts.remove(member)?))).collect())
+    }
+
+    /// The members of the secret that the type has. Blocks.
+    ///
+    /// # Errors
+    /// [`SourceAccessError`] if the file is not there, or has another form.
+    pub(super) fn texts(&self) -> Result<BTreeMap<&'static str, String>, SourceAccessError> {
         let kind = self.kind.name();
         let file = self.secret.as_ref().ok_or(SourceAccessError::NoSecret { kind })?;
         let path = file.display().to_string();
@@ -155,10 +177,10 @@ impl AccessMethod {
             std::fs::read(file).map_err(|source| SourceAccessError::Unreadable { kind, path: path.clone(), source })?;
         // An error of the parser could quote the secret.
         let secret: Map<String, Value> = serde_json::from_slice(&text).unwrap_or_default();
-        let (mut read, mut missing) = (Vec::new(), false);
-        for (member, property) in self.kind.members() {
+        let (mut read, mut missing) = (BTreeMap::new(), false);
+        for (member, _) in self.kind.members() {
             match secret.get(*member) {
-                Some(Value::String(text)) if !text.is_empty() => read.push(((*property).to_owned(), text.clone())),
+                Some(Value::String(text)) if !text.is_empty() => drop(read.insert(*member, text.clone())),
                 None | Some(Value::Null | Value::String(_)) if *member == "privateKeyPassword" => {}
                 _ => missing = true,
             }

@@ -43,10 +43,13 @@ const BLOCKS: &[&str] = &[
 
 /// Attributes whose AWS name is not the same words.
 const OTHER_WORDS: &[(&str, &str)] = &[
+    ("access_config", "AccessConfigs"),
     ("destination_arn", "Destination"),
     ("document_db_event_source_config", "DocumentDBEventSourceConfig"),
     ("filter", "Filters"),
     ("kms_key_arn", "KMSKeyArn"),
+    ("schema_registry_uri", "SchemaRegistryURI"),
+    ("schema_validation_config", "SchemaValidationConfigs"),
     ("source_access_configuration", "SourceAccessConfigurations"),
     ("uri", "URI"),
 ];

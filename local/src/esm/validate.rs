@@ -7,6 +7,7 @@ mod chaos_rules;
 mod event_source;
 mod filter_criteria;
 mod function_name;
+mod schema_registry_rules;
 mod unresolved;
 
 use std::fmt::Display;
@@ -21,6 +22,7 @@ use super::mapping::{
     RESERVED_KAFKA_OPTIONS, StartingPosition, SystemLogLevel, SystemLogTarget,
 };
 use super::moment::Moment;
+use super::schema_registry::registry_settings::RegistryCredentials;
 use super::setting_flags::setting;
 use super::source_access::Credentials;
 use super::stable_hash::stable_uuid;
@@ -65,6 +67,8 @@ pub fn validate(document: &MappingDocument, strictness: Strictness) -> Result<Ma
     let topic = found.topic();
     let event_source = found.event_source();
     let access = found.source_access(&event_source);
+    let schema_registry = found.schema_registry();
+    found.secrets();
     let starting_position = found.starting_position();
     let filters = found.filters();
     let batching = found.batching();
@@ -84,6 +88,8 @@ pub fn validate(document: &MappingDocument, strictness: Strictness) -> Result<Ma
             event_source,
             access,
             credentials: Credentials::default(),
+            schema_registry,
+            registry_credentials: RegistryCredentials::default(),
             starting_position,
             filters,
             batching,

@@ -8,7 +8,8 @@ use super::harness::{Harness, until};
 use super::program::{config, run, start};
 
 /// The metrics that AWS documents for Kafka mappings, and that something on a laptop can change.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
+    "SchemaRegistryErrorCount",
     "PolledEventCount",
     "FilteredOutEventCount",
     "InvokedEventCount",

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::function::{Function, Reply};
 use super::harness::{Harness, TIMEOUT, TOPIC};
+use super::registry::{Registry, framed};
 
 const DEAD: &str = "orders.dlq";
 
@@ -156,4 +157,29 @@ async fn places_whose_records_are_gone_are_told() {
     assert!(lines[0]["detail"].as_str().unwrap().starts_with("3 of its records are gone"), "{}", lines[0]);
     let (code, _, errors) = redrive(&harness, &["--from-topic", "missing"]);
     assert!(code == 1 && errors.contains("topic `missing` does not exist"), "{errors}");
+}
+
+/// What a schema registry's conversion has made of a record is not what its topic had.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_converted_record_goes_back_as_it_is_in_its_topic() {
+    let (harness, registry) = (harness(), Registry::start().await);
+    registry.add(1, None, "\"string\"", &json!([]));
+    let value = framed(1, b"\x04hi");
+    harness.send(1, Some(b"key"), Some(&value), &[]).await;
+    let function = Function::start(|_, _| Reply::error()).await;
+    let config = json!({
+        "SchemaRegistryURI": registry.url, "EventRecordFormat": "JSON", "SchemaValidationConfigs": [{"Attribute": "VALUE"}],
+    });
+    let members = json!({
+        "MaximumRetryAttempts": 0,
+        "DestinationConfig": {"OnFailure": {"Destination": format!("kafka://{DEAD}")}},
+        "AmazonManagedKafkaEventSourceConfig": {"SchemaRegistryConfig": config},
+    });
+    assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
+    let (_, letter) = harness.read(DEAD, 1).await.remove(0);
+    assert_eq!(letter["payload"]["records"]["orders-1"][0]["value"], "ImhpIg==");
+    let (code, lines, errors) = redrive(&harness, &["--from-topic", DEAD]);
+    assert_eq!((code, &lines[0]["to"]), (0, &json!("orders-1@1")), "{lines:?} {errors}");
+    let back = delivered(&harness).await;
+    assert_eq!(back[0].1.as_deref(), Some(value.as_slice()));
 }

@@ -60,10 +60,13 @@ impl FromIterator<CompiledFilter> for Filters {
 }
 
 impl Filters {
-    /// Whether the function gets the record: one filter is enough.
-    pub(super) fn keep(&self, record: &Record) -> bool {
+    /// Whether the function gets the record: one filter is enough. `judged_value` stands in the place of its value.
+    pub(super) fn keep(&self, record: &Record, judged_value: Option<&[u8]>) -> bool {
         if self.0.is_empty() {
             return true;
+        }
+        if let Some(value) = judged_value {
+            return self.keep_value(value);
         }
         match record.value() {
             Ok(Some(value)) => self.keep_value(&value),
@@ -101,7 +104,7 @@ mod tests {
 
     fn keep(patterns: &[&str], value: Option<&[u8]>) -> bool {
         let filters: Filters = patterns.iter().map(|text| CompiledFilter::compile(text).unwrap()).collect();
-        filters.keep(&Record::new("orders", 0, 0).with_value(value.map(<[u8]>::to_vec)))
+        filters.keep(&Record::new("orders", 0, 0).with_value(value.map(<[u8]>::to_vec)), None)
     }
 
     /// The table at the top of this file, and AWS's examples.

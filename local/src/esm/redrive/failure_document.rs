@@ -17,7 +17,8 @@ const MAX_DEPTH: usize = 8;
 pub(super) enum Found {
     /// A record with everything that it had.
     Record(DeadLetter),
-    /// Records that are still in their topic: documents for SQS and SNS hold their places only.
+    /// Records that are still in their topic: documents for SQS and SNS hold their places only, and a schema registry's conversion
+    /// has changed what others hold.
     Places(Places),
 }
 
@@ -119,6 +120,10 @@ fn failed_records(document: &Value) -> Result<Vec<Found>, Unreadable> {
 
 fn letter(record: &Record) -> Result<Found, Unreadable> {
     let problem = |error: &dyn std::fmt::Display| Unreadable::Record(format!("{}: {error}", record.id()));
+    if record.key_schema().is_some() || record.value_schema().is_some() {
+        let (topic, partition, offset) = (record.topic().to_owned(), record.partition(), record.offset());
+        return Ok(Found::Places(Places { topic, partition, first: offset, last: offset }));
+    }
     let bytes = |bytes: Option<std::borrow::Cow<'_, [u8]>>| bytes.map(|bytes| Bytes::from(bytes.into_owned()));
     Ok(Found::Record(DeadLetter {
         topic: record.topic().to_owned(),

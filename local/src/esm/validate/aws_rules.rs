@@ -34,9 +34,6 @@ impl Validator<'_> {
 
     fn not_emulated(&mut self) {
         let document = self.document;
-        if document.kafka_source().and_then(|source| source.schema_registry_config.as_ref()).is_some_and(is_set) {
-            self.error("SchemaRegistryConfig", "schema registries are not emulated; remove it");
-        }
         let mode = document.kafka_source().and_then(|source| source.consumption_mode.as_ref());
         if let Some(mode) = mode.filter(|mode| *mode != "Stream") {
             let text =
@@ -88,6 +85,7 @@ impl Validator<'_> {
             ("FunctionResponseTypes", document.function_response_types.as_ref().is_some_and(|t| !t.is_empty())),
             ("DestinationConfig.OnFailure to a Kafka topic", kafka_destination),
             ("LoggingConfig", document.system_log_level.is_some()),
+            ("SchemaRegistryConfig", document.schema_registry().is_some()),
         ];
         let members: Vec<_> = used.iter().filter(|(_, used)| *used).map(|(member, _)| *member).collect();
         if !members.is_empty() {

@@ -64,7 +64,7 @@ impl Validator<'_> {
 
     pub(super) fn source_access(&mut self, source: &EventSource) -> SourceAccess {
         const MEMBER: &str = "SourceAccessConfigurations";
-        let (mut methods, mut known) = (Vec::new(), Vec::new());
+        let mut methods = Vec::new();
         let (cluster, types) = match source {
             EventSource::Msk { .. } => ("Amazon MSK", MSK_TYPES),
             EventSource::SelfManaged { .. } => ("self-managed Kafka", SELF_MANAGED_TYPES),
@@ -77,7 +77,6 @@ impl Validator<'_> {
             } else if NETWORK.contains(&name) {
                 self.warnings.push(format!("{MEMBER}: {name} has no effect on this machine"));
             } else if let Some(kind) = AccessType::parse(name) {
-                known.extend([name, uri]);
                 let secrets = &self.document.local.secrets;
                 let secret = secrets.get(name).or_else(|| secrets.get(uri)).map(Into::into);
                 methods.push(AccessMethod { kind, secret });
@@ -85,10 +84,6 @@ impl Validator<'_> {
         }
         if methods.iter().filter(|method| method.kind != AccessType::RootCertificate).count() > 1 {
             self.error(MEMBER, "a mapping signs in in one way: leave one type of authentication");
-        }
-        for name in self.document.local.secrets.keys().filter(|name| !known.contains(&name.as_str())) {
-            let text = format!("`{name}` is neither Type nor URI of one of the SourceAccessConfigurations");
-            self.error("Local.secrets", text);
         }
         SourceAccess(methods)
     }

@@ -6,6 +6,7 @@ use super::Validator;
 
 /// What a mapping on a laptop does without.
 const WITHOUT: &[&str] = &[
+    "AmazonManagedKafkaEventSourceConfig.SchemaRegistryConfig.AccessConfigs.URI",
     "Enabled",
     "EventSourceArn",
     "KMSKeyArn",
@@ -13,6 +14,7 @@ const WITHOUT: &[&str] = &[
     "MetricsConfig",
     "ProvisionedPollerConfig.MaximumPollers",
     "ProvisionedPollerConfig.PollerGroupName",
+    "SelfManagedKafkaEventSourceConfig.SchemaRegistryConfig.AccessConfigs.URI",
     "SourceAccessConfigurations.URI",
     "Tags",
 ];
@@ -30,7 +32,9 @@ impl Validator<'_> {
             }
             // What follows from its absence is not said besides.
             let top = member.split('.').next().unwrap_or(member);
-            self.errors.retain(|error| !error.starts_with(&format!("{}:", setting(top))));
+            for name in [top, member] {
+                self.errors.retain(|error| !error.starts_with(&format!("{}:", setting(name))));
+            }
             self.error(member, format_args!("{reason}; set it with the flag, or write its value"));
         }
     }
@@ -62,6 +66,7 @@ impl MappingDocument {
             _ if member.ends_with(".ConsumerGroupId") => {
                 self.kafka_source().is_some_and(|source| source.consumer_group_id.is_some())
             }
+            _ if member.ends_with(".SchemaRegistryURI") => self.local.schema_registry_url.is_some(),
             _ => false,
         }
     }
