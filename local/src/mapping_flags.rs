@@ -106,7 +106,7 @@ pub(crate) struct MappingFlags {
     /// Provisioned mode with this many pollers.
     #[arg(long, value_name = "N")]
     minimum_pollers: Option<i64>,
-    /// Longest invocation in seconds, up to 840, from the first one on [default: 60].
+    /// Longest invocation in seconds, up to 840 (more with --lenient), from the first one on [default: 60].
     #[arg(long, value_name = "SECONDS")]
     function_timeout: Option<f64>,
     /// Longest invocation until the endpoint has answered once, in seconds: `cargo lambda watch` builds the function on the

@@ -91,7 +91,7 @@ pub struct LocalBlock {
     pub kafka_options: BTreeMap<String, String>,
     /// Files with secrets, by type or URI of the `SourceAccessConfigurations` and of the registry's `AccessConfigs`.
     pub secrets: BTreeMap<String, String>,
-    /// How long an invocation may take, in seconds; at most 840.
+    /// How long an invocation may take, in seconds; at most 840, as AWS has it for Kafka, if that is not to be only a warning.
     pub function_timeout_seconds: Option<f64>,
     /// How long an invocation may take until the endpoint has answered once, in seconds.
     pub first_invocation_timeout_seconds: Option<f64>,

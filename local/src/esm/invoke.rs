@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::environments::{EndpointEnvironments, Environment, Environments};
 use super::mapping::LocalSettings;
 use super::setting_flags::setting;
+use super::validate::aws_limits::FUNCTION_TIMEOUT_SECONDS;
 
 /// Largest response of a synchronous invocation in bytes (AWS Lambda quotas: 6 MB).
 const MAX_ANSWER_BYTES: usize = 6_291_556;
@@ -22,7 +23,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// a request is sent looks like a function that was killed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a request that timed out here may still use its environment: the longest timeout of a function with a Kafka mapping.
-const LONGEST_ABANDONED: Duration = Duration::from_secs(840);
+const LONGEST_ABANDONED: Duration = Duration::from_secs(FUNCTION_TIMEOUT_SECONDS as u64);
 
 /// The observed result of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,16 @@
 //! AWS's ranges and mode rules, one method for each member; all problems are collected and reported together.
 //!
-//! Ranges: <https://docs.aws.amazon.com/lambda/latest/dg/services-msk-parameters.html>.
+//! AWS's numbers stand in `aws_limits.rs`, with their sources.
 
+pub(super) mod aws_limits;
 mod aws_rules;
 mod chaos_rules;
 mod event_source;
 mod filter_criteria;
 mod function_name;
+mod local_block;
+#[cfg(test)]
+mod range_tests;
 mod schema_registry_rules;
 mod unresolved;
 
@@ -18,8 +22,7 @@ use msk_shared::names::TopicName;
 
 use super::document::MappingDocument;
 use super::mapping::{
-    Batching, DestinationTarget, EventSource, FailurePolicy, LocalSettings, Mapping, PartialBatch,
-    RESERVED_KAFKA_OPTIONS, StartingPosition, SystemLogLevel, SystemLogTarget,
+    Batching, DestinationTarget, FailurePolicy, Mapping, PartialBatch, StartingPosition, SystemLogLevel,
 };
 use super::moment::Moment;
 use super::schema_registry::registry_settings::RegistryCredentials;
@@ -27,19 +30,11 @@ use super::setting_flags::setting;
 use super::source_access::Credentials;
 use super::stable_hash::stable_uuid;
 
-const DEFAULT_INVOKE_URL: &str = "http://127.0.0.1:9000/2015-03-31/functions/{FunctionName}/invocations";
 /// The name of the only function of AWS's runtime interface emulator, which serves one request at a time and ends itself on a
 /// second one (its issue 97).
 const EMULATED_FUNCTION: &str = "function";
 /// AWS waits this long for a batch to fill when no window is set.
 const DEFAULT_WINDOW: Duration = Duration::from_millis(500);
-/// With a destination, AWS caps endless retries at ten.
-const RETRIES_WITH_DESTINATION: u32 = 10;
-/// For Kafka, AWS limits the function's timeout to 14 minutes.
-const MAX_FUNCTION_TIMEOUT_SECONDS: f64 = 840.0;
-/// A container starts within it, and who forgot the function learns it soon.
-const DEFAULT_STARTUP_GRACE_SECONDS: f64 = 60.0;
-const ONE_DAY_SECONDS: f64 = 86_400.0;
 
 /// All problems of a mapping.
 #[derive(Debug, thiserror::Error)]
@@ -219,11 +214,12 @@ impl Validator<'_> {
 
     fn batching(&mut self) -> Batching {
         let document = self.document;
-        let size = self.range("BatchSize", document.batch_size, 100, 1..=10_000);
+        let size = self.range("BatchSize", document.batch_size, 100, aws_limits::BATCH_SIZE);
         let window = match document.maximum_batching_window_in_seconds {
             None => DEFAULT_WINDOW,
             given => {
-                let seconds = self.range("MaximumBatchingWindowInSeconds", given, 0, 0..=300);
+                let seconds =
+                    self.range("MaximumBatchingWindowInSeconds", given, 0, aws_limits::BATCHING_WINDOW_SECONDS);
                 Duration::from_secs(seconds.unsigned_abs())
             }
         };
@@ -236,13 +232,16 @@ impl Validator<'_> {
 
     fn failures(&mut self) -> FailurePolicy {
         let document = self.document;
-        let retries = self.range("MaximumRetryAttempts", document.maximum_retry_attempts, -1, -1..=10_000);
+        let retries =
+            self.range("MaximumRetryAttempts", document.maximum_retry_attempts, -1, aws_limits::RETRY_ATTEMPTS);
         let age = document.maximum_record_age_in_seconds.unwrap_or(-1);
-        if age != -1 && !(60..=604_800).contains(&age) {
-            let text = format!("{age} is out of range; it must be -1 (no limit) or from 60 to 604800");
+        let ages = aws_limits::RECORD_AGE_SECONDS;
+        if age != -1 && !ages.contains(&age) {
+            let (least, most) = (ages.start(), ages.end());
+            let text = format!("{age} is out of range; it must be -1 (no limit) or from {least} to {most}");
             self.error("MaximumRecordAgeInSeconds", text);
         }
-        let without_limit = destination(document).map(|_| RETRIES_WITH_DESTINATION);
+        let without_limit = destination(document).map(|_| aws_limits::RETRIES_WITH_DESTINATION);
         let (first, longest) = (document.local.retry_backoff_seconds, document.local.max_retry_backoff_seconds);
         FailurePolicy {
             max_retries: u32::try_from(retries).ok().or(without_limit),
@@ -304,14 +303,26 @@ impl Validator<'_> {
 
     fn pollers(&mut self) -> usize {
         let Some(config) = &self.document.provisioned_poller_config else { return 1 };
-        let minimum = self.range("ProvisionedPollerConfig.MinimumPollers", config.minimum_pollers, 1, 1..=200);
-        let maximum = self.range("ProvisionedPollerConfig.MaximumPollers", config.maximum_pollers, 200, 1..=2000);
+        let minimum = self.range(
+            "ProvisionedPollerConfig.MinimumPollers",
+            config.minimum_pollers,
+            1,
+            aws_limits::MINIMUM_POLLERS,
+        );
+        let maximum = self.range(
+            "ProvisionedPollerConfig.MaximumPollers",
+            config.maximum_pollers,
+            200,
+            aws_limits::MAXIMUM_POLLERS,
+        );
         if minimum > maximum {
             let text = format!("MinimumPollers ({minimum}) must not be above MaximumPollers ({maximum})");
             self.error("ProvisionedPollerConfig", text);
         }
         let name = config.poller_group_name.as_deref().unwrap_or_default();
-        if name.len() > 128 || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')) {
+        if !aws_limits::POLLER_GROUP_NAME.contains(&name.len())
+            || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+        {
             self.error("ProvisionedPollerConfig.PollerGroupName", "must be at most 128 letters, digits, `-` and `_`");
         }
         usize::try_from(minimum).unwrap_or(1)
@@ -323,64 +334,10 @@ impl Validator<'_> {
             return format!("msk-local.{function}.{}", topic.map(TopicName::as_str).unwrap_or_default());
         };
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-/*:_+=.@ ".contains(c);
-        if group.is_empty() || group.len() > 200 || !group.chars().all(allowed) {
+        if !aws_limits::CONSUMER_GROUP_ID.contains(&group.len()) || !group.chars().all(allowed) {
             self.error("ConsumerGroupId", "must be 1 to 200 characters of [a-zA-Z0-9-/*:_+=.@ ]");
         }
         group
-    }
-
-    fn local(&mut self, function: &str, source: &EventSource) -> LocalSettings {
-        let block = &self.document.local;
-        let invoke_url = self.invoke_url(function);
-        for reserved in RESERVED_KAFKA_OPTIONS.iter().filter(|name| block.kafka_options.contains_key(**name)) {
-            self.error("Local.kafkaOptions", format!("`{reserved}` is set by the emulator itself; remove it"));
-        }
-        let most = block.max_concurrency.map(|most| self.range("Local.maxConcurrency", Some(most), 1, 1..=10_000));
-        let emulated = invoke_url.ends_with(&format!("/functions/{EMULATED_FUNCTION}/invocations"));
-        let longest = MAX_FUNCTION_TIMEOUT_SECONDS;
-        let (timeout, first) = (block.function_timeout_seconds, block.first_invocation_timeout_seconds);
-        let function_timeout = self.seconds("Local.functionTimeoutSeconds", timeout, 60.0, 0.001..=longest);
-        let grace = block.startup_grace_seconds;
-        LocalSettings {
-            bootstrap_servers: block.bootstrap_servers.clone().or_else(|| source.bootstrap_servers()),
-            kafka_options: block.kafka_options.clone(),
-            invoke_url,
-            max_concurrency: most.and_then(|most| usize::try_from(most).ok()).or(emulated.then_some(1)),
-            function_timeout,
-            first_invocation_timeout: first.map_or(function_timeout, |first| {
-                self.seconds("Local.firstInvocationTimeoutSeconds", Some(first), first, 0.001..=ONE_DAY_SECONDS)
-            }),
-            startup_grace: self.seconds(
-                "Local.startupGraceSeconds",
-                grace,
-                DEFAULT_STARTUP_GRACE_SECONDS,
-                0.0..=ONE_DAY_SECONDS,
-            ),
-            metrics_port: block.metrics_port.and_then(|port| {
-                let port = self.range("Local.metricsPort", Some(port), 0, 0..=i64::from(u16::MAX));
-                u16::try_from(port).ok()
-            }),
-            system_log: match &block.system_log {
-                None => SystemLogTarget::StandardError,
-                Some(path) if path.as_os_str() == "-" => SystemLogTarget::StandardOutput,
-                Some(path) => SystemLogTarget::File(path.clone()),
-            },
-            chaos: self.chaos(),
-        }
-    }
-
-    fn invoke_url(&mut self, function: &str) -> String {
-        let given = self.document.local.invoke_url.as_deref().unwrap_or(DEFAULT_INVOKE_URL);
-        let url = given.replace(FUNCTION_NAME, function);
-        if !url.starts_with("http://") {
-            self.error(
-                "Local.invokeUrl",
-                "must start with http:// (endpoints with TLS are not supported; LocalStack answers both on one port)",
-            );
-        } else if let Err(problem) = url.parse::<reqwest::Url>() {
-            self.error("Local.invokeUrl", problem);
-        }
-        url
     }
 }
 

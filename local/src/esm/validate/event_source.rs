@@ -2,12 +2,10 @@
 
 use super::super::mapping::EventSource;
 use super::super::source_access::{AccessMethod, AccessType, SourceAccess};
-use super::Validator;
+use super::{Validator, aws_limits};
 
 const DEFAULT_ARN: &str =
     "arn:aws:kafka:us-east-1:123456789012:cluster/msk-local/00000000-0000-0000-0000-000000000000-1";
-/// The API takes as many.
-const MAX_SERVERS: usize = 10;
 /// Types that say in which network a cluster is.
 const NETWORK: &[&str] = &["VPC_SUBNET", "VPC_SECURITY_GROUP"];
 
@@ -37,11 +35,12 @@ impl Validator<'_> {
         let is_server = |server: &String| {
             server.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
         };
-        if !(1..=MAX_SERVERS).contains(&servers.len()) || !servers.iter().all(is_server) {
+        if !aws_limits::BOOTSTRAP_SERVERS.contains(&servers.len()) || !servers.iter().all(is_server) {
             self.error(
                 "SelfManagedEventSource",
                 format!(
-                    "Endpoints.KAFKA_BOOTSTRAP_SERVERS must be a list of 1 to {MAX_SERVERS} brokers, each HOST:PORT"
+                    "Endpoints.KAFKA_BOOTSTRAP_SERVERS must be a list of 1 to {} brokers, each HOST:PORT",
+                    aws_limits::BOOTSTRAP_SERVERS.end()
                 ),
             );
         }

@@ -3,20 +3,17 @@
 use super::super::filter::{CompiledFilter, Filters};
 use super::super::setting_flags::setting;
 use super::Validator;
-
-/// More needs a raised quota, and more than that cannot be had.
-const QUOTA: usize = 5;
-const MAX_FILTERS: usize = 10;
+use super::aws_limits::{FILTERS, FILTERS_WITH_QUOTA};
 
 impl Validator<'_> {
     pub(super) fn filters(&mut self) -> Filters {
         const MEMBER: &str = "FilterCriteria";
         let filters = &self.document.filters;
         let count = filters.len();
-        if count > MAX_FILTERS {
-            self.error(MEMBER, format!("{count} filters are too many; Lambda takes {MAX_FILTERS} at most"));
-        } else if count > QUOTA {
-            let text = format!("{count} filters need a raised quota; without, Lambda takes {QUOTA}");
+        if count > FILTERS_WITH_QUOTA {
+            self.error(MEMBER, format!("{count} filters are too many; Lambda takes {FILTERS_WITH_QUOTA} at most"));
+        } else if count > FILTERS {
+            let text = format!("{count} filters need a raised quota; without, Lambda takes {FILTERS}");
             self.warnings.push(format!("{}: {text}", setting(MEMBER)));
         }
         let mut compiled = Vec::new();
