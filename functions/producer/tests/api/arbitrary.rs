@@ -6,6 +6,7 @@ use std::cell::Cell;
 use axum::Router;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use proptest::string::{RegexGeneratorStrategy, string_regex};
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 
 use crate::calls::{Call, HttpAnswer, JSON_V2, Scripted, app, app_with};
@@ -73,6 +74,11 @@ pub(crate) fn judge(answer: &HttpAnswer) -> Result<(), TestCaseError> {
     }
 }
 
+/// Texts of a pattern, which is read once: a text that stands for its strategy itself is parsed anew for each value.
+pub(crate) fn like(pattern: &str) -> RegexGeneratorStrategy<String> {
+    string_regex(pattern).unwrap()
+}
+
 /// A JSON text that may stand anywhere.
 pub(crate) fn json_text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
@@ -92,10 +98,10 @@ pub(crate) fn json_text() -> impl Strategy<Value = String> {
         ])
         .prop_map(str::to_owned),
         any::<i64>().prop_map(|n| n.to_string()),
-        "\\PC{0,12}".prop_map(|text| serde_json::to_string(&text).unwrap()),
+        like("\\PC{0,12}").prop_map(|text| serde_json::to_string(&text).unwrap()),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
-        let member = ("[a-z]{1,6}", inner.clone()).prop_map(|(name, value)| format!("\"{name}\":{value}"));
+        let member = (like("[a-z]{1,6}"), inner.clone()).prop_map(|(name, value)| format!("\"{name}\":{value}"));
         prop_oneof![
             prop::collection::vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(","))),
             prop::collection::vec(member, 0..4).prop_map(|members| format!("{{{}}}", members.join(", "))),
@@ -114,7 +120,7 @@ fn record() -> impl Strategy<Value = String> {
         1 => select(vec!["\"json\"", "\"string\"", "\"binary\"", "null", "1"]).prop_map(|v| format!("\"value_format\":{v}")),
         1 => select(vec!["[]", "null", "{}", r#"[{"key":"h","value":"YQ=="}]"#, r#"[{"name":"x-dlq-a","value":null}]"#])
             .prop_map(|v| format!("\"headers\":{v}")),
-        1 => ("[a-z_]{1,8}", json_text()).prop_map(|(n, v)| format!("\"{n}\":{v}")),
+        1 => (like("[a-z_]{1,8}"), json_text()).prop_map(|(n, v)| format!("\"{n}\":{v}")),
     ];
     prop_oneof![
         3 => json_text().prop_map(|v| format!("{{\"value\":{v}}}")),
@@ -170,7 +176,7 @@ fn arbitrary_bodies() {
     let routers = routers();
     let body = prop_oneof![
         2 => prop::collection::vec(any::<u8>(), 0..200),
-        2 => "\\PC{0,100}".prop_map(String::into_bytes),
+        2 => like("\\PC{0,100}").prop_map(String::into_bytes),
         3 => json_text().prop_map(String::into_bytes),
         3 => envelope().prop_map(String::into_bytes),
     ];
@@ -230,13 +236,13 @@ fn arbitrary_paths_queries_and_headers() {
     let segment = prop_oneof![
         select(vec!["topics", "orders", "partitions", "1", "messages", "healthz", "%2F", "%00", "%FF", "..", ""])
             .prop_map(str::to_owned),
-        "[a-zA-Z0-9._~%-]{0,12}".prop_map(|s| s),
+        like("[a-zA-Z0-9._~%-]{0,12}"),
     ];
     let path = prop_oneof![
         2 => prop::collection::vec(segment, 0..5).prop_map(|parts| format!("/{}", parts.join("/"))),
         1 => select(vec!["/topics/orders", "/topics/orders/partitions/0", "/messages"]).prop_map(str::to_owned),
     ];
-    let query = prop_oneof![Just(String::new()), "\\?(key|topic|x)=[a-z%0-9+]{0,8}", "\\?[!$-;=?-~]{0,20}"];
+    let query = prop_oneof![Just(String::new()), like("\\?(key|topic|x)=[a-z%0-9+]{0,8}"), like("\\?[!$-;=?-~]{0,20}")];
     let name = select(vec![
         "accept",
         "content-type",
@@ -253,7 +259,7 @@ fn arbitrary_paths_queries_and_headers() {
         "ce-id",
         "x-amzn-trace-id",
     ]);
-    let headers = prop::collection::vec((name, "[ -~]{0,30}"), 0..3);
+    let headers = prop::collection::vec((name, like("[ -~]{0,30}")), 0..3);
     let method = select(vec!["GET", "POST", "POST", "HEAD", "OPTIONS", "PUT", "X"]);
     let body = prop_oneof![Just("1".to_owned()), envelope()];
     run(

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
-use crate::arbitrary::{content_type, damage, damaged, envelope, json_text, judge, router, run};
+use crate::arbitrary::{content_type, damage, damaged, envelope, json_text, judge, like, router, run};
 use crate::calls::{Call, HttpAnswer, JSON_V2, Scripted, app, respond, try_invoke};
 
 const LEFT: Duration = Duration::from_secs(30);
@@ -268,7 +268,7 @@ fn event() -> impl Strategy<Value = (FrontDoor, Value)> {
     let value = prop_oneof![
         2 => select(odd.to_vec()).prop_map(Value::from),
         1 => select(odd.to_vec()).prop_map(|text| json!([text, text])),
-        1 => "\\PC{0,20}".prop_map(Value::from),
+        1 => like("\\PC{0,20}").prop_map(Value::from),
         1 => json_text().prop_map(|text| serde_json::from_str(&text).unwrap()),
     ];
     let changes = prop::collection::vec((select(MEMBERS.to_vec()), value), 0..3);
