@@ -52,6 +52,10 @@ fn what_aws_refuses_is_refused_by_name() {
         (json!({"SchemaRegistryURI": "registry:8081"}), "the URL of the registry, such as https://"),
         (json!({"SchemaRegistryURI": "https://me:hidden@x.com"}), "a password belongs into a secret"),
         (json!({"SchemaRegistryURI": "arn:aws:glue:us-east-1:123456789012:registry/r"}), "AWS Glue is not emulated"),
+        (
+            json!({"SchemaRegistryURI": format!("https://{}", "x".repeat(9_993))}),
+            "10001 characters are too many: AWS takes 10000",
+        ),
         (json!({"SchemaValidationConfigs": []}), "required: [{\"Attribute\": \"VALUE\"}]"),
         (json!({"SchemaValidationConfigs": [{"Attribute": "HEADERS"}]}), "an Attribute, KEY or VALUE"),
         (json!({"SchemaValidationConfigs": [{"Attribute": "KEY"}, {"Attribute": "KEY"}]}), "KEY is there twice"),

@@ -61,7 +61,7 @@ impl SchemaStore {
     /// # Errors
     /// [`RegistryError`] if it does not answer, or with a schema of a format that cannot be delivered.
     pub(in super::super) async fn fetch(&self, id: u32) -> Result<(), RegistryError> {
-        let known = match self.client.schema(id).await? {
+        let fetched = match self.client.schema(id).await? {
             None => Known::NotThere(Instant::now()),
             Some(text) => {
                 let format = |format: String| RegistryError::Format { url: self.client.url().to_owned(), id, format };
@@ -78,7 +78,10 @@ impl SchemaStore {
                 Known::Schema(Arc::new(schema))
             }
         };
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(id, known);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // A topic may name any number of ids that nobody registers.
+        known.retain(|_, known| !matches!(known, Known::NotThere(since) if since.elapsed() >= UNKNOWN_FOR));
+        known.insert(id, fetched);
         Ok(())
     }
 }

@@ -3,11 +3,13 @@
 //! | Limit | Read | Source |
 //! |---|---|---|
 //! | all ranges of members | 2026-08 | [API], with botocore's model of it; [parameters] says which of them hold for Kafka |
+//! | a schema registry's address, 2 ways of access | 2026-11 | [registry]; CloudFormation's `SchemaRegistryConfig` has the second |
 //! | `PATTERN`, 5 filters, 10 with a raised quota | 2026-08 | [filtering] |
 //! | 840 s for a function with a Kafka mapping | 2026-11 | [MSK]: "must be less than or equal to 14 minutes", beside a usual maximum of 15 minutes |
 //! | 5,400 s for an invocation by a mapping, on Lambda Managed Instances | 2026-11 | botocore's `CreateFunctionRequest.Timeout`, which has also raised the usual maximum to 1,800 s; whether a Kafka mapping takes more than 840 s since then is not documented |
 //!
 //! [API]: https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
+//! [registry]: https://docs.aws.amazon.com/lambda/latest/api/API_KafkaSchemaRegistryConfig.html
 //! [parameters]: https://docs.aws.amazon.com/lambda/latest/dg/services-msk-parameters.html
 //! [filtering]: https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
 //! [MSK]: https://docs.aws.amazon.com/lambda/latest/dg/with-msk-configure.html
@@ -28,6 +30,10 @@ pub(crate) const POLLER_GROUP_NAME: RangeInclusive<usize> = 0..=128;
 pub(crate) const CONSUMER_GROUP_ID: RangeInclusive<usize> = 1..=200;
 /// Brokers of a self-managed cluster.
 pub(crate) const BOOTSTRAP_SERVERS: RangeInclusive<usize> = 1..=10;
+/// In characters.
+pub(crate) const SCHEMA_REGISTRY_URI: RangeInclusive<usize> = 1..=10_000;
+/// `AccessConfigs` of a schema registry.
+pub(crate) const REGISTRY_ACCESS_CONFIGS: RangeInclusive<usize> = 0..=2;
 /// More filters need a raised quota.
 pub(crate) const FILTERS: usize = 5;
 /// More filters than these cannot be had.

@@ -7,11 +7,10 @@ use serde_json::Value;
 use super::super::schema_registry::registry_settings::{EventRecordFormat, RegistrySettings};
 use super::super::source_access::{AccessMethod, AccessType};
 use super::Validator;
+use super::aws_limits::{REGISTRY_ACCESS_CONFIGS, SCHEMA_REGISTRY_URI};
 
 /// What the API's `KafkaSchemaRegistryAuthType` has.
 const ACCESS_TYPES: [AccessType; 3] = [AccessType::Basic, AccessType::ClientCertificate, AccessType::RootCertificate];
-/// The API takes as many.
-const MAX_ACCESS_CONFIGS: usize = 2;
 
 impl Validator<'_> {
     pub(super) fn schema_registry(&mut self) -> Option<RegistrySettings> {
@@ -61,6 +60,11 @@ impl Validator<'_> {
     fn registry_url(&mut self, member: &str, text: &str) -> Option<String> {
         let url =
             text.parse::<reqwest::Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if text.len() > *SCHEMA_REGISTRY_URI.end() {
+            let longest = SCHEMA_REGISTRY_URI.end();
+            self.error(member, format!("{} characters are too many: AWS takes {longest}", text.len()));
+            return None;
+        }
         let Some(url) = url else {
             self.error(member, "required: the URL of the registry, such as https://registry.example.com:8081");
             return None;
@@ -93,8 +97,9 @@ impl Validator<'_> {
 
     fn registry_access(&mut self, configs: &[Value]) -> Vec<AccessMethod> {
         let member = self.registry_member("AccessConfigs");
-        if configs.len() > MAX_ACCESS_CONFIGS {
-            self.error(&member, format!("{} are too many: AWS takes {MAX_ACCESS_CONFIGS}", configs.len()));
+        if !REGISTRY_ACCESS_CONFIGS.contains(&configs.len()) {
+            let most = REGISTRY_ACCESS_CONFIGS.end();
+            self.error(&member, format!("{} are too many: AWS takes {most}", configs.len()));
         }
         let mut methods: Vec<AccessMethod> = Vec::new();
         for config in configs {
