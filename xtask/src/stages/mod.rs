@@ -15,6 +15,7 @@ mod laptop;
 mod library;
 mod monitoring;
 mod peers;
+mod schema_registry;
 mod trial_consumer;
 mod watch;
 
@@ -207,6 +208,16 @@ pub(crate) const STAGES: &[Stage] = &[
         after: &[],
         budget: 700,
         run: examples_dynamodb::run,
+    },
+    Stage {
+        name: "schema-registry",
+        does: "the emulator's SchemaRegistryConfig on Apicurio's registry: Avro that Java wrote, JSON Schema, references, a hang",
+        needs: &[needs::NATIVE_BUILD, needs::JAVA, needs::MAVEN],
+        on_demand: true,
+        beside: false,
+        after: &[],
+        budget: 700,
+        run: schema_registry::run,
     },
     Stage {
         name: "library",

@@ -1,0 +1,13 @@
+//! Stage `schema-registry`: the emulator's `SchemaRegistryConfig` on Apicurio's registry.
+
+use anyhow::Result;
+
+use super::binaries;
+use crate::{process, tools};
+
+/// Its tests of a real registry.
+pub(super) fn run() -> Result<()> {
+    let registry = tools::APICURIO_REGISTRY.folder()?;
+    let mut tests = binaries::ignored_tests("msk-local", "emulator")?;
+    process::run(tests.env("APICURIO_REGISTRY", registry).arg("real_registry::"))
+}
