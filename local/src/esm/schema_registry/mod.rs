@@ -14,7 +14,8 @@
 //! Where AWS's documentation is silent:
 //! - A tombstone, or a record without a key, has nothing to validate and passes.
 //! - Avro becomes JSON as its specification's JSON encoding has it (bytes as text of the code points 0 to 255, logical types as what
-//!   they are made of), but a union is its value alone: AWS speaks of standard JSON, which cannot be read back as Avro.
+//!   they are made of), but a union is its value alone: the API's reference speaks of a
+//!   standard JSON object.
 //! - A value must end where its schema says; readers in Java would overlook what follows.
 //! - While the registry does not answer, records wait.
 
