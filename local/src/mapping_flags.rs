@@ -26,6 +26,9 @@ pub(crate) struct MappingFlags {
     /// [default: http://127.0.0.1:9000/2015-03-31/functions/{FunctionName}/invocations, as served by `cargo lambda watch`].
     #[arg(long, value_name = "URL")]
     pub(crate) invoke_url: Option<String>,
+    /// File with the certificates of the authorities to trust, in PEM, for an invoke URL with https:// [default: the system's].
+    #[arg(long = "ca", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Requests in flight at once, as AWS's reserved concurrency bounds them; one that timed out counts until the function has ended
     /// [default: 1 for AWS's runtime interface emulator (.../functions/function/invocations), else 5 for each poller].
     #[arg(long, value_name = "N")]
@@ -244,6 +247,7 @@ impl MappingFlags {
     fn override_in_local(&self, document: &mut MappingDocument) {
         let local = &mut document.local;
         replace(&mut local.invoke_url, &self.invoke_url);
+        replace(&mut local.ca_file, &self.ca_file);
         replace(&mut local.bootstrap_servers, &self.bootstrap_servers);
         replace(&mut local.schema_registry_url, &self.schema_registry_url);
         replace(&mut local.max_concurrency, &self.max_concurrency);

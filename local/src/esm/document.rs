@@ -111,6 +111,8 @@ pub struct LocalBlock {
     pub metrics_port: Option<i64>,
     /// Where the pollers tell of themselves as on AWS: a file, or `-` for standard output.
     pub system_log: Option<PathBuf>,
+    /// File with the authorities that an endpoint with TLS is trusted by.
+    pub ca_file: Option<PathBuf>,
     /// Faults on request.
     pub chaos: Option<ChaosBlock>,
 }
@@ -306,6 +308,7 @@ fn local(members: &mut Members<'_>) -> LocalBlock {
         destination_folder: block.take::<String>("destinationFolder").map(PathBuf::from),
         metrics_port: block.take("metricsPort"),
         system_log: block.take::<String>("systemLog").map(PathBuf::from),
+        ca_file: block.take::<String>("caFile").map(PathBuf::from),
         chaos: chaos(&mut block),
     };
     block.end();

@@ -3,7 +3,7 @@
 use rdkafka::error::KafkaError;
 
 use super::destination::DestinationError;
-use super::invoke::InvokerError;
+use super::invoke_client::InvokerError;
 use super::schema_registry::registry_client::RegistryError;
 use super::schema_registry::registry_tls::RegistryTlsError;
 use super::source_access::SourceAccessError;

@@ -1,27 +1,21 @@
 //! Invokes the function through any Invoke endpoint, and understands each endpoint's way of reporting what happened.
 //!
-//! The client is asynchronous (reqwest), so that a timeout or a stop drops the request and closes its connection; a
-//! blocking client would keep a thread until the endpoint answers.
+//! The client is asynchronous, so that a timeout or a stop drops the request and closes its connection; a blocking client would
+//! keep a thread until the endpoint answers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use reqwest::redirect::Policy;
 use serde::Deserialize;
 
 use super::environments::{EndpointEnvironments, Environment, Environments};
+use super::invoke_client::{InvokeClient, InvokeFault, InvokerError};
 use super::mapping::LocalSettings;
 use super::setting_flags::setting;
 use super::validate::aws_limits::FUNCTION_TIMEOUT_SECONDS;
 
-/// Largest response of a synchronous invocation in bytes (AWS Lambda quotas: 6 MB).
-const MAX_ANSWER_BYTES: usize = 6_291_556;
 /// Longest part of a function's own error text that is reported.
 const EXCERPT_CHARACTERS: usize = 300;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may wait for the next request. Node's servers close theirs after five seconds: one that is closed while
-/// a request is sent looks like a function that was killed.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a request that timed out here may still use its environment: the longest timeout of a function with a Kafka mapping.
 const LONGEST_ABANDONED: Duration = Duration::from_secs(FUNCTION_TIMEOUT_SECONDS as u64);
 
@@ -42,8 +36,7 @@ pub(super) enum Observation {
 
 /// Posts events to one function.
 pub(super) struct Invoker {
-    client: reqwest::Client,
-    url: String,
+    client: InvokeClient,
     environments: EndpointEnvironments,
     timeout: Duration,
     first_timeout: Duration,
@@ -54,26 +47,10 @@ pub(super) struct Invoker {
     abandoned: AtomicBool,
 }
 
-/// The Invoke endpoint cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("the HTTP client for {url} cannot be created: {source}")]
-pub struct InvokerError {
-    url: String,
-    source: reqwest::Error,
-}
-
 impl Invoker {
     pub(super) fn new(settings: &LocalSettings, environments: &Environments) -> Result<Self, InvokerError> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            .build()
-            .map_err(|source| InvokerError { url: settings.invoke_url.clone(), source })?;
         Ok(Self {
-            client,
-            url: settings.invoke_url.clone(),
+            client: InvokeClient::new(settings)?,
             environments: environments.endpoint(&settings.invoke_url, settings.max_concurrency),
             timeout: settings.function_timeout,
             first_timeout: settings.first_invocation_timeout,
@@ -108,7 +85,7 @@ impl Invoker {
     /// Invokes once, within a time limit: an endpoint whose function died may keep the request open forever.
     pub(super) async fn invoke(&self, event: Vec<u8>, environment: Environment) -> Observation {
         let limit = if self.answered.load(Ordering::Relaxed) { self.timeout } else { self.first_timeout };
-        let request = post(self.client.post(&self.url).body(event), self.answered.load(Ordering::Relaxed));
+        let request = post(self.client.clone(), event, self.answered.load(Ordering::Relaxed));
         let observation = match environment.0 {
             None => tokio::time::timeout(limit, request).await,
             Some(_) => self.invoke_in(environment, limit, request).await,
@@ -153,35 +130,23 @@ impl Invoker {
 /// Sends the request and reads its answer. Without a connection the function was not reached; after that, whatever happens is an
 /// invocation, as on AWS (`Runtime.ExitError`). Only a container's port that is published before anything listens behind it
 /// (Docker's proxy) resets connections without having `answered` before.
-async fn post(request: reqwest::RequestBuilder, answered: bool) -> Observation {
-    let request = request.header("content-type", "application/json").header("x-amz-invocation-type", "RequestResponse");
-    match exchange(request).await {
-        Ok(observation) => observation,
-        Err(error) if error.is_connect() || error.is_builder() || !answered && is_reset(&error) => {
-            Observation::Unreachable(format!("the endpoint cannot be reached: {}", cause(&error)))
+async fn post(client: InvokeClient, event: Vec<u8>, answered: bool) -> Observation {
+    match client.post(event).await {
+        Ok(answer) => classify(answer.status, answer.marked, answer.body),
+        Err(InvokeFault::NotConnected(cause)) => {
+            Observation::Unreachable(format!("the endpoint cannot be reached: {cause}"))
         }
-        Err(error) => Observation::FunctionError(format!(
-            "Runtime.ExitError: the endpoint closed the connection without an answer ({}); was the function killed, for example \
-             for its memory?",
-            cause(&error)
+        Err(InvokeFault::Reset(cause)) if !answered => {
+            Observation::Unreachable(format!("the endpoint cannot be reached: {cause}"))
+        }
+        Err(InvokeFault::Reset(cause) | InvokeFault::CutOff(cause)) => Observation::FunctionError(format!(
+            "Runtime.ExitError: the endpoint closed the connection without an answer ({cause}); was the function killed, for \
+             example for its memory?"
+        )),
+        Err(InvokeFault::TooLarge(limit)) => Observation::FunctionError(format!(
+            "Function.ResponseSizeTooLarge: the response is larger than {limit} bytes"
         )),
     }
-}
-
-async fn exchange(request: reqwest::RequestBuilder) -> Result<Observation, reqwest::Error> {
-    let mut response = request.send().await?;
-    let status = response.status().as_u16();
-    let marked = response.headers().contains_key("x-amz-function-error");
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_ANSWER_BYTES {
-            return Ok(Observation::FunctionError(format!(
-                "Function.ResponseSizeTooLarge: the response is larger than {MAX_ANSWER_BYTES} bytes"
-            )));
-        }
-    }
-    Ok(classify(status, marked, body))
 }
 
 /// The members by which every Lambda endpoint describes an error.
@@ -263,27 +228,6 @@ fn described_error(body: &[u8], marked: bool) -> Option<Observation> {
 fn excerpt(text: &[u8]) -> String {
     let words = String::from_utf8_lossy(text).split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().take(EXCERPT_CHARACTERS).collect()
-}
-
-fn is_reset(error: &reqwest::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        let found = inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        if found == Some(std::io::ErrorKind::ConnectionReset) {
-            return true;
-        }
-        cause = inner.source();
-    }
-    false
-}
-
-/// The innermost cause tells what happened; the outer ones only repeat the address.
-fn cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@
 //! | [`replay`] | a saved event, sent once more |
 //! | [`redrive`] | dead letters back to their topics |
 //! | [`response_check`] | a function's response judged without an invocation |
-//! | `invoke`, [`environments`] | the Invoke endpoints with their ways of reporting errors, and how many requests one takes at once |
+//! | `invoke`, `invoke_client`, [`environments`] | the Invoke endpoints with their ways of reporting errors, and how many requests one takes at once |
 //! | `msk_event` | the event a function is sent, and its size |
 //! | [`schema_registry`] | keys and values validated with the schemas of a registry, and what the function gets of them |
 //! | [`source_access`], [`iam`] | how a mapping signs in at its brokers: from its secrets, or with MSK IAM |
@@ -48,6 +48,7 @@ mod consumer;
 mod conversion_queue;
 mod destination;
 pub mod document;
+mod endpoint_url;
 pub mod environments;
 pub mod error;
 pub mod event_reader;
@@ -55,6 +56,7 @@ pub mod filter;
 mod group_offsets;
 pub mod iam;
 mod invoke;
+mod invoke_client;
 mod kafka_client;
 mod listed;
 pub mod mapping;
@@ -80,6 +82,7 @@ pub mod system_log;
 mod template_functions;
 mod terraform;
 pub mod topic_settings;
+mod trusted_roots;
 pub mod validate;
 mod yaml;
 

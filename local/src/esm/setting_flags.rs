@@ -25,6 +25,7 @@ pub const FLAGS: &[(&str, &str)] = &[
     ("ProvisionedPollerConfig", "--provisioned-poller-config"),
     ("ProvisionedPollerConfig.MinimumPollers", "--minimum-pollers"),
     ("Local.invokeUrl", "--invoke-url"),
+    ("Local.caFile", "--ca"),
     ("Local.maxConcurrency", "--max-concurrency"),
     ("Local.bootstrapServers", "--bootstrap-servers"),
     ("Local.schemaRegistryUrl", "--schema-registry-url"),

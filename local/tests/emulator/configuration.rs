@@ -175,7 +175,7 @@ fn every_problem_of_a_configuration_is_named_at_once() {
         "FunctionName": "", "Topics": ["a", "b"], "BatchSize": 0, "MaximumBatchingWindowInSeconds": 301,
         "StartingPosition": "EARLIEST", "MaximumRetryAttempts": 10001, "MaximumRecordAgeInSeconds": 59,
         "FunctionResponseTypes": ["Report"], "ParallelizationFactor": 2, "Enabled": "perhaps", "batch_size": 1,
-        "Local": {"invokeUrl": "https://127.0.0.1/", "kafkaOptions": ["x"], "kafkaOption": {}},
+        "Local": {"invokeUrl": "ftp://127.0.0.1/", "kafkaOptions": ["x"], "kafkaOption": {}},
     });
     let (code, _, text) = validate(&document, &[]);
     assert_eq!(code, 1);
@@ -194,7 +194,7 @@ fn errors_name_the_flag_besides_the_member() {
     let cases: &[(&[&str], &str)] = &[
         (&["--topic", "orders"], "FunctionName (--function-name)"),
         (&["--function", "fn"], "Topics (--topics)"),
-        (&["--topic", "orders", "--function", "fn", "--invoke-url", "https://x/"], "Local.invokeUrl (--invoke-url)"),
+        (&["--topic", "orders", "--function", "fn", "--invoke-url", "ftp://x/"], "Local.invokeUrl (--invoke-url)"),
         (&["--topic", "orders", "--function", "fn", "--max-concurrency", "0"], "(--max-concurrency)"),
         (&["--topic", "orders", "--function", "fn", "--function-timeout", "900"], "(--function-timeout)"),
         (

@@ -17,6 +17,7 @@ mod event_sources;
 mod events;
 mod failures;
 mod filtering;
+mod invoke_tls;
 mod mapping_files;
 mod metrics;
 mod program;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::endpoint_url;
 use super::super::mapping::{EventSource, LocalSettings, RESERVED_KAFKA_OPTIONS, SystemLogTarget};
 use super::super::setting_flags::setting;
 use super::{EMULATED_FUNCTION, FUNCTION_NAME, Validator, aws_limits};
@@ -28,6 +29,7 @@ impl Validator<'_> {
             bootstrap_servers: block.bootstrap_servers.clone().or_else(|| source.bootstrap_servers()),
             kafka_options: block.kafka_options.clone(),
             invoke_url,
+            ca_file: block.ca_file.clone(),
             max_concurrency: most.and_then(|most| usize::try_from(most).ok()).or(emulated.then_some(1)),
             function_timeout,
             first_invocation_timeout: first.map_or(function_timeout, |first| {
@@ -69,12 +71,7 @@ impl Validator<'_> {
     fn invoke_url(&mut self, function: &str) -> String {
         let given = self.document.local.invoke_url.as_deref().unwrap_or(DEFAULT_INVOKE_URL);
         let url = given.replace(FUNCTION_NAME, function);
-        if !url.starts_with("http://") {
-            self.error(
-                "Local.invokeUrl",
-                "must start with http:// (endpoints with TLS are not supported; LocalStack answers both on one port)",
-            );
-        } else if let Err(problem) = url.parse::<reqwest::Url>() {
+        if let Err(problem) = endpoint_url::parse(&url) {
             self.error("Local.invokeUrl", problem);
         }
         url

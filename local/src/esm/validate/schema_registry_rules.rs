@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::super::endpoint_url;
 use super::super::schema_registry::registry_settings::{EventRecordFormat, RegistrySettings};
 use super::super::source_access::{AccessMethod, AccessType};
 use super::Validator;
@@ -58,25 +59,25 @@ impl Validator<'_> {
     }
 
     fn registry_url(&mut self, member: &str, text: &str) -> Option<String> {
-        let url =
-            text.parse::<reqwest::Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         if text.len() > *SCHEMA_REGISTRY_URI.end() {
             let longest = SCHEMA_REGISTRY_URI.end();
             self.error(member, format!("{} characters are too many: AWS takes {longest}", text.len()));
             return None;
         }
-        let Some(url) = url else {
+        let Ok(url) = endpoint_url::parse(text) else {
             self.error(member, "required: the URL of the registry, such as https://registry.example.com:8081");
             return None;
         };
-        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        let has_user = url.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        // A fragment is no part of a parsed address.
+        if has_user || url.query().is_some() || text.contains('#') {
             self.error(
                 member,
                 "must be no more than scheme, host, port and path; a password belongs into a secret (AccessConfigs)",
             );
             return None;
         }
-        Some(url.as_str().trim_end_matches('/').to_owned())
+        Some(text.trim_end_matches('/').to_owned())
     }
 
     fn validated_attributes(&mut self, configs: &[Value]) -> BTreeSet<String> {

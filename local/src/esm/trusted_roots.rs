@@ -1,0 +1,44 @@
+//! Whom requests over HTTPS trust: the authorities of a PEM text, or the system's.
+
+use std::path::PathBuf;
+
+use tokio_rustls::rustls::client::WantsClientCert;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::{self, ClientConfig, ConfigBuilder, RootCertStore};
+
+/// Names a file with the authorities to trust, for OpenSSL and those who follow it.
+pub(super) const ROOTS_VARIABLE: &str = "SSL_CERT_FILE";
+/// The system's authorities: Debian and Ubuntu, Red Hat and Amazon Linux, macOS and Alpine.
+const ROOTS: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// All certificates of a PEM text; the error says what is wrong with it.
+pub(super) fn from_pem(text: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(text) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() { Err("it has no certificate".to_owned()) } else { Ok(roots) }
+}
+
+/// Those of the system that can be used, if there are any.
+pub(super) fn of_system() -> Option<RootCertStore> {
+    let named = std::env::var_os(ROOTS_VARIABLE).map(PathBuf::from);
+    let file = named.or_else(|| ROOTS.into_iter().map(PathBuf::from).find(|path| path.is_file()));
+    let certificates = file.and_then(|file| CertificateDer::pem_file_iter(file).ok());
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates.into_iter().flatten().flatten());
+    (!roots.is_empty()).then_some(roots)
+}
+
+/// Settings that trust these, without the client's own certificate yet.
+pub(super) fn client_builder(roots: RootCertStore) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    // Named provider: other crates of a workspace build may switch on a second one.
+    let builder = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_protocol_versions(rustls::DEFAULT_VERSIONS);
+    #[expect(clippy::expect_used, reason = "the provider has a cipher suite for each of the versions")]
+    builder.expect("TLS 1.2 and 1.3").with_root_certificates(roots)
+}
