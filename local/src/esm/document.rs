@@ -111,7 +111,7 @@ pub struct LocalBlock {
     pub metrics_port: Option<i64>,
     /// Where the pollers tell of themselves as on AWS: a file, or `-` for standard output.
     pub system_log: Option<PathBuf>,
-    /// File with the authorities that an endpoint with TLS is trusted by.
+    /// File with the authorities to trust, for an endpoint with `https://`.
     pub ca_file: Option<PathBuf>,
     /// Faults on request.
     pub chaos: Option<ChaosBlock>,

@@ -16,6 +16,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::percent_decode_str;
 use tokio_rustls::rustls::RootCertStore;
+use tower::Service;
+use tower::util::MapFuture;
 
 use super::endpoint_url;
 use super::mapping::LocalSettings;
@@ -24,6 +26,7 @@ use super::trusted_roots::{self, ROOTS_VARIABLE};
 
 /// Largest response of a synchronous invocation in bytes (AWS Lambda quotas: 6 MB).
 const MAX_ANSWER_BYTES: usize = 6_291_556;
+/// How long connecting may take, with the handshake of TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may wait for the next request. Node's servers close theirs after five seconds: one that is closed while
 /// a request is sent looks like a function that was killed.
@@ -35,8 +38,11 @@ pub(super) struct InvokeClient {
     uri: Uri,
     /// From a user and a password in the URL.
     authorization: Option<HeaderValue>,
-    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: Client<MapFuture<HttpsConnector<HttpConnector>, fn(Connecting) -> Connecting>, Full<Bytes>>,
 }
+
+/// A connection that is being made.
+type Connecting = <HttpsConnector<HttpConnector> as Service<Uri>>::Future;
 
 /// What an endpoint answered.
 pub(super) struct InvokeAnswer {
@@ -62,13 +68,8 @@ pub(super) enum InvokeFault {
 #[derive(Debug, thiserror::Error)]
 pub enum InvokerError {
     /// It is no address.
-    #[error("{member}: {url} cannot be invoked: {reason}", member = setting("Local.invokeUrl"))]
-    Url {
-        /// The address.
-        url: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error("{member}: {0}", member = setting("Local.invokeUrl"))]
+    Url(String),
     /// The file of authorities cannot be used.
     #[error("{member}: {file} must be a file with the certificates of authorities, as PEM text: {reason}", member = setting("Local.caFile"))]
     Authorities {
@@ -88,19 +89,17 @@ pub enum InvokerError {
 impl InvokeClient {
     /// Reads the files that the endpoint needs. Blocks.
     pub(super) fn new(settings: &LocalSettings) -> Result<Self, InvokerError> {
-        let url = &settings.invoke_url;
-        let uri = endpoint_url::parse(url).map_err(|reason| InvokerError::Url { url: url.clone(), reason })?;
+        let uri = endpoint_url::parse(&settings.invoke_url).map_err(InvokerError::Url)?;
         let tls = trusted_roots::client_builder(roots(settings, &uri)?).with_no_client_auth();
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
         let http = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            .build(connector);
+            .build(MapFuture::new(connector, within_time as fn(Connecting) -> Connecting));
         Ok(Self { authorization: authorization(&uri), uri, http })
     }
 
@@ -129,6 +128,13 @@ impl InvokeClient {
         }
         Ok(InvokeAnswer { status, marked, body })
     }
+}
+
+fn within_time(connecting: Connecting) -> Connecting {
+    Box::pin(async move {
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        connected.unwrap_or_else(|_| Err(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()).into()))
+    })
 }
 
 fn roots(settings: &LocalSettings, uri: &Uri) -> Result<RootCertStore, InvokerError> {

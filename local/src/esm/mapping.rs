@@ -220,7 +220,7 @@ pub struct LocalSettings {
     pub kafka_options: BTreeMap<String, String>,
     /// The Invoke endpoint.
     pub invoke_url: String,
-    /// The authorities that an endpoint with `https://` is trusted by, as PEM text; `None`: the system's.
+    /// File with the authorities that an endpoint with `https://` must have a certificate of, as PEM text; `None`: the system's.
     pub ca_file: Option<PathBuf>,
     /// The largest number of requests in flight; `None` leaves the five of each poller.
     pub max_concurrency: Option<usize>,

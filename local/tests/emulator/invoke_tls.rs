@@ -101,6 +101,20 @@ async fn an_endpoint_of_another_authority_or_name_gets_nothing() {
     }
 }
 
+#[tokio::test]
+async fn a_handshake_that_never_ends_is_no_attempt() {
+    let harness = Harness::start(1);
+    harness.produce(0, 1).await;
+    let (silent, authority) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Authority::new());
+    let url = format!("https://{}/", silent.local_addr().unwrap());
+    let mapping = harness.mapping_to(&url, &json!({"Local": {"caFile": authority.file()}}));
+    assert_eq!(harness.drain(mapping).await, End::Unreachable);
+    let lines = harness.lines();
+    let detail = lines.iter().find_map(|line| line["detail"].as_str()).unwrap_or_else(|| panic!("{lines:?}"));
+    assert!(detail.contains("no connection within 5 s"), "{detail}");
+    drop(silent);
+}
+
 /// `msk-local esm drain` of the topic, with these flags and this file of the system's authorities.
 fn drain(harness: &Harness, url: &str, flags: &[&str], system: &str) -> Output {
     let servers = harness.brokers.bootstrap_servers();
