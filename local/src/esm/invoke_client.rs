@@ -38,8 +38,11 @@ pub(super) struct InvokeClient {
     uri: Uri,
     /// From a user and a password in the URL.
     authorization: Option<HeaderValue>,
-    http: Client<MapFuture<HttpsConnector<HttpConnector>, fn(Connecting) -> Connecting>, Full<Bytes>>,
+    http: Client<Connector, Full<Bytes>>,
 }
+
+/// Makes connections, each within its time.
+type Connector = MapFuture<HttpsConnector<HttpConnector>, fn(Connecting) -> Connecting>;
 
 /// A connection that is being made.
 type Connecting = <HttpsConnector<HttpConnector> as Service<Uri>>::Future;

@@ -119,8 +119,17 @@ async fn a_handshake_that_never_ends_is_no_attempt() {
 fn drain(harness: &Harness, url: &str, flags: &[&str], system: &str) -> Output {
     let servers = harness.brokers.bootstrap_servers();
     let mut command = Command::new(env!("CARGO_BIN_EXE_msk-local"));
-    command.args(["esm", "drain", "--topics", TOPIC, "--function", "fn", "--bootstrap-servers", servers]);
-    command.args(["--kafka-option", "group.protocol=consumer", "--deadline", "60", "--invoke-url", url]);
+    command.args(["esm", "drain", "--topics", TOPIC, "--function", "consumer", "--bootstrap-servers", servers]);
+    command.args([
+        "--kafka-option",
+        "group.protocol=consumer",
+        "--deadline",
+        "60",
+        "--startup-grace",
+        "3",
+        "--invoke-url",
+        url,
+    ]);
     command.args(flags).env("SSL_CERT_FILE", system).env_remove("RUST_LOG").output().unwrap()
 }
 
@@ -135,8 +144,8 @@ async fn the_programs_flag_or_the_systems_file_says_whom_to_trust() {
     for (flags, system) in [(&["--ca", &file][..], none), (&[], &file)] {
         harness.produce(0, 1).await;
         let ended = drain(&harness, &url, flags, system);
-        let error = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(0), "{flags:?}: {error}");
+        let (said, error) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+        assert_eq!(ended.status.code(), Some(0), "{flags:?}: {said}{error}");
     }
     assert_eq!(function.batches().concat().len(), 2);
     for (flags, told) in [
