@@ -147,7 +147,7 @@ fn roots(settings: &LocalSettings, uri: &Uri) -> Result<RootCertStore, InvokerEr
             let text = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
             trusted_roots::from_pem(&text).map_err(wrong)
         }
-        (None, Some("https")) => trusted_roots::of_system().ok_or(InvokerError::NoAuthorities),
+        (None, Some("https")) => trusted_roots::from_system().ok_or(InvokerError::NoAuthorities),
         (None, _) => Ok(RootCertStore::empty()),
     }
 }

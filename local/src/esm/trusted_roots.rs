@@ -25,7 +25,7 @@ pub(super) fn from_pem(text: &[u8]) -> Result<RootCertStore, String> {
 }
 
 /// Those of the system that can be used, if there are any.
-pub(super) fn of_system() -> Option<RootCertStore> {
+pub(super) fn from_system() -> Option<RootCertStore> {
     let named = std::env::var_os(ROOTS_VARIABLE).map(PathBuf::from);
     let file = named.or_else(|| ROOTS.into_iter().map(PathBuf::from).find(|path| path.is_file()));
     let certificates = file.and_then(|file| CertificateDer::pem_file_iter(file).ok());

@@ -27,7 +27,7 @@ pub(super) fn client_config(credentials: &RegistryCredentials, https: bool) -> R
     let roots = match (&credentials.roots, https) {
         (_, false) => RootCertStore::empty(),
         (Some(text), true) => given_roots(text)?,
-        (None, true) => trusted_roots::of_system().ok_or(RegistryTlsError::NoRoots)?,
+        (None, true) => trusted_roots::from_system().ok_or(RegistryTlsError::NoRoots)?,
     };
     let builder = trusted_roots::client_builder(roots);
     match &credentials.client {
