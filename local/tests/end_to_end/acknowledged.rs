@@ -56,7 +56,7 @@ fn acknowledged_messages_are_handled_once_in_order_and_read_back_identical() {
     let enough = |lines: &[Value]| (finished(lines).len() >= MESSAGES).then_some(());
     mapping.wait_for("2,000 finished records", DELIVERY_PATIENCE, enough);
     println!("and handled by the consumer after {:.1} s", started.elapsed().as_secs_f64());
-    assert_handled_once_in_order(&acknowledged, &effects(&consumer.json_lines()));
+    assert_handled_once_in_order(&acknowledged, &effects(&consumer, MESSAGES));
     assert_keys_in_order(&acknowledged);
     assert_read_back(&bed, &acknowledged, &(began..=now()));
 }

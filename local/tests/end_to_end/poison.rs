@@ -31,7 +31,7 @@ fn poison_goes_to_the_dead_letter_with_its_coordinates_and_blocks_nothing() {
     assert_eq!(status, 200, "{answer}");
     let all_four = |lines: &[Value]| (finished(lines).len() == 4).then_some(());
     mapping.wait_for("four finished records", DELIVERY_PATIENCE, all_four);
-    let handled = effects(&consumer.json_lines()).iter().map(|(_, _, offset)| *offset).collect::<Vec<_>>();
+    let handled = effects(&consumer, 3).iter().map(|(_, _, offset)| *offset).collect::<Vec<_>>();
     assert_eq!(handled, [0, 1, 3], "the good ones, in order");
 
     // A record sent later passes.

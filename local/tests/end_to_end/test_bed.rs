@@ -110,9 +110,18 @@ pub(crate) fn find(lines: &[Value], wanted: impl Fn(&Value) -> bool) -> Option<V
     lines.iter().find(|line| wanted(line)).cloned()
 }
 
-/// What the consumer's default handler says it handled, in order: its effects.
-pub(crate) fn effects(consumer: &[Value]) -> Vec<Place> {
-    consumer.iter().filter(|line| line["message"] == "record").map(place).collect()
+/// What the consumer's default handler says it handled, in order: its effects, once there are so many. What one process has
+/// written may be read later than what another one makes of it.
+pub(crate) fn effects(consumer: &Process, count: usize) -> Vec<Place> {
+    logged(consumer, "record", count).iter().map(place).collect()
+}
+
+/// The lines with this message, once there are so many.
+pub(crate) fn logged(function: &Process, message: &str, count: usize) -> Vec<Value> {
+    function.wait_for(&format!("{count} lines `{message}`"), DELIVERY_PATIENCE, |lines| {
+        let found: Vec<_> = lines.iter().filter(|line| line["message"] == message).cloned().collect();
+        (found.len() >= count).then_some(found)
+    })
 }
 
 /// The records that the mapping counts as done.
