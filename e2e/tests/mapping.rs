@@ -47,45 +47,73 @@ fn program() -> PathBuf {
     program
 }
 
-struct Mapping<'a> {
-    folder: &'a TempFolder,
-    url: &'a str,
-    /// What its environment says of AWS.
-    aws: Vec<(String, String)>,
+/// A cluster with records in its topic, and a function that takes them.
+struct TestBed {
+    cluster: Cluster,
+    folder: TempFolder,
+    url: String,
+    events: Events,
 }
 
-impl Mapping<'_> {
-    /// Drains the topic with a group of this name.
-    async fn drain(&self, group: &str, flags: &[&str]) -> Output {
+impl TestBed {
+    async fn start() -> Self {
+        let cluster = Cluster::start(&ClusterOptions::default()).await.unwrap();
+        cluster.admin().create_topic("orders", 2, &[]).await.unwrap();
+        let producer = client::producer(&cluster, Listener::Plaintext).unwrap();
+        for number in 0..RECORDS {
+            client::write(&producer, "orders", &number.to_string(), "value").await.unwrap();
+        }
+        let (url, events) = function().await;
+        Self { cluster, folder: TempFolder::new().unwrap(), url, events }
+    }
+
+    /// The option that makes a client trust the cluster.
+    fn authority(&self) -> String {
+        format!("ssl.ca.location={}", self.cluster.ca_file().display())
+    }
+
+    /// Drains the topic with a group of this name; `aws` is what the environment says of AWS.
+    async fn drain(&self, group: &str, aws: &[(String, String)], flags: &[&str]) -> Output {
         let mut command = Command::new(program());
-        command.args(["esm", "drain", "--topics", "orders", "--invoke-url", self.url, "--consumer-group-id", group]);
+        command.args(["esm", "drain", "--topics", "orders", "--invoke-url", &self.url, "--consumer-group-id", group]);
         command.args(["--deadline", "60"]).args(flags).current_dir(self.folder.path());
         for name in AWS_VARIABLES {
             command.env_remove(name);
         }
-        command.envs(self.aws.iter().cloned()).env_remove("RUST_LOG").stdin(Stdio::null()).kill_on_drop(true);
+        command.envs(aws.iter().cloned()).env_remove("RUST_LOG").stdin(Stdio::null()).kill_on_drop(true);
         tokio::time::timeout(LIMIT, command.output()).await.expect("draining takes far too long").unwrap()
+    }
+
+    /// Checks that all records came to the function, in events of this source.
+    fn assert_received(&self, source: &str, group: &str) {
+        let events = std::mem::take(&mut *self.events.lock().unwrap());
+        assert!(events.iter().all(|event| event["eventSource"] == source), "{group}: {events:?}");
+        let partitions = events.iter().flat_map(|event| event["records"].as_object().unwrap().values());
+        assert_eq!(partitions.map(|records| records.as_array().unwrap().len()).sum::<usize>(), RECORDS, "{group}");
+    }
+
+    fn assert_nothing_received(&self) {
+        assert!(self.events.lock().unwrap().is_empty());
     }
 }
 
+/// One cluster serves both: its start is what takes time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mappings_sign_in_with_their_secrets() {
-    let cluster = Cluster::start(&ClusterOptions::default()).await.unwrap();
-    cluster.admin().create_topic("orders", 2, &[]).await.unwrap();
-    let producer = client::producer(&cluster, Listener::Plaintext).unwrap();
-    for number in 0..RECORDS {
-        client::write(&producer, "orders", &number.to_string(), "value").await.unwrap();
-    }
-    let folder = TempFolder::new().unwrap();
+async fn mappings_sign_in_with_secrets_and_with_iam() {
+    let bed = TestBed::start().await;
+    sign_in_with_secrets(&bed).await;
+    sign_in_with_iam(&bed).await;
+}
+
+async fn sign_in_with_secrets(bed: &TestBed) {
+    let TestBed { cluster, folder, .. } = bed;
     let write = |name: &str, secret: Value| std::fs::write(folder.path().join(name), secret.to_string()).unwrap();
     let identity = cluster.client_identity();
     write("user.json", json!({"username": SCRAM_USER, "password": SCRAM_PASSWORD}));
     write("wrong.json", json!({"username": SCRAM_USER, "password": "not-the-password"}));
     write("certificate.json", json!({"certificate": identity.certificate_pem, "privateKey": identity.key_pem}));
     write("authority.json", json!({"certificate": cluster.authority().pem()}));
-    let (url, events) = function().await;
-    let mapping = Mapping { folder: &folder, url: &url, aws: Vec::new() };
-    let authority = format!("ssl.ca.location={}", cluster.ca_file().display());
+    let authority = bed.authority();
     let (scram, mutual_tls) = (cluster.bootstrap(Listener::Scram), cluster.bootstrap(Listener::MutualTls));
     let servers = |servers: &str| {
         json!({"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": servers.split(',').collect::<Vec<_>>()}}).to_string()
@@ -147,20 +175,17 @@ async fn mappings_sign_in_with_their_secrets() {
         ),
     ];
     for (group, source, flags) in cases {
-        let output = mapping.drain(group, &flags).await;
+        let output = bed.drain(group, &[], &flags).await;
         assert!(output.status.success(), "{group}: {output:?}");
-        let events = std::mem::take(&mut *events.lock().unwrap());
-        assert!(events.iter().all(|event| event["eventSource"] == source), "{group}: {events:?}");
-        let partitions = events.iter().flat_map(|event| event["records"].as_object().unwrap().values());
-        assert_eq!(partitions.map(|records| records.as_array().unwrap().len()).sum::<usize>(), RECORDS, "{group}");
+        bed.assert_received(source, group);
     }
     let wrong =
         ["--secret", "SASL_SCRAM_512_AUTH=wrong.json", "--kafka-option", &authority, "--bootstrap-servers", &scram];
-    let output = mapping.drain("wrong", &[&user[..], &wrong].concat()).await;
+    let output = bed.drain("wrong", &[], &[&user[..], &wrong].concat()).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains("Authentication failed"), "{output:?}");
     assert!(!said.contains("not-the-password"), "{said}");
-    assert!(events.lock().unwrap().is_empty());
+    bed.assert_nothing_received();
 }
 
 /// What AWS's guide gives the role of a mapping, without these of its actions:
@@ -177,43 +202,32 @@ fn mapping_policy(missing: &[&str]) -> Vec<Statement> {
     ]
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mappings_sign_in_with_iam_and_may_do_what_the_policy_says() {
-    let cluster = Cluster::start(&ClusterOptions::default()).await.unwrap();
-    cluster.admin().create_topic("orders", 2, &[]).await.unwrap();
-    let producer = client::producer(&cluster, Listener::Plaintext).unwrap();
-    for number in 0..RECORDS {
-        client::write(&producer, "orders", &number.to_string(), "value").await.unwrap();
-    }
-    let folder = TempFolder::new().unwrap();
-    let (url, events) = function().await;
-    let authority = format!("ssl.ca.location={}", cluster.ca_file().display());
+async fn sign_in_with_iam(bed: &TestBed) {
+    let cluster = &bed.cluster;
+    let authority = bed.authority();
     let servers = cluster.bootstrap(Listener::Iam);
     let flags = ["--auth", "iam", "--kafka-option", &authority, "--bootstrap-servers", &servers];
-    let signed = |aws| Mapping { folder: &folder, url: &url, aws };
-    let own = signed(cluster.key().environment());
+    let own = cluster.key().environment();
 
     cluster.iam().set_policy(iam::PRODUCER_ROLE, mapping_policy(&[])).unwrap();
-    let output = own.drain("allowed", &flags).await;
+    let output = bed.drain("allowed", &own, &flags).await;
     assert!(output.status.success(), "{output:?}");
-    let received = std::mem::take(&mut *events.lock().unwrap());
-    let partitions = received.iter().flat_map(|event| event["records"].as_object().unwrap().values());
-    assert_eq!(partitions.map(|records| records.as_array().unwrap().len()).sum::<usize>(), RECORDS);
+    bed.assert_received("aws:kafka", "allowed");
 
     for (missing, told) in [("AlterGroup", "Group authorization failed"), ("ReadData", "Topic authorization failed")] {
         cluster.iam().set_policy(iam::PRODUCER_ROLE, mapping_policy(&[missing])).unwrap();
-        let output = own.drain(missing, &flags).await;
+        let output = bed.drain(missing, &own, &flags).await;
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(1) && said.contains(told), "without {missing}: {output:?}");
     }
 
     let foreign = AccessKey::temporary();
-    let output = signed(foreign.environment()).drain("foreign", &flags).await;
+    let output = bed.drain("foreign", &foreign.environment(), &flags).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains("SASL authentication error"), "{output:?}");
     assert!(!said.contains(&foreign.secret), "{said}");
-    let output = signed(Vec::new()).drain("nobody", &flags).await;
+    let output = bed.drain("nobody", &[], &flags).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains("AWS_REGION is missing"), "{output:?}");
-    assert!(events.lock().unwrap().is_empty());
+    bed.assert_nothing_received();
 }
