@@ -14,14 +14,26 @@ pub(super) const ROOTS_VARIABLE: &str = "SSL_CERT_FILE";
 const ROOTS: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
-/// All certificates of a PEM text; the error says what is wrong with it.
+/// What is wrong with a PEM text, in place of the parser's error: that one quotes the text, and a private key may be in it.
+pub(super) const NOT_PEM: &str = "a section does not begin and end on lines of its own, as -----BEGIN CERTIFICATE----- does, or has no base64 between them";
+
+/// All certificates of a PEM text, at least one.
+///
+/// # Errors
+/// What is wrong with the text.
+pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    let read = read.map_err(|_| NOT_PEM.to_owned())?;
+    if read.is_empty() { Err("it has no certificate".to_owned()) } else { Ok(read) }
+}
+
+/// The authorities of a PEM text; the error says what is wrong with it.
 pub(super) fn from_pem(text: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(text) {
-        let certificate = certificate.map_err(|error| error.to_string())?;
+    for certificate in certificates(text)? {
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
-    if roots.is_empty() { Err("it has no certificate".to_owned()) } else { Ok(roots) }
+    Ok(roots)
 }
 
 /// Those of the system that can be used, if there are any.
