@@ -35,6 +35,8 @@ pub(super) struct DeadLetter {
 /// An unbroken run of offsets, both ends included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Places {
+    /// Each offset is that of a record; else some may be those of transactions' markers.
+    pub(super) records_only: bool,
     pub(super) topic: String,
     pub(super) partition: i32,
     pub(super) first: i64,
@@ -122,7 +124,7 @@ fn letter(record: &Record) -> Result<Found, Unreadable> {
     let problem = |error: &dyn std::fmt::Display| Unreadable::Record(format!("{}: {error}", record.id()));
     if record.key_schema().is_some() || record.value_schema().is_some() {
         let (topic, partition, offset) = (record.topic().to_owned(), record.partition(), record.offset());
-        return Ok(Found::Places(Places { topic, partition, first: offset, last: offset }));
+        return Ok(Found::Places(Places { records_only: true, topic, partition, first: offset, last: offset }));
     }
     let bytes = |bytes: Option<std::borrow::Cow<'_, [u8]>>| bytes.map(|bytes| Bytes::from(bytes.into_owned()));
     Ok(Found::Record(DeadLetter {
@@ -142,7 +144,13 @@ fn places(info: &Value) -> Result<Vec<Found>, Unreadable> {
         // A topic may contain `-` itself: the partition stands behind the last one.
         let place = name.rsplit_once('-').and_then(|(topic, partition)| {
             let (first, last) = (offset(&span["firstRecordOffset"])?, offset(&span["lastRecordOffset"])?);
-            Some(Places { topic: topic.to_owned(), partition: partition.parse().ok()?, first, last })
+            Some(Places {
+                records_only: false,
+                topic: topic.to_owned(),
+                partition: partition.parse().ok()?,
+                first,
+                last,
+            })
         });
         found.push(Found::Places(place.filter(|place| place.first <= place.last).ok_or(Unreadable::NoRecords)?));
     }
@@ -201,7 +209,8 @@ mod tests {
             let [Found::Record(letter)] = found.as_slice() else { panic!("{found:?}") };
             assert_eq!((letter.topic.as_str(), letter.key.as_deref()), ("a-b", Some(b"k".as_slice())));
         }
-        let places = Found::Places(Places { topic: "a-b".to_owned(), partition: 0, first: 3, last: 7 });
+        let places =
+            Found::Places(Places { records_only: false, topic: "a-b".to_owned(), partition: 0, first: 3, last: 7 });
         let plain = document(Value::Null);
         let notification = json!({"Type": "Notification", "Message": plain.to_string()});
         let received =

@@ -147,7 +147,8 @@ impl DeadLetterTopic {
 /// Records that are still in their topic.
 pub(super) struct Kept {
     pub(super) letters: Vec<DeadLetter>,
-    /// How many offsets are before the oldest record, or behind the newest.
+    /// How many records are not: offsets before the oldest one or behind the newest, and those that compaction has removed, where
+    /// they are known to be records'.
     pub(super) gone: i64,
 }
 
@@ -162,7 +163,6 @@ pub(super) async fn at_places(cluster: &Cluster, places: &Places) -> Result<Kept
         }
         let (low, high) = spans.watermarks(partition)?;
         let (first, end) = (places.first.max(low), (places.last + 1).min(high));
-        let gone = places.last + 1 - places.first - (end - first).max(0);
         let mut letters = Vec::new();
         if first < end {
             let mut list = TopicPartitionList::new();
@@ -179,9 +179,16 @@ pub(super) async fn at_places(cluster: &Cluster, places: &Places) -> Result<Kept
                 });
             }
         }
+        let gone = gone(&places, end - first, letters.len());
         Ok(Kept { letters, gone })
     })
     .await
+}
+
+/// How many of the records are gone; `offsets` of theirs are in the topic, and `found` records at these.
+fn gone(places: &Places, offsets: i64, found: usize) -> i64 {
+    let kept = if places.records_only { i64::try_from(found).unwrap_or(i64::MAX) } else { offsets.max(0) };
+    places.last + 1 - places.first - kept
 }
 
 impl Spans {
@@ -251,4 +258,20 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, MappingError> + Send + 'static,
 ) -> Result<T, MappingError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| MappingError::Poller)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_compaction_removed_is_gone_and_a_marker_is_none() {
+        let places =
+            |records_only, first, last| Places { records_only, topic: "t".to_owned(), partition: 0, first, last };
+        assert_eq!(gone(&places(true, 7, 7), 1, 1), 0);
+        assert_eq!(gone(&places(true, 7, 7), 1, 0), 1);
+        assert_eq!(gone(&places(false, 3, 7), 5, 4), 0);
+        // Before the oldest record of the topic: nothing of it is left.
+        assert_eq!((gone(&places(true, 3, 7), -2, 0), gone(&places(false, 3, 7), -2, 0)), (5, 5));
+    }
 }

@@ -128,7 +128,8 @@ impl<'a> Run<'a> {
                     let kept = letter_source::at_places(self.cluster, &places).await?;
                     if kept.gone > 0 {
                         let to = format!("{}-{}", places.topic, places.partition);
-                        let text = format!("{} of its records are gone from the topic (retention)", kept.gone);
+                        let text =
+                            format!("{} of its records are gone from the topic (retention or compaction)", kept.gone);
                         self.left(from, Some(to), text);
                     }
                     for letter in kept.letters {
