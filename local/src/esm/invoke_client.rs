@@ -20,6 +20,7 @@ use tower::Service;
 use tower::util::MapFuture;
 
 use super::endpoint_url;
+use super::http_failure::{cause, not_answered};
 use super::mapping::LocalSettings;
 use super::setting_flags::setting;
 use super::trusted_roots::{self, ROOTS_VARIABLE};
@@ -118,7 +119,7 @@ impl InvokeClient {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
         let answer = self.http.request(request).await.map_err(|error| {
-            if error.is_connect() { InvokeFault::NotConnected(not_connected(&error)) } else { broken(&error) }
+            if error.is_connect() { InvokeFault::NotConnected(not_answered(&error, &trust())) } else { broken(&error) }
         })?;
         let (status, marked) = (answer.status().as_u16(), answer.headers().contains_key("x-amz-function-error"));
         let (mut incoming, mut body) = (answer.into_body(), Vec::new());
@@ -161,12 +162,9 @@ fn authorization(uri: &Uri) -> Option<HeaderValue> {
     Some(value)
 }
 
-fn not_connected(error: &(dyn Error + 'static)) -> String {
-    let cause = cause(error);
-    if !cause.starts_with("invalid peer certificate") {
-        return cause;
-    }
-    format!("{cause}; {} names a file with the authorities to trust", setting("Local.caFile"))
+/// What to do about a certificate of an unknown authority.
+fn trust() -> String {
+    format!("{} names a file with the authorities to trust", setting("Local.caFile"))
 }
 
 fn broken(error: &(dyn Error + 'static)) -> InvokeFault {
@@ -179,15 +177,6 @@ fn broken(error: &(dyn Error + 'static)) -> InvokeFault {
         inner = error.source();
     }
     InvokeFault::CutOff(cause(error))
-}
-
-/// The innermost cause tells what happened; the outer ones only say what was tried.
-fn cause(error: &(dyn Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@
 //! | [`replay`] | a saved event, sent once more |
 //! | [`redrive`] | dead letters back to their topics |
 //! | [`response_check`] | a function's response judged without an invocation |
-//! | `invoke`, `invoke_client`, [`environments`] | the Invoke endpoints with their ways of reporting errors, and how many requests one takes at once |
+//! | `invoke`, `invoke_client`, `http_failure`, [`environments`] | the Invoke endpoints with their ways of reporting errors, and how many requests one takes at once |
 //! | `msk_event` | the event a function is sent, and its size |
 //! | [`schema_registry`] | keys and values validated with the schemas of a registry, and what the function gets of them |
 //! | [`source_access`], [`iam`] | how a mapping signs in at its brokers: from its secrets, or with MSK IAM |
@@ -54,6 +54,7 @@ pub mod error;
 pub mod event_reader;
 pub mod filter;
 mod group_offsets;
+mod http_failure;
 pub mod iam;
 mod invoke;
 mod invoke_client;

@@ -242,11 +242,14 @@ async fn a_registry_that_is_not_there_holds_records_until_it_is() {
 async fn schemas_come_with_those_they_refer_to() {
     let (harness, registry) = (Harness::start(1), Registry::start().await);
     let reference = |name: &str, subject: &str| json!({"name": name, "subject": subject, "version": 1});
+    let newer = |name: &str, subject: &str| json!({"name": name, "subject": subject, "version": 2});
     let id = r#"{"type": "fixed", "name": "shop.Id", "size": 1}"#;
     let customer = r#"{"type": "record", "name": "shop.Customer", "fields": [{"name": "id", "type": "Id"}]}"#;
     let order = r#"{"type": "record", "name": "Order", "fields": [{"name": "by", "type": "shop.Customer"}, {"name": "to", "type": "shop.Id"}]}"#;
     registry.add_version("a/id", 1, id, &json!([]));
-    registry.add_version("customer", 1, customer, &json!([reference("shop.Id", "a/id")]));
+    // Another version of one name: the first that is met counts.
+    registry.add_version("a/id", 2, r#"{"type": "fixed", "name": "shop.Id", "size": 9}"#, &json!([]));
+    registry.add_version("customer", 1, customer, &json!([newer("shop.Id", "a/id")]));
     registry.add(1, None, order, &json!([reference("shop.Id", "a/id"), reference("shop.Customer", "customer")]));
     registry.add_version("id.json", 1, r#"{"type": "integer"}"#, &json!([]));
     let properties = r#"{"properties": {"id": {"$ref": "id.json"}}}"#;

@@ -2,7 +2,6 @@
 //! (<https://docs.confluent.io/platform/current/schema-registry/develop/api.html>).
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::time::Duration;
 
 use base64::Engine;
@@ -19,6 +18,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use super::super::http_failure::not_answered;
+use super::super::trusted_roots::ROOTS_VARIABLE;
 use super::registry_settings::{RegistryCredentials, RegistrySettings};
 use super::registry_tls::{self, RegistryTlsError};
 use super::schema::SchemaText;
@@ -150,7 +151,8 @@ impl RegistryClient {
                 found.push((reference.name, text));
                 continue;
             }
-            if !seen.insert((reference.name.clone(), reference.subject.clone(), reference.version)) {
+            // As Confluent's own readers do: of two with one name the first counts.
+            if !seen.insert(reference.name.clone()) {
                 continue;
             }
             if seen.len() > MAX_REFERENCES {
@@ -176,8 +178,9 @@ impl RegistryClient {
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
+        let trust = format!("AccessConfigs SERVER_ROOT_CA_CERTIFICATE, or {ROOTS_VARIABLE}, says whom to trust");
         let exchange = async {
-            let response = self.http.request(request).await.map_err(|error| describe(&error))?;
+            let response = self.http.request(request).await.map_err(|error| not_answered(&error, &trust))?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
             let body = body.map_err(|error| {
@@ -205,18 +208,4 @@ impl RegistryClient {
 fn error_code(body: &[u8]) -> i64 {
     let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     answer["error_code"].as_i64().unwrap_or_default()
-}
-
-/// The causes of an error, from what was tried to what happened.
-fn describe(error: &(dyn Error + 'static)) -> String {
-    let mut texts = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !texts.contains(&text) {
-            texts.push(text);
-        }
-        next = cause.source();
-    }
-    texts.join(": ")
 }
