@@ -21,11 +21,17 @@ pub(super) enum JsonSchemaError {
     Violation { pointer: String, rule: String },
 }
 
+/// A place in a value, with those of its names that the rule has, too: others are the record's own.
+fn known_names(pointer: &str, rule: &str) -> String {
+    let known = |name| if rule.split('/').any(|known| known == name) { name } else { "*" };
+    pointer.split('/').map(known).collect::<Vec<_>>().join("/")
+}
+
 fn place(pointer: &str) -> String {
     if pointer.is_empty() { "it".to_owned() } else { format!("its member {pointer}") }
 }
 
-/// What schemas are found with: names are resolved against the address of the schema that has them.
+/// What schemas are found with: a reference's address, which is resolved against that of the schema that has it, ends with its name.
 struct Referenced(Vec<(String, Value)>);
 
 impl Retrieve for Referenced {
@@ -34,7 +40,8 @@ impl Retrieve for Referenced {
         let is_meant = |name: &str| {
             uri.strip_suffix(name.trim_start_matches("./")).is_some_and(|base| base.is_empty() || base.ends_with('/'))
         };
-        let found = self.0.iter().find(|(name, _)| is_meant(name));
+        // Of `id.json` and `common/id.json`, which both end the address, the longer one is meant.
+        let found = self.0.iter().filter(|(name, _)| is_meant(name)).max_by_key(|(name, _)| name.len());
         found.map(|(_, schema)| schema.clone()).ok_or_else(|| format!("{uri} is none of its references").into())
     }
 }
@@ -65,9 +72,9 @@ impl JsonSchema {
     pub(super) fn judge(&self, text: &[u8]) -> Result<(), JsonSchemaError> {
         let value: Value = serde_json::from_slice(text)
             .map_err(|error| JsonSchemaError::NotJson { line: error.line(), column: error.column() })?;
-        self.0.validate(&value).map_err(|error| JsonSchemaError::Violation {
-            pointer: error.instance_path().to_string(),
-            rule: error.schema_path().to_string(),
+        self.0.validate(&value).map_err(|error| {
+            let rule = error.schema_path().to_string();
+            JsonSchemaError::Violation { pointer: known_names(error.instance_path().as_str(), &rule), rule }
         })
     }
 }
@@ -87,6 +94,9 @@ mod tests {
         let problem = judge(schema, r#"{"id": "hidden"}"#).unwrap_err();
         assert_eq!(problem, "its member /id breaks the schema's rule /properties/id/type");
         assert_eq!(judge(schema, "{}").unwrap_err(), "it breaks the schema's rule /required");
+        let names = r#"{"additionalProperties": {"properties": {"id": {"type": "integer"}}}}"#;
+        let problem = judge(names, r#"{"a@example.com": {"id": "hidden"}}"#).unwrap_err();
+        assert_eq!(problem, "its member /*/id breaks the schema's rule /additionalProperties/properties/id/type");
         let problem = judge(schema, "{\"id\": hidden}").unwrap_err();
         assert_eq!(problem, "it is not JSON at line 1, column 8");
     }
@@ -112,6 +122,10 @@ mod tests {
             assert!(compiled.judge(br#"{"id": 1}"#).is_ok() && compiled.judge(br#"{"id": "1"}"#).is_err(), "{schema}");
             let problem = JsonSchema::compile(&[], schema).unwrap_err();
             assert!(problem.contains("id.json"), "{problem}");
+            let other = ("id.json".to_owned(), r#"{"type": "boolean"}"#.to_owned());
+            for both in [[other.clone(), referenced[0].clone()], [referenced[0].clone(), other]] {
+                assert!(JsonSchema::compile(&both, schema).unwrap().judge(br#"{"id": 1}"#).is_ok(), "{both:?}");
+            }
         }
         assert!(JsonSchema::compile(&[], "no JSON").unwrap_err().contains("not JSON"));
         assert!(JsonSchema::compile(&[], r#"{"type": "nothing"}"#).is_err());
