@@ -34,10 +34,17 @@ struct PartitionQueue {
 
 /// What the first of them waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Block {
+enum Block {
     Schema(u32),
     /// The record before it is being given up.
     Refusal(DeliveryTicket),
+}
+
+impl PartitionQueue {
+    /// Whether it was blocked by this, which has ended.
+    fn end(&mut self, block: Block) -> bool {
+        self.blocked.take_if(|blocked| *blocked == block).is_some()
+    }
 }
 
 fn bytes(record: &Record) -> usize {
@@ -123,18 +130,16 @@ impl ConversionQueue {
         self.partitions.entry(ticket.partition).or_default().blocked = Some(Block::Refusal(ticket));
     }
 
-    /// The partitions that go on now.
-    pub(super) fn unblocked(&mut self, block: Block) -> Vec<i32> {
-        if let Block::Schema(id) = block {
-            self.fetching.remove(&id);
-        }
-        let mut unblocked = Vec::new();
-        for (number, waiting) in &mut self.partitions {
-            if waiting.blocked.take_if(|blocked| *blocked == block).is_some() {
-                unblocked.push(*number);
-            }
-        }
-        unblocked
+    /// The partitions that go on now that this schema is known.
+    pub(super) fn unblocked(&mut self, id: u32) -> Vec<i32> {
+        self.fetching.remove(&id);
+        let waiting = self.partitions.iter_mut();
+        waiting.filter_map(|(number, waiting)| waiting.end(Block::Schema(id)).then_some(*number)).collect()
+    }
+
+    /// Whether the partition goes on now that this record is finished: its refused one.
+    pub(super) fn refusal_ended(&mut self, ticket: DeliveryTicket) -> bool {
+        self.partitions.get_mut(&ticket.partition).is_some_and(|waiting| waiting.end(Block::Refusal(ticket)))
     }
 }
 

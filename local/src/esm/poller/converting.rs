@@ -6,7 +6,6 @@ use std::time::Instant;
 use msk_shared::event::Record;
 
 use super::super::commit::DeliveryTicket;
-use super::super::conversion_queue::Block;
 use super::super::msk_event::{MAX_EVENT_BYTES, PolledRecord};
 use super::super::schema_registry::conversion::Converted;
 use super::super::schema_registry::registry_client::RegistryError;
@@ -22,7 +21,7 @@ impl Poller {
     }
 
     pub(super) fn on_fetched(&mut self, fetched: Result<u32, RegistryError>) -> Result<(), RegistryError> {
-        for partition in self.converting.unblocked(Block::Schema(fetched?)) {
+        for partition in self.converting.unblocked(fetched?) {
             self.convert(partition);
         }
         Ok(())
@@ -30,8 +29,8 @@ impl Poller {
 
     /// A record is finished: perhaps one that was given up for its schema.
     pub(super) fn on_refusal_ended(&mut self, ticket: DeliveryTicket) {
-        for partition in self.converting.unblocked(Block::Refusal(ticket)) {
-            self.convert(partition);
+        if self.converting.refusal_ended(ticket) {
+            self.convert(ticket.partition);
         }
     }
 

@@ -53,9 +53,9 @@ enum Obstacle {
 impl SchemaStore {
     /// Converts a record with the schemas that are known; its JSON may have `limit` bytes.
     pub(in super::super) fn convert(&self, record: Record, limit: usize) -> Converted {
-        let bytes = |part: Option<std::borrow::Cow<'_, [u8]>>| part.map(|part| Bytes::copy_from_slice(&part));
-        let key = bytes(record.key().ok().flatten()).filter(|_| self.settings.keys);
-        let value = bytes(record.value().ok().flatten()).filter(|_| self.settings.values);
+        let bytes = |part: std::borrow::Cow<'_, [u8]>| Bytes::copy_from_slice(&part);
+        let key = if self.settings.keys { record.key().ok().flatten().map(bytes) } else { None };
+        let value = if self.settings.values { record.value().ok().flatten().map(bytes) } else { None };
         let convert = |name, part: Option<Bytes>| part.map(|part| self.part(name, &part, limit)).transpose();
         let named = |header: &str, refusal| self.with_header_advice(&record, header, refusal);
         let key = convert("key", key).map_err(|obstacle| named(ID_HEADERS[0], obstacle));
@@ -88,7 +88,8 @@ impl SchemaStore {
             Lookup::Schema(schema) => schema,
             Lookup::Unknown => return Err(Obstacle::Wanted(id)),
             Lookup::NotThere => {
-                let text = format!("the registry has no schema {id}, which the {name} names");
+                let text =
+                    format!("the registry does not have schema {id}, which the {name} names, or one that it refers to");
                 return Err(Obstacle::Refused(Refusal::NoSchema(text)));
             }
         };
