@@ -15,7 +15,7 @@ use crate::env::EnvReader;
 
 /// Credentials that end within this time are replaced: a request may be under way for some of it.
 const BEFORE_THE_END: Duration = Duration::from_secs(60);
-/// How long credentials without an end serve, as AWS's SDKs have it for a source that names none.
+/// How long credentials without an end serve before they are asked for again, as AWS's SDKs have it for a source that names none.
 const WITHOUT_AN_END: Duration = Duration::from_secs(15 * 60);
 
 /// Why a request was not signed. Never includes a credential.
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn an_endpoints_credentials_are_kept_until_a_minute_before_their_end() {
         for (seconds_left, expected) in [(3600, 1), (30, 3)] {
-            let (uri, asked) = endpoint(seconds_left);
+            let (uri, asked) = endpoint(seconds_left, usize::MAX);
             let variables = [("AWS_REGION", "eu-west-1".to_owned()), ("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri)];
             let signer = RequestSigner::from_env(&mut EnvReader::new(variables), "dynamodb").unwrap();
             for _ in 0..3 {
@@ -219,13 +219,27 @@ mod tests {
         }
     }
 
-    /// Gives credentials with this much time left; counts how often.
-    fn endpoint(seconds_left: u64) -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    #[test]
+    fn credentials_serve_until_their_end_while_the_endpoint_fails() {
+        for (seconds_left, serves) in [(30, true), (-1, false)] {
+            let (uri, asked) = endpoint(seconds_left, 1);
+            let variables = [("AWS_REGION", "eu-west-1".to_owned()), ("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri)];
+            let signer = RequestSigner::from_env(&mut EnvReader::new(variables), "dynamodb").unwrap();
+            signer.sign(request()).unwrap();
+            let signed = signer.sign(request());
+            assert_eq!(signed.is_ok(), serves, "{seconds_left} s left");
+            assert!(serves || signed.unwrap_err() == SigningError::Credentials(CredentialsError::Status(500)));
+            assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 2);
+        }
+    }
+
+    /// Gives credentials with this much time left, so many times, and then fails; counts how often it was asked.
+    fn endpoint(seconds_left: i64, answers: usize) -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let uri = format!("http://{}/credentials", listener.local_addr().unwrap());
         let asked = std::sync::Arc::<std::sync::atomic::AtomicUsize>::default();
         let counted = std::sync::Arc::clone(&asked);
-        let end = time::OffsetDateTime::from(SystemTime::now() + Duration::from_secs(seconds_left));
+        let end = time::OffsetDateTime::now_utc() + time::Duration::seconds(seconds_left);
         let end = end.format(&time::format_description::well_known::Rfc3339).unwrap();
         let body = format!(r#"{{"AccessKeyId":"A","SecretAccessKey":"S","Token":"T","Expiration":"{end}"}}"#);
         std::thread::spawn(move || {
@@ -233,8 +247,9 @@ mod tests {
                 let Ok(mut connection) = connection else { return };
                 let mut request = [0; 4096];
                 let _ = connection.read(&mut request);
-                counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                let _ = write!(connection, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}");
+                let earlier = counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                let status = if earlier < answers { "200 OK" } else { "500 Internal Server Error" };
+                let _ = write!(connection, "HTTP/1.1 {status}\r\nconnection: close\r\n\r\n{body}");
             }
         });
         (uri, asked)
