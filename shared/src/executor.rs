@@ -22,8 +22,10 @@ const KEPT_BYTES: usize = 1024 * 1024;
 /// The CPUs that this process may use: on Lambda by the function's memory, elsewhere as the system says. At least one.
 ///
 /// ```
-/// // A function with 1,769 MB has one, one with 1,770 MB has two.
-/// assert!(msk_shared::executor::cpus() >= 1);
+/// // As many threads as can run at once.
+/// let executor = msk_shared::executor::with_threads(msk_shared::executor::cpus())?;
+/// assert_eq!(executor.block_on(async { 6 * 7 }), 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn cpus() -> usize {
     let memory = std::env::var("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").ok().and_then(|mb| mb.parse().ok());

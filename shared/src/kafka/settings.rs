@@ -70,7 +70,6 @@ pub enum Auth {
 ///
 /// let files = ClientCertificate { certificate: "client.pem".into(), key: "client.key".into() };
 /// let settings = KafkaSettings { auth: Auth::Tls(Some(files)), ..KafkaSettings::plain("b-1.example:9094") };
-/// assert!(matches!(settings.auth, Auth::Tls(Some(_))));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
