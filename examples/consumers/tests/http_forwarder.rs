@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use endpoint::Endpoint;
 use msk_consumer::dead_letters::NoSink;
 use msk_consumer::idempotency::MemoryStore;
-use msk_consumer::{BatchProcessor, BatchSettings, InvocationContext};
+use msk_consumer::{BatchProcessor, BatchSettings, InvocationContext, Outcome};
 use msk_consumer_examples::http_client::HttpClient;
 use msk_consumer_examples::http_forwarder::HttpForwarder;
 use msk_shared::event::{Header, MskEvent, Record, TombstoneStyle};
@@ -108,6 +108,25 @@ async fn a_short_pause_is_waited_for() {
     assert_eq!(deliver(&forwarding, &[record(0, 0, "first")]).await, ["orders-0@0"]);
     assert!(deliver(&forwarding, &[record(1, 0, "second")]).await.is_empty());
     assert!(started.elapsed() >= Duration::from_millis(900), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn the_status_counts_whatever_becomes_of_the_body() {
+    let endpoint = Endpoint::serve(|_| ("200 OK\r\n".to_owned(), vec![b'x'; 4 * 1024 * 1024 + 1]));
+    assert!(deliver(&environment(&endpoint), &[record(0, 7, "{}")]).await.is_empty());
+    assert_eq!(endpoint.received().len(), 1);
+}
+
+/// No resolver is asked: a label has 63 letters at most.
+#[tokio::test]
+async fn a_name_without_an_address_is_told_as_such() {
+    let url = format!("http://{}.invalid/", "a".repeat(64));
+    let request = http::Request::get(url).body(bytes::Bytes::new()).unwrap();
+    let outcome = HttpClient::without_tls().send(request).await.unwrap_err();
+    assert!(
+        matches!(&outcome, Outcome::Retry(error) if error.to_string().ends_with("its name has no address")),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
