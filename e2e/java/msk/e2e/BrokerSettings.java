@@ -2,6 +2,7 @@ package msk.e2e;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,7 +24,7 @@ final class BrokerSettings {
     private final WatchedFile<Map<String, IamKey>> keys =
             new WatchedFile<>(file("msk.e2e.credentials"), BrokerSettings::parseKeys);
     private final WatchedFile<JsonNode> policies =
-            new WatchedFile<>(file("msk.e2e.policies"), JSON::readTree);
+            new WatchedFile<>(file("msk.e2e.policies"), BrokerSettings::parseObject);
     private final WatchedFile<Long> clockOffset = new WatchedFile<>(
             file("msk.e2e.clock-offset"),
             content -> Long.parseLong(new String(content, StandardCharsets.UTF_8).strip()));
@@ -45,9 +46,14 @@ final class BrokerSettings {
         return System.currentTimeMillis() + clockOffset.get();
     }
 
+    /** An empty file is no object, and an error: an editor may empty it before it writes. */
+    private static ObjectNode parseObject(byte[] content) throws java.io.IOException {
+        return JSON.readValue(content, ObjectNode.class);
+    }
+
     private static Map<String, IamKey> parseKeys(byte[] content) throws java.io.IOException {
         var keys = new HashMap<String, IamKey>();
-        for (var entry : JSON.readTree(content).properties()) {
+        for (var entry : parseObject(content).properties()) {
             var key = entry.getValue();
             var session = key.path("session_token");
             keys.put(entry.getKey(), new IamKey(

@@ -17,6 +17,7 @@ final class WatchedFile<T> {
     private final Parser<T> parser;
     private FileTime readAt;
     private Object readKey;
+    private long readSize;
     private T value;
 
     WatchedFile(Path path, Parser<T> parser) {
@@ -28,11 +29,16 @@ final class WatchedFile<T> {
         try {
             // The test bed replaces files by renaming, so a new file also has a new inode (its key).
             var attributes = Files.readAttributes(path, java.nio.file.attribute.BasicFileAttributes.class);
-            if (value == null || !attributes.lastModifiedTime().equals(readAt) || !attributes.fileKey().equals(readKey)) {
+            if (value == null
+                    || !attributes.lastModifiedTime().equals(readAt)
+                    || !attributes.fileKey().equals(readKey)
+                    || attributes.size() != readSize) {
+                var content = Files.readAllBytes(path);
                 readAt = attributes.lastModifiedTime();
                 readKey = attributes.fileKey();
+                readSize = attributes.size();
                 try {
-                    value = parser.parse(Files.readAllBytes(path));
+                    value = parser.parse(content);
                 } catch (JsonProcessingException e) {
                     if (value == null) {
                         throw e;
