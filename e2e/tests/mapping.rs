@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,9 +20,6 @@ use tokio::process::Command;
 /// Joining a group and one delivery take seconds; the rest is for a slow machine.
 const LIMIT: Duration = Duration::from_secs(90);
 const RECORDS: usize = 3;
-/// What the machine that runs this may have.
-const AWS_VARIABLES: [&str; 4] =
-    ["AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
 
 /// The events that a function has received, which answers each with success.
 type Events = Arc<Mutex<Vec<Value>>>;
@@ -74,13 +71,10 @@ impl TestBed {
 
     /// Drains the topic with a group of this name; `aws` is what the environment says of AWS.
     async fn drain(&self, group: &str, aws: &[(String, String)], flags: &[&str]) -> Output {
-        let mut command = Command::new(program());
+        let mut command = Command::from(msk_test_kit::clean(program().to_str().unwrap()));
         command.args(["esm", "drain", "--topics", "orders", "--invoke-url", &self.url, "--consumer-group-id", group]);
         command.args(["--deadline", "60"]).args(flags).current_dir(self.folder.path());
-        for name in AWS_VARIABLES {
-            command.env_remove(name);
-        }
-        command.envs(aws.iter().cloned()).env_remove("RUST_LOG").stdin(Stdio::null()).kill_on_drop(true);
+        command.envs(aws.iter().cloned()).kill_on_drop(true);
         tokio::time::timeout(LIMIT, command.output()).await.expect("draining takes far too long").unwrap()
     }
 
