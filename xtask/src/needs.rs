@@ -103,13 +103,7 @@ pub(crate) const NODE: Need = Need {
 pub(crate) const GO: Need = Need {
     name: "Go 1.21",
     // From then on it fetches the version that a module asks for.
-    problem: || match first_line("go", &["version"]) {
-        Err(problem) => Some(problem),
-        Ok(line) => match go_version(&line) {
-            Some(version) if version >= (1, 21) => None,
-            _ => Some(format!("`go version` reports {line:?}, but 1.21 or later is required")),
-        },
-    },
+    problem: || older_than((1, 21), "go", go_version),
     install: Install::ByHand("https://go.dev/dl/ has it; Debian 12 has an older one"),
 };
 
@@ -140,13 +134,7 @@ pub(crate) const MAVEN: Need =
 /// Terraform 1.11 or newer: the configuration itself needs only 1.9, but its tests use mocks during plan.
 pub(crate) const TERRAFORM: Need = Need {
     name: "Terraform 1.11",
-    problem: || match first_line("terraform", &["version"]) {
-        Err(problem) => Some(problem),
-        Ok(line) => match terraform_version(&line) {
-            Some(version) if version >= (1, 11) => None,
-            _ => Some(format!("`terraform version` reports {line:?}, but 1.11 or later is required")),
-        },
-    },
+    problem: || older_than((1, 11), "terraform", terraform_version),
     install: Install::ByHand(
         "https://developer.hashicorp.com/terraform/install has HashiCorp's own packages and programs; Debian and Ubuntu have none",
     ),
@@ -215,6 +203,17 @@ fn java_major(line: &str) -> Option<u32> {
 pub(crate) fn terraform_version(line: &str) -> Option<(u32, u32)> {
     let mut parts = line.strip_prefix("Terraform v")?.split(['.', '-']);
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// What is wrong if `PROGRAM version` does not report this or a later version.
+fn older_than((major, minor): (u32, u32), program: &str, read: fn(&str) -> Option<(u32, u32)>) -> Option<String> {
+    match first_line(program, &["version"]) {
+        Err(problem) => Some(problem),
+        Ok(line) => match read(&line) {
+            Some(version) if version >= (major, minor) => None,
+            _ => Some(format!("`{program} version` reports {line:?}, but {major}.{minor} or later is required")),
+        },
+    }
 }
 
 /// `go version go1.26.8 linux/amd64` is (1, 26).

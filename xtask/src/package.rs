@@ -91,18 +91,26 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let architecture = if options.arm64 { Architecture::Arm64 } else { Architecture::X86_64 };
     let folder = workspace::target_dir().join("lambda");
     build(architecture, &options.features, &folder)?;
-    note_uncommitted("/version");
+    reported_revision("/version");
     println!("deploy them with Terraform (docs/02_TERRAFORM_DEPLOY.md); they are for {}", architecture.target());
     Ok(())
 }
 
-/// Says so if the sources are not those of the commit that `place` reports.
-pub(crate) fn note_uncommitted(place: &str) {
+/// The commit that `place` reports; says so if the sources are not those of it. `None` without git, and in another project's
+/// repository.
+pub(crate) fn reported_revision(place: &str) -> Option<String> {
+    let revision = producer_build::revision(&workspace::root())?;
     let changes = process::capture(Command::new("git").args(["status", "--porcelain"]).current_dir(workspace::root()));
     if changes.is_ok_and(|changes| !changes.trim().is_empty()) {
         println!("note: there are uncommitted changes; they are not part of the revision that {place} reports");
     }
+    Some(revision)
 }
+
+/// How the producer's build finds the commit out.
+#[path = "../../functions/producer/build.rs"]
+#[allow(dead_code, unreachable_pub, reason = "a build script of another package")]
+mod producer_build;
 
 /// The function that features are of.
 const PRODUCER: &str = "producer";

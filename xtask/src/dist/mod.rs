@@ -66,27 +66,14 @@ pub(crate) fn build(architecture: Architecture) -> Result<Distribution> {
         "building {PROGRAM} {VERSION} for {} (the first time takes many minutes: librdkafka with OpenSSL is compiled) ...",
         architecture.target()
     );
-    let program = package::build_program(PROGRAM, architecture, &folder.join("build"), revision().as_deref())?;
+    let revision = package::reported_revision("--version");
+    let program = package::build_program(PROGRAM, architecture, &folder.join("build"), revision.as_deref())?;
     let glibc = checked(&program)?;
     println!("writing completions, the manual and the licences of what is linked ...");
     let content = folder.join("build").join(architecture.name());
     lay_out(&content, &program, architecture)?;
     pack(&content, &folder, architecture, glibc)
 }
-
-/// The commit, for `--version`. Without git, and in another project's repository, the program says its version alone.
-fn revision() -> Option<String> {
-    let revision = producer_build::revision(&workspace::root());
-    if revision.is_some() {
-        package::note_uncommitted("--version");
-    }
-    revision
-}
-
-/// How the producer's build finds the commit out.
-#[path = "../../../functions/producer/build.rs"]
-#[allow(dead_code, unreachable_pub, reason = "a build script of another package")]
-mod producer_build;
 
 /// The oldest glibc that a program runs on; an error if it needs more of a machine than that.
 fn checked(program: &Path) -> Result<(u32, u32)> {
