@@ -1,5 +1,5 @@
-//! What a published crate offers is shown in use: each of its public types, traits and functions has an example, which runs with
-//! the tests. The compiler's lint `unreachable_pub` sees to it that `pub` means public. Methods, variants, constants and aliases
+//! What a published crate offers is shown in use: each of its public types, traits and functions has an example, which is
+//! compiled and, where it can, run with the tests. The compiler's lint `unreachable_pub` sees to it that `pub` means public. Methods, variants, constants and aliases
 //! are shown by the examples of their types, as `rustdoc --show-coverage` counts, which only nightly compilers have.
 
 use std::path::Path;
@@ -13,7 +13,7 @@ const SHOWN: [&str; 5] = ["fn", "struct", "enum", "trait", "union"];
 /// Words that may stand between `pub` and those.
 const QUALIFIERS: [&str; 3] = ["async", "const", "unsafe"];
 /// What may follow the fence of an example that is compiled.
-const COMPILED: [&str; 5] = ["rust", "no_run", "should_panic", "compile_fail", "edition"];
+const COMPILED: [&str; 4] = ["rust", "no_run", "should_panic", "compile_fail"];
 
 #[test]
 fn every_public_item_of_a_published_crate_has_an_example() {
@@ -41,7 +41,11 @@ fn without_example(path: &Path, text: &str) -> Vec<String> {
     let mut docs = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
         match token {
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket => docs.extend(doc_line(group.stream())),
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket => {
+                // `//!` is of what it stands in.
+                let is_inner = at.checked_sub(1).is_some_and(|before| is_bang(&tokens[before]));
+                docs.extend(doc_line(group.stream()).filter(|_| !is_inner));
+            }
             // The end of an item: its body, or what follows its name.
             TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => docs.clear(),
             TokenTree::Punct(punct) if punct.as_char() == ';' => docs.clear(),
@@ -57,6 +61,10 @@ fn without_example(path: &Path, text: &str) -> Vec<String> {
         }
     }
     problems
+}
+
+fn is_bang(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == '!')
 }
 
 /// The text of `doc = "..."`, which is what a `///` becomes.
@@ -90,7 +98,7 @@ fn has_example(docs: &[String]) -> bool {
 
 #[test]
 fn an_item_without_an_example_is_told_from_one_with_it() {
-    let source = "/// Text.\n///\n/// ```no_run\n/// run();\n/// ```\n#[derive(Debug)]\npub struct Shown(u8);\n\
+    let source = "//! ```\n//! module();\n//! ```\n\npub fn first() {}\n/// Text.\n///\n/// ```no_run\n/// run();\n/// ```\n#[derive(Debug)]\npub struct Shown(u8);\n\
                   /// Text.\n#[derive(Debug)]\npub struct Bare { pub size: u8 }\n\
                   impl Bare { pub fn method(&self) {} }\n\
                   /// ```text\n/// a picture\n/// ```\npub async fn pictured() {}\n\
@@ -98,5 +106,5 @@ fn an_item_without_an_example_is_told_from_one_with_it() {
                   /// ```\n/// t();\n/// ```\npub trait Last {}";
     let found = without_example(Path::new("a.rs"), source);
     let named = |name: &str| found.iter().filter(|problem| problem.contains(name)).count();
-    assert_eq!((found.len(), named("struct Bare"), named("fn pictured")), (2, 1, 1), "{found:?}");
+    assert_eq!((found.len(), named("fn first"), named("struct Bare"), named("fn pictured")), (3, 1, 1, 1), "{found:?}");
 }
