@@ -22,7 +22,6 @@ impl Validator<'_> {
         }
         let most = block.max_concurrency.map(|most| self.range("Local.maxConcurrency", Some(most), 1, 1..=10_000));
         let emulated = invoke_url.ends_with(&format!("/functions/{EMULATED_FUNCTION}/invocations"));
-        let first = block.first_invocation_timeout_seconds;
         let function_timeout = self.function_timeout();
         let grace = block.startup_grace_seconds;
         LocalSettings {
@@ -32,9 +31,12 @@ impl Validator<'_> {
             ca_file: block.ca_file.clone(),
             max_concurrency: most.and_then(|most| usize::try_from(most).ok()).or(emulated.then_some(1)),
             function_timeout,
-            first_invocation_timeout: first.map_or(function_timeout, |first| {
-                self.seconds("Local.firstInvocationTimeoutSeconds", Some(first), first, 0.001..=ONE_DAY_SECONDS)
-            }),
+            first_invocation_timeout: self.seconds(
+                "Local.firstInvocationTimeoutSeconds",
+                block.first_invocation_timeout_seconds,
+                function_timeout.as_secs_f64(),
+                0.001..=ONE_DAY_SECONDS,
+            ),
             startup_grace: self.seconds(
                 "Local.startupGraceSeconds",
                 grace,

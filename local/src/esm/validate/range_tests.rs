@@ -11,6 +11,8 @@ const POLLERS: &str = "docs.aws.amazon.com/lambda/latest/api/API_ProvisionedPoll
 const GROUP: &str = "docs.aws.amazon.com/lambda/latest/api/API_AmazonManagedKafkaEventSourceConfig.html";
 const FILTERING: &str = "docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html";
 const MSK: &str = "docs.aws.amazon.com/lambda/latest/dg/with-msk-configure.html";
+/// No limit of AWS's.
+const OWN: &str = "the emulator";
 const NAMES: &str = "org.apache.kafka.common.internals.Topic";
 
 /// A member, the values that it takes, those that it does not and what is said of all of them, and the source.
@@ -119,6 +121,20 @@ fn others() -> Vec<Row> {
             seconds(&[0.0, -1.0, 5400.001]),
             "must be from 0.001 to 5400 seconds",
             "botocore's model of Invoke",
+        ),
+        (
+            "Local.firstInvocationTimeoutSeconds",
+            seconds(&[0.001, 86_400.0]),
+            seconds(&[0.0, -1.0, 86_400.001, 1e20]),
+            "must be from 0.001 to 86400 seconds",
+            OWN,
+        ),
+        (
+            "Local.startupGraceSeconds",
+            seconds(&[0.0, 86_400.0]),
+            seconds(&[-0.001, 86_400.001, 1e20]),
+            "must be from 0 to 86400 seconds",
+            OWN,
         ),
     ]
 }
