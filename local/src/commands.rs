@@ -200,7 +200,7 @@ async fn drain(printer: &Printer, args: &DrainArgs) -> Result<ExitCode> {
     }
     let limits = DrainLimits { records: args.max_records, deadline: Some(Duration::from_secs_f64(args.deadline)) };
     let mapping = mapping(&args.mapping)?;
-    let url = mapping.local.invoke_url.clone();
+    let url = mapping.local.shown_url();
     let process = observers::shared(printer.reporter(args.mapping.flags.records), Some(&mapping))?;
     let _metrics = observers::metrics_server(Some(&mapping), &process).await?;
     let starting = RunningMapping::start(mapping, &process);

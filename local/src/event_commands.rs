@@ -123,7 +123,7 @@ pub(crate) async fn replay(printer: &Printer, stop: &mut Signals, args: &ReplayA
             Some(Replayed::Done) => {}
             Some(Replayed::Failed) => code = ExitCode::from(GAVE_UP),
             Some(Replayed::Unreachable) => {
-                let url = mapping.local.invoke_url;
+                let url = mapping.local.shown_url();
                 tracing::error!(
                     url,
                     "the function never answered; start it, or correct --invoke-url (Local.invokeUrl)"

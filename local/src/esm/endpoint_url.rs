@@ -12,9 +12,29 @@ pub(super) fn parse(url: &str) -> Result<Uri, String> {
     }
 }
 
+/// The address without the user and the password that may stand in it.
+pub(super) fn without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_who_may_use_it() {
+        for (url, shown) in [
+            ("http://127.0.0.1:9000/a@b/c?d@e", "http://127.0.0.1:9000/a@b/c?d@e"),
+            ("https://user:p%40ss@tunnel.example/a", "https://tunnel.example/a"),
+            ("https://user:p@ss@tunnel.example", "https://tunnel.example"),
+            ("https://key@[::1]:1?a", "https://[::1]:1?a"),
+        ] {
+            assert_eq!(without_credentials(url), shown);
+        }
+    }
 
     #[test]
     fn an_address_has_a_scheme_and_a_host() {

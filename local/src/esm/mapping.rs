@@ -7,6 +7,7 @@ use std::time::Duration;
 use msk_shared::names::TopicName;
 
 use super::chaos_settings::ChaosSettings;
+use super::endpoint_url;
 use super::filter::Filters;
 use super::schema_registry::registry_settings::{RegistryCredentials, RegistrySettings};
 use super::source_access::{Credentials, SourceAccess, SourceAccessError};
@@ -236,4 +237,11 @@ pub struct LocalSettings {
     pub system_log: SystemLogTarget,
     /// Faults on request.
     pub chaos: Option<ChaosSettings>,
+}
+
+impl LocalSettings {
+    /// The Invoke endpoint as it may be logged.
+    pub fn shown_url(&self) -> String {
+        endpoint_url::without_credentials(&self.invoke_url)
+    }
 }
