@@ -12,6 +12,9 @@ const LETTER_HEADERS: &str = "x-dlq-";
 /// Steps into envelopes: a list of SQS's messages, their text, SNS's message in it and its text take five.
 const MAX_DEPTH: usize = 8;
 
+/// What can be an offset: there is one behind the last one, too.
+const OFFSETS: std::ops::Range<i64> = 0..i64::MAX;
+
 /// Records to send again.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Found {
@@ -41,6 +44,13 @@ pub(super) struct Places {
     pub(super) partition: i32,
     pub(super) first: i64,
     pub(super) last: i64,
+}
+
+impl Places {
+    fn is_followed_by(&self, next: &Self) -> bool {
+        let is_same_log = self.topic == next.topic && self.partition == next.partition;
+        is_same_log && self.records_only == next.records_only && next.first == self.last + 1
+    }
 }
 
 /// Why nothing can be sent again.
@@ -116,14 +126,30 @@ fn failed_records(document: &Value) -> Result<Vec<Found>, Unreadable> {
         event => event.to_string(),
     };
     let event = MskEvent::parse(event).map_err(|error| Unreadable::Record(error.to_string()))?;
-    let letters: Result<Vec<_>, Unreadable> = event.records().map(letter).collect();
-    letters.and_then(|letters| if letters.is_empty() { Err(Unreadable::NoRecords) } else { Ok(letters) })
+    let entries = event.entries().map(|entry| entry.map_err(|broken| Unreadable::Record(broken.id().to_string())));
+    let letters: Result<Vec<_>, Unreadable> = entries.map(|entry| entry.and_then(letter)).collect();
+    letters.and_then(|letters| if letters.is_empty() { Err(Unreadable::NoRecords) } else { Ok(joined(letters)) })
+}
+
+/// Places that follow each other as one run, which is read at once.
+fn joined(letters: Vec<Found>) -> Vec<Found> {
+    let mut runs: Vec<Found> = Vec::new();
+    for letter in letters {
+        match (runs.last_mut(), &letter) {
+            (Some(Found::Places(run)), Found::Places(next)) if run.is_followed_by(next) => run.last = next.last,
+            _ => runs.push(letter),
+        }
+    }
+    runs
 }
 
 fn letter(record: &Record) -> Result<Found, Unreadable> {
     let problem = |error: &dyn std::fmt::Display| Unreadable::Record(format!("{}: {error}", record.id()));
     if record.key_schema().is_some() || record.value_schema().is_some() {
         let (topic, partition, offset) = (record.topic().to_owned(), record.partition(), record.offset());
+        if !OFFSETS.contains(&offset) {
+            return Err(problem(&"no record has this offset"));
+        }
         return Ok(Found::Places(Places { records_only: true, topic, partition, first: offset, last: offset }));
     }
     let bytes = |bytes: Option<std::borrow::Cow<'_, [u8]>>| bytes.map(|bytes| Bytes::from(bytes.into_owned()));
@@ -138,7 +164,9 @@ fn letter(record: &Record) -> Result<Found, Unreadable> {
 
 /// `{"orders-0": {"firstRecordOffset": "3", "lastRecordOffset": "7", ...}}`.
 fn places(info: &Value) -> Result<Vec<Found>, Unreadable> {
-    let offset = |value: &Value| value.as_i64().or_else(|| value.as_str()?.parse().ok()).filter(|offset| *offset >= 0);
+    let offset = |value: &Value| {
+        value.as_i64().or_else(|| value.as_str()?.parse().ok()).filter(|offset| OFFSETS.contains(offset))
+    };
     let mut found = Vec::new();
     for (name, span) in info.as_object().ok_or(Unreadable::NoRecords)? {
         // A topic may contain `-` itself: the partition stands behind the last one.
@@ -218,6 +246,35 @@ mod tests {
         assert_eq!(read_document(&plain), Ok(vec![places.clone()]));
         assert_eq!(read_document(&notification), Ok(vec![places.clone()]));
         assert_eq!(read_document(&received), Ok(vec![places.clone(), places]));
+    }
+
+    #[test]
+    fn converted_records_that_follow_each_other_are_read_at_once() {
+        let schema = json!({"schemaId": "1", "dataFormat": "JSON"});
+        let record = |partition: i32, offset: i64| json!({"topic": "t", "partition": partition, "offset": offset, "value": "e30=", "valueSchemaMetadata": schema});
+        let payload = json!({"eventSource": "aws:kafka", "records": {
+            "t-0": [record(0, 3), record(0, 4), record(0, 6)], "t-1": [record(1, 7)],
+        }});
+        let run = |partition, first, last| {
+            Found::Places(Places { records_only: true, topic: "t".to_owned(), partition, first, last })
+        };
+        assert_eq!(read_document(&document(payload)), Ok(vec![run(0, 3, 4), run(0, 6, 6), run(1, 7, 7)]));
+    }
+
+    #[test]
+    fn a_document_with_a_record_that_cannot_be_read_is_left_whole() {
+        let good = json!({"topic": "t", "partition": 0, "offset": 3, "value": "dg=="});
+        let schema = json!({"schemaId": "1", "dataFormat": "JSON"});
+        let largest =
+            json!({"topic": "t", "partition": 0, "offset": i64::MAX, "value": "dg==", "valueSchemaMetadata": schema});
+        for broken in [json!({"topic": "t", "partition": 0, "value": "dg=="}), largest] {
+            let payload = json!({"eventSource": "aws:kafka", "records": {"t-0": [good, broken]}});
+            let found = read_document(&document(payload));
+            assert!(matches!(found, Err(Unreadable::Record(_))), "{found:?}");
+        }
+        let span = json!({"firstRecordOffset": "3", "lastRecordOffset": i64::MAX.to_string()});
+        let places = json!({"KafkaBatchInfo": {"recordsInfo": {"t-0": span}}});
+        assert_eq!(read_document(&places), Err(Unreadable::NoRecords));
     }
 
     #[test]
