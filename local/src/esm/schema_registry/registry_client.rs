@@ -178,9 +178,8 @@ impl RegistryClient {
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
-        let trust = format!("AccessConfigs SERVER_ROOT_CA_CERTIFICATE, or {ROOTS_VARIABLE}, says whom to trust");
         let exchange = async {
-            let response = self.http.request(request).await.map_err(|error| not_answered(&error, &trust))?;
+            let response = self.http.request(request).await.map_err(|error| not_answered(&error, &trust()))?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
             let body = body.map_err(|error| {
@@ -202,6 +201,11 @@ impl RegistryClient {
             status => Err(RegistryError::Status { url, status }),
         }
     }
+}
+
+/// What to do about a certificate of an unknown authority.
+fn trust() -> String {
+    format!("AccessConfigs SERVER_ROOT_CA_CERTIFICATE, or {ROOTS_VARIABLE}, says whom to trust")
 }
 
 /// The number that Confluent's API gives an error.
