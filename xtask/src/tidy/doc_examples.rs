@@ -1,6 +1,7 @@
 //! What a published crate offers is shown in use: each of its public types, traits and functions has an example, which is
-//! compiled and, where it can, run with the tests. The compiler's lint `unreachable_pub` sees to it that `pub` means public. Methods, variants, constants and aliases
-//! are shown by the examples of their types, as `rustdoc --show-coverage` counts, which only nightly compilers have.
+//! compiled and, where it can, run with the tests. The compiler's lint `unreachable_pub` sees to it that `pub` means public. Methods,
+//! variants, constants and aliases are shown by the examples of their types, as `rustdoc --show-coverage` counts, which only nightly
+//! compilers have.
 
 use std::path::Path;
 
