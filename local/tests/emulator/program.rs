@@ -221,7 +221,7 @@ async fn never_reached_is_exit_5_by_default_too() {
     let harness = Harness::start(1);
     harness.produce(0, 1).await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let url = format!("http://127.0.0.1:{port}/");
+    let url = format!("http://user:hidden@127.0.0.1:{port}/");
     let servers = harness.brokers.bootstrap_servers();
     let flags = ["--topic", TOPIC, "--invoke-url", &url, "--bootstrap-servers", servers, "--retry-backoff", "0.1"];
     // The deadline passes long before the time to start does.
@@ -230,6 +230,7 @@ async fn never_reached_is_exit_5_by_default_too() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(5), "{text}");
     assert!(text.contains("the function never answered") && text.contains("--invoke-url"), "{text}");
+    assert!(text.contains(&format!("http://127.0.0.1:{port}/")) && !text.contains("hidden"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
