@@ -30,6 +30,16 @@ pub(crate) struct ChaosFlags {
     lost_response: Option<f64>,
 }
 
+/// Faults of the embedded brokers.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Chaos")]
+pub(crate) struct BrokerChaosFlags {
+    /// From the first record on, make faults of the embedded brokers that depend on this number: a broker crashes and comes back,
+    /// leaders move, answers are lost after the records were written, answers come late. A line tells of each.
+    #[arg(long = "chaos-brokers", value_name = "SEED")]
+    pub(crate) broker_seed: Option<u64>,
+}
+
 impl ChaosFlags {
     /// Puts the flags that were given into the block.
     pub(crate) fn override_in(&self, chaos: &mut Option<ChaosBlock>) {

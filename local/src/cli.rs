@@ -9,6 +9,7 @@ use msk_local::esm::document::MappingDocument;
 use msk_local::output::Format;
 use msk_shared::topic_spec::TopicSpec;
 
+use crate::chaos_flags::BrokerChaosFlags;
 use crate::mapping_flags::{Auth, MappingFlags, name_and_value};
 use crate::version;
 
@@ -33,7 +34,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run three embedded brokers until Ctrl-C.
+    /// Run three embedded brokers until Ctrl-C. All is in memory: the newest 64 MiB of records are kept, and a classic consumer
+    /// group has one member at a time.
     Brokers(BrokersArgs),
     /// Run brokers and one event source mapping per topic, in one process, until Ctrl-C.
     Up(Box<UpArgs>),
@@ -86,6 +88,8 @@ pub(crate) struct BrokersArgs {
     /// Topics to create, `NAME` or `NAME:PARTITIONS`, comma separated; `:compact` behind one that is compacted.
     #[arg(long, value_delimiter = ',', value_name = "TOPICS")]
     pub(crate) topics: Vec<TopicSpec>,
+    #[command(flatten)]
+    pub(crate) chaos: BrokerChaosFlags,
 }
 
 #[derive(Debug, Args)]
@@ -101,6 +105,8 @@ pub(crate) struct UpArgs {
     /// Functions, comma separated, instead of --function-name: each has a mapping of every topic, and consumer groups of its own.
     #[arg(long, value_delimiter = ',', value_name = "NAMES", conflicts_with_all = ["function_name", "consumer_group_id"])]
     pub(crate) functions: Vec<String>,
+    #[command(flatten)]
+    pub(crate) chaos: BrokerChaosFlags,
     #[command(flatten)]
     pub(crate) mapping: MappingFlags,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use msk_local::brokers::{self, EmbeddedBrokers};
+use msk_local::brokers::{self, BrokerChaos, EmbeddedBrokers};
 use msk_local::esm::document::MappingDocument;
 use msk_local::esm::mapping::Mapping;
 use msk_local::esm::metrics::Metrics;
@@ -17,6 +17,7 @@ use msk_shared::topic_spec::TopicSpec;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::chaos_flags::BrokerChaosFlags;
 use crate::cli::{BrokersArgs, Cli, Command, DrainArgs, EsmCommand, MappingArgs, UpArgs};
 use crate::terminal::{DEADLINE, GAVE_UP, INTERRUPTED, Printer, Signals, UNREACHABLE, checked};
 use crate::{event_commands, manual, observers, offline};
@@ -44,10 +45,22 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
 
 async fn run_brokers(printer: &Printer, args: &BrokersArgs) -> Result<ExitCode> {
     let mut stop = Signals::new()?;
-    let brokers = EmbeddedBrokers::start(&args.topics)?;
-    printer.reporter(false).line(&ready(brokers.bootstrap_servers(), &args.topics, true));
+    let reporter = printer.reporter(false);
+    let brokers = embedded_brokers(&args.topics, &args.chaos, &reporter)?;
+    reporter.line(&ready(brokers.bootstrap_servers(), &args.topics, true));
     stop.next().await;
     Ok(ExitCode::SUCCESS)
+}
+
+fn embedded_brokers(
+    topics: &[TopicSpec],
+    chaos: &BrokerChaosFlags,
+    reporter: &Arc<Reporter>,
+) -> Result<EmbeddedBrokers> {
+    Ok(match chaos.broker_seed {
+        Some(seed) => EmbeddedBrokers::start_with_chaos(topics, BrokerChaos { seed, reporter: Arc::clone(reporter) })?,
+        None => EmbeddedBrokers::start(topics)?,
+    })
 }
 
 async fn up(printer: &Printer, args: &UpArgs) -> Result<ExitCode> {
@@ -60,17 +73,20 @@ async fn up(printer: &Printer, args: &UpArgs) -> Result<ExitCode> {
         // A template may not say its topic: what is wrong is told as for any other mapping.
         checked(&document, Strictness::Strict)?;
     }
-    let mut brokers = None;
+    let (mut brokers, reporter) = (None, printer.reporter(args.mapping.records));
     if document.local.bootstrap_servers.is_none() {
         // Embedded brokers ask nobody who they are.
         document.source_access_configurations.clear();
         document.local.secrets.clear();
     }
     let bootstrap_servers = match &document.local.bootstrap_servers {
+        Some(_) if args.chaos.broker_seed.is_some() => {
+            bail!("--chaos-brokers makes faults of the embedded brokers: leave the addresses of others out")
+        }
         Some(servers) => servers.clone(),
         None => {
             let topics: Vec<_> = topics.iter().chain(&args.other_topics).cloned().collect();
-            brokers.insert(EmbeddedBrokers::start(&topics)?).bootstrap_servers().to_owned()
+            brokers.insert(embedded_brokers(&topics, &args.chaos, &reporter)?).bootstrap_servers().to_owned()
         }
     };
     let functions = functions(args, &document)?;
@@ -90,7 +106,7 @@ async fn up(printer: &Printer, args: &UpArgs) -> Result<ExitCode> {
         agree(&mut topics, &compacted)?;
     }
     let ready = ready(&bootstrap_servers, &topics, brokers.is_some());
-    run_until_stopped(&printer.reporter(args.mapping.records), mappings, &ready, &mut stop).await
+    run_until_stopped(&reporter, mappings, &ready, &mut stop).await
 }
 
 /// The topics of the command line, otherwise the file's.

@@ -2,7 +2,7 @@
 //!
 //! | Module | Contains |
 //! |---|---|
-//! | [`brokers`] | three embedded brokers (librdkafka's mock cluster) and their faults |
+//! | [`brokers`] | three embedded brokers (`krafka`'s test brokers) and their faults |
 //! | [`esm`] | the event source mapping: polling, batching, invoking, retrying, committing |
 //! | [`metrics_server`] | the metrics of the mappings on a port of loopback |
 //! | [`output`] | what the commands print |

@@ -37,6 +37,8 @@ pub enum Line {
     Recorded(RecordedLine),
     /// A fault that was made on request.
     Chaos(ChaosLine),
+    /// A fault of the embedded brokers that was made on request.
+    BrokerChaos(BrokerChaosLine),
     /// Where the metrics are.
     Metrics(MetricsLine),
     /// The brokers answer, and every mapping is a member of its consumer group.
@@ -187,6 +189,26 @@ pub struct ChaosLine {
     pub attempt: u32,
 }
 
+/// A fault of the embedded brokers that was made on request.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct BrokerChaosLine {
+    /// `crash`, `restart`, `leader_move`, `lost_response`, `delay`.
+    pub fault: &'static str,
+    /// The broker; of a partition whose leader moved, the new one; of several such partitions, the one that led them.
+    pub broker: i32,
+    /// The partition whose leader moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<i32>,
+    /// How many partitions have another leader since the broker crashed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved: Option<usize>,
+    /// How late the answer comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+}
+
 /// Where the metrics are.
 #[derive(Debug, Clone, Serialize)]
 pub struct MetricsLine {
@@ -256,6 +278,7 @@ impl Reporter {
                 let fault = self.bad(line.fault);
                 format!("chaos {fault} {topic}-{partition}@{offset} (attempt {})", line.attempt)
             }
+            Line::BrokerChaos(line) => self.broker_chaos(line),
             Line::Metrics(line) => format!("metrics {}", line.url),
             Line::Recorded(line) => format!("{} {} records {}", self.good(&line.file), line.records, line.offsets),
             Line::Summary(line) => {
@@ -276,6 +299,20 @@ impl Reporter {
                 )
             }
         }
+    }
+
+    fn broker_chaos(&self, line: &BrokerChaosLine) -> String {
+        let mut text = format!("chaos {} broker {}", self.bad(line.fault), line.broker);
+        if let (Some(topic), Some(partition)) = (&line.topic, line.partition) {
+            text.push_str(&format!(" leads {topic}-{partition}"));
+        }
+        if let Some(moved) = line.moved {
+            text.push_str(&format!(" led {moved} partitions, now others do"));
+        }
+        if let Some(delay_ms) = line.delay_ms {
+            text.push_str(&format!(" ({delay_ms} ms)"));
+        }
+        text
     }
 
     fn stalled(&self, line: &StalledLine) -> String {

@@ -11,7 +11,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::error::MappingError;
 use super::kafka_client::{ClientSettings, QuietContext, client_settings};
 use super::mapping::{DestinationTarget, Mapping, StartingPosition};
-use super::topic_settings::is_embedded_id;
+use crate::brokers;
 
 /// How long the brokers may take to answer one query.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,7 +21,8 @@ const REASON_TIMEOUT: Duration = Duration::from_millis(200);
 pub(super) type QueryClient = BaseConsumer<QuietContext>;
 
 pub(super) fn query_client(mapping: &Mapping, brokers: &str) -> KafkaResult<QueryClient> {
-    querying(&client_settings(mapping, brokers))
+    // It joins no group, and what it commits must not look like a member's commit.
+    querying(&client_settings(mapping, brokers).outside_of_groups())
 }
 
 /// A consumer that may be asked at once: a token reaches it when it is polled, and a question does not poll.
@@ -31,21 +32,30 @@ pub(super) fn querying(settings: &ClientSettings) -> KafkaResult<QueryClient> {
     Ok(client)
 }
 
+/// What the brokers say before a mapping starts.
+pub(super) struct Prepared {
+    /// How many partitions the topic has.
+    pub(super) partitions: usize,
+    /// Whether the brokers are the embedded ones.
+    pub(super) is_embedded: bool,
+}
+
 /// Finds the topic, and commits a starting position if the group has none and it is not the beginning: a record
 /// that arrives between this moment and the first commit is then never skipped, not even by a killed emulator.
-pub(super) async fn prepare(mapping: Arc<Mapping>, brokers: String) -> Result<usize, MappingError> {
+pub(super) async fn prepare(mapping: Arc<Mapping>, brokers: String) -> Result<Prepared, MappingError> {
     let asked = tokio::task::spawn_blocking(move || {
         let client = query_client(&mapping, &brokers).map_err(|error| MappingError::Client(error.to_string()))?;
         let count = partition_count(&client, mapping.topic.as_str(), &brokers)?;
         if let Some(DestinationTarget::Kafka(topic)) = &mapping.destination {
             partition_count(&client, topic.as_str(), &brokers)?;
         }
-        refuse_times_without_index(&client, &mapping, &brokers)?;
         if mapping.starting_position != StartingPosition::TrimHorizon {
             commit_start(&client, &mapping, count)
                 .map_err(|source| MappingError::Group { group: mapping.consumer_group.clone(), source })?;
         }
-        Ok(count)
+        // It came with the topic's metadata.
+        let id = client.client().fetch_cluster_id(ANSWER_TIMEOUT);
+        Ok(Prepared { partitions: count, is_embedded: id.is_some_and(|id| id == brokers::CLUSTER_ID) })
     });
     asked.await.map_err(|_| MappingError::Poller)?
 }
@@ -77,14 +87,6 @@ pub(super) fn all_partitions(topic: &str, count: usize) -> TopicPartitionList {
         list.add_partition(topic, partition);
     }
     list
-}
-
-fn refuse_times_without_index(client: &QueryClient, mapping: &Mapping, brokers: &str) -> Result<(), MappingError> {
-    let by_time = matches!(mapping.starting_position, StartingPosition::AtTimestamp(_));
-    if by_time && client.client().fetch_cluster_id(ANSWER_TIMEOUT).is_some_and(|id| is_embedded_id(&id)) {
-        return Err(MappingError::NoTimeIndex { brokers: brokers.to_owned() });
-    }
-    Ok(())
 }
 
 fn commit_start(client: &QueryClient, mapping: &Mapping, count: usize) -> KafkaResult<()> {
@@ -142,10 +144,8 @@ pub(super) struct UnreadSpan {
 
 /// What the group has not committed, in partitions where there is anything, and a client to read it with that joins no group.
 pub(super) fn unread(mapping: &Mapping, brokers: &str) -> Result<(QueryClient, Vec<UnreadSpan>), MappingError> {
-    let settings = client_settings(mapping, brokers).outside_of_groups();
-    let client = querying(&settings).map_err(|error| MappingError::Client(error.to_string()))?;
+    let client = query_client(mapping, brokers).map_err(|error| MappingError::Client(error.to_string()))?;
     let count = partition_count(&client, mapping.topic.as_str(), brokers)?;
-    refuse_times_without_index(&client, mapping, brokers)?;
     let spans = || -> KafkaResult<Vec<UnreadSpan>> {
         let topic = mapping.topic.as_str();
         let committed = client.committed_offsets(all_partitions(topic, count), ANSWER_TIMEOUT)?;

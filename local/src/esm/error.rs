@@ -35,15 +35,6 @@ pub enum MappingError {
         /// The last connection error, if there was one.
         cause: String,
     },
-    /// The embedded brokers have no index by time.
-    #[error(
-        "the embedded brokers at {brokers} cannot look up offsets by time, so AT_TIMESTAMP would deliver nothing: use \
-         --starting-position TRIM_HORIZON or LATEST, or real brokers"
-    )]
-    NoTimeIndex {
-        /// The addresses of the brokers, as `host:port,...`.
-        brokers: String,
-    },
     /// librdkafka rejects the settings.
     #[error("the Kafka client cannot be created: {0}; check --kafka-option (Local.kafkaOptions)")]
     Client(String),

@@ -77,7 +77,7 @@ mod serverless_framework;
 mod serverless_variables;
 pub mod setting_flags;
 pub mod source_access;
-mod stable_hash;
+pub(crate) mod stable_hash;
 mod stalled;
 pub mod system_log;
 mod template_functions;

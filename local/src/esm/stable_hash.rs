@@ -3,7 +3,7 @@
 
 /// A number that looks random: FNV-1a over the parts, each ended by its length, and `MurmurHash3`'s last step, which spreads what
 /// the last bytes change.
-pub(super) fn stable_hash(parts: &[&[u8]]) -> u64 {
+pub(crate) fn stable_hash(parts: &[&[u8]]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for part in parts {
         for byte in part.iter().copied().chain((part.len() as u64).to_le_bytes()) {

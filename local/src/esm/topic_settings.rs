@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 
 use super::kafka_client::{ClientSettings, QuietContext, client_settings};
 use super::mapping::Mapping;
+use crate::brokers;
 
 /// Apache Kafka's `message.max.bytes`, and MSK's: what a topic takes that says nothing itself.
 const DEFAULT_BYTES: usize = 1_048_588;
@@ -60,18 +61,13 @@ pub async fn compacted(mappings: &[Mapping], bootstrap_servers: &str) -> Vec<Opt
     }
 }
 
-/// Whether the brokers are librdkafka's own, which name their cluster so.
+/// Whether the brokers are the embedded ones.
 async fn is_embedded(client: &ClientSettings) -> bool {
     let Ok(admin) = client.create::<AdminClient<QuietContext>>() else {
         return false;
     };
     let id = tokio::task::spawn_blocking(move || admin.inner().fetch_cluster_id(ANSWER_TIMEOUT)).await;
-    id.ok().flatten().is_some_and(|id| is_embedded_id(&id))
-}
-
-/// Whether a cluster's id is that of librdkafka's own brokers.
-pub(super) fn is_embedded_id(id: &str) -> bool {
-    id.starts_with("mockCluster")
+    id.ok().flatten().is_some_and(|id| id == brokers::CLUSTER_ID)
 }
 
 /// One setting of each topic; `None` for a topic that does not tell it.

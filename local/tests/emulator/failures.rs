@@ -254,12 +254,10 @@ async fn records_that_cannot_be_delivered_are_told_once_with_what_to_do() {
 
 #[tokio::test]
 async fn commits_that_fail_are_repeated() {
-    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
     let harness = Harness::start(1);
     harness.produce(0, 3).await;
     let function = Function::start(|_, _| Reply::ok()).await;
-    let refused = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 2];
-    harness.brokers.fail_requests(RDKafkaApiKey::OffsetCommit, refused).unwrap();
+    harness.brokers.refuse_commits(2);
     assert_eq!(
         tokio::time::timeout(TIMEOUT, harness.drain(harness.mapping(&function, &json!({})))).await.unwrap(),
         End::Drained

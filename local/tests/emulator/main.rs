@@ -5,14 +5,17 @@ mod apicurio;
 mod function;
 mod guide;
 mod harness;
+mod mock_brokers;
 
 mod batching;
+mod broker_chaos;
 mod chaos;
 mod concurrency;
 mod configuration;
 mod connection;
 mod delivery;
 mod destinations;
+mod embedded_brokers;
 mod event_sources;
 mod events;
 mod failures;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use msk_local::esm::running_mapping::{RunningMapping, Shared};
 use msk_local::esm::system_log::SystemLog;
 use msk_local::output::{Format, Reporter};
-use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::{Value, json};
 
 use super::function::{Function, Reply};
@@ -69,8 +68,7 @@ async fn events_at(level: &str) -> Vec<Value> {
     let harness = Harness::start(2);
     harness.produce(0, 5).await;
     // The first commit fails, and is repeated.
-    let refused = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED];
-    harness.brokers.fail_requests(RDKafkaApiKey::OffsetCommit, refused).unwrap();
+    harness.brokers.refuse_commits(1);
     let function = Function::start(|_, _| Reply::ok()).await;
     let members = json!({
         "UUID": UUID, "EventSourceArn": CLUSTER, "LoggingConfig": {"SystemLogLevel": level}, "MaximumBatchingWindowInSeconds": 0,

@@ -40,7 +40,11 @@ impl TestBed {
     /// Starts brokers with these topics (`NAME:PARTITIONS`), and `cargo lambda watch` without functions.
     pub(crate) fn start(topics: &[&str]) -> Self {
         let topics = topics.iter().map(|topic| topic.parse().unwrap()).collect::<Vec<_>>();
-        let brokers = EmbeddedBrokers::start(&topics).unwrap();
+        Self::on(EmbeddedBrokers::start(&topics).unwrap())
+    }
+
+    /// Starts `cargo lambda watch` without functions beside these brokers.
+    pub(crate) fn on(brokers: EmbeddedBrokers) -> Self {
         let port = free_port();
         let mut watch = Command::new(given("E2E_CARGO_LAMBDA"));
         watch.args(["lambda", "watch", "--only-lambda-apis", "--disable-cors"]);

@@ -25,6 +25,7 @@ pub(super) fn run() -> Result<()> {
     tests.env("E2E_CARGO_LAMBDA", cargo_lambda.program()).env("E2E_PYTHON", python);
     process::run(&mut tests)?;
     laptop::run()?;
+    laptop::run_with_chaos()?;
     trial_consumer::run()
 }
 

@@ -77,6 +77,20 @@ pub(super) fn run() -> Result<()> {
     saved.into_iter().try_for_each(Saved::undo)
 }
 
+/// `up` whose brokers make faults, each with a line. What is answered meanwhile is judged by the test of the API.
+pub(super) fn run_with_chaos() -> Result<()> {
+    let mut laptop = Laptop::start(&["--chaos", "--seed", "7"], free_port()?)?;
+    ensure!(laptop.said("--chaos --seed 7"), "`up --chaos` did not say how its faults can be had again");
+    // A fifth of the requests meets a fault.
+    for _ in 0..50 {
+        laptop.is_consumed_in_time()?;
+        if laptop.seen.iter().any(|line| line.starts_with("chaos  ")) {
+            return laptop.stop();
+        }
+    }
+    bail!("`up --chaos` had no line about a fault")
+}
+
 /// `up` with two consumers: each has every record of `orders`, from a mapping of its own; that of the second one is a file.
 pub(super) fn run_with_consumer(name: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;

@@ -76,6 +76,19 @@ fn versions_and_lints_live_once_in_the_root_manifest() {
     assert_none(&problems);
 }
 
+/// Its module of test brokers may change with any version.
+#[test]
+fn only_the_embedded_brokers_name_krafka() {
+    let uses = texts("rs")
+        .into_iter()
+        .filter(|(path, text)| text.contains(&["krafka", "::"].concat()) && !path.starts_with("local/src/brokers"));
+    assert_none(
+        &uses
+            .map(|(path, _)| format!("{}: names the crate; use msk_local::brokers", path.display()))
+            .collect::<Vec<_>>(),
+    );
+}
+
 #[test]
 fn a_folder_is_told_from_the_middle_of_a_path() {
     let folder = ["/ho", "me/"].concat();

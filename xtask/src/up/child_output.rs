@@ -69,6 +69,7 @@ fn show(line: &OutputLine) -> Option<String> {
         Some("record") => Some(record(&value)),
         Some("invocation") if value["outcome"] != "done" => Some(invocation(&value)),
         Some("stalled") => Some(stalled(&value)),
+        Some("broker_chaos") => Some(broker_chaos(&value)),
         _ if matches!(value["level"].as_str(), Some("WARN" | "ERROR")) => log_line(&value),
         _ => None,
     }
@@ -95,6 +96,20 @@ fn invocation(line: &Value) -> String {
     }
     if let Some(detail) = line["detail"].as_str() {
         shown.push_str(&format!("\n  {detail}"));
+    }
+    shown
+}
+
+/// `chaos  crash  broker 2`, and what came of it.
+fn broker_chaos(line: &Value) -> String {
+    let mut shown = format!("chaos  {}  broker {}", line["fault"].as_str().unwrap_or_default(), line["broker"]);
+    if let (Some(topic), Some(partition)) = (line["topic"].as_str(), line["partition"].as_i64()) {
+        shown.push_str(&format!("  leads {topic} partition {partition}"));
+    }
+    for (member, words) in [("moved", "partitions led by others"), ("delay_ms", "ms")] {
+        if let Some(count) = line[member].as_u64() {
+            shown.push_str(&format!("  {count} {words}"));
+        }
     }
     shown
 }
@@ -189,6 +204,24 @@ mod tests {
             shown(&line("reported")).unwrap(),
             "consumer  reported  orders-2@17..19  attempt 1  2 to be redelivered"
         );
+    }
+
+    #[test]
+    fn a_fault_of_the_brokers_is_one_line() {
+        for (line, expected) in [
+            (r#"{"event":"broker_chaos","fault":"crash","broker":2}"#, "chaos  crash  broker 2"),
+            (
+                r#"{"event":"broker_chaos","fault":"leader_move","broker":3,"topic":"orders","partition":1}"#,
+                "chaos  leader_move  broker 3  leads orders partition 1",
+            ),
+            (
+                r#"{"event":"broker_chaos","fault":"leader_move","broker":2,"moved":6}"#,
+                "chaos  leader_move  broker 2  6 partitions led by others",
+            ),
+            (r#"{"event":"broker_chaos","fault":"delay","broker":1,"delay_ms":250}"#, "chaos  delay  broker 1  250 ms"),
+        ] {
+            assert_eq!(shown(line).unwrap(), expected);
+        }
     }
 
     #[test]

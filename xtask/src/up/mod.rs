@@ -97,8 +97,9 @@ fn start_and_serve(options: &Options) -> Result<()> {
     let (sender, lines) = mpsc::channel();
     let mut laptop =
         Laptop { children: Vec::new(), sender, lines, printer: Printer::new(log), checked: Instant::now() };
-    let result = laptop.start(options, &cargo_lambda).and_then(|brokers| {
-        announce(options, &brokers, started.elapsed(), &log_path);
+    let chaos_seed = options.chaos_seed();
+    let result = laptop.start(options, &cargo_lambda, chaos_seed).and_then(|brokers| {
+        announce(options, &brokers, chaos_seed, started.elapsed(), &log_path);
         laptop.serve()
     });
     laptop.stop();
@@ -106,7 +107,7 @@ fn start_and_serve(options: &Options) -> Result<()> {
 }
 
 /// Prints what runs where, and a command to try.
-fn announce(options: &Options, brokers: &Ready, took: Duration, log_path: &Path) {
+fn announce(options: &Options, brokers: &Ready, chaos_seed: Option<u64>, took: Duration, log_path: &Path) {
     println!("\nready in {:.1} s", took.as_secs_f64());
     println!("  brokers   {}", brokers.bootstrap_servers);
     if let Some(note) = &brokers.note {
@@ -122,13 +123,16 @@ fn announce(options: &Options, brokers: &Ready, took: Duration, log_path: &Path)
     for FileMapping { path, consumer, topic, .. } in &options.mappings {
         println!("  mapping   {topic} -> {consumer}, of {}", path.display());
     }
+    if let Some(seed) = chaos_seed {
+        println!("  chaos     from the first record on, at seed {seed}; the same again: --chaos --seed {seed}");
+    }
     println!("  log       {}", log_path.strip_prefix(workspace::root()).unwrap_or(log_path).display());
     println!("\nTry it (Ctrl-C stops everything):\n\n  {}\n", functions::curl(options.port));
 }
 
 impl Laptop {
     /// Starts the brokers, the event source mapping and the functions, and waits until they are ready.
-    fn start(&mut self, options: &Options, cargo_lambda: &CargoLambda) -> Result<Ready> {
+    fn start(&mut self, options: &Options, cargo_lambda: &CargoLambda, chaos_seed: Option<u64>) -> Result<Ready> {
         let real = match options.kafka {
             ClusterKind::Real => Some(self.start_until_ready(servers::real(options))?),
             ClusterKind::Embedded => None,
@@ -138,7 +142,7 @@ impl Laptop {
             Some(_) => println!("starting the event source mapping ..."),
             None => println!("starting the brokers and the event source mapping ..."),
         }
-        let started = match (servers::mappings(options, servers), servers) {
+        let started = match (servers::mappings(options, servers, chaos_seed), servers) {
             (Some(server), _) => self.start_until_ready(server)?,
             (None, servers) => Ready::brokers_at(servers.unwrap_or_default()),
         };

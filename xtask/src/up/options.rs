@@ -1,5 +1,7 @@
 //! The command line of `cargo xtask up`.
 
+use std::time::UNIX_EPOCH;
+
 use anyhow::{Result, bail, ensure};
 
 use super::mapping_file::{FileMapping, MappingFile};
@@ -29,6 +31,13 @@ pub(crate) struct Options {
     /// functions; `KAFKA_AUTH` is `none` by default. The topics must exist.
     #[arg(long, value_name = "HOST:PORT,...")]
     pub(super) bootstrap_servers: Option<String>,
+    /// From the first record on, the embedded brokers make faults: one crashes and comes back, leaders move, answers are lost after
+    /// the records were written, answers come late. A line tells of each.
+    #[arg(long, conflicts_with = "bootstrap_servers")]
+    pub(super) chaos: bool,
+    /// Makes the faults of the run that printed this number, as far as they do not depend on time.
+    #[arg(long, value_name = "N", requires = "chaos")]
+    pub(super) seed: Option<u64>,
     /// Topics to serve, `NAME` or `NAME:PARTITIONS`; the first is the default one. `:compact` behind one makes it compacted
     /// (embedded brokers keep everything), and its records need a key [default: orders,payments,audit, or what --config reads].
     #[arg(long, value_name = "TOPIC,...", value_delimiter = ',', value_parser = topics::parse)]
@@ -52,7 +61,7 @@ pub(crate) struct Options {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ClusterKind {
-    /// Three brokers in one process: in memory, ready within a second.
+    /// Three brokers in one process: in memory, which keeps the newest 64 MiB of records; ready within a second.
     Embedded,
     /// Three Apache Kafka brokers and a controller: with replication and leader elections. Needs Java 17, Maven and 2 GB of memory.
     Real,
@@ -73,6 +82,10 @@ impl Options {
         ensure!(
             self.auth == Auth::None || self.kafka == ClusterKind::Real,
             "--auth iam needs --kafka real: the embedded brokers verify no tokens"
+        );
+        ensure!(
+            !self.chaos || self.kafka == ClusterKind::Embedded,
+            "--chaos makes faults of the embedded brokers: leave --kafka real out, or kill those brokers by their process ids"
         );
         self.config.iter().try_for_each(MappingFile::check)
     }
@@ -156,6 +169,13 @@ impl Options {
         other
     }
 
+    /// What the faults depend on, if there shall be any.
+    pub(super) fn chaos_seed(&self) -> Option<u64> {
+        // Few digits, to be typed.
+        let any = || UNIX_EPOCH.elapsed().map_or(1, |elapsed| elapsed.subsec_micros().into());
+        self.chaos.then(|| self.seed.unwrap_or_else(any))
+    }
+
     pub(super) fn topic_names(&self) -> Vec<&str> {
         self.topics.iter().map(|topic| topics::name(topic)).collect()
     }
@@ -220,6 +240,20 @@ mod tests {
         };
         let options = CommandLine::parse_from([&["up"], arguments].concat()).options;
         options.resolved(&existing, mappings.iter().map(mapping).collect()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn chaos_has_a_seed_and_is_the_embedded_brokers_own() {
+        let options =
+            |arguments: &[&str]| CommandLine::try_parse_from([&["up"], arguments].concat()).map(|line| line.options);
+        assert_eq!(options(&[]).unwrap().chaos_seed(), None);
+        assert!(options(&["--chaos"]).unwrap().chaos_seed().is_some());
+        assert_eq!(options(&["--chaos", "--seed", "7"]).unwrap().chaos_seed(), Some(7));
+        assert!(
+            options(&["--seed", "7"]).is_err() && options(&["--chaos", "--bootstrap-servers", "127.0.0.1:1"]).is_err()
+        );
+        let error = options(&["--chaos", "--kafka", "real"]).unwrap().check().unwrap_err().to_string();
+        assert!(error.contains("leave --kafka real out"), "{error}");
     }
 
     #[test]

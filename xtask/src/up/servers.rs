@@ -77,7 +77,7 @@ pub(super) fn real(options: &Options) -> Server {
 
 /// The event source mappings of the consumers without a file, and embedded brokers when there are no `bootstrap_servers`; `None` if
 /// there is neither.
-pub(super) fn mappings(options: &Options, bootstrap_servers: Option<&str>) -> Option<Server> {
+pub(super) fn mappings(options: &Options, bootstrap_servers: Option<&str>, chaos_seed: Option<u64>) -> Option<Server> {
     let mut command = workspace::dev_binary("msk-local");
     command.args(["--format", "json"]);
     let consumers = options.consumers_of_all_topics();
@@ -103,6 +103,9 @@ pub(super) fn mappings(options: &Options, bootstrap_servers: Option<&str>) -> Op
             };
             invoke(&mut command, options);
         }
+    }
+    if let Some(seed) = chaos_seed {
+        command.args(["--chaos-brokers", &seed.to_string()]);
     }
     Some(local(command))
 }

@@ -1,0 +1,205 @@
+//! The two frames that the relay looks into, at the versions that the crate's brokers offer: the answer to a fetch, version 11, and the
+//! request for metadata, version 12 (Kafka protocol, "The Messages"). What is not as expected stays as it is.
+
+/// Bytes of a topic's id.
+const ID_BYTES: usize = 16;
+
+/// A name that no topic can have, for an id that none has.
+const NO_TOPIC: &str = "?";
+
+/// Reads a frame from its start.
+struct Reader<'a> {
+    frame: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let end = self.at.checked_add(count)?;
+        let taken = self.frame.get(self.at..end)?;
+        self.at = end;
+        Some(taken)
+    }
+
+    fn int16(&mut self) -> Option<i16> {
+        self.take(2)?.try_into().map(i16::from_be_bytes).ok()
+    }
+
+    fn int32(&mut self) -> Option<i32> {
+        self.take(4)?.try_into().map(i32::from_be_bytes).ok()
+    }
+
+    /// A length that may be -1, for null: then nothing follows.
+    fn length(length: i32) -> usize {
+        usize::try_from(length).unwrap_or(0)
+    }
+
+    /// An unsigned varint.
+    fn varint(&mut self) -> Option<usize> {
+        let mut value = 0;
+        for shift in (0..35).step_by(7) {
+            let byte = *self.take(1)?.first()?;
+            value |= usize::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
+/// Makes null records of a fetch's answer empty ones. `None` if the frame is another one.
+pub(super) fn empty_null_records(frame: &mut [u8]) -> Option<()> {
+    let mut nulls = Vec::new();
+    let mut reader = Reader { frame, at: 0 };
+    // Correlation id, throttle time, error, session.
+    reader.take(4 + 4 + 2 + 4)?;
+    for _ in 0..reader.int32()? {
+        let name = reader.int16()?;
+        reader.take(Reader::length(name.into()))?;
+        for _ in 0..reader.int32()? {
+            // Partition, error, high watermark, last stable offset, first offset.
+            reader.take(4 + 2 + 3 * 8)?;
+            let aborted = reader.int32()?;
+            reader.take(Reader::length(aborted).checked_mul(16)?)?;
+            // Preferred replica.
+            reader.take(4)?;
+            let length_at = reader.at;
+            let length = reader.int32()?;
+            if length < 0 {
+                nulls.push(length_at);
+            }
+            reader.take(Reader::length(length))?;
+        }
+    }
+    for at in nulls {
+        frame.get_mut(at..at + 4)?.fill(0);
+    }
+    Some(())
+}
+
+/// A request for metadata with names in the place of ids; `None` if it has no ids, or is another one.
+pub(super) fn name_topics(frame: &[u8], name_by_id: impl Fn(&[u8]) -> Option<String>) -> Option<Vec<u8>> {
+    let mut reader = Reader { frame, at: 0 };
+    // Key, version, correlation id.
+    reader.take(2 + 2 + 4)?;
+    let client = reader.int16()?;
+    reader.take(Reader::length(client.into()))?;
+    skip_no_tags(&mut reader)?;
+    // Counts and lengths are one more than they are, and 0 stands for null.
+    let count = reader.varint()?.checked_sub(1)?;
+    let mut named = frame.get(..reader.at)?.to_vec();
+    let mut has_ids = false;
+    for _ in 0..count {
+        let id = reader.take(ID_BYTES)?;
+        let length = reader.varint()?;
+        let name = match length.checked_sub(1) {
+            Some(length) => String::from_utf8(reader.take(length)?.to_vec()).ok()?,
+            None => {
+                has_ids = true;
+                name_by_id(id).unwrap_or_else(|| NO_TOPIC.to_owned())
+            }
+        };
+        skip_no_tags(&mut reader)?;
+        named.extend([0; ID_BYTES]);
+        push_varint(&mut named, name.len() + 1);
+        named.extend(name.as_bytes());
+        named.push(0);
+    }
+    named.extend(frame.get(reader.at..)?);
+    has_ids.then_some(named)
+}
+
+/// Tagged fields, of which these requests have none.
+fn skip_no_tags(reader: &mut Reader<'_>) -> Option<()> {
+    (reader.varint()? == 0).then_some(())
+}
+
+fn push_varint(bytes: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        bytes.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A fetch's answer of two topics; `lengths` are those of the records of their partitions.
+    fn answer(lengths: [[i32; 2]; 2]) -> Vec<u8> {
+        let mut frame = [[0, 0, 0, 7], [0; 4]].concat();
+        frame.extend([0; 6]);
+        frame.extend(2_i32.to_be_bytes());
+        for lengths in lengths {
+            frame.extend([0, 1, b't']);
+            frame.extend(2_i32.to_be_bytes());
+            for length in lengths {
+                frame.extend([0; 4 + 2 + 3 * 8]);
+                frame.extend(1_i32.to_be_bytes());
+                frame.extend([0; 16]);
+                frame.extend([0xff; 4]);
+                frame.extend(length.to_be_bytes());
+                frame.extend(vec![0xff; usize::try_from(length).unwrap_or(0)]);
+            }
+        }
+        frame
+    }
+
+    #[test]
+    fn null_records_become_empty_ones_and_nothing_else_changes() {
+        let mut frame = answer([[-1, 5], [0, -1]]);
+        assert_eq!(empty_null_records(&mut frame), Some(()));
+        assert_eq!(frame, answer([[0, 5], [0, 0]]));
+        let mut broken = answer([[-1, 5], [0, -1]]);
+        broken.truncate(60);
+        let before = broken.clone();
+        assert_eq!((empty_null_records(&mut broken), broken), (None, before));
+    }
+
+    /// A request for metadata of topics that are named, or have an id.
+    fn request(topics: &[Result<&str, [u8; ID_BYTES]>]) -> Vec<u8> {
+        let mut frame = vec![0, 3, 0, 12, 0, 0, 0, 9, 0, 2, b'm', b'e', 0];
+        push_varint(&mut frame, topics.len() + 1);
+        for topic in topics {
+            frame.extend(topic.err().unwrap_or_default());
+            match topic {
+                Ok(name) => {
+                    push_varint(&mut frame, name.len() + 1);
+                    frame.extend(name.as_bytes());
+                }
+                Err(_) => frame.push(0),
+            }
+            frame.push(0);
+        }
+        // Whether topics are made, whether operations are told, no tagged fields.
+        frame.extend([0, 1, 0]);
+        frame
+    }
+
+    #[test]
+    fn ids_of_topics_become_their_names() {
+        let long = "n".repeat(200);
+        let name_by_id = |id: &[u8]| (id == [7; ID_BYTES]).then(|| long.clone());
+        let asked = request(&[Ok("orders"), Err([7; ID_BYTES]), Err([8; ID_BYTES])]);
+        assert_eq!(name_topics(&asked, name_by_id), Some(request(&[Ok("orders"), Ok(&long), Ok("?")])));
+        assert_eq!(name_topics(&request(&[Ok("orders")]), name_by_id), None);
+        for length in 0..asked.len() - 3 {
+            assert_eq!(name_topics(&asked[..length], name_by_id), None, "{length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_frame_is_too_strange(frame in proptest::collection::vec(any::<u8>(), 0..200), count in 0_i32..4) {
+            let mut answer = [&[0; 14][..], &count.to_be_bytes(), &frame].concat();
+            let length = answer.len();
+            let _ = empty_null_records(&mut answer);
+            prop_assert_eq!(answer.len(), length);
+            let _ = name_topics(&frame, |_| None);
+        }
+    }
+}
