@@ -34,8 +34,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run three embedded brokers until Ctrl-C. All is in memory: the newest 64 MiB of records are kept, and a classic consumer
-    /// group has one member at a time.
+    /// Run three embedded brokers until Ctrl-C. All is in memory, and the newest 64 MiB of records are kept.
     Brokers(BrokersArgs),
     /// Run brokers and one event source mapping per topic, in one process, until Ctrl-C.
     Up(Box<UpArgs>),

@@ -10,8 +10,8 @@ use krafka::testing::{ClusterState, Control, FakeBroker, RequestInfo};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::esm::stable_hash::stable_hash;
 use crate::output::{BrokerChaosLine, Line, Reporter};
+use crate::stable_hash::stable_hash;
 
 /// The brokers: as many as MSK has across three availability zones, with MSK's ids.
 pub(super) const IDS: [i32; 3] = [1, 2, 3];
@@ -177,7 +177,7 @@ async fn crash_and_restart(cluster: &FakeBroker, faults: &RequestFaults, number:
 }
 
 /// Gives each partition of a broker that is gone to another one, by turns; returns how many.
-fn elect(state: &mut ClusterState, gone: i32) -> usize {
+pub(super) fn elect(state: &mut ClusterState, gone: i32) -> usize {
     set_online(state, gone, false);
     let others: Vec<i32> = IDS.into_iter().filter(|id| *id != gone).collect();
     let mut leaders = others.iter().cycle();

@@ -3,14 +3,20 @@
 //!
 //! | Module | Contains |
 //! |---|---|
-//! | `relay`, `kafka_frames` | what clients of librdkafka need and the crate's brokers lack |
+//! | `relay` | what stands between the clients and the crate's brokers, for what these lack |
+//! | `frame_reader`, `rewritten_frames`, `group_frames` | the frames that it looks into |
+//! | `group_coordinator`, `classic_group` | consumer groups of several members |
 //! | `memory_bound` | the oldest records go when all of them together take too much memory |
 //! | `broker_faults` | crashes, moved leaders, lost and late answers on request |
 
 mod broker_faults;
-mod kafka_frames;
+mod classic_group;
+mod frame_reader;
+mod group_coordinator;
+mod group_frames;
 mod memory_bound;
 mod relay;
+mod rewritten_frames;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
@@ -24,13 +30,15 @@ use tokio::sync::oneshot;
 
 pub use broker_faults::BrokerChaos;
 use broker_faults::{IDS, RequestFaults};
+use group_coordinator::GroupCoordinator;
 use memory_bound::MemoryBound;
+use relay::Behind;
 
 /// The id of their cluster: it tells clients whom they talk to.
 pub const CLUSTER_ID: &str = "msk-local-embedded";
 
 /// What these brokers cannot do, so that no claim may rest on it.
-pub const LIMITS: &str = "embedded brokers: memory only, the newest 64 MiB of records kept, classic consumer groups have one member at a time, no TLS, no authentication";
+pub const LIMITS: &str = "embedded brokers: memory only, the newest 64 MiB of records kept, no TLS, no authentication";
 
 /// All records together. A client gets the rest of a broker's partitions in one answer, and librdkafka refuses one above 100 MB.
 const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
@@ -189,6 +197,16 @@ impl EmbeddedBrokers {
         if moved { Ok(()) } else { Err(BrokersError::NoPartition(topic.to_owned(), partition)) }
     }
 
+    /// Crashes a broker: others lead its partitions and coordinate its groups.
+    ///
+    /// # Errors
+    /// [`BrokersError::NoBroker`].
+    pub fn fail_over(&self, id: i32) -> Result<(), BrokersError> {
+        self.down(Which::One(id))?;
+        self.cluster.with_state(|state| broker_faults::elect(state, id));
+        Ok(())
+    }
+
     /// Makes no more faults; a broker that is down comes back in some seconds.
     pub fn end_chaos(&self) {
         if let Some(faults) = &self.faults {
@@ -243,13 +261,15 @@ fn serve(
             Err(error) => return failed(error.to_string()),
         };
         prepare(&cluster, max_record_bytes, faults.clone());
-        if let Err(error) = put_relays_before(&cluster).await {
+        let groups = Arc::new(GroupCoordinator::new(Arc::downgrade(&cluster)));
+        if let Err(error) = put_relays_before(&cluster, &groups).await {
             return failed(error.to_string());
         }
         let _ = started.send(Ok(Arc::clone(&cluster)));
         tokio::select! {
             _ = stopped => {}
             () = clean(&cluster) => {}
+            () = expire_members(&groups) => {}
             () = broker_faults::disturb(&cluster, faults) => {}
         }
     });
@@ -267,6 +287,7 @@ fn prepare(cluster: &Arc<FakeBroker>, max_record_bytes: usize, faults: Option<Ar
     });
     // With its own range, 5 to 5, no client of librdkafka speaks KIP-848's protocol, although all of it is there.
     cluster.set_api_versions(ApiKey::OffsetFetch, 5, 9);
+    cluster.set_api_versions(ApiKey::LeaveGroup, group_frames::LEAVE_ALONE_VERSION, 3);
     let bound = MemoryBound::new(max_record_bytes);
     // The cluster owns its hooks.
     let weak = Arc::downgrade(cluster);
@@ -279,11 +300,13 @@ fn prepare(cluster: &Arc<FakeBroker>, max_record_bytes: usize, faults: Option<Ar
 }
 
 /// Makes clients connect to relays.
-async fn put_relays_before(cluster: &Arc<FakeBroker>) -> std::io::Result<()> {
+async fn put_relays_before(cluster: &Arc<FakeBroker>, groups: &Arc<GroupCoordinator>) -> std::io::Result<()> {
     for id in IDS {
-        let Some(broker_address) = cluster.broker_addr(id) else { continue };
+        let Some(behind) = cluster.broker_addr(id) else { continue };
         let (listener, address) = relay::listen().await?;
-        tokio::spawn(relay::serve(listener, broker_address, Arc::downgrade(cluster)));
+        let (cluster_of_relay, groups) = (Arc::downgrade(cluster), Arc::clone(groups));
+        let behind = Behind { id, address: behind, cluster: cluster_of_relay, groups };
+        tokio::spawn(relay::serve(listener, behind));
         cluster.with_state(|state| {
             for broker in state.brokers.iter_mut().filter(|broker| broker.node_id == id) {
                 broker.port = address.port().into();
@@ -302,13 +325,21 @@ async fn clean(cluster: &FakeBroker) {
             state.leave_group_members.clear();
             state.consumer_group_heartbeats.clear();
             state.share_session_closes.clear();
-            expire_members(state);
+            expire_newer_members(state);
         });
     }
 }
 
-/// Takes the partitions of members that were killed; the crate itself waits for 45 s.
-fn expire_members(state: &mut ClusterState) {
+/// Takes the partitions of classic groups' members that were killed.
+async fn expire_members(groups: &GroupCoordinator) {
+    loop {
+        tokio::time::sleep(group_coordinator::CHECK_INTERVAL).await;
+        groups.expire();
+    }
+}
+
+/// Takes those of the newer protocol's members; the crate itself waits for 45 s.
+fn expire_newer_members(state: &mut ClusterState) {
     for group in state.groups.values_mut() {
         let before = group.consumer_members.len();
         let is_alive = |at: Option<tokio::time::Instant>| at.is_none_or(|at| at.elapsed() < SESSION_TIMEOUT);

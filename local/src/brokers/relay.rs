@@ -1,19 +1,23 @@
-//! What stands between the clients and the crate's brokers. Clients of librdkafka cannot work with two things that the crate does:
+//! What stands between the clients and the crate's brokers. Clients of librdkafka cannot work with what the crate does here:
 //!
 //! - A fetch from a broker that leads a partition no more is answered with records that are null. librdkafka takes that for a broken
 //!   answer and asks again at once, for ever. They become empty ones, which mean the same.
 //! - Metadata is refused to those who ask for a topic by its id, as members of groups of KIP-848's protocol do. They get a name instead.
+//! - A classic group has one member. `group_coordinator` answers for them.
 
-use std::collections::VecDeque;
+use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use krafka::testing::FakeBroker;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
-use super::kafka_frames::{empty_null_records, name_topics};
+use super::group_coordinator::{GroupCoordinator, PendingAnswer};
+use super::group_frames::{GroupRequest, Header};
+use super::rewritten_frames::{empty_null_records, name_topics};
 
 /// The longest request or answer; the crate takes no longer request.
 const MAX_FRAME_BYTES: usize = 128 * 1024 * 1024;
@@ -21,8 +25,22 @@ const MAX_FRAME_BYTES: usize = 128 * 1024 * 1024;
 const FETCH: i16 = 1;
 const METADATA: i16 = 3;
 
-/// Kinds of the requests of one connection that are not answered yet, the oldest first: Kafka answers in order.
-type Unanswered = Arc<Mutex<VecDeque<i16>>>;
+/// Where the answer to a request of one connection comes from. Kafka answers in order.
+enum Awaited {
+    /// The crate's broker; the kind of request.
+    Broker(i16),
+    /// The group; what the request began with.
+    Group(Header, PendingAnswer),
+}
+
+/// The broker that stands behind a relay.
+#[derive(Clone)]
+pub(super) struct Behind {
+    pub(super) id: i32,
+    pub(super) address: SocketAddr,
+    pub(super) cluster: Weak<FakeBroker>,
+    pub(super) groups: Arc<GroupCoordinator>,
+}
 
 /// Listens on a free port of loopback.
 pub(super) async fn listen() -> std::io::Result<(TcpListener, SocketAddr)> {
@@ -31,46 +49,51 @@ pub(super) async fn listen() -> std::io::Result<(TcpListener, SocketAddr)> {
     Ok((listener, address))
 }
 
-/// Takes connections for the broker at `to`, for as long as the runtime lives.
-pub(super) async fn serve(listener: TcpListener, to: SocketAddr, cluster: Weak<FakeBroker>) {
+/// Takes connections for a broker, for as long as the runtime lives.
+pub(super) async fn serve(listener: TcpListener, behind: Behind) {
     while let Ok((client, _)) = listener.accept().await {
-        let cluster = cluster.clone();
+        let behind = behind.clone();
         tokio::spawn(async move {
             // A connection that ends is no matter of anyone else's: its client connects again.
-            let _ = relay(client, to, cluster).await;
+            let _ = relay(client, &behind).await;
         });
     }
 }
 
-async fn relay(client: TcpStream, to: SocketAddr, cluster: Weak<FakeBroker>) -> std::io::Result<()> {
-    let broker = TcpStream::connect(to).await?;
+async fn relay(client: TcpStream, behind: &Behind) -> std::io::Result<()> {
+    let broker = TcpStream::connect(behind.address).await?;
     client.set_nodelay(true)?;
     broker.set_nodelay(true)?;
     let ((from_client, to_client), (from_broker, to_broker)) = (client.into_split(), broker.into_split());
-    let unanswered = Unanswered::default();
+    let (sender, awaited) = mpsc::unbounded_channel();
     // When one side ends, so does the other.
     tokio::select! {
-        ended = requests(from_client, to_broker, &unanswered, &cluster) => ended,
-        ended = answers(from_broker, to_client, &unanswered) => ended,
+        ended = requests(from_client, to_broker, &sender, behind) => ended,
+        ended = answers(from_broker, to_client, awaited) => ended,
     }
 }
 
 async fn requests(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    unanswered: &Unanswered,
-    cluster: &Weak<FakeBroker>,
+    awaited: &mpsc::UnboundedSender<Awaited>,
+    behind: &Behind,
 ) -> std::io::Result<()> {
     loop {
         let mut frame = read_frame(&mut from).await?;
+        if let Some((header, request)) = GroupRequest::read(&frame) {
+            let answer = behind.groups.take(behind.id, &header.client, request);
+            let _ = awaited.send(Awaited::Group(header, answer));
+            continue;
+        }
         let Some(kind) = frame.first_chunk().map(|bytes| i16::from_be_bytes(*bytes)) else { return Ok(()) };
         if kind == METADATA
-            && let Some(cluster) = cluster.upgrade()
+            && let Some(cluster) = behind.cluster.upgrade()
             && let Some(named) = name_topics(&frame, |id| topic_name(&cluster, id))
         {
             frame = named;
         }
-        unanswered.lock().unwrap_or_else(PoisonError::into_inner).push_back(kind);
+        let _ = awaited.send(Awaited::Broker(kind));
         write_frame(&mut to, &frame).await?;
     }
 }
@@ -82,14 +105,45 @@ fn topic_name(cluster: &FakeBroker, id: &[u8]) -> Option<String> {
     })
 }
 
-async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, unanswered: &Unanswered) -> std::io::Result<()> {
+async fn answers(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut awaited: mpsc::UnboundedReceiver<Awaited>,
+) -> std::io::Result<()> {
     loop {
-        let mut frame = read_frame(&mut from).await?;
-        let kind = unanswered.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        if kind == Some(FETCH) {
-            empty_null_records(&mut frame);
+        let next = tokio::select! {
+            biased;
+            next = awaited.recv() => next,
+            ended = end(&mut from) => return ended,
+        };
+        match next {
+            Some(Awaited::Broker(kind)) => {
+                let mut frame = read_frame(&mut from).await?;
+                if kind == FETCH {
+                    empty_null_records(&mut frame);
+                }
+                write_frame(&mut to, &frame).await?;
+            }
+            Some(Awaited::Group(header, answer)) => {
+                let answer = tokio::select! {
+                    answer = answer => answer,
+                    ended = end(&mut from) => return ended,
+                };
+                // Without one the member has asked again elsewhere.
+                let Ok(answer) = answer else { return Ok(()) };
+                write_frame(&mut to, &answer.write(&header)).await?;
+            }
+            None => return Ok(()),
         }
-        write_frame(&mut to, &frame).await?;
+    }
+}
+
+/// When the broker ends the connection: a crash concerns those who wait for their group, too.
+async fn end(from: &mut OwnedReadHalf) -> std::io::Result<()> {
+    match from.peek(&mut [0]).await? {
+        0 => Ok(()),
+        // An answer to a later request.
+        _ => pending().await,
     }
 }
 

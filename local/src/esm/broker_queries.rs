@@ -11,7 +11,6 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::error::MappingError;
 use super::kafka_client::{ClientSettings, QuietContext, client_settings};
 use super::mapping::{DestinationTarget, Mapping, StartingPosition};
-use crate::brokers;
 
 /// How long the brokers may take to answer one query.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,17 +31,9 @@ pub(super) fn querying(settings: &ClientSettings) -> KafkaResult<QueryClient> {
     Ok(client)
 }
 
-/// What the brokers say before a mapping starts.
-pub(super) struct Prepared {
-    /// How many partitions the topic has.
-    pub(super) partitions: usize,
-    /// Whether the brokers are the embedded ones.
-    pub(super) is_embedded: bool,
-}
-
 /// Finds the topic, and commits a starting position if the group has none and it is not the beginning: a record
 /// that arrives between this moment and the first commit is then never skipped, not even by a killed emulator.
-pub(super) async fn prepare(mapping: Arc<Mapping>, brokers: String) -> Result<Prepared, MappingError> {
+pub(super) async fn prepare(mapping: Arc<Mapping>, brokers: String) -> Result<usize, MappingError> {
     let asked = tokio::task::spawn_blocking(move || {
         let client = query_client(&mapping, &brokers).map_err(|error| MappingError::Client(error.to_string()))?;
         let count = partition_count(&client, mapping.topic.as_str(), &brokers)?;
@@ -53,9 +44,7 @@ pub(super) async fn prepare(mapping: Arc<Mapping>, brokers: String) -> Result<Pr
             commit_start(&client, &mapping, count)
                 .map_err(|source| MappingError::Group { group: mapping.consumer_group.clone(), source })?;
         }
-        // It came with the topic's metadata.
-        let id = client.client().fetch_cluster_id(ANSWER_TIMEOUT);
-        Ok(Prepared { partitions: count, is_embedded: id.is_some_and(|id| id == brokers::CLUSTER_ID) })
+        Ok(count)
     });
     asked.await.map_err(|_| MappingError::Poller)?
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::chaos_settings::ChaosFault;
 use super::mapping::Mapping;
 use super::metrics::MappingMetrics;
-use super::stable_hash::stable_hash;
 use crate::output::{ChaosLine, Line, Reporter};
+use crate::stable_hash::stable_hash;
 
 /// Where a decision is made: for a batch its first record, for a commit the first offset to commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -75,14 +75,6 @@ impl Mapping {
         }
         Ok(self)
     }
-
-    /// The mapping as the embedded brokers serve it: their classic groups have one member at a time, those of the newer protocol
-    /// have any number.
-    pub(super) fn for_embedded_brokers(&self) -> Self {
-        let mut mapping = self.clone();
-        mapping.local.kafka_options.entry("group.protocol".to_owned()).or_insert_with(|| "consumer".to_owned());
-        mapping
-    }
 }
 
 /// The cluster as the events name it.

@@ -33,7 +33,7 @@
 //! | [`mapping`], [`config_file`], [`document`] | the configuration: validated, as a file of some format, and as its members |
 //! | `terraform`, `cloudformation`, `serverless_framework`, `listed` | the mappings of a Terraform plan or state, of a template |
 //! | `template_functions`, `serverless_variables`, `yaml` | what templates write in place of values |
-//! | `members`, [`moment`], [`setting_flags`], `stable_hash` | reading a document member by member; dates; which flag sets which member; numbers that depend on names alone |
+//! | `members`, [`moment`], [`setting_flags`] | reading a document member by member; dates; which flag sets which member |
 //! | [`error`], [`metrics`] | why a mapping cannot run; counts under AWS's names |
 
 mod batch_delivery;
@@ -77,7 +77,6 @@ mod serverless_framework;
 mod serverless_variables;
 pub mod setting_flags;
 pub mod source_access;
-pub(crate) mod stable_hash;
 mod stalled;
 pub mod system_log;
 mod template_functions;

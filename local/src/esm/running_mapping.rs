@@ -126,9 +126,7 @@ impl RunningMapping {
         let registry = mapping.schema_registry.as_ref();
         let registry =
             registry.map(|settings| SchemaStore::new(settings, &mapping.registry_credentials)).transpose()?;
-        let prepared = broker_queries::prepare(Arc::clone(&mapping), brokers.clone()).await?;
-        let mapping = if prepared.is_embedded { Arc::new(mapping.for_embedded_brokers()) } else { mapping };
-        let partition_count = prepared.partitions;
+        let partition_count = broker_queries::prepare(Arc::clone(&mapping), brokers.clone()).await?;
         let invoker = Arc::new(Invoker::new(&mapping.local, &process.environments)?);
         let name = MappingName { function: mapping.function.clone(), topic: mapping.topic.to_string() };
         let offsets = Arc::new(GroupOffsets::new(Arc::clone(&mapping), brokers.clone(), partition_count));

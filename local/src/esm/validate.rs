@@ -28,7 +28,7 @@ use super::moment::Moment;
 use super::schema_registry::registry_settings::RegistryCredentials;
 use super::setting_flags::setting;
 use super::source_access::Credentials;
-use super::stable_hash::stable_uuid;
+use crate::stable_hash::stable_uuid;
 
 /// The name of the only function of AWS's runtime interface emulator, which serves one request at a time and ends itself on a
 /// second one (its issue 97).

@@ -20,16 +20,13 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::{Map, Value, json};
 
 use super::function::Function;
-use super::mock_brokers::MockBrokers;
 
 pub(crate) const TOPIC: &str = "orders";
 /// Bounds every wait; long enough for a loaded machine with two cores.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Harness {
-    /// Without a topic, if the mock cluster stands in for them.
     pub(crate) brokers: EmbeddedBrokers,
-    mock: Option<MockBrokers>,
     producer: FutureProducer,
     output: Output,
     pub(crate) metrics: Arc<Metrics>,
@@ -37,35 +34,21 @@ pub(crate) struct Harness {
 
 impl Harness {
     pub(crate) fn start(partitions: i32) -> Self {
-        Self::on(EmbeddedBrokers::start(&[format!("{TOPIC}:{partitions}").parse().unwrap()]).unwrap(), None)
-    }
-
-    /// On librdkafka's mock cluster, whose classic groups have any number of members.
-    pub(crate) fn on_mock(partitions: i32) -> Self {
-        Self::on(EmbeddedBrokers::start(&[]).unwrap(), Some(MockBrokers::start(TOPIC, partitions)))
-    }
-
-    fn on(brokers: EmbeddedBrokers, mock: Option<MockBrokers>) -> Self {
         // RUST_LOG selects what the emulator logs.
         let _ = tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
             .with_test_writer()
             .try_init();
-        let servers = mock.as_ref().map_or(brokers.bootstrap_servers(), MockBrokers::bootstrap_servers);
+        let brokers = EmbeddedBrokers::start(&[format!("{TOPIC}:{partitions}").parse().unwrap()]).unwrap();
         let producer = ClientConfig::new()
-            .set("bootstrap.servers", servers)
+            .set("bootstrap.servers", brokers.bootstrap_servers())
             .set("linger.ms", "0")
             // Whoever writes many at once wants them in order.
             .set("enable.idempotence", "true")
             .set("message.max.bytes", "20000000")
             .create()
             .unwrap();
-        Self { brokers, mock, producer, output: Output::default(), metrics: Arc::default() }
-    }
-
-    /// The addresses of the brokers that have the topic.
-    pub(crate) fn servers(&self) -> &str {
-        self.mock.as_ref().map_or(self.brokers.bootstrap_servers(), MockBrokers::bootstrap_servers)
+        Self { brokers, producer, output: Output::default(), metrics: Arc::default() }
     }
 
     /// Writes `count` small records to a partition, one after the other.
@@ -119,8 +102,11 @@ impl Harness {
 
     /// The values that a topic of one partition holds, with their keys.
     pub(crate) async fn read(&self, topic: &str, count: usize) -> Vec<(Option<Vec<u8>>, Value)> {
-        let consumer: rdkafka::consumer::StreamConsumer =
-            ClientConfig::new().set("bootstrap.servers", self.servers()).set("group.id", "reader").create().unwrap();
+        let consumer: rdkafka::consumer::StreamConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.brokers.bootstrap_servers())
+            .set("group.id", "reader")
+            .create()
+            .unwrap();
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
         consumer.assign(&list).unwrap();
@@ -155,7 +141,7 @@ impl Harness {
             "ProvisionedPollerConfig": {},
             "Local": {
                 "invokeUrl": url,
-                "bootstrapServers": self.servers(),
+                "bootstrapServers": self.brokers.bootstrap_servers(),
                 "retryBackoffSeconds": 0.01,
                 "maxRetryBackoffSeconds": 0.05,
                 "functionTimeoutSeconds": 20,
@@ -202,7 +188,7 @@ impl Harness {
 
     /// The committed position of each partition; -1 where there is none.
     pub(crate) async fn committed(&self, partitions: i32) -> Vec<i64> {
-        let servers = self.servers().to_owned();
+        let servers = self.brokers.bootstrap_servers().to_owned();
         tokio::task::spawn_blocking(move || committed(&servers, partitions)).await.unwrap()
     }
 

@@ -5,7 +5,6 @@ mod apicurio;
 mod function;
 mod guide;
 mod harness;
-mod mock_brokers;
 
 mod batching;
 mod broker_chaos;

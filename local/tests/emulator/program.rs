@@ -237,7 +237,7 @@ async fn at_timestamp_begins_with_the_first_record_of_that_time() {
     }
     let function = Function::start(|_, _| Reply::ok()).await;
     let flags = ["--topic", TOPIC, "--function", "consumer", "--invoke-url", &function.url];
-    let flags = [&flags[..], &["--bootstrap-servers", harness.servers()]].concat();
+    let flags = [&flags[..], &["--bootstrap-servers", harness.brokers.bootstrap_servers()]].concat();
     // 1,700,000,001 seconds since 1970.
     let position = ["--starting-position", "AT_TIMESTAMP", "--starting-position-timestamp", "2023-11-14T22:13:21Z"];
     let output = run(&[&["esm", "drain"][..], &flags, &position].concat());

@@ -9,7 +9,8 @@ use super::function::{Function, Reply};
 use super::harness::{Harness, until, within};
 
 /// Reading of all partitions is paused when a second emulator comes, and both come back to the first one.
-async fn a_paused_partition_that_comes_back_is_read_on(harness: Harness, protocol: &str) {
+async fn a_paused_partition_that_comes_back_is_read_on(protocol: &str) {
+    let harness = Harness::start(4);
     for partition in 0..4 {
         harness.produce_many(partition, 4_000).await;
     }
@@ -37,12 +38,12 @@ async fn a_paused_partition_that_comes_back_is_read_on(harness: Harness, protoco
 
 #[tokio::test]
 async fn a_paused_partition_that_comes_back_is_read_on_with_the_classic_protocol() {
-    a_paused_partition_that_comes_back_is_read_on(Harness::on_mock(4), "classic").await;
+    a_paused_partition_that_comes_back_is_read_on("classic").await;
 }
 
 #[tokio::test]
 async fn a_paused_partition_that_comes_back_is_read_on_with_the_consumer_protocol() {
-    a_paused_partition_that_comes_back_is_read_on(Harness::start(4), "consumer").await;
+    a_paused_partition_that_comes_back_is_read_on("consumer").await;
 }
 
 /// What a rebalance makes the next owner receive again is what was in flight when it began, whatever the function's speed.
@@ -50,7 +51,7 @@ async fn a_paused_partition_that_comes_back_is_read_on_with_the_consumer_protoco
 async fn a_rebalance_bounds_what_is_sent_again() {
     const EACH: usize = 5_000;
     const BATCH: usize = 10;
-    let harness = Harness::on_mock(4);
+    let harness = Harness::start(4);
     for partition in 0..4 {
         harness.produce_many(partition, EACH).await;
     }

@@ -1,5 +1,7 @@
-//! The two frames that the relay looks into, at the versions that the crate's brokers offer: the answer to a fetch, version 11, and the
+//! The two frames that the relay changes, at the versions that the crate's brokers offer: the answer to a fetch, version 11, and the
 //! request for metadata, version 12 (Kafka protocol, "The Messages"). What is not as expected stays as it is.
+
+use super::frame_reader::Reader;
 
 /// Bytes of a topic's id.
 const ID_BYTES: usize = 16;
@@ -7,51 +9,10 @@ const ID_BYTES: usize = 16;
 /// A name that no topic can have, for an id that none has.
 const NO_TOPIC: &str = "?";
 
-/// Reads a frame from its start.
-struct Reader<'a> {
-    frame: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let end = self.at.checked_add(count)?;
-        let taken = self.frame.get(self.at..end)?;
-        self.at = end;
-        Some(taken)
-    }
-
-    fn int16(&mut self) -> Option<i16> {
-        self.take(2)?.try_into().map(i16::from_be_bytes).ok()
-    }
-
-    fn int32(&mut self) -> Option<i32> {
-        self.take(4)?.try_into().map(i32::from_be_bytes).ok()
-    }
-
-    /// A length that may be -1, for null: then nothing follows.
-    fn length(length: i32) -> usize {
-        usize::try_from(length).unwrap_or(0)
-    }
-
-    /// An unsigned varint.
-    fn varint(&mut self) -> Option<usize> {
-        let mut value = 0;
-        for shift in (0..35).step_by(7) {
-            let byte = *self.take(1)?.first()?;
-            value |= usize::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
-}
-
 /// Makes null records of a fetch's answer empty ones. `None` if the frame is another one.
 pub(super) fn empty_null_records(frame: &mut [u8]) -> Option<()> {
     let mut nulls = Vec::new();
-    let mut reader = Reader { frame, at: 0 };
+    let mut reader = Reader::new(frame);
     // Correlation id, throttle time, error, session.
     reader.take(4 + 4 + 2 + 4)?;
     for _ in 0..reader.int32()? {
@@ -64,7 +25,7 @@ pub(super) fn empty_null_records(frame: &mut [u8]) -> Option<()> {
             reader.take(Reader::length(aborted).checked_mul(16)?)?;
             // Preferred replica.
             reader.take(4)?;
-            let length_at = reader.at;
+            let length_at = reader.position();
             let length = reader.int32()?;
             if length < 0 {
                 nulls.push(length_at);
@@ -80,7 +41,7 @@ pub(super) fn empty_null_records(frame: &mut [u8]) -> Option<()> {
 
 /// A request for metadata with names in the place of ids; `None` if it has no ids, or is another one.
 pub(super) fn name_topics(frame: &[u8], name_by_id: impl Fn(&[u8]) -> Option<String>) -> Option<Vec<u8>> {
-    let mut reader = Reader { frame, at: 0 };
+    let mut reader = Reader::new(frame);
     // Key, version, correlation id.
     reader.take(2 + 2 + 4)?;
     let client = reader.int16()?;
@@ -88,7 +49,7 @@ pub(super) fn name_topics(frame: &[u8], name_by_id: impl Fn(&[u8]) -> Option<Str
     skip_no_tags(&mut reader)?;
     // Counts and lengths are one more than they are, and 0 stands for null.
     let count = reader.varint()?.checked_sub(1)?;
-    let mut named = frame.get(..reader.at)?.to_vec();
+    let mut named = frame.get(..reader.position())?.to_vec();
     let mut has_ids = false;
     for _ in 0..count {
         let id = reader.take(ID_BYTES)?;
@@ -106,7 +67,7 @@ pub(super) fn name_topics(frame: &[u8], name_by_id: impl Fn(&[u8]) -> Option<Str
         named.extend(name.as_bytes());
         named.push(0);
     }
-    named.extend(frame.get(reader.at..)?);
+    named.extend(frame.get(reader.position()..)?);
     has_ids.then_some(named)
 }
 
