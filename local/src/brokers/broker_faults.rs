@@ -149,8 +149,7 @@ fn move_one_leader(cluster: &FakeBroker, faults: &RequestFaults, number: u64) {
         let partitions = &mut state.topics.get_mut(&topic)?.partitions;
         let index = faults.draw("partition", number) as usize % partitions.len().max(1);
         let partition = partitions.get_mut(index)?;
-        let others = IDS.map(|id| (id != partition.leader).then_some(id));
-        let others: Vec<i32> = others.into_iter().flatten().collect();
+        let others: Vec<i32> = IDS.into_iter().filter(|id| *id != partition.leader).collect();
         partition.leader = *others.get(faults.draw("leader", number) as usize % others.len().max(1))?;
         partition.leader_epoch += 1;
         Some((topic, index, partition.leader))
@@ -198,7 +197,7 @@ fn set_online(state: &mut ClusterState, id: i32, online: bool) {
     state.controller_id = state.default_coordinator();
     for partition in state.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
         partition.isr.retain(|replica| *replica != id);
-        if online {
+        if online && partition.replicas.contains(&id) {
             partition.isr.push(id);
         }
     }

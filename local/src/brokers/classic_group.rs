@@ -19,8 +19,8 @@ enum Phase {
     Empty,
     /// Members are to join again, until this time.
     Joining(Instant),
-    /// The leader is to say who gets what.
-    AwaitingAssignment,
+    /// The leader is to say who gets what, until this time.
+    AwaitingAssignment(Instant),
     Stable,
 }
 
@@ -42,9 +42,23 @@ impl Member {
         is_awaited(self.joining.as_ref())
     }
 
+    /// Whether it waits for an answer: it is there, and silent because of that.
+    fn waits(&self) -> bool {
+        self.has_joined() || is_awaited(self.syncing.as_ref())
+    }
+
     fn is_silent(&self, now: Instant) -> bool {
-        let waits = self.has_joined() || is_awaited(self.syncing.as_ref());
-        !waits && now.duration_since(self.last_seen) > self.session_timeout
+        now.duration_since(self.last_seen) > self.session_timeout
+    }
+
+    /// Ends what it waits for.
+    fn refuse(&mut self, error: GroupError) {
+        if let Some(waiting) = self.joining.take() {
+            answer(waiting, GroupAnswer::Join(Err((error, self.id.clone()))));
+        }
+        if let Some(waiting) = self.syncing.take() {
+            answer(waiting, GroupAnswer::Sync(Err(error)));
+        }
     }
 
     fn subscription(&self, protocol: &str) -> &[u8] {
@@ -121,7 +135,7 @@ impl ClassicGroup {
                 let is_same = before.id == member.id && before.protocols == member.protocols;
                 member.assignment = std::mem::take(&mut before.assignment);
                 if before.id != member.id {
-                    fence(before);
+                    before.refuse(GroupError::FencedInstanceId);
                 }
                 if self.leader == before.id {
                     self.leader.clone_from(&member.id);
@@ -132,7 +146,7 @@ impl ClassicGroup {
         };
         let is_leader = self.leader == self.members[index].id;
         match self.phase {
-            Phase::AwaitingAssignment if is_same => answer(waiting, self.joined(&self.members[index])),
+            Phase::AwaitingAssignment(_) if is_same => answer(waiting, self.joined(&self.members[index])),
             Phase::Stable if is_same && !is_leader => answer(waiting, self.joined(&self.members[index])),
             Phase::Joining(_) => self.members[index].joining = Some(waiting),
             _ => {
@@ -152,7 +166,8 @@ impl ClassicGroup {
             return if known.is_some() || is_new { Ok(known) } else { Err(GroupError::UnknownMemberId) };
         }
         self.ids += 1;
-        join.member = format!("{client}-{}", self.ids);
+        // Far below the longest text of a frame.
+        join.member = format!("{}-{}", client.chars().take(255).collect::<String>(), self.ids);
         if join.instance.is_none() {
             // One whose first answer got lost leaves no member behind (KIP-394).
             self.offered.insert(join.member.clone(), now + join.session_timeout);
@@ -171,7 +186,7 @@ impl ClassicGroup {
                 answer(waiting, GroupAnswer::Sync(Err(GroupError::RebalanceInProgress)));
             }
             Phase::Stable => answer(waiting, GroupAnswer::Sync(Ok(self.members[index].assignment.clone()))),
-            Phase::AwaitingAssignment => {
+            Phase::AwaitingAssignment(_) => {
                 self.members[index].syncing = Some(waiting);
                 if self.leader == sync.member {
                     self.assign(sync.assignments, now);
@@ -228,7 +243,9 @@ impl ClassicGroup {
             };
             let index = self.members.iter().position(is_meant);
             let error = if index.is_none() { Some(GroupError::UnknownMemberId) } else { None };
-            index.map(|index| self.members.remove(index));
+            if let Some(index) = index {
+                self.members.remove(index).refuse(GroupError::UnknownMemberId);
+            }
             (id, instance, error)
         });
         let left: Vec<_> = left.collect();
@@ -247,11 +264,14 @@ impl ClassicGroup {
     }
 
     fn rebalance(&mut self, now: Instant) {
-        let longest = self.members.iter().map(|member| member.rebalance_timeout).max().unwrap_or_default();
-        self.phase = Phase::Joining(now + longest);
+        self.phase = Phase::Joining(now + self.longest_rebalance());
         for waiting in self.members.iter_mut().filter_map(|member| member.syncing.take()) {
             answer(waiting, GroupAnswer::Sync(Err(GroupError::RebalanceInProgress)));
         }
+    }
+
+    fn longest_rebalance(&self) -> Duration {
+        self.members.iter().map(|member| member.rebalance_timeout).max().unwrap_or_default()
     }
 
     fn complete_when_all_joined(&mut self, now: Instant) {
@@ -275,7 +295,7 @@ impl ClassicGroup {
         let is_common = |name: &str| self.members.iter().all(|member| member.supports(name));
         let chosen = first.protocols.iter().map(|(name, _)| name).find(|name| is_common(name));
         self.protocol = chosen.cloned().unwrap_or_default();
-        self.phase = Phase::AwaitingAssignment;
+        self.phase = Phase::AwaitingAssignment(now + self.longest_rebalance());
         for index in 0..self.members.len() {
             self.members[index].last_seen = now;
             if let Some(waiting) = self.members[index].joining.take() {
@@ -302,8 +322,10 @@ impl ClassicGroup {
     /// Whether anything changed.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         self.offered.retain(|_, end| now < *end);
+        self.members.iter_mut().filter(|member| member.waits()).for_each(|member| member.last_seen = now);
         let before = self.members.len();
-        self.members.retain(|member| !member.is_silent(now));
+        let is_unassigned = matches!(self.phase, Phase::AwaitingAssignment(deadline) if deadline <= now);
+        self.members.retain(|member| !member.is_silent(now) && (!is_unassigned || member.waits()));
         let is_late = matches!(self.phase, Phase::Joining(deadline) if deadline <= now);
         if self.members.len() != before {
             self.go_on_without(now);
@@ -322,7 +344,7 @@ impl ClassicGroup {
         shown.leader.clone_from(&self.leader);
         shown.state = match self.phase {
             Phase::Empty => ClassicGroupState::Empty,
-            Phase::Joining(_) | Phase::AwaitingAssignment => ClassicGroupState::CompletingRebalance,
+            Phase::Joining(_) | Phase::AwaitingAssignment(_) => ClassicGroupState::CompletingRebalance,
             Phase::Stable => ClassicGroupState::Stable,
         };
         let members = self.members.iter().map(|member| GroupMember {
@@ -341,16 +363,6 @@ impl ClassicGroup {
 /// A connection that is gone needs none.
 fn answer(waiting: AnswerSender, answer: GroupAnswer) {
     let _ = waiting.send(answer);
-}
-
-/// Another process has taken the place of this one.
-fn fence(member: &mut Member) {
-    if let Some(waiting) = member.joining.take() {
-        answer(waiting, GroupAnswer::Join(Err((GroupError::FencedInstanceId, member.id.clone()))));
-    }
-    if let Some(waiting) = member.syncing.take() {
-        answer(waiting, GroupAnswer::Sync(Err(GroupError::FencedInstanceId)));
-    }
 }
 
 #[cfg(test)]

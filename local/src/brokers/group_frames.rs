@@ -1,5 +1,5 @@
 //! The requests of members of classic consumer groups and their answers, at the versions that the crate's brokers offer: `JoinGroup` 5,
-//! `SyncGroup` 3, `Heartbeat` 3, `LeaveGroup` 1 and 3 (Kafka protocol, "The Messages").
+//! `SyncGroup` 3, `Heartbeat` 3, `LeaveGroup` 1 to 3 (Kafka protocol, "The Messages").
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ const JOIN: (i16, i16) = (11, 5);
 const HEARTBEAT: (i16, i16) = (12, 3);
 const LEAVE: (i16, i16) = (13, 3);
 const SYNC: (i16, i16) = (14, 3);
-/// Of a request to leave that names one member: librdkafka's, which knows no newer one.
-pub(super) const LEAVE_ALONE_VERSION: i16 = 1;
-const LEAVE_ALONE: (i16, i16) = (LEAVE.0, LEAVE_ALONE_VERSION);
+/// Of a request to leave that names one member: librdkafka knows no newer one.
+pub(super) const FIRST_LEAVE_VERSION: i16 = 1;
+const LEAVE_ALONE: [(i16, i16); 2] = [(LEAVE.0, FIRST_LEAVE_VERSION), (LEAVE.0, 2)];
 
 /// Why a member is refused, with Kafka's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub(super) enum GroupError {
     IllegalGeneration = 22,
     InconsistentGroupProtocol = 23,
     UnknownMemberId = 25,
+    InvalidSessionTimeout = 26,
     RebalanceInProgress = 27,
     MemberIdRequired = 79,
     FencedInstanceId = 82,
@@ -89,7 +90,7 @@ impl GroupRequest {
     pub(super) fn read(frame: &[u8]) -> Option<(Header, Self)> {
         let mut reader = Reader::new(frame);
         let kind = (reader.int16()?, reader.int16()?);
-        if ![JOIN, SYNC, HEARTBEAT, LEAVE, LEAVE_ALONE].contains(&kind) {
+        if ![JOIN, SYNC, HEARTBEAT, LEAVE].contains(&kind) && !LEAVE_ALONE.contains(&kind) {
             return None;
         }
         let header = Header { version: kind.1, correlation: reader.int32()?, client: reader.string()? };
@@ -116,7 +117,9 @@ impl GroupRequest {
                 member: reader.string()?,
                 instance: reader.nullable_string()?,
             }),
-            LEAVE_ALONE => Self::Leave(Leave { group: reader.string()?, members: vec![(reader.string()?, None)] }),
+            kind if LEAVE_ALONE.contains(&kind) => {
+                Self::Leave(Leave { group: reader.string()?, members: vec![(reader.string()?, None)] })
+            }
             _ => Self::Leave(Leave {
                 group: reader.string()?,
                 members: reader.array(|reader| Some((reader.string()?, reader.nullable_string()?)))?,
@@ -211,10 +214,10 @@ impl GroupAnswer {
                 push_bytes(&mut frame, answer.as_deref().unwrap_or_default());
             }
             Self::Heartbeat(answer) => push_error(&mut frame, answer.err()),
-            Self::Leave(Ok(left)) if header.version == LEAVE_ALONE_VERSION => {
+            Self::Leave(Ok(left)) if header.version < LEAVE.1 => {
                 push_error(&mut frame, left.first().and_then(|(_, _, error)| *error));
             }
-            Self::Leave(Err(error)) if header.version == LEAVE_ALONE_VERSION => push_error(&mut frame, Some(*error)),
+            Self::Leave(Err(error)) if header.version < LEAVE.1 => push_error(&mut frame, Some(*error)),
             Self::Leave(answer) => {
                 push_error(&mut frame, answer.as_ref().err().copied());
                 push_array(&mut frame, answer.as_deref().unwrap_or_default(), |frame, (id, instance, error)| {
@@ -301,7 +304,8 @@ mod tests {
             (frame(SYNC, &[current.clone(), number(1), text("m"), number(1), vec![9]]), GroupRequest::Sync(sync)),
             (frame(HEARTBEAT, &[current]), GroupRequest::Heartbeat(heartbeat)),
             (frame(LEAVE, &[text("g"), number(1), text("m"), vec![0xff; 2]]), GroupRequest::Leave(leave.clone())),
-            (frame(LEAVE_ALONE, &[text("g"), text("m")]), GroupRequest::Leave(leave)),
+            (frame(LEAVE_ALONE[0], &[text("g"), text("m")]), GroupRequest::Leave(leave.clone())),
+            (frame(LEAVE_ALONE[1], &[text("g"), text("m")]), GroupRequest::Leave(leave)),
         ] {
             let (header, read) = GroupRequest::read(&frame).unwrap();
             assert_eq!((header.correlation, header.client.as_str(), read), (7, "app", expected));
@@ -344,7 +348,9 @@ mod tests {
             let header = |version| Header { version, correlation: 7, client: String::new() };
             assert_eq!(answer.write(&header(3)), expected, "{answer:?}");
             if let GroupAnswer::Leave(_) = answer {
-                assert_eq!(answer.write(&header(LEAVE_ALONE_VERSION)), start(25));
+                for (_, version) in LEAVE_ALONE {
+                    assert_eq!(answer.write(&header(version)), start(25));
+                }
             }
         }
     }

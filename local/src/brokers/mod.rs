@@ -169,7 +169,7 @@ impl EmbeddedBrokers {
         })
     }
 
-    /// Cuts every connection of the broker and refuses new ones. No leader moves.
+    /// Cuts every connection of the broker, and new ones as they come. No leader moves.
     ///
     /// # Errors
     /// [`BrokersError::NoBroker`].
@@ -287,7 +287,9 @@ fn prepare(cluster: &Arc<FakeBroker>, max_record_bytes: usize, faults: Option<Ar
     });
     // With its own range, 5 to 5, no client of librdkafka speaks KIP-848's protocol, although all of it is there.
     cluster.set_api_versions(ApiKey::OffsetFetch, 5, 9);
-    cluster.set_api_versions(ApiKey::LeaveGroup, group_frames::LEAVE_ALONE_VERSION, 3);
+    // Version 9 is laid out like 10, whose additions to the answer are tagged; kafka-python has nothing newer.
+    cluster.set_api_versions(ApiKey::Produce, 9, 12);
+    cluster.set_api_versions(ApiKey::LeaveGroup, group_frames::FIRST_LEAVE_VERSION, 3);
     let bound = MemoryBound::new(max_record_bytes);
     // The cluster owns its hooks.
     let weak = Arc::downgrade(cluster);

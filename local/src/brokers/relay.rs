@@ -8,6 +8,7 @@
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use krafka::testing::FakeBroker;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,8 +20,12 @@ use super::group_coordinator::{GroupCoordinator, PendingAnswer};
 use super::group_frames::{GroupRequest, Header};
 use super::rewritten_frames::{empty_null_records, name_topics};
 
-/// The longest request or answer; the crate takes no longer request.
+/// The longest request or answer.
 const MAX_FRAME_BYTES: usize = 128 * 1024 * 1024;
+/// Requests of one connection that are not answered yet; the next one is read when there is room.
+const MAX_AWAITED: usize = 64;
+/// Until a connection is taken again after one could not be, for want of a file descriptor as a rule.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Keys of the requests whose contents matter (Kafka protocol, "Api Keys").
 const FETCH: i16 = 1;
 const METADATA: i16 = 3;
@@ -51,7 +56,15 @@ pub(super) async fn listen() -> std::io::Result<(TcpListener, SocketAddr)> {
 
 /// Takes connections for a broker, for as long as the runtime lives.
 pub(super) async fn serve(listener: TcpListener, behind: Behind) {
-    while let Ok((client, _)) = listener.accept().await {
+    loop {
+        let client = match listener.accept().await {
+            Ok((client, _)) => client,
+            Err(error) => {
+                tracing::warn!(%error, "an embedded broker cannot take a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
         let behind = behind.clone();
         tokio::spawn(async move {
             // A connection that ends is no matter of anyone else's: its client connects again.
@@ -65,7 +78,7 @@ async fn relay(client: TcpStream, behind: &Behind) -> std::io::Result<()> {
     client.set_nodelay(true)?;
     broker.set_nodelay(true)?;
     let ((from_client, to_client), (from_broker, to_broker)) = (client.into_split(), broker.into_split());
-    let (sender, awaited) = mpsc::unbounded_channel();
+    let (sender, awaited) = mpsc::channel(MAX_AWAITED);
     // When one side ends, so does the other.
     tokio::select! {
         ended = requests(from_client, to_broker, &sender, behind) => ended,
@@ -76,14 +89,14 @@ async fn relay(client: TcpStream, behind: &Behind) -> std::io::Result<()> {
 async fn requests(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    awaited: &mpsc::UnboundedSender<Awaited>,
+    awaited: &mpsc::Sender<Awaited>,
     behind: &Behind,
 ) -> std::io::Result<()> {
     loop {
         let mut frame = read_frame(&mut from).await?;
         if let Some((header, request)) = GroupRequest::read(&frame) {
             let answer = behind.groups.take(behind.id, &header.client, request);
-            let _ = awaited.send(Awaited::Group(header, answer));
+            let _ = awaited.send(Awaited::Group(header, answer)).await;
             continue;
         }
         let Some(kind) = frame.first_chunk().map(|bytes| i16::from_be_bytes(*bytes)) else { return Ok(()) };
@@ -93,7 +106,7 @@ async fn requests(
         {
             frame = named;
         }
-        let _ = awaited.send(Awaited::Broker(kind));
+        let _ = awaited.send(Awaited::Broker(kind)).await;
         write_frame(&mut to, &frame).await?;
     }
 }
@@ -108,7 +121,7 @@ fn topic_name(cluster: &FakeBroker, id: &[u8]) -> Option<String> {
 async fn answers(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut awaited: mpsc::UnboundedReceiver<Awaited>,
+    mut awaited: mpsc::Receiver<Awaited>,
 ) -> std::io::Result<()> {
     loop {
         let next = tokio::select! {

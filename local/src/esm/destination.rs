@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use msk_shared::event::Record;
 use rdkafka::error::KafkaError;
@@ -13,15 +12,12 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::kafka_client::{ClientSettings, QuietContext, producer_settings};
+use super::kafka_client::{ClientSettings, DELIVERY_TIMEOUT, QuietContext, producer_settings};
 use super::mapping::DestinationTarget;
 use super::msk_event::{Envelope, PolledRecord, TOMBSTONES};
 use super::outcome::Failure;
 use super::schema_registry::conversion::Refusal;
 use super::topic_settings::{TopicLimit, batch_bytes};
-
-/// How long the brokers may take to acknowledge a document.
-const PRODUCE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why records were given up.
 pub(super) enum GiveUpReason<'a> {
@@ -188,7 +184,7 @@ async fn produce(
     }
     let mut message = FutureRecord::<[u8], [u8]>::to(topic).payload(document);
     message.key = key.as_deref();
-    let sent = producer.send(message, PRODUCE_TIMEOUT).await;
+    let sent = producer.send(message, DELIVERY_TIMEOUT).await;
     sent.map(drop).map_err(|(source, _)| DestinationError::Kafka { topic: topic.to_owned(), source })
 }
 

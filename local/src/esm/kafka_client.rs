@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use msk_shared::kafka::TokenSource;
 use rdkafka::client::{ClientContext, OAuthToken};
@@ -109,6 +110,10 @@ pub(super) fn oauth_token(tokens: Option<&TokenSource>) -> Result<OAuthToken, Bo
 /// A failure document contains a whole event, so it can be larger than the largest event.
 const MAX_DOCUMENT_BYTES: &str = "16000000";
 
+/// How long the brokers may take to acknowledge a record, and how long it may wait for room before: librdkafka's own 300 s are longer
+/// than anyone waits for an emulator.
+pub(super) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The settings of a producer, from those of a mapping's clients.
 pub(super) fn producer_settings(client: &ClientSettings) -> ClientSettings {
     let mut settings = client.clone();
@@ -120,6 +125,10 @@ pub(super) fn producer_settings(client: &ClientSettings) -> ClientSettings {
     // The same placement of keys as Java clients, all replicas, no duplicates from retries.
     config.set("partitioner", "murmur2_random").set("enable.idempotence", "true");
     config.set("message.max.bytes", MAX_DOCUMENT_BYTES).set("linger.ms", "0");
+    // Its two names; the mapping's own wins.
+    if ["message.timeout.ms", "delivery.timeout.ms"].iter().all(|name| config.get(name).is_none()) {
+        config.set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());
+    }
     settings
 }
 

@@ -181,8 +181,8 @@ async fn a_reader_follows_leaders_that_move() {
     }
 }
 
-/// A member of the group `shared`, of four partitions.
-struct Member(BaseConsumer);
+/// A member of the group `shared`, of four partitions; whether it is a static one, which does not leave when it ends.
+struct Member(BaseConsumer, bool);
 
 impl Member {
     fn joining(brokers: &EmbeddedBrokers, settings: &[(&str, &str)]) -> Self {
@@ -193,7 +193,7 @@ impl Member {
         settings.iter().for_each(|(name, value)| _ = config.set(*name, *value));
         let member: BaseConsumer = config.create().unwrap();
         member.subscribe(&[TOPIC]).unwrap();
-        Self(member)
+        Self(member, settings.iter().any(|(name, _)| *name == "group.instance.id"))
     }
 
     fn partitions(&self) -> Vec<i32> {
@@ -201,6 +201,22 @@ impl Member {
         let mut partitions: Vec<i32> = assignment.elements().iter().map(|element| element.partition()).collect();
         partitions.sort_unstable();
         partitions
+    }
+}
+
+impl Drop for Member {
+    /// Leaves, and takes what the group still had to say: the client's own end waits for ever for an assignment that it finds then.
+    fn drop(&mut self) {
+        if !self.1 {
+            self.0.unsubscribe();
+        }
+        let started = Instant::now();
+        loop {
+            drop(self.0.poll(Duration::from_millis(100)));
+            if self.1 || self.partitions().is_empty() || started.elapsed() > TIMEOUT {
+                return;
+            }
+        }
     }
 }
 
@@ -228,7 +244,7 @@ fn a_group_of_two_members_shares_the_partitions_with_the_newer_protocol() {
         config.set("group.id", "two").set("group.protocol", "consumer").set("auto.offset.reset", "earliest");
         let member: BaseConsumer = config.create().unwrap();
         member.subscribe(&[TOPIC]).unwrap();
-        Member(member)
+        Member(member, false)
     };
     until_shared(&[&member(), &member()], &[2, 2]);
 }
@@ -270,8 +286,8 @@ fn a_static_member_that_comes_back_keeps_its_partitions_and_one_that_does_not_lo
     let left = Instant::now();
     drop(second);
     until_shared(&[&first], &[4]);
-    // Since its last heartbeat, at most 200 ms before.
-    assert!(left.elapsed() > Duration::from_secs(5), "{:?}", left.elapsed());
+    // Of the 6 s some had passed since its last heartbeat.
+    assert!(left.elapsed() > Duration::from_secs(3), "{:?}", left.elapsed());
 }
 
 /// The group outlives the broker that coordinates it: members go on at another one with what they had, and their commits count.

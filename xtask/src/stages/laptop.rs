@@ -83,7 +83,8 @@ pub(super) fn run_with_chaos() -> Result<()> {
     ensure!(laptop.said("--chaos --seed 7"), "`up --chaos` did not say how its faults can be had again");
     // A fifth of the requests meets a fault.
     for _ in 0..50 {
-        laptop.is_consumed_in_time()?;
+        // A fault may make it an error, or late.
+        let _ = laptop.is_consumed_in_time();
         if laptop.seen.iter().any(|line| line.starts_with("chaos  ")) {
             return laptop.stop();
         }

@@ -39,7 +39,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", requires = "chaos")]
     pub(super) seed: Option<u64>,
     /// Topics to serve, `NAME` or `NAME:PARTITIONS`; the first is the default one. `:compact` behind one makes it compacted
-    /// (embedded brokers keep everything), and its records need a key [default: orders,payments,audit, or what --config reads].
+    /// (embedded brokers do not compact), and its records need a key [default: orders,payments,audit, or what --config reads].
     #[arg(long, value_name = "TOPIC,...", value_delimiter = ',', value_parser = topics::parse)]
     pub(super) topics: Vec<String>,
     /// Consumers to run, each with every topic and a consumer group of its own. `cargo xtask new-consumer` makes further ones

@@ -122,6 +122,52 @@ fn whoever_falls_silent_or_does_not_join_again_is_left_behind() {
     assert!(leader.leader == leader.member && leader.member != first);
 }
 
+/// They were silent because they waited.
+#[test]
+fn whoever_waited_has_a_whole_session_after_the_coordinator_went_down() {
+    let (mut group, start) = (ClassicGroup::default(), Instant::now());
+    let (_, mut answer) = join(&mut group, &["range"], start);
+    let slow = joined(&mut answer);
+    let (_, answer) = join(&mut group, &["range"], start);
+    for seconds in 1..10 {
+        let now = start + Duration::from_secs(seconds);
+        assert_eq!(heartbeat(&mut group, &slow, now), Err(GroupError::RebalanceInProgress));
+        assert!(!group.expire(now));
+    }
+    drop(answer);
+    assert!(!group.expire(start + Duration::from_secs(10)) && group.members.len() == 2);
+}
+
+#[test]
+fn who_leaves_while_it_waits_is_answered() {
+    let (mut group, now) = (ClassicGroup::default(), Instant::now());
+    let (_, mut answer) = join(&mut group, &["range"], now);
+    joined(&mut answer);
+    let (second, mut answer) = join(&mut group, &["range"], now);
+    let left = group.leave(Leave { group: "g".to_owned(), members: vec![(second.clone(), None)] }, now);
+    assert_eq!(left, [(second.clone(), None, None)]);
+    assert_eq!(answer.try_recv(), Ok(GroupAnswer::Join(Err((GroupError::UnknownMemberId, second)))));
+}
+
+#[test]
+fn a_leader_that_never_says_who_gets_what_is_left_behind() {
+    let (mut group, start) = (ClassicGroup::default(), Instant::now());
+    let (first, mut answer) = join(&mut group, &["range"], start);
+    joined(&mut answer);
+    let (_, mut second_answer) = join(&mut group, &["range"], start);
+    let leader = joined(&mut ask(&mut group, request_to_join(&first, None, &["range"]), start));
+    let other = joined(&mut second_answer);
+    let mut waiting = sync(&mut group, &other, &[], start);
+    for seconds in (5..60).step_by(5) {
+        let now = start + Duration::from_secs(seconds);
+        assert_eq!(heartbeat(&mut group, &leader, now), Ok(()));
+        assert!(!group.expire(now));
+    }
+    assert!(group.expire(start + REBALANCE));
+    assert_eq!(waiting.try_recv(), Ok(GroupAnswer::Sync(Err(GroupError::RebalanceInProgress))));
+    assert_eq!(heartbeat(&mut group, &leader, start + REBALANCE), Err(GroupError::UnknownMemberId));
+}
+
 #[test]
 fn a_static_member_takes_its_own_place_and_the_process_before_it_is_fenced() {
     let (mut group, now) = (ClassicGroup::default(), Instant::now());

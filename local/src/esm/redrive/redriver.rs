@@ -8,14 +8,12 @@ use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use super::super::error::MappingError;
-use super::super::kafka_client::{QuietContext, producer_settings};
+use super::super::kafka_client::{DELIVERY_TIMEOUT, QuietContext, producer_settings};
 use super::failure_document::DeadLetter;
 use super::letter_source::Cluster;
 
 /// How often a record was sent back: the loop counter. Whatever makes a dead letter of it keeps its headers.
 const COUNT_HEADER: &str = "x-redrive-count";
-/// How long the brokers may take to acknowledge a record.
-const PRODUCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long they may take to tell a topic's partitions.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -57,7 +55,7 @@ impl Redriver {
         record.key = letter.key.as_deref();
         record.payload = letter.value.as_deref();
         let refused = |(source, _)| MappingError::Redrive { topic: letter.topic.clone(), source };
-        let delivered = self.producer.send(record, PRODUCE_TIMEOUT).await.map_err(refused)?;
+        let delivered = self.producer.send(record, DELIVERY_TIMEOUT).await.map_err(refused)?;
         let place = format!("{}-{}@{}", letter.topic, delivered.partition, delivered.offset);
         Ok(Sent::To { place, redrives })
     }
@@ -76,7 +74,7 @@ impl Redriver {
             Ok(i32::try_from(count).unwrap_or(i32::MAX))
         });
         let count = asked.await.map_err(|_| MappingError::Poller)??;
-        Ok(letter.partition.filter(|partition| *partition < count))
+        Ok(letter.partition.filter(|partition| (0..count).contains(partition)))
     }
 }
 
