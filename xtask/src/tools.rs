@@ -51,6 +51,7 @@ pub(crate) const PEERS_PYTHON: PythonTool = PythonTool {
         "awslambdaric==4.2.2",
         "aws-lambda-powertools[parser]==3.37.0",
         "confluent-kafka==2.16.1",
+        "kafka-python==3.0.12",
     ],
 };
 
@@ -64,12 +65,17 @@ pub(crate) const PEERS_NODE: NodeTool = NodeTool {
         "@aws-lambda-powertools/kafka@2.35.0",
         "@aws-lambda-powertools/parser@2.35.0",
         "zod@4.6.7",
+        "kafkajs@2.2.4",
     ],
     compiled: &["aws-lambda-ric"],
 };
 
 /// What stage `peers` runs in Go; its `go.mod` pins AWS's library.
 pub(crate) const PEERS_GO: GoProgram = GoProgram { name: "peers-go", source: "local/tests/peers/functions/go" };
+
+/// Kafka clients in Go; its `go.mod` pins them.
+pub(crate) const PEERS_GO_CLIENTS: GoProgram =
+    GoProgram { name: "peers-go-clients", source: "local/tests/peers/clients/go" };
 
 /// Says on which Linux a wheel runs, by the program in it.
 pub(crate) const AUDITWHEEL: PythonTool = PythonTool { name: "auditwheel", requirements: &["auditwheel==6.8.2"] };

@@ -118,7 +118,11 @@ impl ClassicGroup {
             instance: join.instance,
             client: client.to_owned(),
             session_timeout: join.session_timeout,
-            rebalance_timeout: join.rebalance_timeout,
+            rebalance_timeout: if join.rebalance_timeout.is_zero() {
+                join.session_timeout
+            } else {
+                join.rebalance_timeout
+            },
             protocols: join.protocols,
             last_seen: now,
             joining: None,
@@ -168,7 +172,7 @@ impl ClassicGroup {
         self.ids += 1;
         // Far below the longest text of a frame.
         join.member = format!("{}-{}", client.chars().take(255).collect::<String>(), self.ids);
-        if join.instance.is_none() {
+        if join.instance.is_none() && join.gets_id_first {
             // One whose first answer got lost leaves no member behind (KIP-394).
             self.offered.insert(join.member.clone(), now + join.session_timeout);
             return Err(GroupError::MemberIdRequired);

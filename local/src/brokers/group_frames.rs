@@ -1,18 +1,19 @@
 //! The requests of members of classic consumer groups and their answers, at the versions that the crate's brokers offer: `JoinGroup` 5,
-//! `SyncGroup` 3, `Heartbeat` 3, `LeaveGroup` 1 to 3 (Kafka protocol, "The Messages").
+//! `SyncGroup` 3, `Heartbeat` 3, `LeaveGroup` 0 to 3 (Kafka protocol, "The Messages").
 
 use std::time::Duration;
 
-use super::frame_reader::Reader;
+use super::frame_fields::Reader;
 
 /// Keys and versions of the requests.
 const JOIN: (i16, i16) = (11, 5);
 const HEARTBEAT: (i16, i16) = (12, 3);
 const LEAVE: (i16, i16) = (13, 3);
 const SYNC: (i16, i16) = (14, 3);
-/// Of a request to leave that names one member: librdkafka knows no newer one.
-pub(super) const FIRST_LEAVE_VERSION: i16 = 1;
-const LEAVE_ALONE: [(i16, i16); 2] = [(LEAVE.0, FIRST_LEAVE_VERSION), (LEAVE.0, 2)];
+/// The first version of a request to leave that names its members; those before it are of one.
+const FIRST_LEAVE_OF_MEMBERS: i16 = LEAVE.1;
+/// The key of requests to leave, their oldest and newest version.
+pub(super) const LEAVE_VERSIONS: (i16, i16, i16) = (LEAVE.0, 0, LEAVE.1);
 
 /// Why a member is refused, with Kafka's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,10 @@ pub(super) enum GroupRequest {
 pub(super) struct Join {
     pub(super) group: String,
     pub(super) session_timeout: Duration,
+    /// Zero for one that has none of its own: it is as long as that of the session.
     pub(super) rebalance_timeout: Duration,
+    /// Whether a new member is answered with its id, to ask again with it (KIP-394).
+    pub(super) gets_id_first: bool,
     /// Empty for one that the group does not know yet.
     pub(super) member: String,
     /// Of a static member (KIP-345).
@@ -90,7 +94,8 @@ impl GroupRequest {
     pub(super) fn read(frame: &[u8]) -> Option<(Header, Self)> {
         let mut reader = Reader::new(frame);
         let kind = (reader.int16()?, reader.int16()?);
-        if ![JOIN, SYNC, HEARTBEAT, LEAVE].contains(&kind) && !LEAVE_ALONE.contains(&kind) {
+        let is_leave_of_one = kind.0 == LEAVE.0 && (0..FIRST_LEAVE_OF_MEMBERS).contains(&kind.1);
+        if !is_leave_of_one && ![JOIN, SYNC, HEARTBEAT, LEAVE].contains(&kind) {
             return None;
         }
         let header = Header { version: kind.1, correlation: reader.int32()?, client: reader.string()? };
@@ -99,6 +104,7 @@ impl GroupRequest {
                 group: reader.string()?,
                 session_timeout: milliseconds(reader.int32()?),
                 rebalance_timeout: milliseconds(reader.int32()?),
+                gets_id_first: true,
                 member: reader.string()?,
                 instance: reader.nullable_string()?,
                 protocol_type: reader.string()?,
@@ -117,7 +123,7 @@ impl GroupRequest {
                 member: reader.string()?,
                 instance: reader.nullable_string()?,
             }),
-            kind if LEAVE_ALONE.contains(&kind) => {
+            _ if is_leave_of_one => {
                 Self::Leave(Leave { group: reader.string()?, members: vec![(reader.string()?, None)] })
             }
             _ => Self::Leave(Leave {
@@ -186,8 +192,10 @@ impl GroupAnswer {
     /// The frame, without its length, as the answer to a request with this header.
     pub(super) fn write(&self, header: &Header) -> Vec<u8> {
         let mut frame = header.correlation.to_be_bytes().to_vec();
-        // No throttling.
-        frame.extend(0_i32.to_be_bytes());
+        if !matches!(self, Self::Leave(_) if header.version == 0) {
+            // No throttling.
+            frame.extend(0_i32.to_be_bytes());
+        }
         match self {
             Self::Join(Ok(joined)) => {
                 push_error(&mut frame, None);
@@ -214,10 +222,10 @@ impl GroupAnswer {
                 push_bytes(&mut frame, answer.as_deref().unwrap_or_default());
             }
             Self::Heartbeat(answer) => push_error(&mut frame, answer.err()),
-            Self::Leave(Ok(left)) if header.version < LEAVE.1 => {
+            Self::Leave(Ok(left)) if header.version < FIRST_LEAVE_OF_MEMBERS => {
                 push_error(&mut frame, left.first().and_then(|(_, _, error)| *error));
             }
-            Self::Leave(Err(error)) if header.version < LEAVE.1 => push_error(&mut frame, Some(*error)),
+            Self::Leave(Err(error)) if header.version < FIRST_LEAVE_OF_MEMBERS => push_error(&mut frame, Some(*error)),
             Self::Leave(answer) => {
                 push_error(&mut frame, answer.as_ref().err().copied());
                 push_array(&mut frame, answer.as_deref().unwrap_or_default(), |frame, (id, instance, error)| {
@@ -283,6 +291,7 @@ mod tests {
             group: group.clone(),
             session_timeout: Duration::from_secs(6),
             rebalance_timeout: Duration::ZERO,
+            gets_id_first: true,
             member: member.clone(),
             instance: None,
             protocol_type: "consumer".to_owned(),
@@ -304,8 +313,8 @@ mod tests {
             (frame(SYNC, &[current.clone(), number(1), text("m"), number(1), vec![9]]), GroupRequest::Sync(sync)),
             (frame(HEARTBEAT, &[current]), GroupRequest::Heartbeat(heartbeat)),
             (frame(LEAVE, &[text("g"), number(1), text("m"), vec![0xff; 2]]), GroupRequest::Leave(leave.clone())),
-            (frame(LEAVE_ALONE[0], &[text("g"), text("m")]), GroupRequest::Leave(leave.clone())),
-            (frame(LEAVE_ALONE[1], &[text("g"), text("m")]), GroupRequest::Leave(leave)),
+            (frame((LEAVE.0, 0), &[text("g"), text("m")]), GroupRequest::Leave(leave.clone())),
+            (frame((LEAVE.0, 2), &[text("g"), text("m")]), GroupRequest::Leave(leave)),
         ] {
             let (header, read) = GroupRequest::read(&frame).unwrap();
             assert_eq!((header.correlation, header.client.as_str(), read), (7, "app", expected));
@@ -348,9 +357,8 @@ mod tests {
             let header = |version| Header { version, correlation: 7, client: String::new() };
             assert_eq!(answer.write(&header(3)), expected, "{answer:?}");
             if let GroupAnswer::Leave(_) = answer {
-                for (_, version) in LEAVE_ALONE {
-                    assert_eq!(answer.write(&header(version)), start(25));
-                }
+                assert_eq!(answer.write(&header(2)), start(25));
+                assert_eq!(answer.write(&header(0)), [0, 0, 0, 7, 0, 25]);
             }
         }
     }

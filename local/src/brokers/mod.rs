@@ -4,17 +4,19 @@
 //! | Module | Contains |
 //! |---|---|
 //! | `relay` | what stands between the clients and the crate's brokers, for what these lack |
-//! | `frame_reader`, `rewritten_frames`, `group_frames` | the frames that it looks into |
+//! | `frame_fields`, `rewritten_frames`, `group_frames` | the frames that it looks into |
+//! | `older_versions` | requests and answers of older clients |
 //! | `group_coordinator`, `classic_group` | consumer groups of several members |
 //! | `memory_bound` | the oldest records go when all of them together take too much memory |
 //! | `broker_faults` | crashes, moved leaders, lost and late answers on request |
 
 mod broker_faults;
 mod classic_group;
-mod frame_reader;
+mod frame_fields;
 mod group_coordinator;
 mod group_frames;
 mod memory_bound;
+mod older_versions;
 mod relay;
 mod rewritten_frames;
 
@@ -285,11 +287,9 @@ fn prepare(cluster: &Arc<FakeBroker>, max_record_bytes: usize, faults: Option<Ar
         // As on MSK by default: a misspelt topic is an error.
         state.auto_create_topics = false;
     });
-    // With its own range, 5 to 5, no client of librdkafka speaks KIP-848's protocol, although all of it is there.
-    cluster.set_api_versions(ApiKey::OffsetFetch, 5, 9);
-    // Version 9 is laid out like 10, whose additions to the answer are tagged; kafka-python has nothing newer.
-    cluster.set_api_versions(ApiKey::Produce, 9, 12);
-    cluster.set_api_versions(ApiKey::LeaveGroup, group_frames::FIRST_LEAVE_VERSION, 3);
+    for (kind, oldest, newest) in older_versions::offered().chain([group_frames::LEAVE_VERSIONS]) {
+        cluster.set_api_versions(ApiKey::from_i16(kind), oldest, newest);
+    }
     let bound = MemoryBound::new(max_record_bytes);
     // The cluster owns its hooks.
     let weak = Arc::downgrade(cluster);

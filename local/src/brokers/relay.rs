@@ -4,6 +4,8 @@
 //!   answer and asks again at once, for ever. They become empty ones, which mean the same.
 //! - Metadata is refused to those who ask for a topic by its id, as members of groups of KIP-848's protocol do. They get a name instead.
 //! - A classic group has one member. `group_coordinator` answers for them.
+//! - Most kinds of requests are known in one version. `older_versions` translates those before it.
+//! - A producer that wants no answer (`acks=0`) gets one, and takes it for that to its next request. It is left out.
 
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,7 +20,8 @@ use tokio::sync::mpsc;
 
 use super::group_coordinator::{GroupCoordinator, PendingAnswer};
 use super::group_frames::{GroupRequest, Header};
-use super::rewritten_frames::{empty_null_records, name_topics};
+use super::older_versions::OlderVersion;
+use super::rewritten_frames::{empty_null_records, name_topics, wants_no_answer};
 
 /// The longest request or answer.
 const MAX_FRAME_BYTES: usize = 128 * 1024 * 1024;
@@ -27,11 +30,23 @@ const MAX_AWAITED: usize = 64;
 /// Until a connection is taken again after one could not be, for want of a file descriptor as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Keys of the requests whose contents matter (Kafka protocol, "Api Keys").
+const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
 const METADATA: i16 = 3;
+/// The first version of `JoinGroup` whose members ask for their id first (KIP-394).
+const FIRST_JOIN_WITH_ID: i16 = 4;
 
-/// Where the answer to a request of one connection comes from. Kafka answers in order.
-enum Awaited {
+/// The answer to a request of one connection. Kafka answers in order.
+struct Awaited {
+    source: Source,
+    /// The version that it was asked for in, if that is not the one that is served.
+    older: Option<OlderVersion>,
+}
+
+/// Where an answer comes from.
+enum Source {
+    /// The crate's broker, and nobody waits for it.
+    BrokerUnasked,
     /// The crate's broker; the kind of request.
     Broker(i16),
     /// The group; what the request began with.
@@ -94,9 +109,17 @@ async fn requests(
 ) -> std::io::Result<()> {
     loop {
         let mut frame = read_frame(&mut from).await?;
-        if let Some((header, request)) = GroupRequest::read(&frame) {
+        let older = OlderVersion::of(&frame);
+        if let Some(older) = older {
+            frame = older.request(&frame).ok_or(std::io::ErrorKind::InvalidData)?;
+        }
+        if let Some((header, mut request)) = GroupRequest::read(&frame) {
+            if let (Some(older), GroupRequest::Join(join)) = (older, &mut request) {
+                join.gets_id_first &= older.number() >= FIRST_JOIN_WITH_ID;
+            }
             let answer = behind.groups.take(behind.id, &header.client, request);
-            let _ = awaited.send(Awaited::Group(header, answer)).await;
+            let source = Source::Group(header, answer);
+            let _ = awaited.send(Awaited { source, older }).await;
             continue;
         }
         let Some(kind) = frame.first_chunk().map(|bytes| i16::from_be_bytes(*bytes)) else { return Ok(()) };
@@ -106,7 +129,9 @@ async fn requests(
         {
             frame = named;
         }
-        let _ = awaited.send(Awaited::Broker(kind)).await;
+        let is_unasked = kind == PRODUCE && wants_no_answer(&frame) == Some(true);
+        let source = if is_unasked { Source::BrokerUnasked } else { Source::Broker(kind) };
+        let _ = awaited.send(Awaited { source, older }).await;
         write_frame(&mut to, &frame).await?;
     }
 }
@@ -129,25 +154,33 @@ async fn answers(
             next = awaited.recv() => next,
             ended = end(&mut from) => return ended,
         };
-        match next {
-            Some(Awaited::Broker(kind)) => {
+        let Some(Awaited { source, older }) = next else { return Ok(()) };
+        let mut frame = match source {
+            Source::BrokerUnasked => {
+                read_frame(&mut from).await?;
+                continue;
+            }
+            Source::Broker(kind) => {
                 let mut frame = read_frame(&mut from).await?;
                 if kind == FETCH {
                     empty_null_records(&mut frame);
                 }
-                write_frame(&mut to, &frame).await?;
+                frame
             }
-            Some(Awaited::Group(header, answer)) => {
+            Source::Group(header, answer) => {
                 let answer = tokio::select! {
                     answer = answer => answer,
                     ended = end(&mut from) => return ended,
                 };
                 // Without one the member has asked again elsewhere.
                 let Ok(answer) = answer else { return Ok(()) };
-                write_frame(&mut to, &answer.write(&header)).await?;
+                answer.write(&header)
             }
-            None => return Ok(()),
+        };
+        if let Some(older) = older {
+            frame = older.answer(&frame).ok_or(std::io::ErrorKind::InvalidData)?;
         }
+        write_frame(&mut to, &frame).await?;
     }
 }
 

@@ -1,7 +1,8 @@
-//! The two frames that the relay changes, at the versions that the crate's brokers offer: the answer to a fetch, version 11, and the
-//! request for metadata, version 12 (Kafka protocol, "The Messages"). What is not as expected stays as it is.
+//! The frames that the relay changes or looks into, at the versions that the crate's brokers know: the answer to a fetch, version 11, the
+//! request for metadata, version 12, and that to write, version 9 and after (Kafka protocol, "The Messages"). What is not as expected
+//! stays as it is.
 
-use super::frame_reader::Reader;
+use super::frame_fields::{Reader, push_varint};
 
 /// Bytes of a topic's id.
 const ID_BYTES: usize = 16;
@@ -71,17 +72,23 @@ pub(super) fn name_topics(frame: &[u8], name_by_id: impl Fn(&[u8]) -> Option<Str
     has_ids.then_some(named)
 }
 
+/// Whether a request to write records, version 9 to 12, is one whose answer nobody reads.
+pub(super) fn wants_no_answer(frame: &[u8]) -> Option<bool> {
+    let mut reader = Reader::new(frame);
+    // Key, version, correlation id.
+    reader.take(2 + 2 + 4)?;
+    let client = reader.int16()?;
+    reader.take(Reader::length(client.into()))?;
+    skip_no_tags(&mut reader)?;
+    // The transaction: its length is one more than it is, and 0 stands for null.
+    let length = reader.varint()?.saturating_sub(1);
+    reader.take(length)?;
+    Some(reader.int16()? == 0)
+}
+
 /// Tagged fields, of which these requests have none.
 fn skip_no_tags(reader: &mut Reader<'_>) -> Option<()> {
     (reader.varint()? == 0).then_some(())
-}
-
-fn push_varint(bytes: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        bytes.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What the embedded brokers do for any client, and where they end.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use msk_local::brokers::{BrokersError, EmbeddedBrokers, Which};
@@ -332,4 +334,20 @@ fn a_commit_of_an_older_generation_is_refused() {
     assert!(matches!(&refused, Err(KafkaError::ConsumerCommit(code)) if codes.contains(code)), "{refused:?}");
     let committed = consumer_of(&brokers, "shared").committed_offsets(position, TIMEOUT).unwrap();
     assert_eq!(committed.elements()[0].offset(), Offset::Invalid);
+}
+
+#[test]
+fn a_producer_that_wants_no_answer_gets_none() {
+    let brokers = started(1);
+    let mut connection = TcpStream::connect(brokers.bootstrap_servers().split(',').next().unwrap()).unwrap();
+    connection.set_read_timeout(Some(TIMEOUT)).unwrap();
+    // `Produce` 9 with number 1: no client, no tags, no transaction, `acks=0`, 1 s, no topics, no tags. Then `ApiVersions` with number 2.
+    let produce = [&[0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 0][..], &[0, 0], &1_000_u32.to_be_bytes(), &[1, 0]].concat();
+    for request in [&produce[..], &[0, 18, 0, 0, 0, 0, 0, 2, 0, 0]] {
+        connection.write_all(&(request.len() as u32).to_be_bytes()).unwrap();
+        connection.write_all(request).unwrap();
+    }
+    let mut answer = [0; 8];
+    connection.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[4..], [0, 0, 0, 2]);
 }

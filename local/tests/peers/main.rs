@@ -6,6 +6,7 @@
 
 mod support;
 
+mod clients;
 mod installed;
 mod outcomes;
 mod parsers;

@@ -37,10 +37,11 @@ pub(super) fn docs_page() -> Result<()> {
 pub(super) fn peers() -> Result<()> {
     let python = tools::PEERS_PYTHON.bin()?.join("python");
     let modules = tools::PEERS_NODE.modules()?;
-    let go = tools::PEERS_GO.program()?;
+    let (go, go_clients) = (tools::PEERS_GO.program()?, tools::PEERS_GO_CLIENTS.program()?);
     let run = |package, target, filter: &[&str]| {
         let mut tests = ignored_tests(package, target)?;
         tests.env("PEERS_PYTHON", &python).env("PEERS_NODE_MODULES", &modules).env("PEERS_GO", &go);
+        tests.env("PEERS_GO_CLIENTS", &go_clients);
         process::run(tests.args(filter))
     };
     run(PRODUCER, PROCESS, &["peers::"])?;

@@ -14,6 +14,7 @@ fn request_to_join(member: &str, instance: Option<&str>, protocols: &[&str]) -> 
         group: "g".to_owned(),
         session_timeout: SESSION,
         rebalance_timeout: REBALANCE,
+        gets_id_first: true,
         member: member.to_owned(),
         instance: instance.map(str::to_owned),
         protocol_type: "consumer".to_owned(),
@@ -94,6 +95,16 @@ fn a_member_that_supports_nothing_in_common_and_one_nobody_knows_are_refused() {
     assert_eq!(answer.try_recv(), Ok(refused));
     // Neither has disturbed the group.
     assert_eq!(heartbeat(&mut group, &known, now), Ok(()));
+}
+
+#[test]
+fn a_member_that_knows_nothing_of_ids_joins_at_once_and_a_session_is_its_time_to_join_again() {
+    let (mut group, now) = (ClassicGroup::default(), Instant::now());
+    let GroupRequest::Join(join) = request_to_join("", None, &["range"]) else { panic!("another request") };
+    let old = Join { gets_id_first: false, rebalance_timeout: Duration::ZERO, ..join };
+    let alone = joined(&mut ask(&mut group, GroupRequest::Join(old), now));
+    assert_eq!((alone.generation, alone.members.len()), (1, 1));
+    assert_eq!(group.longest_rebalance(), SESSION);
 }
 
 #[test]

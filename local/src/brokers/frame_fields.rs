@@ -1,4 +1,4 @@
-//! The fields of a Kafka frame (Kafka protocol, "Protocol Primitive Types"); `None` wherever the frame ends too early.
+//! The fields of a Kafka frame (Kafka protocol, "Protocol Primitive Types"). What reads gives `None` wherever the frame ends too early.
 
 /// Reads a frame from its start.
 pub(super) struct Reader<'a> {
@@ -14,6 +14,10 @@ impl<'a> Reader<'a> {
     /// How many bytes have been read.
     pub(super) fn position(&self) -> usize {
         self.at
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.at == self.frame.len()
     }
 
     pub(super) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
@@ -75,4 +79,25 @@ impl<'a> Reader<'a> {
         }
         None
     }
+}
+
+/// The length of a text, if `short`, of bytes or of an array; `None` for null.
+pub(super) fn push_length(frame: &mut Vec<u8>, length: Option<usize>, flexible: bool, short: bool) {
+    if flexible {
+        // One more than it is: 0 stands for null.
+        push_varint(frame, length.map_or(0, |length| length + 1));
+    } else if short {
+        frame.extend(length.map_or(-1, |length| i16::try_from(length).unwrap_or(i16::MAX)).to_be_bytes());
+    } else {
+        frame.extend(length.map_or(-1, |length| i32::try_from(length).unwrap_or(i32::MAX)).to_be_bytes());
+    }
+}
+
+/// An unsigned varint.
+pub(super) fn push_varint(frame: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        frame.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    frame.push(value as u8);
 }
