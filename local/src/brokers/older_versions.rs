@@ -178,7 +178,7 @@ pub(super) struct OlderVersion {
 
 impl OlderVersion {
     /// That of a request which has to be translated; `None` for every other frame.
-    pub(super) fn of(frame: &[u8]) -> Option<Self> {
+    pub(super) fn from_frame(frame: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(frame);
         let (key, version) = (reader.int16()?, reader.int16()?);
         let api = APIS.iter().find(|api| api.key == key)?;

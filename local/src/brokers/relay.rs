@@ -109,7 +109,7 @@ async fn requests(
 ) -> std::io::Result<()> {
     loop {
         let mut frame = read_frame(&mut from).await?;
-        let older = OlderVersion::of(&frame);
+        let older = OlderVersion::from_frame(&frame);
         if let Some(older) = older {
             frame = older.request(&frame).ok_or(std::io::ErrorKind::InvalidData)?;
         }

@@ -9,6 +9,7 @@
 //! | `invoke_endpoint` | the Invoke endpoint: one environment with the consumer, and what happens around its invocations |
 //! | `verdict` | what must hold afterwards |
 //! | `soak` | memory over ten minutes |
+//! | `throughput` | records a second by the size of batches |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "measured figures belong into the tests' output")]
@@ -16,6 +17,7 @@
 mod invoke_endpoint;
 mod run;
 mod soak;
+mod throughput;
 mod verdict;
 
 use invoke_endpoint::Plant;

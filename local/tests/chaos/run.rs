@@ -151,7 +151,7 @@ fn mapping(story: &Story, servers: &str, url: &str) -> Value {
             "functionTimeoutSeconds": 2 * TIMEOUT.as_secs(), "maxConcurrency": 1, "chaos": story.chaos,
             // A killed emulator's partitions are free again after so long. Embedded brokers forget a member that waits longer than
             // that for its first partitions, and let it wait for three seconds.
-            "kafkaOptions": {"session.timeout.ms": 4500, "heartbeat.interval.ms": 300},
+            "kafkaOptions": {"session.timeout.ms": 6000, "heartbeat.interval.ms": 300},
         },
     })
 }

@@ -181,7 +181,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "chaos",
-        does: "emulator and consumer with faults and kills: 50,000 records with each of ten seeds; memory over ten minutes",
+        does: "emulator and consumer with faults and kills: 50,000 records with each of ten seeds; memory over ten minutes; records a second",
         needs: &[needs::NATIVE_BUILD],
         on_demand: true,
         beside: false,

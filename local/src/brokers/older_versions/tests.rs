@@ -95,7 +95,7 @@ where
         let header = |version| if Q::header_version(version) == 2 { 12 } else { 11 };
         asked.resize(header(version), 0);
         writer(version, api.served).fields(api.request, &mut asked);
-        let older = OlderVersion::of(&asked).unwrap();
+        let older = OlderVersion::from_frame(&asked).unwrap();
         let served = older.request(&asked).unwrap();
         assert_eq!(served[..4], [key.to_be_bytes(), api.served.to_be_bytes()].concat());
         assert_eq!(served[4..11], asked[4..11]);
@@ -103,7 +103,7 @@ where
         assert_eq!(read::<Q>(&served, header(api.served), api.served), expected, "version {version}");
         for length in 0..asked.len() {
             let part = &asked[..length];
-            assert_eq!(OlderVersion::of(part).and_then(|older| older.request(part)), None, "{length}");
+            assert_eq!(OlderVersion::from_frame(part).and_then(|older| older.request(part)), None, "{length}");
         }
 
         let header = |version| if A::header_version(version) == 1 { 5 } else { 4 };
@@ -146,7 +146,7 @@ proptest! {
         let api = &APIS[api];
         for version in api.oldest..api.served {
             let frame = [&api.key.to_be_bytes()[..], &version.to_be_bytes(), &rest].concat();
-            let older = OlderVersion::of(&frame).unwrap();
+            let older = OlderVersion::from_frame(&frame).unwrap();
             let _ = (older.request(&frame), older.answer(&rest));
         }
     }
@@ -155,7 +155,7 @@ proptest! {
 #[test]
 fn all_topics_stay_all_topics() {
     let asked = [&[0, 3, 0, 4, 0, 0, 0, 7, 0, 1, b'c'][..], &[0xff; 4], &[0]].concat();
-    let served = OlderVersion::of(&asked).unwrap().request(&asked).unwrap();
+    let served = OlderVersion::from_frame(&asked).unwrap().request(&asked).unwrap();
     let request: MetadataRequest = read(&served, 12, 12);
     assert_eq!((request.topics, request.allow_auto_topic_creation), (None, false));
 }
@@ -165,7 +165,7 @@ fn what_is_served_is_not_translated() {
     for api in &APIS {
         for version in [api.oldest - 1, api.served, api.newest] {
             let frame = [api.key.to_be_bytes(), version.to_be_bytes()].concat();
-            assert!(OlderVersion::of(&frame).is_none(), "{} {version}", api.key);
+            assert!(OlderVersion::from_frame(&frame).is_none(), "{} {version}", api.key);
         }
     }
 }
