@@ -94,18 +94,21 @@ async fn the_consumers_letters_go_back_as_the_records_they_were() {
             .into_iter()
             .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
     };
-    for headers in [letter(TOPIC, "1"), letter(TOPIC, "9"), letter(DEAD, "0")] {
+    for headers in [letter("nowhere", "0"), letter(TOPIC, "1"), letter(TOPIC, "9"), letter(DEAD, "0")] {
         let record = FutureRecord::<[u8], [u8]>::to(DEAD).key(b"k").payload(b"not json \xff").headers(headers);
         producer.send(record, TIMEOUT).await.unwrap();
     }
     producer.send(FutureRecord::<[u8], [u8]>::to(DEAD).payload(b"something else"), TIMEOUT).await.unwrap();
     let (code, lines, errors) = redrive(&harness, &["--from-topic", DEAD]);
-    assert_eq!((code, lines.len()), (4, 5), "{lines:?} {errors}");
+    assert_eq!((code, lines.len()), (4, 6), "{lines:?} {errors}");
+    let missing = lines[0]["detail"].as_str().unwrap();
+    assert!(missing.contains("`nowhere` does not exist"), "one that cannot go keeps no other: {missing}");
+    let lines = &lines[1..];
     assert_eq!(lines[0]["to"], "orders-1@0");
     assert_eq!((&lines[1]["outcome"], &lines[2]["outcome"]), (&json!("sent"), &json!("left")));
     assert!(lines[2]["detail"].as_str().unwrap().contains("without end"), "{}", lines[2]);
     assert!(lines[3]["detail"].as_str().unwrap().contains("x-dlq-topic"), "{}", lines[3]);
-    assert_eq!((&lines[4]["sent"], &lines[4]["left"]), (&json!(2), &json!(2)));
+    assert_eq!((&lines[4]["sent"], &lines[4]["left"]), (&json!(2), &json!(3)));
     let back = delivered(&harness).await;
     assert_eq!(back.len(), 2);
     for (key, value, redrives, _) in &back {
@@ -127,15 +130,22 @@ async fn documents_of_queues_and_buckets_go_back_from_their_files() {
         let mut files: Vec<String> = files.into_iter().map(|path| path.to_str().unwrap().to_owned()).collect();
         if service == "sqs" {
             // As a queue's reader prints them.
-            let bodies: Vec<_> =
+            let mut bodies: Vec<_> =
                 files.iter().map(|file| json!({"Body": std::fs::read_to_string(file).unwrap()})).collect();
+            // A queue may have messages of others.
+            bodies.insert(0, json!({"Body": "hello"}));
             let received = folder.path().join("received.json");
             std::fs::write(&received, json!({"Messages": bodies}).to_string()).unwrap();
             files = vec![received.to_str().unwrap().to_owned()];
         }
         let arguments: Vec<&str> = files.iter().map(String::as_str).collect();
         let (code, lines, errors) = redrive(&harness, &arguments);
-        assert_eq!((code, lines.len()), (0, 4), "{service}: {lines:?} {errors}");
+        let foreign = usize::from(service == "sqs");
+        assert_eq!((code, lines.len()), (4 * foreign as i32, 4 + foreign), "{service}: {lines:?} {errors}");
+        if foreign > 0 {
+            let from = lines[0]["from"].as_str().unwrap();
+            assert!(from.ends_with("received.json, message 1") && lines[0]["outcome"] == "left", "{lines:?}");
+        }
         let mut back: Vec<_> = delivered(&harness).await.into_iter().map(|(.., place)| place).collect();
         back.sort_unstable();
         assert_eq!(back, ["orders-0@2", "orders-0@3", "orders-1@1"], "{service}");

@@ -86,6 +86,11 @@ pub(super) fn read_message(
     read_document(&document)
 }
 
+/// The messages of a list, as `aws sqs receive-message` prints them.
+pub(super) fn messages(document: &Value) -> Option<&Vec<Value>> {
+    document.as_array().or_else(|| document["Messages"].as_array())
+}
+
 /// What a document holds, also inside what `aws sqs receive-message` prints and the messages of SNS.
 pub(super) fn read_document(document: &Value) -> Result<Vec<Found>, Unreadable> {
     let mut found = Vec::new();
@@ -101,8 +106,7 @@ fn collect(document: &Value, depth: usize, found: &mut Vec<Found>) -> Result<(),
         let inner: Value = serde_json::from_str(text).map_err(|_| Unreadable::NotALetter)?;
         return collect(&inner, depth + 1, found);
     }
-    let envelopes = document.as_array().or_else(|| document["Messages"].as_array());
-    if let Some(messages) = envelopes {
+    if let Some(messages) = messages(document) {
         return messages.iter().try_for_each(|message| collect(message, depth + 1, found));
     }
     for inner in ["Body", "body", "Message"] {

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::error::MappingError;
 use crate::output::{Line, RedriveSummaryLine, RedrivenLine, Reporter};
-use failure_document::{DeadLetter, Found, Unreadable, read_document, read_message};
+use failure_document::{DeadLetter, Found, Unreadable, messages, read_document, read_message};
 use letter_source::DeadLetterTopic;
 use redriver::{Redriver, Sent};
 
@@ -54,10 +54,22 @@ pub async fn redrive_documents(
 ) -> Result<Redriven, MappingError> {
     let mut run = Run::new(cluster, options, reporter)?;
     let most = options.most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
-    for (name, document) in documents.iter().take(most) {
-        run.letter(name, read_document(document)).await?;
+    for (name, document) in documents.iter().flat_map(letters_of).take(most) {
+        run.letter(&name, read_document(document)).await?;
     }
     Ok(run.end())
+}
+
+/// Each letter of a document by itself: what is wrong with one concerns no other.
+fn letters_of((name, document): &(String, Value)) -> Vec<(String, &Value)> {
+    match messages(document) {
+        Some(messages) => messages
+            .iter()
+            .enumerate()
+            .map(|(index, message)| (format!("{name}, message {}", index + 1), message))
+            .collect(),
+        None => vec![(name.clone(), document)],
+    }
 }
 
 /// Sends the records of a dead-letter topic back to their topics, from where the last redrive ended to its end now. What is
@@ -73,22 +85,9 @@ pub async fn redrive_topic(
 ) -> Result<Redriven, MappingError> {
     let mut run = Run::new(cluster, options, reporter)?;
     let mut letters = DeadLetterTopic::open(cluster, topic, options.from_beginning).await?;
-    let mut read = 0;
-    while options.most.is_none_or(|most| read < most)
-        && let Some(message) = letters.next().await?
-    {
-        read += 1;
-        let name = format!("{topic}-{}@{}", message.partition, message.offset);
-        let found = read_message(message.key.as_deref(), message.value.as_deref(), message.headers);
-        // A letter that came from this topic would be read again without end.
-        let found =
-            found.and_then(|found| if returns_to(&found, topic) { Err(Unreadable::OwnTopic) } else { Ok(found) });
-        run.letter(&name, found).await?;
-        if !options.dry_run {
-            letters.done(message.partition, message.offset).await?;
-        }
-    }
-    letters.close().await?;
+    let result = run.letters(&mut letters, topic, options.most).await;
+    // What was done before an error is not done again.
+    letters.close().await.and(result)?;
     Ok(run.end())
 }
 
@@ -113,6 +112,30 @@ impl<'a> Run<'a> {
         Ok(Self { cluster, redriver, reporter, redriven: Redriven::default(), dry_run: options.dry_run })
     }
 
+    async fn letters(
+        &mut self,
+        letters: &mut DeadLetterTopic,
+        topic: &str,
+        most: Option<u64>,
+    ) -> Result<(), MappingError> {
+        let mut read = 0;
+        while most.is_none_or(|most| read < most)
+            && let Some(message) = letters.next().await?
+        {
+            read += 1;
+            let name = format!("{topic}-{}@{}", message.partition, message.offset);
+            let found = read_message(message.key.as_deref(), message.value.as_deref(), message.headers);
+            // A letter that came from this topic would be read again without end.
+            let found =
+                found.and_then(|found| if returns_to(&found, topic) { Err(Unreadable::OwnTopic) } else { Ok(found) });
+            self.letter(&name, found).await?;
+            if !self.dry_run {
+                letters.done(message.partition, message.offset).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn letter(&mut self, from: &str, found: Result<Vec<Found>, Unreadable>) -> Result<(), MappingError> {
         let found = match found {
             Ok(found) => found,
@@ -125,7 +148,13 @@ impl<'a> Run<'a> {
             match found {
                 Found::Record(letter) => self.record(from, letter).await?,
                 Found::Places(places) => {
-                    let kept = letter_source::at_places(self.cluster, &places).await?;
+                    let kept = match letter_source::at_places(self.cluster, &places).await {
+                        Err(missing @ MappingError::NoRedriveTopic { .. }) => {
+                            self.left(from, Some(places.topic), missing.to_string());
+                            continue;
+                        }
+                        kept => kept?,
+                    };
                     if kept.gone > 0 {
                         let to = format!("{}-{}", places.topic, places.partition);
                         let text =
@@ -153,6 +182,7 @@ impl<'a> Run<'a> {
                 let text = format!("it was sent back {redrives} times already; --max-redrives allows more");
                 self.left(from, Some(topic), text);
             }
+            Sent::Refused { reason } => self.left(from, Some(topic), reason),
         }
         Ok(())
     }

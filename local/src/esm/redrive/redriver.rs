@@ -1,11 +1,14 @@
 //! Sends a record back to its topic, with a count of how often that was done.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use msk_shared::event::Header;
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::super::error::MappingError;
 use super::super::kafka_client::{DELIVERY_TIMEOUT, QuietContext, producer_settings};
@@ -21,13 +24,24 @@ pub(super) struct Redriver {
     producer: FutureProducer<QuietContext>,
     max_redrives: u32,
     dry_run: bool,
+    /// How many partitions topics have, as far as they were asked for.
+    partitions: HashMap<String, i32>,
 }
 
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sent {
-    To { place: String, redrives: u32 },
-    TooOften { redrives: u32 },
+    To {
+        place: String,
+        redrives: u32,
+    },
+    TooOften {
+        redrives: u32,
+    },
+    /// This record or its topic is the cause: others may go.
+    Refused {
+        reason: String,
+    },
 }
 
 impl Redriver {
@@ -35,17 +49,25 @@ impl Redriver {
         let producer = producer_settings(&cluster.client_settings())
             .create()
             .map_err(|error| MappingError::Client(error.to_string()))?;
-        Ok(Self { producer, max_redrives, dry_run })
+        Ok(Self { producer, max_redrives, dry_run, partitions: HashMap::new() })
     }
 
     /// Sends a record and waits for its acknowledgement.
-    pub(super) async fn send(&self, letter: DeadLetter) -> Result<Sent, MappingError> {
+    ///
+    /// # Errors
+    /// What would meet the next record, too.
+    pub(super) async fn send(&mut self, letter: DeadLetter) -> Result<Sent, MappingError> {
         let redrives = count(&letter.headers);
         if redrives >= self.max_redrives {
             return Ok(Sent::TooOften { redrives });
         }
         let redrives = redrives + 1;
-        let partition = self.partition(&letter).await?;
+        let partition = match self.partition(&letter).await {
+            Err(missing @ MappingError::NoRedriveTopic { .. }) => {
+                return Ok(Sent::Refused { reason: missing.to_string() });
+            }
+            partition => partition?,
+        };
         if self.dry_run {
             let place = partition.map_or_else(|| letter.topic.clone(), |number| format!("{}-{number}", letter.topic));
             return Ok(Sent::To { place, redrives });
@@ -54,28 +76,69 @@ impl Redriver {
         record.partition = partition;
         record.key = letter.key.as_deref();
         record.payload = letter.value.as_deref();
-        let refused = |(source, _)| MappingError::Redrive { topic: letter.topic.clone(), source };
-        let delivered = self.producer.send(record, DELIVERY_TIMEOUT).await.map_err(refused)?;
+        let delivered = match self.producer.send(record, DELIVERY_TIMEOUT).await {
+            Ok(delivered) => delivered,
+            Err((source, _)) if is_of_this_record(&source) => {
+                return Ok(Sent::Refused { reason: format!("its topic does not take it: {source}") });
+            }
+            Err((source, _)) => return Err(MappingError::Redrive { topic: letter.topic, source }),
+        };
         let place = format!("{}-{}@{}", letter.topic, delivered.partition, delivered.offset);
         Ok(Sent::To { place, redrives })
     }
 
     /// The partition that the record was in, where the other records of its key are; if the topic has it no more, the key decides.
-    async fn partition(&self, letter: &DeadLetter) -> Result<Option<i32>, MappingError> {
-        let (producer, topic) = (self.producer.clone(), letter.topic.clone());
-        let asked = tokio::task::spawn_blocking(move || {
-            let answer = producer.client().fetch_metadata(Some(&topic), ANSWER_TIMEOUT);
-            let metadata = answer.map_err(|source| MappingError::Redrive { topic: topic.clone(), source })?;
-            let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-            let count = found.map_or(0, |found| found.partitions().len());
-            if count == 0 {
-                return Err(MappingError::NoRedriveTopic { topic });
+    async fn partition(&mut self, letter: &DeadLetter) -> Result<Option<i32>, MappingError> {
+        let count = match self.partitions.get(&letter.topic) {
+            Some(count) => *count,
+            None => {
+                let count = self.partition_count(letter.topic.clone()).await?;
+                self.partitions.insert(letter.topic.clone(), count);
+                count
             }
-            Ok(i32::try_from(count).unwrap_or(i32::MAX))
-        });
-        let count = asked.await.map_err(|_| MappingError::Poller)??;
+        };
         Ok(letter.partition.filter(|partition| (0..count).contains(partition)))
     }
+
+    async fn partition_count(&self, topic: String) -> Result<i32, MappingError> {
+        let producer = self.producer.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let failed = |source| MappingError::Redrive { topic: topic.clone(), source };
+            let metadata = producer.client().fetch_metadata(Some(&topic), ANSWER_TIMEOUT).map_err(failed)?;
+            let found = metadata.topics().iter().find(|found| found.name() == topic);
+            let count = found.map_or(0, |found| found.partitions().len());
+            let error = found.and_then(|found| found.error()).map(Code::from);
+            match error {
+                None | Some(Code::LeaderNotAvailable) if count > 0 => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
+                None | Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic) => {
+                    Err(MappingError::NoRedriveTopic { topic: topic.clone() })
+                }
+                Some(error) => Err(failed(KafkaError::MetadataFetch(error))),
+            }
+        });
+        asked.await.map_err(|_| MappingError::Poller)?
+    }
+}
+
+/// Whether the record or its topic is the cause, and the next record may be taken.
+fn is_of_this_record(error: &KafkaError) -> bool {
+    use Code::{
+        InvalidRecord, InvalidTopic, MessageSizeTooLarge, PolicyViolation, TopicAuthorizationFailed, UnknownPartition,
+        UnknownTopic, UnknownTopicOrPartition,
+    };
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            InvalidRecord
+                | InvalidTopic
+                | MessageSizeTooLarge
+                | PolicyViolation
+                | TopicAuthorizationFailed
+                | UnknownPartition
+                | UnknownTopic
+                | UnknownTopicOrPartition
+        )
+    )
 }
 
 /// How often the record was sent back; a header that is no number does not count.
