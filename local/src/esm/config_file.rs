@@ -112,10 +112,14 @@ fn choose(listed: Vec<ListedMapping>, origin: &str, wanted: Wanted<'_>) -> Resul
         (name.to_owned(), bare(name).to_owned())
     };
     let topic = |mapping: &ListedMapping| Some(mapping.members.get("Topics")?[0].as_str()?.to_owned());
+    // The only one is taken for a function of another name, as a file with nothing but one mapping is.
+    let only = listed.len() == 1;
     let is_wanted = |mapping: &ListedMapping| {
         let (name, bare_name) = named(mapping);
         wanted.topic.is_none_or(|wanted| topic(mapping).is_none_or(|topic| topic == wanted))
-            && wanted.function.is_none_or(|wanted| name.is_empty() || name == wanted || bare_name == bare(wanted))
+            && wanted
+                .function
+                .is_none_or(|wanted| only || name.is_empty() || name == wanted || bare_name == bare(wanted))
     };
     let shown: Vec<_> = listed
         .iter()

@@ -171,7 +171,8 @@ fn broken(error: &(dyn Error + 'static)) -> InvokeFault {
     let mut inner = Some(error);
     while let Some(error) = inner {
         let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        if kind == Some(std::io::ErrorKind::ConnectionReset) {
+        // The other one is what writing finds, when the reset came before the request was written.
+        if matches!(kind, Some(std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe)) {
             return InvokeFault::Reset(error.to_string());
         }
         inner = error.source();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// `esm validate` of a sample file: the code, what it prints, and what it logs.
 fn validate(file: &str, flags: &[&str]) -> (i32, Value, String) {
@@ -94,6 +94,39 @@ fn the_flags_choose_one_of_several_mappings() {
         let (code, _, error) = validate(file, &[]);
         assert!(code == 1 && error.contains(listed) && error.contains("--function-name"), "{file}: {error}");
     }
+}
+
+#[test]
+fn the_only_mapping_is_taken_for_a_function_of_another_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("list.json");
+    let mapping = json!({"Topics": ["orders"], "FunctionName": "orders-dev", "StartingPosition": "LATEST"});
+    std::fs::write(&file, json!({"EventSourceMappings": [mapping]}).to_string()).unwrap();
+    let (code, line, error) = validate(file.to_str().unwrap(), &["--function-name", "consumer"]);
+    assert_eq!((code, &line["function"]), (0, &json!("consumer")), "{error}");
+}
+
+#[test]
+fn a_way_to_sign_in_that_a_flag_takes_away_takes_its_secrets_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mapping.json");
+    let secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:AmazonMSK_x-abcdef";
+    let mapping = json!({
+        "Topics": ["orders"], "FunctionName": "consumer", "StartingPosition": "LATEST",
+        "SourceAccessConfigurations": [{"Type": "SASL_SCRAM_512_AUTH", "URI": secret}],
+        "Local": {"secrets": {secret: "secret.json"}},
+    });
+    for (mapping, taken) in [(mapping.clone(), true), (without_access(mapping), false)] {
+        std::fs::write(&file, mapping.to_string()).unwrap();
+        let (code, line, _) = validate(file.to_str().unwrap(), &["--source-access-configurations", "[]"]);
+        // A secret that nothing ever asked for is still a mistake.
+        assert!((code == 0) == taken && line.to_string().contains("is neither Type nor URI") != taken, "{line}");
+    }
+}
+
+fn without_access(mut mapping: Value) -> Value {
+    mapping["SourceAccessConfigurations"] = json!([]);
+    mapping
 }
 
 #[test]
