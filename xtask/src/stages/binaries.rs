@@ -8,11 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::process;
+
+/// How long one binary may take, which is five minutes on a busy machine: a test that hangs ends no run of CI.
+const LONGEST: Duration = Duration::from_secs(1_500);
 
 /// A program that cargo built.
 #[derive(Debug)]
@@ -132,8 +136,8 @@ impl Binary {
     /// Runs it and shows what it printed.
     fn passes(&self) -> bool {
         let heading = format!("\n--- {} {}\n", self.package, self.target);
-        let output = match self.command().output() {
-            Ok(output) => output,
+        let captured = match process::capture_within(&mut self.command(), LONGEST) {
+            Ok(captured) => captured,
             Err(error) => {
                 println!("{heading}cannot be started: {error}");
                 return false;
@@ -141,11 +145,24 @@ impl Binary {
         };
         let mut stdout = std::io::stdout().lock();
         // Whoever reads has gone if this fails; the tests still count.
-        let _ = [heading.as_bytes(), &output.stdout, &output.stderr]
+        let _ = [heading.as_bytes(), &captured.stdout, &captured.stderr]
             .into_iter()
             .try_for_each(|text| stdout.write_all(text));
-        output.status.success()
+        if captured.status.is_none() {
+            let hung = running(&String::from_utf8_lossy(&captured.stdout)).join(", ");
+            let _ = writeln!(stdout, "killed after {} s; still running: {hung}", LONGEST.as_secs());
+        }
+        captured.status.is_some_and(|status| status.success())
     }
+}
+
+/// The tests that had run for a minute and have no result, by what the test harness printed.
+fn running(output: &str) -> Vec<&str> {
+    let tests = || output.lines().filter_map(|line| line.strip_prefix("test "));
+    let slow = tests().filter_map(|line| line.strip_suffix(" has been running for over 60 seconds"));
+    let has_ended =
+        |name: &str| tests().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(" ...")));
+    slow.filter(|name| !has_ended(name)).collect()
 }
 
 /// The tests of a target that are otherwise ignored: for what they need, or because they take long. One at a time.
@@ -187,6 +204,14 @@ pub(super) fn run_all<'a>(binaries: impl Iterator<Item = &'a Binary> + Send, at_
 mod tests {
     use super::*;
     use crate::workspace;
+
+    #[test]
+    fn tests_that_hang_are_named() {
+        let slow = " has been running for over 60 seconds";
+        let output =
+            format!("running 3 tests\ntest a::b{slow}\ntest a::c{slow}\ntest quick ... ok\ntest a::b ... ok\n");
+        assert_eq!(running(&output), ["a::c"]);
+    }
 
     #[test]
     fn a_test_binary_is_recognised_in_cargos_messages() {
