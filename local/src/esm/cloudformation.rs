@@ -5,31 +5,29 @@
 
 use serde_json::{Map, Value, json};
 
-use super::listed::ListedMapping;
-use super::template_functions::Template;
+use super::listed::{ListedMapping, bare, local_of_function};
+use super::template_functions::{FUNCTION, SAM_FUNCTION, Template};
 
 /// The mappings, in the order of their names; `None` if it is no template.
 pub(super) fn mappings(document: &Map<String, Value>) -> Option<Vec<ListedMapping>> {
     let resources = document.get("Resources")?.as_object()?;
     let template = Template::new(document.get("Parameters").and_then(Value::as_object), Some(resources));
-    let timeout = &document.get("Globals").unwrap_or(&Value::Null)["Function"]["Timeout"];
+    let globals = &document.get("Globals").unwrap_or(&Value::Null)["Function"];
     let mut found = Vec::new();
     for (name, resource) in resources {
         let Some(properties) = resource["Properties"].as_object() else { continue };
         match resource["Type"].as_str() {
             Some("AWS::Lambda::EventSourceMapping") if properties.contains_key("Topics") => {
-                found.push(read(&template, properties.iter().map(|(name, value)| renamed(name, value)).collect()));
+                let members = properties.iter().map(|(name, value)| renamed(name, value)).collect();
+                found.push(with_its_function(&template, resources, globals, members));
             }
-            Some("AWS::Serverless::Function") => {
+            Some(SAM_FUNCTION) => {
                 let events = properties.get("Events").and_then(Value::as_object);
                 let function = template.function_name(name);
-                let timeout = properties.get("Timeout").unwrap_or(timeout);
                 let mapped = events.into_iter().flat_map(Map::values).filter_map(members_from_event);
                 found.extend(mapped.map(|mut members| {
                     members.insert("FunctionName".to_owned(), json!(function));
-                    if !timeout.is_null() {
-                        members.insert("Local".to_owned(), json!({"functionTimeoutSeconds": timeout}));
-                    }
+                    members.extend(local(properties, globals));
                     read(&template, members)
                 }));
             }
@@ -37,6 +35,35 @@ pub(super) fn mappings(document: &Map<String, Value>) -> Option<Vec<ListedMappin
         }
     }
     Some(found)
+}
+
+/// What a function's properties say of it, or for SAM's the globals.
+fn local(properties: &Map<String, Value>, globals: &Value) -> Option<(String, Value)> {
+    let property = |name| properties.get(name).or_else(|| globals.get(name));
+    local_of_function(property("Timeout"), property("ReservedConcurrentExecutions"))
+}
+
+/// A mapping that is a resource of its own, as its function may be one.
+fn with_its_function(
+    template: &Template<'_>,
+    resources: &Map<String, Value>,
+    globals: &Value,
+    members: Map<String, Value>,
+) -> ListedMapping {
+    let mut mapping = read(template, members);
+    let named = mapping.members.get("FunctionName").and_then(Value::as_str).map(bare).unwrap_or_default();
+    let function = resources.iter().find(|(name, resource)| {
+        let kind = resource["Type"].as_str().unwrap_or_default();
+        [FUNCTION, SAM_FUNCTION].contains(&kind) && template.function_name(name) == named
+    });
+    if let Some(properties) = function.and_then(|(_, resource)| resource["Properties"].as_object()) {
+        let globals =
+            if function.is_some_and(|(_, resource)| resource["Type"] == SAM_FUNCTION) { globals } else { &Value::Null };
+        let ListedMapping { members, unresolved } = read(template, local(properties, globals).into_iter().collect());
+        mapping.members.extend(members);
+        mapping.unresolved.extend(unresolved);
+    }
+    mapping
 }
 
 /// The members with what the template says of them.
@@ -114,6 +141,7 @@ Resources:
     Type: AWS::Serverless::Function
     Properties:
       FunctionName: !Sub '${AWS::StackName}-orders'
+      ReservedConcurrentExecutions: !Ref Size
       Events:
         Api: {Type: HttpApi}
         Stream:
@@ -134,7 +162,7 @@ Resources:
             Topics: [!Join [., [!Ref Topic, dlq]]]
             ConsumerGroupId: !Sub ['${A}-${!B}', {A: x}]
             StartingPosition: !If [IsProd, LATEST, TRIM_HORIZON]
-  Plain: {Type: 'AWS::Lambda::Function', Properties: {FunctionName: plain}}
+  Plain: {Type: 'AWS::Lambda::Function', Properties: {FunctionName: plain, Timeout: 7, ReservedConcurrentExecutions: 2}}
   Mapping:
     Type: AWS::Lambda::EventSourceMapping
     Properties:
@@ -157,13 +185,14 @@ Resources:
                 "FunctionName": "arn:aws:lambda:us-east-1:123456789012:function:plain:live",
                 "Topics": ["payments"],
                 "StartingPosition": "TRIM_HORIZON",
+                "Local": {"functionTimeoutSeconds": 7, "reservedConcurrentExecutions": 2},
             },
             {
                 "FunctionName": "stack-orders",
                 "SelfManagedEventSource": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": ["a:9092", "b:9092"]}},
                 "Topics": ["orders.dlq"],
                 "SelfManagedKafkaEventSourceConfig": {"ConsumerGroupId": "x-${B}"},
-                "Local": {"functionTimeoutSeconds": 20},
+                "Local": {"functionTimeoutSeconds": 20, "reservedConcurrentExecutions": 10},
             },
             {
                 "FunctionName": "stack-orders",
@@ -175,7 +204,7 @@ Resources:
                 "AmazonManagedKafkaEventSourceConfig": {},
                 "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:123456789012:Failed"}},
                 "SourceAccessConfigurations": [{"Type": "SASL_SCRAM_512_AUTH"}],
-                "Local": {"functionTimeoutSeconds": 20},
+                "Local": {"functionTimeoutSeconds": 20, "reservedConcurrentExecutions": 10},
             },
         ]);
         assert_eq!(json!(listed), expected);

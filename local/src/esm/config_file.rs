@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::document::MappingDocument;
-use super::listed::ListedMapping;
+use super::listed::{ListedMapping, bare};
 use super::{cloudformation, serverless_framework, terraform, yaml};
 
 /// Which mapping is meant when a text has several, as `aws lambda list-event-source-mappings` and Terraform print them.
@@ -133,10 +133,4 @@ fn choose(listed: Vec<ListedMapping>, origin: &str, wanted: Wanted<'_>) -> Resul
         (Some(one), true) => Ok(one),
         _ => Err(DocumentError::Choose { origin: origin.to_owned(), found: shown.len(), listed: shown.join(", ") }),
     }
-}
-
-/// The function's name without the parts of an ARN and without a qualifier.
-fn bare(name: &str) -> &str {
-    let rest = name.split_once(":function:").map_or(name, |(_, rest)| rest);
-    rest.split(':').next().unwrap_or(rest)
 }

@@ -1,6 +1,6 @@
 //! A mapping as a file of several has it, under AWS's names.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// One of the mappings of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,4 +32,18 @@ impl From<Value> for ListedMapping {
         let members = if let Value::Object(members) = mapping { members } else { Map::new() };
         Self { members, unresolved: Vec::new() }
     }
+}
+
+/// The function's name without the parts of an ARN and without a qualifier.
+pub(super) fn bare(name: &str) -> &str {
+    let rest = name.split_once(":function:").map_or(name, |(_, rest)| rest);
+    rest.split(':').next().unwrap_or(rest)
+}
+
+/// The member `Local` with what a file says of the function itself: how long it may take, and its reserved concurrency.
+pub(super) fn local_of_function(timeout: Option<&Value>, reserved: Option<&Value>) -> Option<(String, Value)> {
+    let given = [("functionTimeoutSeconds", timeout), ("reservedConcurrentExecutions", reserved)];
+    let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone())));
+    let local: Map<String, Value> = given.filter(|(_, value)| !value.is_null()).collect();
+    (!local.is_empty()).then(|| ("Local".to_owned(), json!(local)))
 }

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::cloudformation;
-use super::listed::ListedMapping;
+use super::listed::{ListedMapping, local_of_function};
 use super::serverless_variables::Variables;
 use super::template_functions::{Template, is_call};
 
@@ -46,10 +46,8 @@ pub(super) fn mappings(document: &Map<String, Value>) -> Option<Vec<ListedMappin
             let Some(mut members) = members_from_event(event) else { continue };
             let name = function["name"].as_str().unwrap_or(key);
             members.insert("FunctionName".to_owned(), json!(name));
-            if let Some(timeout) = function.get("timeout").or(timeout) {
-                let timeout = variables.expand(timeout);
-                members.insert("Local".to_owned(), json!({"functionTimeoutSeconds": timeout}));
-            }
+            let timeout = function.get("timeout").or(timeout).map(|timeout| variables.expand(timeout));
+            members.extend(local_of_function(timeout.as_ref(), function.get("reservedConcurrency")));
             let mut read = cloudformation::read(&template, members);
             patterns_as_text(&mut read.members);
             found.push(read);
@@ -132,6 +130,7 @@ functions:
     handler: a.b
     name: audit-${opt:stage, 'dev'}
     timeout: 5
+    reservedConcurrency: 3
     events:
       - httpApi: '*'
       - kafka:
@@ -173,7 +172,7 @@ resources: {Resources: {Cluster: {Type: 'AWS::MSK::Cluster'}}}
                     {"Type": "VPC_SUBNET", "URI": "subnet-1"},
                     {"Type": "VPC_SUBNET", "URI": "subnet-2"},
                 ],
-                "Local": {"functionTimeoutSeconds": 5},
+                "Local": {"functionTimeoutSeconds": 5, "reservedConcurrentExecutions": 3},
             },
             {
                 "FunctionName": "orders",

@@ -164,8 +164,8 @@ impl Template<'_> {
     }
 }
 
-const FUNCTION: &str = "AWS::Lambda::Function";
-const SAM_FUNCTION: &str = "AWS::Serverless::Function";
+pub(super) const FUNCTION: &str = "AWS::Lambda::Function";
+pub(super) const SAM_FUNCTION: &str = "AWS::Serverless::Function";
 
 /// Whether the value is a call of a function.
 pub(super) fn is_call(value: &Value) -> bool {

@@ -5,7 +5,10 @@
 
 use serde_json::{Map, Value};
 
+use super::listed::{bare, local_of_function};
+
 const RESOURCE: &str = "aws_lambda_event_source_mapping";
+const FUNCTION: &str = "aws_lambda_function";
 /// Modules in modules: far more than anybody has.
 const MAX_DEPTH: usize = 64;
 
@@ -61,21 +64,37 @@ const ZERO_IS_UNSET: &[&str] =
 /// The mappings, in the order of the document; `None` if it is neither a plan nor a state.
 pub(super) fn mappings(document: &Map<String, Value>) -> Option<Vec<Value>> {
     let root = ["planned_values", "values"].iter().find_map(|name| document.get(*name)?.get("root_module"))?;
-    let mut found = Vec::new();
-    collect(root, 0, &mut found);
-    Some(found)
+    let (mut found, mut functions) = (Vec::new(), Vec::new());
+    collect(root, RESOURCE, 0, &mut found);
+    collect(root, FUNCTION, 0, &mut functions);
+    Some(found.into_iter().map(|values| with_its_function(mapping(values), &functions)).collect())
 }
 
-fn collect(module: &Value, depth: usize, found: &mut Vec<Value>) {
+/// The values of the resources of a type.
+fn collect<'a>(module: &'a Value, kind: &str, depth: usize, found: &mut Vec<&'a Map<String, Value>>) {
     let items = |name: &str| module[name].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mapped = items("resources").iter().filter(|resource| resource["type"] == RESOURCE);
-    found.extend(mapped.filter_map(|resource| resource["values"].as_object()).map(mapping));
+    let of_kind = items("resources").iter().filter(|resource| resource["type"] == kind);
+    found.extend(of_kind.filter_map(|resource| resource["values"].as_object()));
     if depth < MAX_DEPTH {
-        items("child_modules").iter().for_each(|child| collect(child, depth + 1, found));
+        items("child_modules").iter().for_each(|child| collect(child, kind, depth + 1, found));
     }
 }
 
-fn mapping(values: &Map<String, Value>) -> Value {
+/// With what the document says of the function, if it makes it.
+fn with_its_function(mut mapping: Map<String, Value>, functions: &[&Map<String, Value>]) -> Value {
+    let named = mapping.get("FunctionName").and_then(Value::as_str).map(bare);
+    let named = named.and_then(|named| {
+        functions.iter().find(|values| values.get("function_name").is_some_and(|name| name == named))
+    });
+    if let Some(values) = named {
+        // The provider writes -1 where nothing is reserved.
+        let reserved = values.get("reserved_concurrent_executions").filter(|reserved| **reserved != -1);
+        mapping.extend(local_of_function(values.get("timeout"), reserved));
+    }
+    Value::Object(mapping)
+}
+
+fn mapping(values: &Map<String, Value>) -> Map<String, Value> {
     let provisioned = values.get("provisioned_poller_config").is_some_and(|block| block[0].is_object());
     let is_setting = |(name, value): &(&String, &Value)| {
         let name = name.as_str();
@@ -83,9 +102,7 @@ fn mapping(values: &Map<String, Value>) -> Value {
         let zero_is_unset = ZERO_IS_UNSET.contains(&name) || name == "maximum_retry_attempts" && !provisioned;
         !NOT_SETTINGS.contains(&name) && (**value != 0 || !zero_is_unset)
     };
-    Value::Object(
-        values.iter().filter(is_setting).map(|(name, value)| (aws_name(name), aws_value(name, value))).collect(),
-    )
+    values.iter().filter(is_setting).map(|(name, value)| (aws_name(name), aws_value(name, value))).collect()
 }
 
 fn aws_value(name: &str, value: &Value) -> Value {
@@ -187,6 +204,22 @@ mod tests {
         }
         assert_eq!(mappings(json!({"FunctionName": "fn"}).as_object().unwrap()), None);
         assert_eq!(mappings(json!({"values": {"root_module": {}}}).as_object().unwrap()), Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_a_function_may_take_comes_from_the_function() {
+        let function =
+            |reserved| json!({"function_name": "fn", "timeout": 30, "reserved_concurrent_executions": reserved});
+        for (reserved, local) in [
+            (5, json!({"functionTimeoutSeconds": 30, "reservedConcurrentExecutions": 5})),
+            (-1, json!({"functionTimeoutSeconds": 30})),
+        ] {
+            let module = json!({"resources": [{"type": FUNCTION, "values": function(reserved)}]});
+            let root =
+                json!({"resources": [{"type": RESOURCE, "values": values("orders")}], "child_modules": [module]});
+            let document = json!({"values": {"root_module": root}});
+            assert_eq!(mappings(document.as_object().unwrap()).unwrap()[0]["Local"], local);
+        }
     }
 
     #[test]

@@ -149,6 +149,11 @@ fn validate_refuses_what_aws_refuses() {
         (filters(1, "no JSON"), "Filters[0]: the pattern is not JSON"),
         (filters(11, PATTERN), "11 filters are too many; Lambda takes 10 at most"),
         (json!({"FilterCriteria": {"Filters": [{}]}}), "Filters[0]: Pattern is missing"),
+        (queue_mode(), "ConsumptionMode: \"Queue\" is not emulated"),
+        (json!({"DestinationConfig": {"OnSuccess": {"Destination": "kafka://done"}}}), "DestinationConfig.OnSuccess"),
+        (on_failure("kafka://orders"), "must not be the mapping's own topic"),
+        (on_failure("arn:aws:dynamodb:us-east-1:123456789012:table/t"), "must be kafka://<topic> or the ARN"),
+        (on_failure("dead"), "must be kafka://<topic> or the ARN"),
     ];
     for (members, told) in cases {
         let (code, _, error) = validate(&valid(members.clone()), &[]);
@@ -167,6 +172,42 @@ fn validate_refuses_what_aws_refuses() {
         let (code, text, error) = validate(&valid(members.clone()), &[]);
         assert!(code == 0 && text.contains("`fn`"), "{members}: {error}");
     }
+}
+
+fn queue_mode() -> Value {
+    json!({"AmazonManagedKafkaEventSourceConfig": {"ConsumptionMode": "Queue"}})
+}
+
+fn on_failure(destination: &str) -> Value {
+    json!({"DestinationConfig": {"OnFailure": {"Destination": destination}}, "ProvisionedPollerConfig": {"MinimumPollers": 1}})
+}
+
+/// <https://docs.aws.amazon.com/lambda/latest/dg/kafka-retry-configurations.html>, and what `CreateEventSourceMapping` answers.
+#[test]
+fn without_provisioned_mode_aws_refuses_each_of_these() {
+    let cases = [
+        ("MaximumRetryAttempts", json!({"MaximumRetryAttempts": 2})),
+        ("MaximumRecordAgeInSeconds", json!({"MaximumRecordAgeInSeconds": 60})),
+        ("BisectBatchOnFunctionError", json!({"BisectBatchOnFunctionError": true})),
+        ("FunctionResponseTypes", json!({"FunctionResponseTypes": ["ReportBatchItemFailures"]})),
+        (
+            "DestinationConfig.OnFailure to a Kafka topic",
+            json!({"DestinationConfig": {"OnFailure": {"Destination": "kafka://dead"}}}),
+        ),
+        ("LoggingConfig", json!({"LoggingConfig": {"SystemLogLevel": "INFO"}})),
+    ];
+    for (member, mut members) in cases {
+        let told = format!("{member}: needs provisioned mode");
+        let (code, _, error) = validate(&valid(members.clone()), &[]);
+        assert!(code == 1 && error.contains(&told), "{member}: {error}");
+        let (code, _, warning) = validate(&valid(members.clone()), &["--lenient"]);
+        assert!(code == 0 && warning.contains(&told), "{member}: {warning}");
+        members["ProvisionedPollerConfig"] = json!({"MinimumPollers": 1});
+        let (code, _, error) = validate(&valid(members), &[]);
+        assert_eq!((code, error.as_str()), (0, ""), "{member}");
+    }
+    let (code, _, warning) = validate(&valid(queue_mode()), &["--lenient"]);
+    assert!(code == 0 && warning.contains("ConsumptionMode"), "{warning}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Where records go when they are given up.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use msk_local::esm::running_mapping::End;
 use msk_shared::event::MskEvent;
 use serde_json::{Value, json};
@@ -36,6 +38,36 @@ async fn with_a_destination_endless_retries_end_after_eleven_invocations() {
     let counts = harness.counts();
     assert_eq!((counts.dropped_event_count, counts.on_failure_destination_delivered_event_count), (0, 1));
     assert_eq!(harness.committed(1).await, [1]);
+}
+
+/// <https://docs.aws.amazon.com/lambda/latest/dg/kafka-retry-configurations.html>: records older than the age go to the destination.
+#[tokio::test]
+async fn a_record_above_its_age_goes_to_the_destination_and_a_younger_one_to_the_function() {
+    let harness = harness();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    harness.send_at(0, now - 120_000).await;
+    harness.send_at(0, now).await;
+    let function = Function::start(|_, _| Reply::ok()).await;
+    let members = to_kafka(json!({"MaximumRecordAgeInSeconds": 60}));
+    assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
+    assert_eq!((function.sizes(), function.deliveries_of((0, 1))), (vec![1], 1));
+    let (_, document) = harness.read(DEAD, 1).await.remove(0);
+    assert_eq!(document["requestContext"]["condition"], "RecordAgeExceeded");
+    assert_eq!(document["KafkaBatchInfo"]["recordInfo"]["offset"], "0");
+    assert_eq!(harness.committed(1).await, [2]);
+}
+
+/// A batch is halved at once; what is left to retry is the record that cannot be halved.
+#[tokio::test]
+async fn retries_are_for_the_record_that_halving_finds() {
+    let harness = harness();
+    harness.produce(0, 8).await;
+    let function = Function::failing_on((0, 3)).await;
+    let members = json!({"BisectBatchOnFunctionError": true, "MaximumRetryAttempts": 2, "BatchSize": 8});
+    assert_eq!(harness.drain(harness.mapping(&function, &to_kafka(members))).await, End::Drained);
+    assert_eq!(function.sizes(), [8, 4, 2, 2, 1, 1, 1, 1, 4]);
+    assert_eq!(function.deliveries_of((0, 3)), 6);
+    assert_eq!(harness.read(DEAD, 1).await[0].1["KafkaBatchInfo"]["recordInfo"]["offset"], "3");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! AWS's rules for a function's answer.
+//! AWS's rules for a function's answer (<https://docs.aws.amazon.com/lambda/latest/dg/kafka-retry-configurations.html>, and for the
+//! rules that it shares with other streams <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html>).
 
 use msk_shared::event::{BatchResponse, Mistake, MskEvent, Record, RecordFault, Verdict, judge};
 
@@ -67,6 +68,8 @@ fn a_malformed_answer_retries_all_and_the_message_names_the_mistake() {
         (r#"{"itemIdentifier":{"partition":"orders-0","offset":"5"}}"#, "offset must be a whole number, not a string"),
         (r#"{"itemIdentifier":{"partition":"orders-0"}}"#, "offset must be a whole number"),
         (r#"{"itemIdentifier":{"partition":"orders-0","offset":5.5}}"#, "offset must be a whole number"),
+        (r#"{"itemIdentifier":{"partition":"orders-0","offset":5.0}}"#, "offset must be a whole number"),
+        (r#"{"ItemIdentifier":{"partition":"orders-0","offset":5}}"#, "[0] has no itemIdentifier"),
         ("7", "[0] is a JSON number, not an object"),
         (
             r#"{"itemIdentifier":{"partition":"orders-0","offset":5}},{"itemIdentifier":null}"#,
@@ -80,12 +83,17 @@ fn a_malformed_answer_retries_all_and_the_message_names_the_mistake() {
         ("{", "not JSON"),
         ("\"ok\"", "a JSON string, not an object"),
         ("true", "a JSON boolean, not an object"),
+        ("<html><body>502 Bad Gateway</body></html>", "not JSON"),
+        ("\u{feff}{}", "not JSON"),
+        (r#""{\"batchItemFailures\":[]}""#, "a JSON string, not an object"),
         ("[1]", "a JSON array, not an object"),
         (r#"{"batchItemFailures":{}}"#, "batchItemFailures is a JSON object, not an array"),
     ] {
         let text = mistake(judge(&batch(), body.as_bytes()));
         assert!(text.contains(message), "{body}: {text}");
     }
+    let utf_16: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(mistake(judge(&batch(), &utf_16)).contains("not JSON"));
 }
 
 #[test]
