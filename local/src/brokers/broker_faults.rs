@@ -190,7 +190,7 @@ pub(super) fn elect(state: &mut ClusterState, gone: i32) -> usize {
 }
 
 /// A broker that is offline is in no partition's set of replicas in sync, and coordinates no group.
-fn set_online(state: &mut ClusterState, id: i32, online: bool) {
+pub(super) fn set_online(state: &mut ClusterState, id: i32, online: bool) {
     for broker in state.brokers.iter_mut().filter(|broker| broker.node_id == id) {
         broker.online = online;
     }

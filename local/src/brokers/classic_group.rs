@@ -90,6 +90,10 @@ pub(super) struct ClassicGroup {
 }
 
 impl ClassicGroup {
+    pub(super) fn has_members(&self) -> bool {
+        !self.members.is_empty()
+    }
+
     pub(super) fn take(&mut self, client: &str, request: GroupRequest, waiting: AnswerSender, now: Instant) {
         let given = match request {
             GroupRequest::Join(join) => return self.join(client, join, waiting, now),
@@ -177,7 +181,8 @@ impl ClassicGroup {
             self.offered.insert(join.member.clone(), now + join.session_timeout);
             return Err(GroupError::MemberIdRequired);
         }
-        Ok(self.members.iter().position(|member| member.instance == join.instance))
+        let is_same = |member: &Member| join.instance.is_some() && member.instance == join.instance;
+        Ok(self.members.iter().position(is_same))
     }
 
     fn sync(&mut self, sync: Sync, waiting: AnswerSender, now: Instant) {

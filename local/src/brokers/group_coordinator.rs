@@ -56,6 +56,12 @@ impl GroupCoordinator {
         receiver
     }
 
+    /// Whether a member of the newer protocol must not join the group.
+    pub(super) fn has_classic_members(&self, group: &str) -> bool {
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        groups.get(group).is_some_and(ClassicGroup::has_members)
+    }
+
     /// Ends what has taken too long: silent members, and waiting for those that do not join again.
     pub(super) fn expire(&self) {
         let Some(cluster) = self.cluster.upgrade() else { return };
@@ -82,5 +88,5 @@ fn refusal(state: &ClusterState, request: &GroupRequest, broker: i32) -> Option<
     }
     // Kafka 4 moves a group from one protocol to the other; these brokers do not.
     let has_newer = state.groups.get(group).is_some_and(|group| !group.consumer_members.is_empty());
-    has_newer.then_some(GroupError::InconsistentGroupProtocol)
+    (has_newer && matches!(request, GroupRequest::Join(_))).then_some(GroupError::InconsistentGroupProtocol)
 }

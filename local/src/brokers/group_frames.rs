@@ -15,6 +15,9 @@ const FIRST_LEAVE_OF_MEMBERS: i16 = LEAVE.1;
 /// The key of requests to leave, their oldest and newest version.
 pub(super) const LEAVE_VERSIONS: (i16, i16, i16) = (LEAVE.0, 0, LEAVE.1);
 
+const NEWER_HEARTBEAT: (i16, i16) = (68, 1);
+const GROUP_ID_NOT_FOUND: i16 = 69;
+
 /// Why a member is refused, with Kafka's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i16)]
@@ -151,6 +154,43 @@ impl GroupRequest {
             Self::Heartbeat(_) => GroupAnswer::Heartbeat(Err(error)),
             Self::Leave(_) => GroupAnswer::Leave(Err(error)),
         }
+    }
+}
+
+/// A member of the newer protocol that joins a group or stays in it: `ConsumerGroupHeartbeat` 1 (KIP-848).
+pub(super) struct NewerHeartbeat {
+    pub(super) group: String,
+    correlation: i32,
+}
+
+impl NewerHeartbeat {
+    /// `None` for every other frame, and for a member that leaves.
+    pub(super) fn read(frame: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(frame);
+        if (reader.int16()?, reader.int16()?) != NEWER_HEARTBEAT {
+            return None;
+        }
+        let correlation = reader.int32()?;
+        reader.nullable_string()?;
+        // No tags.
+        reader.varint()?;
+        let length = reader.varint()?.checked_sub(1)?;
+        let group = String::from_utf8(reader.take(length)?.to_vec()).ok()?;
+        let member = reader.varint()?.checked_sub(1)?;
+        reader.take(member)?;
+        (reader.int32()? >= 0).then_some(Self { group, correlation })
+    }
+
+    /// The answer that its group is none of the newer protocol.
+    pub(super) fn refused(&self) -> Vec<u8> {
+        let mut frame = self.correlation.to_be_bytes().to_vec();
+        // No tags, no throttling.
+        frame.extend([0; 1 + 4]);
+        frame.extend(GROUP_ID_NOT_FOUND.to_be_bytes());
+        // No text, no member, epoch and interval; no assignment, no tags.
+        frame.extend([0; 1 + 1 + 4 + 4]);
+        frame.extend([0xff, 0]);
+        frame
     }
 }
 
@@ -324,6 +364,29 @@ mod tests {
             }
         }
         assert_eq!(GroupRequest::read(&frame((3, 12), &[])), None);
+    }
+
+    #[test]
+    fn a_newer_member_is_known_by_its_group_and_refused_by_its_code() {
+        use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
+        use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+
+        for (epoch, is_read) in [(0, true), (5, true), (-1, false)] {
+            let request = ConsumerGroupHeartbeatRequest::default()
+                .with_group_id(StrBytes::from_static_str("g").into())
+                .with_member_id(StrBytes::from_static_str("m"))
+                .with_member_epoch(epoch);
+            let mut frame = vec![0, 68, 0, 1, 0, 0, 0, 9, 0xff, 0xff, 0];
+            request.encode(&mut frame, 1).unwrap();
+            let read = NewerHeartbeat::read(&frame);
+            assert_eq!(read.as_ref().map(|newer| newer.group.as_str()), is_read.then_some("g"));
+            let Some(newer) = read else { continue };
+            let answer = newer.refused();
+            assert_eq!(answer[..5], [0, 0, 0, 9, 0]);
+            let mut body = &answer[5..];
+            let answer = ConsumerGroupHeartbeatResponse::decode(&mut body, 1).unwrap();
+            assert!(body.is_empty() && answer.error_code == 69 && answer.assignment.is_none());
+        }
     }
 
     #[test]

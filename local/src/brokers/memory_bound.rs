@@ -87,7 +87,7 @@ impl MemoryBound {
         }
         let mut excess = total - (self.max_bytes - self.max_bytes / FREED_PART);
         while excess > 0 {
-            let Some(freed) = counted.drop_from_largest(state, self.max_bytes / FREED_PART) else { break };
+            let Some(freed) = counted.drop_from_largest(state, excess.min(self.max_bytes / FREED_PART)) else { break };
             excess = excess.saturating_sub(freed);
         }
         if !std::mem::replace(&mut counted.told, true) {

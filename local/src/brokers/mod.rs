@@ -185,7 +185,10 @@ impl EmbeddedBrokers {
     /// # Errors
     /// [`BrokersError::NoBroker`].
     pub fn up(&self, which: Which) -> Result<(), BrokersError> {
-        which.ids()?.into_iter().for_each(|id| self.cluster.restart(id));
+        for id in which.ids()? {
+            self.cluster.with_state(|state| broker_faults::set_online(state, id, true));
+            self.cluster.restart(id);
+        }
         Ok(())
     }
 

@@ -7,6 +7,8 @@ use super::frame_fields::{Reader, push_length, push_varint};
 /// Of what has no varints and tags in any version up to the one that is served.
 const NEVER: i16 = i16::MAX;
 
+const OFFSET_FETCH: i16 = 9;
+
 /// A kind of request.
 struct Api {
     key: i16,
@@ -120,7 +122,7 @@ static APIS: [Api; 13] = [
                 always(INT32), always(INT64), since(6, NO_INT32), always(NULLABLE)]))]))],
         answer: &[since(3, INT32), always(structs(&[always(TEXT), always(structs(&[always(INT32), always(INT16)]))]))] },
     // OffsetFetch: group, topics, or none for all.
-    Api { key: 9, oldest: 1, served: 5, newest: 9, flexible: NEVER,
+    Api { key: OFFSET_FETCH, oldest: 1, served: 5, newest: 9, flexible: NEVER,
         request: &[always(TEXT), always(structs(&[always(TEXT), always(INT32S)]))],
         answer: &[since(3, INT32), always(structs(&[always(TEXT), always(structs(&[
             always(INT32), always(INT64), since(5, NO_INT32), always(NULLABLE), always(INT16)]))])), since(2, INT16)] },
@@ -206,9 +208,13 @@ impl OlderVersion {
         Some(request)
     }
 
-    /// The answer in the version that was asked with; `None` if it is not one.
+    /// The answer in the version that was asked with; `None` if it is not one, or that version has no place for its error.
     pub(super) fn answer(self, frame: &[u8]) -> Option<Vec<u8>> {
         let Self { api, version } = self;
+        // The error of the whole request stands at the end, from the second version on.
+        if api.key == OFFSET_FETCH && version < 2 && !frame.ends_with(&[0, 0]) {
+            return None;
+        }
         let mut reader = Reader::new(frame);
         // Correlation id.
         let mut answer = reader.take(4)?.to_vec();

@@ -5,10 +5,14 @@
 //! - Metadata is refused to those who ask for a topic by its id, as members of groups of KIP-848's protocol do. They get a name instead.
 //! - A classic group has one member. `group_coordinator` answers for them.
 //! - Most kinds of requests are known in one version. `older_versions` translates those before it.
-//! - A producer that wants no answer (`acks=0`) gets one, and takes it for that to its next request. It is left out.
+//! - A producer that wants no answer (`acks=0`) gets one, and takes it for that to its next request. It is left out; if the records were
+//!   not written the connection ends, as Kafka tells it, and what was sent before a client closes is written (KAFKA-3703).
+//! - A member of the newer protocol (KIP-848) may join a classic group. It is refused.
 
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -18,10 +22,10 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::group_coordinator::{GroupCoordinator, PendingAnswer};
-use super::group_frames::{GroupRequest, Header};
+use super::group_coordinator::GroupCoordinator;
+use super::group_frames::{GroupRequest, Header, NewerHeartbeat};
 use super::older_versions::OlderVersion;
-use super::rewritten_frames::{empty_null_records, name_topics, wants_no_answer};
+use super::rewritten_frames::{all_was_written, empty_null_records, name_topics, wants_no_answer};
 
 /// The longest request or answer.
 const MAX_FRAME_BYTES: usize = 128 * 1024 * 1024;
@@ -29,6 +33,8 @@ const MAX_FRAME_BYTES: usize = 128 * 1024 * 1024;
 const MAX_AWAITED: usize = 64;
 /// Until a connection is taken again after one could not be, for want of a file descriptor as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long what a client has sent before it closed may take to be written.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 /// Keys of the requests whose contents matter (Kafka protocol, "Api Keys").
 const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
@@ -49,8 +55,10 @@ enum Source {
     BrokerUnasked,
     /// The crate's broker; the kind of request.
     Broker(i16),
-    /// The group; what the request began with.
-    Group(Header, PendingAnswer),
+    /// The group, once all that was asked before is answered.
+    Group(Header, GroupRequest),
+    /// It is known.
+    Given(Vec<u8>),
 }
 
 /// The broker that stands behind a relay.
@@ -92,20 +100,29 @@ async fn relay(client: TcpStream, behind: &Behind) -> std::io::Result<()> {
     let broker = TcpStream::connect(behind.address).await?;
     client.set_nodelay(true)?;
     broker.set_nodelay(true)?;
-    let ((from_client, to_client), (from_broker, to_broker)) = (client.into_split(), broker.into_split());
+    let ((from_client, to_client), (from_broker, mut to_broker)) = (client.into_split(), broker.into_split());
     let (sender, awaited) = mpsc::channel(MAX_AWAITED);
+    let unasked = AtomicUsize::new(0);
+    let mut answers = pin!(answers(from_broker, to_client, awaited, behind, &unasked));
     // When one side ends, so does the other.
-    tokio::select! {
-        ended = requests(from_client, to_broker, &sender, behind) => ended,
-        ended = answers(from_broker, to_client, awaited) => ended,
+    let ended = tokio::select! {
+        ended = requests(from_client, &mut to_broker, &sender, behind, &unasked) => ended,
+        ended = &mut answers => return ended,
+    };
+    drop(sender);
+    if unasked.load(Ordering::Relaxed) > 0 {
+        to_broker.shutdown().await?;
+        let _ = tokio::time::timeout(LAST_WRITES, answers).await;
     }
+    ended
 }
 
 async fn requests(
     mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
+    to: &mut OwnedWriteHalf,
     awaited: &mpsc::Sender<Awaited>,
     behind: &Behind,
+    unasked: &AtomicUsize,
 ) -> std::io::Result<()> {
     loop {
         let mut frame = read_frame(&mut from).await?;
@@ -117,9 +134,13 @@ async fn requests(
             if let (Some(older), GroupRequest::Join(join)) = (older, &mut request) {
                 join.gets_id_first &= older.number() >= FIRST_JOIN_WITH_ID;
             }
-            let answer = behind.groups.take(behind.id, &header.client, request);
-            let source = Source::Group(header, answer);
-            let _ = awaited.send(Awaited { source, older }).await;
+            let _ = awaited.send(Awaited { source: Source::Group(header, request), older }).await;
+            continue;
+        }
+        if let Some(newer) =
+            NewerHeartbeat::read(&frame).filter(|newer| behind.groups.has_classic_members(&newer.group))
+        {
+            let _ = awaited.send(Awaited { source: Source::Given(newer.refused()), older }).await;
             continue;
         }
         let Some(kind) = frame.first_chunk().map(|bytes| i16::from_be_bytes(*bytes)) else { return Ok(()) };
@@ -130,9 +151,10 @@ async fn requests(
             frame = named;
         }
         let is_unasked = kind == PRODUCE && wants_no_answer(&frame) == Some(true);
+        unasked.fetch_add(is_unasked.into(), Ordering::Relaxed);
         let source = if is_unasked { Source::BrokerUnasked } else { Source::Broker(kind) };
         let _ = awaited.send(Awaited { source, older }).await;
-        write_frame(&mut to, &frame).await?;
+        write_frame(to, &frame).await?;
     }
 }
 
@@ -147,6 +169,8 @@ async fn answers(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut awaited: mpsc::Receiver<Awaited>,
+    behind: &Behind,
+    unasked: &AtomicUsize,
 ) -> std::io::Result<()> {
     loop {
         let next = tokio::select! {
@@ -157,7 +181,11 @@ async fn answers(
         let Some(Awaited { source, older }) = next else { return Ok(()) };
         let mut frame = match source {
             Source::BrokerUnasked => {
-                read_frame(&mut from).await?;
+                let answer = read_frame(&mut from).await?;
+                unasked.fetch_sub(1, Ordering::Relaxed);
+                if all_was_written(&answer) != Some(true) {
+                    return Ok(());
+                }
                 continue;
             }
             Source::Broker(kind) => {
@@ -167,7 +195,9 @@ async fn answers(
                 }
                 frame
             }
-            Source::Group(header, answer) => {
+            Source::Given(answer) => answer,
+            Source::Group(header, request) => {
+                let answer = behind.groups.take(behind.id, &header.client, request);
                 let answer = tokio::select! {
                     answer = answer => answer,
                     ended = end(&mut from) => return ended,

@@ -86,6 +86,49 @@ pub(super) fn wants_no_answer(frame: &[u8]) -> Option<bool> {
     Some(reader.int16()? == 0)
 }
 
+/// Whether the answer to a request to write records, version 9 to 12, has no error.
+pub(super) fn all_was_written(frame: &[u8]) -> Option<bool> {
+    let mut reader = Reader::new(frame);
+    // Correlation id.
+    reader.take(4)?;
+    skip_no_tags(&mut reader)?;
+    let mut errors = 0;
+    for _ in 1..reader.varint()? {
+        let name = reader.varint()?.checked_sub(1)?;
+        reader.take(name)?;
+        for _ in 1..reader.varint()? {
+            // Partition; error; first offset, time, first offset kept.
+            reader.take(4)?;
+            errors += i32::from(reader.int16()? != 0);
+            reader.take(3 * 8)?;
+            for _ in 1..reader.varint()? {
+                reader.take(4)?;
+                skip_text(&mut reader)?;
+                skip_tags(&mut reader)?;
+            }
+            skip_text(&mut reader)?;
+            skip_tags(&mut reader)?;
+        }
+        skip_tags(&mut reader)?;
+    }
+    Some(errors == 0)
+}
+
+/// A text that may be null.
+fn skip_text(reader: &mut Reader<'_>) -> Option<()> {
+    let length = reader.varint()?.saturating_sub(1);
+    reader.take(length).map(drop)
+}
+
+fn skip_tags(reader: &mut Reader<'_>) -> Option<()> {
+    for _ in 0..reader.varint()? {
+        reader.varint()?;
+        let length = reader.varint()?;
+        reader.take(length)?;
+    }
+    Some(())
+}
+
 /// Tagged fields, of which these requests have none.
 fn skip_no_tags(reader: &mut Reader<'_>) -> Option<()> {
     (reader.varint()? == 0).then_some(())
@@ -160,6 +203,32 @@ mod tests {
         }
     }
 
+    /// As another writer lays them out, in each version.
+    #[test]
+    fn an_answer_says_whether_all_was_written() {
+        use kafka_protocol::messages::ProduceResponse;
+        use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+        use kafka_protocol::protocol::Encodable;
+
+        let partition = |error| PartitionProduceResponse::default().with_error_code(error);
+        let topic = |errors: [i16; 2]| {
+            let partitions = errors.map(partition).to_vec();
+            TopicProduceResponse::default()
+                .with_name(kafka_protocol::protocol::StrBytes::from_static_str("t").into())
+                .with_partition_responses(partitions)
+        };
+        for version in 9..=12 {
+            for (errors, all) in [([[0, 0], [0, 0]], true), ([[0, 0], [0, 6]], false), ([[3, 0], [0, 0]], false)] {
+                let answer = ProduceResponse::default().with_responses(errors.map(topic).to_vec());
+                // Correlation id, no tags.
+                let mut frame = vec![0, 0, 0, 7, 0];
+                answer.encode(&mut frame, version).unwrap();
+                assert_eq!(all_was_written(&frame), Some(all), "{version} {errors:?}");
+                assert_eq!(all_was_written(&frame[..frame.len() / 2]), None);
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn no_frame_is_too_strange(frame in proptest::collection::vec(any::<u8>(), 0..200), count in 0_i32..4) {
@@ -167,7 +236,7 @@ mod tests {
             let length = answer.len();
             let _ = empty_null_records(&mut answer);
             prop_assert_eq!(answer.len(), length);
-            let _ = name_topics(&frame, |_| None);
+            let _ = (name_topics(&frame, |_| None), wants_no_answer(&frame), all_was_written(&frame));
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The emulator and the consumer, each as a process, while the emulator makes faults and both are killed again and again: no record
 //! is lost, each one's effect happens once, the first processing of each key keeps its order, and every poison record is in the
-//! dead-letter topic once. The effects are the keys that the consumer's store completes, in their order: as if an effect and its
-//! key were written in one transaction. (With a store beside the effect, a kill between the two repeats that one effect.)
+//! dead-letter topic, once but for kills of the function. The effects are the keys that the consumer's store completes, in their
+//! order: as if an effect and its key were written in one transaction. (With a store beside the effect, a kill between the two
+//! repeats that one effect.)
 //!
 //! | Module | Contains |
 //! |---|---|

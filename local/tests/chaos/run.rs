@@ -149,8 +149,7 @@ fn mapping(story: &Story, servers: &str, url: &str) -> Value {
         "Local": {
             "invokeUrl": url, "bootstrapServers": servers, "retryBackoffSeconds": 0.01, "maxRetryBackoffSeconds": 0.1,
             "functionTimeoutSeconds": 2 * TIMEOUT.as_secs(), "maxConcurrency": 1, "chaos": story.chaos,
-            // A killed emulator's partitions are free again after so long. Embedded brokers forget a member that waits longer than
-            // that for its first partitions, and let it wait for three seconds.
+            // A killed emulator's partitions are free again after so long, the least that brokers allow.
             "kafkaOptions": {"session.timeout.ms": 6000, "heartbeat.interval.ms": 300},
         },
     })

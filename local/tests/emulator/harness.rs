@@ -146,7 +146,7 @@ impl Harness {
                 "maxRetryBackoffSeconds": 0.05,
                 "functionTimeoutSeconds": 20,
                 "startupGraceSeconds": 0,
-                // Joins at once; the classic protocol's first rebalance takes three seconds.
+                // Tests of the classic protocol say so.
                 "kafkaOptions": {"group.protocol": "consumer"},
             },
         });

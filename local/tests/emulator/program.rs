@@ -1,6 +1,6 @@
 //! The program as its user runs it: output, signals, exit codes, and recovery after a kill.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -151,6 +151,37 @@ async fn drain_says_with_its_exit_code_how_it_went() {
         assert_eq!(drain.end().code().unwrap(), *code, "{end}");
     }
     assert_eq!(harness.committed(1).await, [5]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_dropped_is_told_on_standard_error() {
+    let harness = Harness::start(1);
+    harness.produce(0, 1).await;
+    let function = Function::start(|_, _| Reply::error()).await;
+    let (_folder, path) = config(&harness, &function.url, &json!({"MaximumRetryAttempts": 0}));
+    let output = run(&["esm", "drain", &path]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(4) && told.contains("records are dropped"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn brokers_that_are_full_say_so() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_msk-local"));
+    command.args(["--format", "json", "brokers", "--topics", "large:1"]).stderr(Stdio::piped());
+    let mut brokers = Process::start("msk-local", &mut command);
+    let ready = brokers.line(|line| line["bootstrap_servers"].is_string());
+    let mut config = ClientConfig::new();
+    let producer: FutureProducer =
+        config.set("bootstrap.servers", ready["bootstrap_servers"].as_str().unwrap()).create().unwrap();
+    let value = vec![b'x'; 900_000];
+    // Together above the 64 MiB that they keep.
+    for _ in 0..76 {
+        producer.send(FutureRecord::<[u8], _>::to("large").payload(&value), TIMEOUT).await.unwrap();
+    }
+    brokers.terminate();
+    assert_eq!(brokers.end().code(), Some(0));
+    let told = brokers.rest();
+    assert!(told.iter().any(|line| line.contains("the embedded brokers are full")), "{told:?}");
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde_json::json;
+use msk_local::esm::running_mapping::End;
+use serde_json::{Value, json};
 
 use super::function::{Function, Reply};
 use super::harness::{Harness, until, within};
@@ -50,25 +51,49 @@ async fn a_paused_partition_that_comes_back_is_read_on_with_the_consumer_protoco
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rebalance_bounds_what_is_sent_again() {
     const EACH: usize = 5_000;
-    const BATCH: usize = 10;
-    let harness = Harness::start(4);
-    for partition in 0..4 {
-        harness.produce_many(partition, EACH).await;
+    for protocol in ["classic", "consumer"] {
+        let harness = Harness::start(4);
+        for partition in 0..4 {
+            harness.produce_many(partition, EACH).await;
+        }
+        let function = Function::start(|_, _| Reply::ok().after(Duration::from_millis(2))).await;
+        let mapping = harness.mapping(&function, &batches_of_one_partition(protocol, 1));
+        let first = harness.run(mapping.clone()).await;
+        until("the first deliveries", || harness.counts().invocations > 10).await;
+        let second = harness.run(mapping).await;
+        harness.until_committed(&[EACH as i64; 4]).await;
+        within(first.stop()).await;
+        within(second.stop()).await;
+        let again = function.batches().concat().len() - 4 * EACH;
+        // A batch of each partition in flight, as much again that was finished and not committed yet, in two revocations.
+        assert!(again <= 2 * 2 * 4 * BATCH, "{protocol}: {again} records were sent again");
     }
-    let function = Function::start(|_, _| Reply::ok().after(Duration::from_millis(2))).await;
-    let members = json!({
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pollers_that_start_one_after_the_other_send_little_again() {
+    const EACH: usize = 2_000;
+    for protocol in ["classic", "consumer"] {
+        let harness = Harness::start(4);
+        for partition in 0..4 {
+            harness.produce_many(partition, EACH).await;
+        }
+        let function = Function::start(|_, _| Reply::ok().after(Duration::from_millis(2))).await;
+        let mapping = harness.mapping(&function, &batches_of_one_partition(protocol, 3));
+        assert_eq!(harness.drain(mapping).await, End::Drained);
+        let again = function.batches().concat().len() - 4 * EACH;
+        // As above, with three pollers that join.
+        assert!(again <= 2 * 3 * 4 * BATCH, "{protocol}: {again} records were sent again");
+    }
+}
+
+const BATCH: usize = 10;
+
+fn batches_of_one_partition(protocol: &str, pollers: u32) -> Value {
+    json!({
         "BatchSize": BATCH,
         "MaximumBatchingWindowInSeconds": 0,
-        "Local": {"singlePartitionBatches": true, "kafkaOptions": {"group.protocol": "classic"}},
-    });
-    let mapping = harness.mapping(&function, &members);
-    let first = harness.run(mapping.clone()).await;
-    until("the first deliveries", || harness.counts().invocations > 10).await;
-    let second = harness.run(mapping).await;
-    harness.until_committed(&[EACH as i64; 4]).await;
-    within(first.stop()).await;
-    within(second.stop()).await;
-    let again = function.batches().concat().len() - 4 * EACH;
-    // A batch of each partition in flight, as much again that was finished and not committed yet, in two revocations.
-    assert!(again <= 2 * 2 * 4 * BATCH, "{again} records were sent again");
+        "ProvisionedPollerConfig": {"MinimumPollers": pollers},
+        "Local": {"singlePartitionBatches": true, "kafkaOptions": {"group.protocol": protocol}},
+    })
 }

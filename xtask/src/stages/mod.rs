@@ -261,7 +261,8 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "peers",
-        does: "clients that others have published against `producer --http`, functions in Python, Node.js and Go behind `msk-local`",
+        does: "clients that others have published against `producer --http` and the embedded brokers, functions in Python, Node.js and Go \
+               behind `msk-local`, sample events of packages",
         needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::NODE, needs::GO],
         on_demand: true,
         beside: false,

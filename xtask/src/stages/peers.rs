@@ -47,6 +47,7 @@ pub(super) fn peers() -> Result<()> {
     run(PRODUCER, PROCESS, &["peers::"])?;
     // The tests of `installed` are those of stage `dist`.
     run("msk-local", OTHERS, &["--skip", "installed::"])?;
+    run("msk-local", "emulator", &["guide::"])?;
     let mut samples = ignored_tests("msk-consumer", "consumer")?;
     samples.env("PEERS_AWS_LAMBDA_EVENTS", source_of("aws_lambda_events")?);
     samples.env("PEERS_AWS_LAMBDA_GO", tools::PEERS_GO.source_of("github.com/aws/aws-lambda-go")?);

@@ -98,13 +98,24 @@ fn a_member_that_supports_nothing_in_common_and_one_nobody_knows_are_refused() {
 }
 
 #[test]
-fn a_member_that_knows_nothing_of_ids_joins_at_once_and_a_session_is_its_time_to_join_again() {
+fn members_that_know_nothing_of_ids_join_at_once_and_a_session_is_their_time_to_join_again() {
     let (mut group, now) = (ClassicGroup::default(), Instant::now());
-    let GroupRequest::Join(join) = request_to_join("", None, &["range"]) else { panic!("another request") };
-    let old = Join { gets_id_first: false, rebalance_timeout: Duration::ZERO, ..join };
-    let alone = joined(&mut ask(&mut group, GroupRequest::Join(old), now));
+    let old = |member: &str| match request_to_join(member, None, &["range"]) {
+        GroupRequest::Join(join) => {
+            GroupRequest::Join(Join { gets_id_first: false, rebalance_timeout: Duration::ZERO, ..join })
+        }
+        other => other,
+    };
+    let alone = joined(&mut ask(&mut group, old(""), now));
     assert_eq!((alone.generation, alone.members.len()), (1, 1));
     assert_eq!(group.longest_rebalance(), SESSION);
+    // A second one is another member, and takes nobody's place.
+    let mut second = ask(&mut group, old(""), now);
+    assert_eq!(heartbeat(&mut group, &alone, now), Err(GroupError::RebalanceInProgress));
+    let first = joined(&mut ask(&mut group, old(&alone.member), now));
+    let second = joined(&mut second);
+    assert_eq!((first.members.len(), &second.leader), (2, &alone.member));
+    assert_ne!(first.member, second.member);
 }
 
 #[test]

@@ -10,7 +10,9 @@ use msk_shared::kafka::TokenSource;
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::super::broker_queries::{QueryClient, querying};
 use super::super::consumer::headers;
@@ -191,15 +193,25 @@ fn gone(places: &Places, offsets: i64, found: usize) -> i64 {
     places.last + 1 - places.first - kept
 }
 
+/// How many partitions the topic has.
+pub(super) fn partitions_of(topic: &str, metadata: &Metadata) -> Result<i32, MappingError> {
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let count = found.map_or(0, |found| found.partitions().len());
+    match found.and_then(MetadataTopic::error).map(Code::from) {
+        // Its partitions are known before they have leaders.
+        None | Some(Code::LeaderNotAvailable) if count > 0 => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
+        None | Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic) => {
+            Err(MappingError::NoRedriveTopic { topic: topic.to_owned() })
+        }
+        Some(error) => Err(MappingError::Redrive { topic: topic.to_owned(), source: KafkaError::MetadataFetch(error) }),
+    }
+}
+
 impl Spans {
     fn partition_count(&self) -> Result<i32, MappingError> {
         let metadata =
             self.consumer.fetch_metadata(Some(&self.topic), ANSWER_TIMEOUT).map_err(|error| self.silent(&error))?;
-        let found = metadata.topics().iter().find(|found| found.name() == self.topic && found.error().is_none());
-        match found.map_or(0, |found| found.partitions().len()) {
-            0 => Err(MappingError::NoRedriveTopic { topic: self.topic.clone() }),
-            count => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
-        }
+        partitions_of(&self.topic, &metadata)
     }
 
     fn watermarks(&self, partition: i32) -> Result<(i64, i64), MappingError> {

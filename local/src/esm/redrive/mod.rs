@@ -16,7 +16,7 @@ use super::error::MappingError;
 use crate::output::{Line, RedriveSummaryLine, RedrivenLine, Reporter};
 use failure_document::{DeadLetter, Found, Unreadable, messages, read_document, read_message};
 use letter_source::DeadLetterTopic;
-use redriver::{Redriver, Sent};
+use redriver::{Redriver, Sent, is_of_one_topic};
 
 pub use letter_source::Cluster;
 
@@ -149,8 +149,8 @@ impl<'a> Run<'a> {
                 Found::Record(letter) => self.record(from, letter).await?,
                 Found::Places(places) => {
                     let kept = match letter_source::at_places(self.cluster, &places).await {
-                        Err(missing @ MappingError::NoRedriveTopic { .. }) => {
-                            self.left(from, Some(places.topic), missing.to_string());
+                        Err(error) if is_of_one_topic(&error) => {
+                            self.left(from, Some(places.topic), error.to_string());
                             continue;
                         }
                         kept => kept?,

@@ -13,7 +13,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::super::error::MappingError;
 use super::super::kafka_client::{DELIVERY_TIMEOUT, QuietContext, producer_settings};
 use super::failure_document::DeadLetter;
-use super::letter_source::Cluster;
+use super::letter_source::{Cluster, partitions_of};
 
 /// How often a record was sent back: the loop counter. Whatever makes a dead letter of it keeps its headers.
 const COUNT_HEADER: &str = "x-redrive-count";
@@ -63,9 +63,7 @@ impl Redriver {
         }
         let redrives = redrives + 1;
         let partition = match self.partition(&letter).await {
-            Err(missing @ MappingError::NoRedriveTopic { .. }) => {
-                return Ok(Sent::Refused { reason: missing.to_string() });
-            }
+            Err(error) if is_of_one_topic(&error) => return Ok(Sent::Refused { reason: error.to_string() }),
             partition => partition?,
         };
         if self.dry_run {
@@ -78,7 +76,7 @@ impl Redriver {
         record.payload = letter.value.as_deref();
         let delivered = match self.producer.send(record, DELIVERY_TIMEOUT).await {
             Ok(delivered) => delivered,
-            Err((source, _)) if is_of_this_record(&source) => {
+            Err((source, _)) if is_of_one_record(&source) => {
                 return Ok(Sent::Refused { reason: format!("its topic does not take it: {source}") });
             }
             Err((source, _)) => return Err(MappingError::Redrive { topic: letter.topic, source }),
@@ -105,23 +103,23 @@ impl Redriver {
         let asked = tokio::task::spawn_blocking(move || {
             let failed = |source| MappingError::Redrive { topic: topic.clone(), source };
             let metadata = producer.client().fetch_metadata(Some(&topic), ANSWER_TIMEOUT).map_err(failed)?;
-            let found = metadata.topics().iter().find(|found| found.name() == topic);
-            let count = found.map_or(0, |found| found.partitions().len());
-            let error = found.and_then(|found| found.error()).map(Code::from);
-            match error {
-                None | Some(Code::LeaderNotAvailable) if count > 0 => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
-                None | Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic) => {
-                    Err(MappingError::NoRedriveTopic { topic: topic.clone() })
-                }
-                Some(error) => Err(failed(KafkaError::MetadataFetch(error))),
-            }
+            partitions_of(&topic, &metadata)
         });
         asked.await.map_err(|_| MappingError::Poller)?
     }
 }
 
+/// Whether a topic is the cause, and records of others may be sent.
+pub(super) fn is_of_one_topic(error: &MappingError) -> bool {
+    match error {
+        MappingError::NoRedriveTopic { .. } => true,
+        MappingError::Redrive { source, .. } => is_of_one_record(source),
+        _ => false,
+    }
+}
+
 /// Whether the record or its topic is the cause, and the next record may be taken.
-fn is_of_this_record(error: &KafkaError) -> bool {
+fn is_of_one_record(error: &KafkaError) -> bool {
     use Code::{
         InvalidRecord, InvalidTopic, MessageSizeTooLarge, PolicyViolation, TopicAuthorizationFailed, UnknownPartition,
         UnknownTopic, UnknownTopicOrPartition,
