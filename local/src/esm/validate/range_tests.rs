@@ -87,6 +87,20 @@ fn others() -> Vec<Row> {
         ),
         (group, texts(&[1, 200]), texts(&[0, 201]), "must be 1 to 200 characters", GROUP),
         (
+            group,
+            vec![json!("aZ09-/*:_+=.@ ")],
+            vec![json!("a,b"), json!("a#b"), json!("grüße")],
+            "of [a-zA-Z0-9-/*:_+=.@ ]",
+            GROUP,
+        ),
+        (
+            "ProvisionedPollerConfig.PollerGroupName",
+            vec![json!("aZ09-_")],
+            vec![json!("a.b"), json!("a b")],
+            "letters, digits, `-` and `_`",
+            POLLERS,
+        ),
+        (
             "ProvisionedPollerConfig.PollerGroupName",
             texts(&[0, 128]),
             texts(&[129]),
