@@ -1,4 +1,6 @@
 //! A batch is closed by its count, its window or the size of its event.
+//!
+//! AWS's rules: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventsourcemapping.html>.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,6 @@
 //! How many requests an endpoint gets at once.
+//!
+//! AWS's rules: <https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html>.
 
 use std::time::Duration;
 

@@ -1,4 +1,7 @@
 //! Records reach the function as they are in Kafka, and only finished ones are committed.
+//!
+//! AWS's rules: <https://docs.aws.amazon.com/lambda/latest/dg/with-msk-process.html> and
+//! <https://docs.aws.amazon.com/lambda/latest/dg/kafka-starting-positions.html>.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

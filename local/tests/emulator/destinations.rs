@@ -1,4 +1,6 @@
 //! Where records go when they are given up.
+//!
+//! AWS's rules: <https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure-destination.html>.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,6 @@
 //! Clusters that are not Amazon MSK, and how a mapping signs in.
+//!
+//! AWS's rules: <https://docs.aws.amazon.com/lambda/latest/dg/with-kafka-configure.html>.
 
 use std::path::Path;
 use std::process::Command;

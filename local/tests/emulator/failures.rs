@@ -1,4 +1,6 @@
 //! What happens after a failed invocation, end to end.
+//!
+//! AWS's rules: <https://docs.aws.amazon.com/lambda/latest/dg/kafka-retry-configurations.html>.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,6 @@
 //! Records that no filter keeps.
+//!
+//! AWS's rules: <https://docs.aws.amazon.com/lambda/latest/dg/kafka-filtering.html>.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

@@ -1,4 +1,6 @@
 //! Metrics under AWS's names, as Prometheus scrapes them.
+//!
+//! AWS's rules: <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>.
 
 use msk_test_kit::prometheus::Scrape;
 use serde_json::json;

@@ -1,4 +1,6 @@
 //! `SchemaRegistryConfig` as `esm validate` judges it, in every form of file.
+//!
+//! AWS's rules: <https://docs.aws.amazon.com/lambda/latest/dg/services-consume-kafka-events.html>.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

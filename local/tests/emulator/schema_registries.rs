@@ -1,4 +1,6 @@
 //! Mappings with a `SchemaRegistryConfig`.
+//!
+//! AWS's rules: <https://docs.aws.amazon.com/lambda/latest/dg/services-consume-kafka-events.html>.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,6 @@
 //! AWS's system log of a mapping: its events, levels, members, and where it goes.
+//!
+//! AWS's rules: <https://docs.aws.amazon.com/lambda/latest/dg/esm-logging.html>.
 
 use std::sync::Arc;
 use std::time::Duration;
