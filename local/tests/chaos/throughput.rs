@@ -67,7 +67,7 @@ async fn drain(batch_size: usize, records: usize) -> Figures {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("mapping.json");
     let mapping = json!({
-        "Topics": ["orders"], "StartingPosition": "TRIM_HORIZON", "BatchSize": batch_size,
+        "FunctionName": "fn", "Topics": ["orders"], "StartingPosition": "TRIM_HORIZON", "BatchSize": batch_size,
         "Local": {"invokeUrl": url, "bootstrapServers": brokers.bootstrap_servers()},
     });
     std::fs::write(&config, mapping.to_string()).unwrap();
