@@ -208,10 +208,11 @@ impl OlderVersion {
         Some(request)
     }
 
-    /// The answer in the version that was asked with; `None` if it is not one, or that version has no place for its error.
+    /// The answer in the version that was asked with; `None` if it is not one, or that version has its error elsewhere.
     pub(super) fn answer(self, frame: &[u8]) -> Option<Vec<u8>> {
         let Self { api, version } = self;
-        // The error of the whole request stands at the end, from the second version on.
+        // From version 2 on the error of the whole request stands at the end. Before, it is that of each partition that was asked for,
+        // which the answer does not name: the connection ends, and the client asks again.
         if api.key == OFFSET_FETCH && version < 2 && !frame.ends_with(&[0, 0]) {
             return None;
         }

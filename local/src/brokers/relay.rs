@@ -6,7 +6,8 @@
 //! - A classic group has one member. `group_coordinator` answers for them.
 //! - Most kinds of requests are known in one version. `older_versions` translates those before it.
 //! - A producer that wants no answer (`acks=0`) gets one, and takes it for that to its next request. It is left out; if the records were
-//!   not written the connection ends, as Kafka tells it, and what was sent before a client closes is written (KAFKA-3703).
+//!   not written the connection ends, as Kafka tells it, and what was sent before a client closes is written
+//!   (KAFKA-3703).
 //! - A member of the newer protocol (KIP-848) may join a classic group. It is refused.
 
 use std::future::pending;
@@ -102,15 +103,16 @@ async fn relay(client: TcpStream, behind: &Behind) -> std::io::Result<()> {
     broker.set_nodelay(true)?;
     let ((from_client, to_client), (from_broker, mut to_broker)) = (client.into_split(), broker.into_split());
     let (sender, awaited) = mpsc::channel(MAX_AWAITED);
-    let unasked = AtomicUsize::new(0);
-    let mut answers = pin!(answers(from_broker, to_client, awaited, behind, &unasked));
+    // Requests that are carried out even if their client has closed meanwhile: writes without an answer, and goodbyes.
+    let due = AtomicUsize::new(0);
+    let mut answers = pin!(answers(from_broker, to_client, awaited, behind, &due));
     // When one side ends, so does the other.
     let ended = tokio::select! {
-        ended = requests(from_client, &mut to_broker, &sender, behind, &unasked) => ended,
+        ended = requests(from_client, &mut to_broker, &sender, behind, &due) => ended,
         ended = &mut answers => return ended,
     };
     drop(sender);
-    if unasked.load(Ordering::Relaxed) > 0 {
+    if due.load(Ordering::Relaxed) > 0 {
         to_broker.shutdown().await?;
         let _ = tokio::time::timeout(LAST_WRITES, answers).await;
     }
@@ -122,7 +124,7 @@ async fn requests(
     to: &mut OwnedWriteHalf,
     awaited: &mpsc::Sender<Awaited>,
     behind: &Behind,
-    unasked: &AtomicUsize,
+    due: &AtomicUsize,
 ) -> std::io::Result<()> {
     loop {
         let mut frame = read_frame(&mut from).await?;
@@ -134,6 +136,7 @@ async fn requests(
             if let (Some(older), GroupRequest::Join(join)) = (older, &mut request) {
                 join.gets_id_first &= older.number() >= FIRST_JOIN_WITH_ID;
             }
+            due.fetch_add(matches!(request, GroupRequest::Leave(_)).into(), Ordering::Relaxed);
             let _ = awaited.send(Awaited { source: Source::Group(header, request), older }).await;
             continue;
         }
@@ -151,7 +154,7 @@ async fn requests(
             frame = named;
         }
         let is_unasked = kind == PRODUCE && wants_no_answer(&frame) == Some(true);
-        unasked.fetch_add(is_unasked.into(), Ordering::Relaxed);
+        due.fetch_add(is_unasked.into(), Ordering::Relaxed);
         let source = if is_unasked { Source::BrokerUnasked } else { Source::Broker(kind) };
         let _ = awaited.send(Awaited { source, older }).await;
         write_frame(to, &frame).await?;
@@ -170,7 +173,7 @@ async fn answers(
     mut to: OwnedWriteHalf,
     mut awaited: mpsc::Receiver<Awaited>,
     behind: &Behind,
-    unasked: &AtomicUsize,
+    due: &AtomicUsize,
 ) -> std::io::Result<()> {
     loop {
         let next = tokio::select! {
@@ -182,7 +185,7 @@ async fn answers(
         let mut frame = match source {
             Source::BrokerUnasked => {
                 let answer = read_frame(&mut from).await?;
-                unasked.fetch_sub(1, Ordering::Relaxed);
+                due.fetch_sub(1, Ordering::Relaxed);
                 if all_was_written(&answer) != Some(true) {
                     return Ok(());
                 }
@@ -197,7 +200,9 @@ async fn answers(
             }
             Source::Given(answer) => answer,
             Source::Group(header, request) => {
+                let leaves = matches!(request, GroupRequest::Leave(_));
                 let answer = behind.groups.take(behind.id, &header.client, request);
+                due.fetch_sub(leaves.into(), Ordering::Relaxed);
                 let answer = tokio::select! {
                     answer = answer => answer,
                     ended = end(&mut from) => return ended,
@@ -210,7 +215,8 @@ async fn answers(
         if let Some(older) = older {
             frame = older.answer(&frame).ok_or(std::io::ErrorKind::InvalidData)?;
         }
-        write_frame(&mut to, &frame).await?;
+        // A client that is gone is noticed where its requests are read, after all that it has sent.
+        let _ = write_frame(&mut to, &frame).await;
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) fn bare(name: &str) -> &str {
 pub(super) fn local_of_function(timeout: Option<&Value>, reserved: Option<&Value>) -> Option<(String, Value)> {
     let given = [("functionTimeoutSeconds", timeout), ("reservedConcurrentExecutions", reserved)];
     let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone())));
-    let local: Map<String, Value> = given.filter(|(_, value)| !value.is_null()).collect();
+    // Nothing reserved for it is how a function is switched off on AWS.
+    let local: Map<String, Value> = given.filter(|(_, value)| !value.is_null() && *value != 0).collect();
     (!local.is_empty()).then(|| ("Local".to_owned(), json!(local)))
 }

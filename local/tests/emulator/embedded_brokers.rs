@@ -1,7 +1,5 @@
 //! What the embedded brokers do for any client, and where they end.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use msk_local::brokers::{BrokersError, EmbeddedBrokers, Which};
@@ -43,7 +41,7 @@ async fn write(producer: &FutureProducer, partition: i32, value: &[u8]) -> i64 {
 }
 
 /// Offset, time and value of what a partition holds, up to `count` records.
-fn read(brokers: &EmbeddedBrokers, partition: i32, count: usize) -> Vec<(i64, i64, Vec<u8>)> {
+pub(crate) fn read(brokers: &EmbeddedBrokers, partition: i32, count: usize) -> Vec<(i64, i64, Vec<u8>)> {
     let consumer = consumer(brokers);
     let mut from = TopicPartitionList::new();
     from.add_partition_offset(TOPIC, partition, Offset::Beginning).unwrap();
@@ -181,22 +179,6 @@ async fn a_reader_follows_leaders_that_move() {
         assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
         brokers.move_leader(TOPIC, 0, leader).unwrap();
     }
-}
-
-#[test]
-fn a_producer_that_wants_no_answer_gets_none() {
-    let brokers = started(1);
-    let mut connection = TcpStream::connect(brokers.bootstrap_servers().split(',').next().unwrap()).unwrap();
-    connection.set_read_timeout(Some(TIMEOUT)).unwrap();
-    // `Produce` 9 with number 1: no client, no tags, no transaction, `acks=0`, 1 s, no topics, no tags. Then `ApiVersions` with number 2.
-    let produce = [&[0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 0][..], &[0, 0], &1_000_u32.to_be_bytes(), &[1, 0]].concat();
-    for request in [&produce[..], &[0, 18, 0, 0, 0, 0, 0, 2, 0, 0]] {
-        connection.write_all(&(request.len() as u32).to_be_bytes()).unwrap();
-        connection.write_all(request).unwrap();
-    }
-    let mut answer = [0; 8];
-    connection.read_exact(&mut answer).unwrap();
-    assert_eq!(answer[4..], [0, 0, 0, 2]);
 }
 
 /// Whatever was sent before a client closes is written (KAFKA-3703), though nobody waits for it.

@@ -1,11 +1,7 @@
 //! Consumer groups of the embedded brokers, with the members that librdkafka makes.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
-use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use msk_local::brokers::EmbeddedBrokers;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -15,10 +11,10 @@ use super::embedded_brokers::{client, consumer_of, started};
 use super::harness::{TIMEOUT, TOPIC};
 
 /// A member of the group `shared`, of four partitions; whether it is a static one, which does not leave when it ends.
-struct Member(BaseConsumer, bool);
+pub(crate) struct Member(pub(crate) BaseConsumer, bool);
 
 impl Member {
-    fn joining(brokers: &EmbeddedBrokers, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn joining(brokers: &EmbeddedBrokers, settings: &[(&str, &str)]) -> Self {
         let mut config = client(brokers);
         config.set("group.id", "shared").set("auto.offset.reset", "earliest");
         // The broker's answer to a member that fell silent; a heartbeat each second would be enough for 6.
@@ -54,7 +50,7 @@ impl Drop for Member {
 }
 
 /// Polls until each member has so many partitions, and together they have each of four once.
-fn until_shared(members: &[&Member], counts: &[usize]) {
+pub(crate) fn until_shared(members: &[&Member], counts: &[usize]) {
     let started = Instant::now();
     loop {
         members.iter().for_each(|member| drop(member.0.poll(Duration::from_millis(20))));
@@ -164,50 +160,4 @@ fn a_commit_of_an_older_generation_is_refused() {
     assert!(matches!(&refused, Err(KafkaError::ConsumerCommit(code)) if codes.contains(code)), "{refused:?}");
     let committed = consumer_of(&brokers, "shared").committed_offsets(position, TIMEOUT).unwrap();
     assert_eq!(committed.elements()[0].offset(), Offset::Invalid);
-}
-
-/// Kafka moves a group from one protocol to the other; these brokers do not, and say so.
-#[test]
-fn a_member_of_the_newer_protocol_cannot_join_a_classic_group() {
-    let brokers = started(4);
-    let classic = Member::joining(&brokers, &[]);
-    until_shared(&[&classic], &[4]);
-    // `GROUP_ID_NOT_FOUND`, while another group is made for it.
-    assert_eq!([newer_member(&brokers, "shared"), newer_member(&brokers, "other")], [69, 0]);
-    let mut position = TopicPartitionList::new();
-    position.add_partition_offset(TOPIC, 0, Offset::Offset(7)).unwrap();
-    classic.0.commit(&position, CommitMode::Sync).unwrap();
-}
-
-/// The error that a member of the newer protocol gets when it joins a group; librdkafka keeps it to itself, and asks again.
-fn newer_member(brokers: &EmbeddedBrokers, group: &str) -> i16 {
-    let request = ConsumerGroupHeartbeatRequest::default()
-        .with_group_id(StrBytes::from_string(group.to_owned()).into())
-        .with_member_id(StrBytes::from_static_str("newer"))
-        .with_rebalance_timeout_ms(1_000)
-        .with_subscribed_topic_names(Some(vec![StrBytes::from_static_str(TOPIC).into()]))
-        .with_topic_partitions(Some(Vec::new()));
-    // Key and version, correlation id, no client, no tags.
-    let mut frame = vec![0, 68, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0];
-    request.encode(&mut frame, 1).unwrap();
-    let started = Instant::now();
-    // One of them coordinates the group.
-    for server in brokers.bootstrap_servers().split(',').cycle() {
-        let mut connection = TcpStream::connect(server).unwrap();
-        connection.set_read_timeout(Some(TIMEOUT)).unwrap();
-        connection.write_all(&(frame.len() as u32).to_be_bytes()).unwrap();
-        connection.write_all(&frame).unwrap();
-        let mut length = [0; 4];
-        connection.read_exact(&mut length).unwrap();
-        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
-        connection.read_exact(&mut answer).unwrap();
-        // Behind correlation id and tags.
-        let error = ConsumerGroupHeartbeatResponse::decode(&mut &answer[5..], 1).unwrap().error_code;
-        // `NOT_COORDINATOR`.
-        if error != 16 {
-            return error;
-        }
-        assert!(started.elapsed() < TIMEOUT, "nobody coordinates {group}");
-    }
-    unreachable!("a cycle has no end")
 }

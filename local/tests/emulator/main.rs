@@ -15,6 +15,7 @@ mod connection;
 mod delivery;
 mod destinations;
 mod embedded_brokers;
+mod embedded_frames;
 mod embedded_groups;
 mod event_sources;
 mod events;

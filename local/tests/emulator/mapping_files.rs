@@ -107,6 +107,30 @@ fn the_only_mapping_is_taken_for_a_function_of_another_name() {
 }
 
 #[test]
+fn what_is_reserved_for_a_function_is_left_out_where_a_laptop_cannot_have_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("template.yaml");
+    for (reserved, left_out) in [("!If [IsProd, 50, !Ref AWS::NoValue]", true), ("0", false), ("2", false)] {
+        let template = format!(
+            "
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Orders:
+    Type: AWS::Serverless::Function
+    Properties:
+      ReservedConcurrentExecutions: {reserved}
+      Events: {{Stream: {{Type: MSK, Properties: {{Topics: [orders], StartingPosition: LATEST}}}}}}
+"
+        );
+        std::fs::write(&file, template).unwrap();
+        let (code, line, error) = validate(file.to_str().unwrap(), &[]);
+        assert_eq!((code, &line["function"]), (0, &json!("Orders")), "{reserved}: {error}");
+        let told = line.to_string();
+        assert_eq!(told.contains("Local.reservedConcurrentExecutions"), left_out, "{reserved}: {told}");
+    }
+}
+
+#[test]
 fn a_way_to_sign_in_that_a_flag_takes_away_takes_its_secrets_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mapping.json");

@@ -171,7 +171,7 @@ fn what_is_served_is_not_translated() {
 }
 
 #[test]
-fn an_error_that_the_older_version_has_no_place_for_is_no_empty_success() {
+fn an_error_that_the_older_version_has_elsewhere_is_no_empty_success() {
     let older = |version: u8| OlderVersion::from_frame(&[0, 9, 0, version]).unwrap();
     // Correlation id, throttling, no topics, the error `NOT_COORDINATOR`.
     let answer = [&[0, 0, 0, 7][..], &[0; 4], &[0; 4], &[0, 16]].concat();

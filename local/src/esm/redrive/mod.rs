@@ -87,7 +87,8 @@ pub async fn redrive_topic(
     let mut letters = DeadLetterTopic::open(cluster, topic, options.from_beginning).await?;
     let result = run.letters(&mut letters, topic, options.most).await;
     // What was done before an error is not done again.
-    letters.close().await.and(result)?;
+    let closed = letters.close().await;
+    result.and(closed)?;
     Ok(run.end())
 }
 

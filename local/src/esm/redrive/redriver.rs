@@ -118,11 +118,12 @@ pub(super) fn is_of_one_topic(error: &MappingError) -> bool {
     }
 }
 
-/// Whether the record or its topic is the cause, and the next record may be taken.
+/// Whether the record or its topic is the cause, and the next record may be taken. A right that is missing can be given, and the letters
+/// wait for it.
 fn is_of_one_record(error: &KafkaError) -> bool {
     use Code::{
-        InvalidRecord, InvalidTopic, MessageSizeTooLarge, PolicyViolation, TopicAuthorizationFailed, UnknownPartition,
-        UnknownTopic, UnknownTopicOrPartition,
+        InvalidRecord, InvalidTopic, MessageSizeTooLarge, PolicyViolation, UnknownPartition, UnknownTopic,
+        UnknownTopicOrPartition,
     };
     matches!(
         error.rdkafka_error_code(),
@@ -131,7 +132,6 @@ fn is_of_one_record(error: &KafkaError) -> bool {
                 | InvalidTopic
                 | MessageSizeTooLarge
                 | PolicyViolation
-                | TopicAuthorizationFailed
                 | UnknownPartition
                 | UnknownTopic
                 | UnknownTopicOrPartition

@@ -10,6 +10,7 @@ const WITHOUT: &[&str] = &[
     "Enabled",
     "EventSourceArn",
     "KMSKeyArn",
+    "Local.reservedConcurrentExecutions",
     "LoggingConfig",
     "MetricsConfig",
     "ProvisionedPollerConfig.MaximumPollers",
