@@ -153,6 +153,35 @@ async fn drain_says_with_its_exit_code_how_it_went() {
     assert_eq!(harness.committed(1).await, [5]);
 }
 
+/// It ends when so many are committed; what was delivered meanwhile is committed, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bound_of_records_ends_soon_after_it_is_reached() {
+    let harness = Harness::start(1);
+    harness.produce(0, 200).await;
+    let function = Function::start(|_, _| Reply::ok().after(Duration::from_millis(100))).await;
+    let (_folder, path) = config(&harness, &function.url, &json!({"BatchSize": 5}));
+    let output = run(&["esm", "drain", &path, "--max-records", "10"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let committed = harness.committed(1).await[0];
+    // All of them would take 4 s.
+    assert!((10..100).contains(&committed) && committed % 5 == 0, "{committed}");
+}
+
+/// A group that has committed goes on from there, whatever position the mapping names
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/kafka-starting-positions.html>).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_starting_position_counts_for_a_new_group_only() {
+    let harness = Harness::start(1);
+    harness.produce(0, 3).await;
+    let function = Function::start(|_, _| Reply::ok()).await;
+    let (_folder, path) = config(&harness, &function.url, &json!({"StartingPosition": "LATEST"}));
+    assert_eq!(run(&["esm", "drain", &path]).status.code(), Some(0));
+    assert_eq!((function.sizes(), harness.committed(1).await), (Vec::new(), vec![3]));
+    harness.produce(0, 1).await;
+    assert_eq!(run(&["esm", "drain", &path, "--starting-position", "TRIM_HORIZON"]).status.code(), Some(0));
+    assert_eq!(function.batches().concat(), [(0, 3)]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_dropped_is_told_on_standard_error() {
     let harness = Harness::start(1);

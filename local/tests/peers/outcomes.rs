@@ -66,24 +66,50 @@ fn whole_failure(language: Language) -> (&'static str, &'static str) {
     }
 }
 
+/// What else a function of the language can do that is an error: Node throws anything, Go panics.
+fn own_errors(language: Language) -> &'static [&'static str] {
+    match language {
+        Language::Python => &[],
+        Language::Node => &["throw text", "throw null", "throw undefined", "throw object"],
+        Language::Go => &["panic"],
+    }
+}
+
+/// Writes the records, delivers them, and returns the invocations, everything that was printed, and the exit code.
+fn drained(
+    brokers: &EmbeddedBrokers,
+    url: &str,
+    topic: &str,
+    records: &[&str],
+    flags: &[&str],
+) -> (Vec<Value>, String, i32) {
+    let values: Vec<_> = records.iter().map(|what| json!({ "do": what }).to_string()).collect();
+    let records: Vec<_> =
+        values.iter().map(|value| Written { value: Some(value.as_bytes()), ..Written::default() }).collect();
+    write(brokers, topic, &records);
+    let mut drain = msk_local(&["esm", "drain", "--topics", topic, "--invoke-url", url]);
+    drain.args(["--bootstrap-servers", brokers.bootstrap_servers(), "--kafka-option", "group.protocol=consumer"]);
+    drain.args(["--minimum-pollers", "1", "--report-batch-item-failures", "--retry-backoff", "0.05"]);
+    // The window keeps the records in one batch.
+    drain.args(["--maximum-batching-window-in-seconds", "1", "--deadline", "50"]).args(flags);
+    let (lines, code) = finished("msk-local", &mut drain);
+    (invocations(&lines), lines.join("\n"), code)
+}
+
 fn is_driven_as_documented(language: Language) {
     let brokers = EmbeddedBrokers::start(&[]).unwrap();
     let function = language.endpoint();
+    for what in own_errors(language) {
+        let topic = what.replace(' ', "-");
+        let (lines, printed, code) = drained(&brokers, &function.url, &topic, &[*what], NO_RETRY);
+        let outcomes: Vec<_> = lines.iter().map(|line| line["outcome"].as_str().unwrap()).collect();
+        assert_eq!((outcomes, code), (vec!["function_error"], 4), "{language:?}, {what}:\n{printed}");
+    }
     let (error, whole_failure) = whole_failure(language);
     for (number, case) in CASES.iter().enumerate() {
         let topic = format!("case-{number}");
-        let values: Vec<_> = case.records.iter().map(|what| json!({ "do": what }).to_string()).collect();
-        let records: Vec<_> =
-            values.iter().map(|value| Written { value: Some(value.as_bytes()), ..Written::default() }).collect();
-        write(&brokers, &topic, &records);
-        let mut drain = msk_local(&["esm", "drain", "--topics", &topic, "--invoke-url", &function.url]);
-        drain.args(["--bootstrap-servers", brokers.bootstrap_servers(), "--kafka-option", "group.protocol=consumer"]);
-        drain.args(["--minimum-pollers", "1", "--report-batch-item-failures", "--retry-backoff", "0.05"]);
-        // The window keeps the records in one batch.
-        drain.args(["--maximum-batching-window-in-seconds", "1", "--deadline", "50"]).args(case.flags);
-        let (lines, code) = finished("msk-local", &mut drain);
-        let shown = format!("{language:?}, {}:\n{}", case.name, lines.join("\n"));
-        let lines = invocations(&lines);
+        let (lines, printed, code) = drained(&brokers, &function.url, &topic, case.records, case.flags);
+        let shown = format!("{language:?}, {}:\n{printed}", case.name);
         let outcomes: Vec<_> =
             lines.iter().map(|line| (line["outcome"].as_str().unwrap(), line["records"].as_u64().unwrap())).collect();
         let expected: Vec<_> = case

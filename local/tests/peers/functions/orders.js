@@ -9,6 +9,10 @@ exports.handler = kafkaConsumer(
     const batchItemFailures = [];
     for (const { topic, partition, offset, value } of event.records) {
       if (value.do === "raise") throw new Error("this batch is refused");
+      if (value.do === "throw text") throw "this batch is refused";
+      if (value.do === "throw null") throw null;
+      if (value.do === "throw undefined") throw undefined;
+      if (value.do === "throw object") throw { refused: true };
       if (value.do === "exit") process.exit(3);
       if (value.do === "hang") await new Promise((resolve) => setTimeout(resolve, 60_000));
       if (value.do === "fail") batchItemFailures.push({ itemIdentifier: { partition: `${topic}-${partition}`, offset } });

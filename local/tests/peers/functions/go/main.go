@@ -47,6 +47,8 @@ func handle(_ context.Context, event events.KafkaEvent) (response, error) {
 		switch order.Do {
 		case "raise":
 			return answer, errors.New("this batch is refused")
+		case "panic":
+			panic("this batch is refused")
 		case "exit":
 			os.Exit(3)
 		case "hang":
