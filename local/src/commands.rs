@@ -76,8 +76,7 @@ async fn up(printer: &Printer, args: &UpArgs) -> Result<ExitCode> {
     let (mut brokers, reporter) = (None, printer.reporter(args.mapping.records));
     if document.local.bootstrap_servers.is_none() {
         // Embedded brokers ask nobody who they are.
-        document.source_access_configurations.clear();
-        document.local.secrets.clear();
+        document.replace_source_access(Vec::new());
     }
     let bootstrap_servers = match &document.local.bootstrap_servers {
         Some(_) if args.chaos.broker_seed.is_some() => {

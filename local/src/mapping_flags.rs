@@ -223,9 +223,7 @@ impl MappingFlags {
         replace(&mut document.maximum_record_age_in_seconds, &self.maximum_record_age_in_seconds);
         if !self.source_access_configurations.is_empty() {
             let lists = self.source_access_configurations.iter().filter_map(Value::as_array);
-            let given = lists.flatten().cloned().collect();
-            let replaced = std::mem::replace(&mut document.source_access_configurations, given);
-            forget_secrets_of(&replaced, document);
+            document.replace_source_access(lists.flatten().cloned().collect());
         }
         if self.report_batch_item_failures {
             document.function_response_types = Some(vec!["ReportBatchItemFailures".to_owned()]);
@@ -270,18 +268,6 @@ impl MappingFlags {
         local.kafka_options.extend(self.kafka_options.iter().cloned());
         local.secrets.extend(self.secrets.iter().cloned());
     }
-}
-
-/// Secrets of ways to sign in that the mapping has no more.
-fn forget_secrets_of(replaced: &[Value], document: &mut MappingDocument) {
-    let names =
-        |config: &Value| [config["Type"].as_str().map(str::to_owned), config["URI"].as_str().map(str::to_owned)];
-    let replaced: Vec<String> = replaced.iter().flat_map(names).flatten().collect();
-    let registry = document.schema_registry().map(|block| block.access_configs.as_slice()).unwrap_or_default();
-    let of_registry = registry.iter().filter_map(|config| config["URI"].as_str().map(str::to_owned));
-    let used: Vec<String> =
-        document.source_access_configurations.iter().flat_map(names).flatten().chain(of_registry).collect();
-    document.local.secrets.retain(|name, _| !replaced.contains(name) || used.contains(name));
 }
 
 fn replace<T: Clone>(member: &mut Option<T>, flag: &Option<T>) {

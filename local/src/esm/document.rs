@@ -187,6 +187,18 @@ impl MappingDocument {
         self.kafka_source()?.schema_registry_config.as_ref()
     }
 
+    /// Other ways to sign in at the brokers, or none. The secrets of those before go with them, but for the registry's.
+    pub fn replace_source_access(&mut self, given: Vec<Value>) {
+        let replaced = std::mem::replace(&mut self.source_access_configurations, given);
+        let names = |config: &Value| ["Type", "URI"].map(|member| config[member].as_str().map(str::to_owned));
+        let replaced: Vec<String> = replaced.iter().flat_map(names).flatten().collect();
+        let registry = self.schema_registry().map(|block| block.access_configs.as_slice()).unwrap_or_default();
+        let of_registry = registry.iter().filter_map(|config| config["URI"].as_str().map(str::to_owned));
+        let used: Vec<String> =
+            self.source_access_configurations.iter().flat_map(names).flatten().chain(of_registry).collect();
+        self.local.secrets.retain(|name, _| !replaced.contains(name) || used.contains(name));
+    }
+
     fn read_blocks(&mut self, members: &mut Members<'_>) {
         if let Some(mut block) = members.object("FilterCriteria", "FilterCriteria.") {
             self.filters = block.take("Filters").unwrap_or_default();

@@ -341,6 +341,31 @@ fn up_takes_a_configuration_file_and_needs_no_name_for_one_url() {
     assert_eq!(up.end().code(), Some(0));
 }
 
+/// Embedded brokers ask nobody who they are; a registry does.
+#[test]
+fn up_forgets_how_to_sign_in_at_the_brokers_and_not_at_the_registry() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, secret) = (folder.path().join("mapping.json"), folder.path().join("secret.json"));
+    std::fs::write(&secret, r#"{"username": "reader", "password": "hidden"}"#).unwrap();
+    let [brokers, registry] =
+        ["brokers", "registry"].map(|name| format!("arn:aws:secretsmanager:eu-west-1:1:secret:{name}"));
+    let mapping = json!({
+        "FunctionName": "fn", "Topics": ["orders"], "StartingPosition": "TRIM_HORIZON",
+        "SourceAccessConfigurations": [{"Type": "SASL_SCRAM_512_AUTH", "URI": brokers}],
+        "AmazonManagedKafkaEventSourceConfig": {"SchemaRegistryConfig": {
+            "SchemaRegistryURI": "https://127.0.0.1:9/", "EventRecordFormat": "JSON",
+            "AccessConfigs": [{"Type": "BASIC_AUTH", "URI": registry}],
+            "SchemaValidationConfigs": [{"Attribute": "VALUE"}],
+        }},
+        "Local": {"invokeUrl": "http://127.0.0.1:9/", "secrets": {&brokers: "not-there.json", &registry: secret}},
+    });
+    std::fs::write(&path, mapping.to_string()).unwrap();
+    let mut up = start(&["up", path.to_str().unwrap()]);
+    assert_eq!(up.line(|_| true)["topics"], json!(["orders"]));
+    up.terminate();
+    assert_eq!(up.end().code(), Some(0));
+}
+
 #[test]
 fn a_missing_destination_topic_names_the_flag_that_creates_it() {
     let flags = ["--topics", TOPIC, "--function", "consumer", "--on-failure-destination", "kafka://dead"];
