@@ -67,6 +67,29 @@ impl<'a> Reader<'a> {
         usize::try_from(length).unwrap_or(0)
     }
 
+    /// What precedes each request: key, version, correlation id, client. Tags follow where the version has them.
+    pub(super) fn skip_request_header(&mut self) -> Option<()> {
+        self.take(2 + 2 + 4)?;
+        let client = self.int16()?;
+        self.take(Self::length(client.into())).map(drop)
+    }
+
+    /// Tagged fields, of which nothing is known here (KIP-482).
+    pub(super) fn skip_tags(&mut self) -> Option<()> {
+        for _ in 0..self.varint()? {
+            self.varint()?;
+            let length = self.varint()?;
+            self.take(length)?;
+        }
+        Some(())
+    }
+
+    /// Bytes or a text whose length is a varint, one more than it is; null ones are empty.
+    pub(super) fn compact_bytes(&mut self) -> Option<&'a [u8]> {
+        let length = self.varint()?.saturating_sub(1);
+        self.take(length)
+    }
+
     /// An unsigned varint.
     pub(super) fn varint(&mut self) -> Option<usize> {
         let mut value = 0;

@@ -172,12 +172,10 @@ impl NewerHeartbeat {
         }
         let correlation = reader.int32()?;
         reader.nullable_string()?;
-        // No tags.
-        reader.varint()?;
-        let length = reader.varint()?.checked_sub(1)?;
-        let group = String::from_utf8(reader.take(length)?.to_vec()).ok()?;
-        let member = reader.varint()?.checked_sub(1)?;
-        reader.take(member)?;
+        reader.skip_tags()?;
+        let group = String::from_utf8(reader.compact_bytes()?.to_vec()).ok()?;
+        // The member.
+        reader.compact_bytes()?;
         (reader.int32()? >= 0).then_some(Self { group, correlation })
     }
 

@@ -195,15 +195,9 @@ impl OlderVersion {
     pub(super) fn request(self, frame: &[u8]) -> Option<Vec<u8>> {
         let Self { api, version } = self;
         let mut reader = Reader::new(frame);
-        // Key, version.
-        reader.take(2 + 2)?;
+        reader.skip_request_header()?;
         let mut request = [api.key.to_be_bytes(), api.served.to_be_bytes()].concat();
-        let header_at = reader.position();
-        // Correlation id.
-        reader.take(4)?;
-        let client = reader.int16()?;
-        reader.take(Reader::length(client.into()))?;
-        request.extend(&frame[header_at..reader.position()]);
+        request.extend(&frame[request.len()..reader.position()]);
         self.translation(version, api.served).message(&mut reader, api.request, &mut request)?;
         Some(request)
     }
@@ -301,11 +295,7 @@ impl Translation {
     /// The end of a struct: tags of which nothing is known here are left out.
     fn tags(&self, reader: &mut Reader<'_>, to: &mut Vec<u8>) -> Option<()> {
         if self.from_flexible {
-            for _ in 0..reader.varint()? {
-                reader.varint()?;
-                let length = reader.varint()?;
-                reader.take(length)?;
-            }
+            reader.skip_tags()?;
         }
         if self.to_flexible {
             push_varint(to, 0);

@@ -1,13 +1,12 @@
-//! What stands between the clients and the crate's brokers. Clients of librdkafka cannot work with what the crate does here:
+//! What stands between the clients and the crate's brokers, which do what clients cannot work with, or not as Kafka does it:
 //!
 //! - A fetch from a broker that leads a partition no more is answered with records that are null. librdkafka takes that for a broken
 //!   answer and asks again at once, for ever. They become empty ones, which mean the same.
 //! - Metadata is refused to those who ask for a topic by its id, as members of groups of KIP-848's protocol do. They get a name instead.
 //! - A classic group has one member. `group_coordinator` answers for them.
 //! - Most kinds of requests are known in one version. `older_versions` translates those before it.
-//! - A producer that wants no answer (`acks=0`) gets one, and takes it for that to its next request. It is left out; if the records were
-//!   not written the connection ends, as Kafka tells it, and what was sent before a client closes is written
-//!   (KAFKA-3703).
+//! - A producer that wants no answer (`acks=0`) gets one, and takes it for that to its next request. It is left out; if the records
+//!   were not written the connection ends, as Kafka tells it, and what was sent before a client closes is written (KAFKA-3703).
 //! - A member of the newer protocol (KIP-848) may join a classic group. It is refused.
 
 use std::future::pending;

@@ -43,10 +43,7 @@ pub(super) fn empty_null_records(frame: &mut [u8]) -> Option<()> {
 /// A request for metadata with names in the place of ids; `None` if it has no ids, or is another one.
 pub(super) fn name_topics(frame: &[u8], name_by_id: impl Fn(&[u8]) -> Option<String>) -> Option<Vec<u8>> {
     let mut reader = Reader::new(frame);
-    // Key, version, correlation id.
-    reader.take(2 + 2 + 4)?;
-    let client = reader.int16()?;
-    reader.take(Reader::length(client.into()))?;
+    reader.skip_request_header()?;
     skip_no_tags(&mut reader)?;
     // Counts and lengths are one more than they are, and 0 stands for null.
     let count = reader.varint()?.checked_sub(1)?;
@@ -75,14 +72,10 @@ pub(super) fn name_topics(frame: &[u8], name_by_id: impl Fn(&[u8]) -> Option<Str
 /// Whether a request to write records, version 9 to 12, is one whose answer nobody reads.
 pub(super) fn wants_no_answer(frame: &[u8]) -> Option<bool> {
     let mut reader = Reader::new(frame);
-    // Key, version, correlation id.
-    reader.take(2 + 2 + 4)?;
-    let client = reader.int16()?;
-    reader.take(Reader::length(client.into()))?;
+    reader.skip_request_header()?;
     skip_no_tags(&mut reader)?;
-    // The transaction: its length is one more than it is, and 0 stands for null.
-    let length = reader.varint()?.saturating_sub(1);
-    reader.take(length)?;
+    // The transaction.
+    reader.compact_bytes()?;
     Some(reader.int16()? == 0)
 }
 
@@ -94,8 +87,8 @@ pub(super) fn all_was_written(frame: &[u8]) -> Option<bool> {
     skip_no_tags(&mut reader)?;
     let mut errors = 0;
     for _ in 1..reader.varint()? {
-        let name = reader.varint()?.checked_sub(1)?;
-        reader.take(name)?;
+        // Its name.
+        reader.compact_bytes()?;
         for _ in 1..reader.varint()? {
             // Partition; error; first offset, time, first offset kept.
             reader.take(4)?;
@@ -103,30 +96,15 @@ pub(super) fn all_was_written(frame: &[u8]) -> Option<bool> {
             reader.take(3 * 8)?;
             for _ in 1..reader.varint()? {
                 reader.take(4)?;
-                skip_text(&mut reader)?;
-                skip_tags(&mut reader)?;
+                reader.compact_bytes()?;
+                reader.skip_tags()?;
             }
-            skip_text(&mut reader)?;
-            skip_tags(&mut reader)?;
+            reader.compact_bytes()?;
+            reader.skip_tags()?;
         }
-        skip_tags(&mut reader)?;
+        reader.skip_tags()?;
     }
     Some(errors == 0)
-}
-
-/// A text that may be null.
-fn skip_text(reader: &mut Reader<'_>) -> Option<()> {
-    let length = reader.varint()?.saturating_sub(1);
-    reader.take(length).map(drop)
-}
-
-fn skip_tags(reader: &mut Reader<'_>) -> Option<()> {
-    for _ in 0..reader.varint()? {
-        reader.varint()?;
-        let length = reader.varint()?;
-        reader.take(length)?;
-    }
-    Some(())
 }
 
 /// Tagged fields, of which these requests have none.
