@@ -8,6 +8,7 @@
 //! | [`content_coding`] | compressed bodies, and bombs |
 //! | [`function_host`] | a function on that API, for tests that neither freeze nor kill it (those use `msk-e2e`) |
 //! | [`invoke_endpoint`] | a function on that API behind Lambda's Invoke, for what invokes it over HTTP |
+//! | [`kept_lines`] | a stream that keeps JSON lines |
 //! | [`prometheus`] | pages for Prometheus, read strictly |
 //! | [`terraform`] | the environments and routes that the Terraform code gives the functions |
 
@@ -16,6 +17,7 @@
 pub mod content_coding;
 pub mod function_host;
 pub mod invoke_endpoint;
+pub mod kept_lines;
 pub mod process;
 pub mod prometheus;
 pub mod runtime_api;
@@ -26,6 +28,7 @@ use std::time::Duration;
 
 pub use function_host::{FunctionHost, Pending, Posted};
 pub use invoke_endpoint::InvokeEndpoint;
+pub use kept_lines::KeptLines;
 pub use process::{Process, clean};
 pub use runtime_api::Extensions;
 

@@ -205,28 +205,15 @@ pub(super) fn set_online(state: &mut ClusterState, id: i32, online: bool) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::Mutex;
+    use msk_test_kit::KeptLines;
+    use serde_json::Value;
 
     use super::*;
     use crate::output::Format;
 
-    #[derive(Clone, Default)]
-    struct Told(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Told {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     /// Where leaders move in twenty turns, which broker crashes in each, and what becomes of two hundred requests.
-    async fn decided(seed: u64) -> (String, Vec<u64>, Vec<u64>) {
-        let told = Told::default();
+    async fn decided(seed: u64) -> (Vec<Value>, Vec<u64>, Vec<u64>) {
+        let told = KeptLines::default();
         let reporter = Arc::new(Reporter::new(Format::Json, false, false, Box::new(told.clone())));
         let faults = RequestFaults::new(BrokerChaos { seed, reporter });
         let cluster = FakeBroker::start_cluster(IDS.len() + 1).await.unwrap();
@@ -236,14 +223,13 @@ mod tests {
         (0..20).for_each(|number| move_one_leader(&cluster, &faults, number));
         let crashes = (0..20).map(|number| faults.draw("broker", number) % 3).collect();
         let requests = (0..200).map(|number| faults.draw("request", number) % 100).collect();
-        let lines = String::from_utf8(told.0.lock().unwrap().clone()).unwrap();
-        (lines, crashes, requests)
+        (told.lines(), crashes, requests)
     }
 
     #[tokio::test]
     async fn a_seed_repeats_its_faults_and_another_has_others() {
         let (lines, crashes, requests) = decided(7).await;
-        assert_eq!(lines.lines().count(), 20);
+        assert_eq!(lines.len(), 20);
         assert_eq!(decided(7).await, (lines.clone(), crashes.clone(), requests.clone()));
         let other = decided(8).await;
         assert!(other.0 != lines && other.1 != crashes && other.2 != requests);

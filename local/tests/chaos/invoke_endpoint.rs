@@ -11,12 +11,13 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::routing::post;
+use axum::routing::{MethodRouter, post};
 use msk_shared::event::{MskEvent, TombstoneStyle};
 use msk_test_kit::runtime_api::{Extensions, RuntimeAnswer, RuntimeApi};
 use msk_test_kit::{PATIENCE, Process, clean};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use super::verdict::Place;
 
@@ -28,6 +29,14 @@ const LOOK: Duration = Duration::from_micros(500);
 /// Longer than the emulator's pause before it repeats a commit: what is finished is then committed, and a commit that is too far
 /// passes what still waits for the environment.
 const COMMITTED: Duration = Duration::from_millis(700);
+
+/// Serves one path, and returns its address and the server.
+pub(crate) async fn serve(path: &str, handler: MethodRouter) -> (String, JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}{path}", listener.local_addr().unwrap());
+    let routes = Router::new().route(path, handler).layer(DefaultBodyLimit::disable());
+    (url, tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() }))
+}
 
 /// What happens around one invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,17 +111,13 @@ impl InvokeEndpoint {
         let environment =
             Environment { consumer, acts, plant, running, invocations, function_kills, kill_emulator, cut };
         let environment = Arc::new(environment);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/2015-03-31/functions/consumer/invocations", listener.local_addr().unwrap());
         let shared = Arc::clone(&environment);
         let handler = move |event: Bytes| {
             let environment = Arc::clone(&shared);
             // A function goes on when its caller has been killed.
             async move { tokio::spawn(async move { environment.invoke(event).await }).await.unwrap() }
         };
-        let routes = Router::new().route("/2015-03-31/functions/consumer/invocations", post(handler));
-        let routes = routes.layer(DefaultBodyLimit::disable());
-        let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        let (url, server) = serve("/2015-03-31/functions/consumer/invocations", post(handler)).await;
         (Self { url, environment, server }, kills)
     }
 

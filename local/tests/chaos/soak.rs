@@ -9,6 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::json;
 
+use super::invoke_endpoint::serve;
 use super::run::PARTITIONS;
 
 /// How long records are written; the variable `MSK_CHAOS_SOAK_SECONDS` makes it shorter.
@@ -26,11 +27,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 async fn memory_is_flat_over_ten_minutes() {
     let seconds = std::env::var("MSK_CHAOS_SOAK_SECONDS").map_or(LONG, |text| text.parse().unwrap());
     let brokers = EmbeddedBrokers::start(&[format!("orders:{PARTITIONS}").parse().unwrap()]).unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let routes = axum::Router::new().route("/", axum::routing::post(async || "null"));
-    let routes = routes.layer(axum::extract::DefaultBodyLimit::disable());
-    let endpoint = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    let (url, endpoint) = serve("/", axum::routing::post(async || "null")).await;
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("mapping.json");
     let mapping = json!({

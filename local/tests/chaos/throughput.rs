@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
 use msk_local::brokers::EmbeddedBrokers;
 use msk_test_kit::Process;
@@ -14,6 +13,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 
+use super::invoke_endpoint::serve;
 use super::run::PARTITIONS;
 
 /// Bytes of each value; all records together stay below what the brokers keep.
@@ -60,10 +60,7 @@ async fn drain(batch_size: usize, records: usize) -> Figures {
         }
         "null"
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let routes = axum::Router::new().route("/", post(function)).layer(DefaultBodyLimit::disable());
-    let endpoint = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    let (url, endpoint) = serve("/", post(function)).await;
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("mapping.json");
     let mapping = json!({

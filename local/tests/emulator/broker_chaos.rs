@@ -10,12 +10,13 @@ use msk_local::output::{Format, Reporter};
 use msk_shared::deadline::Deadline;
 use msk_shared::kafka::{KafkaPublisher, KafkaSettings, OutboundRecord, Persisted, Publisher, PublisherSettings};
 use msk_shared::names::TopicName;
+use msk_test_kit::KeptLines;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::harness::{Output, TIMEOUT, TOPIC, next_record, until, within};
+use super::harness::{TIMEOUT, TOPIC, next_record, until, within};
 
 const SEED: u64 = 3;
 const PARTITIONS: i32 = 6;
@@ -34,7 +35,7 @@ fn record(number: usize) -> OutboundRecord {
     }
 }
 
-fn kinds(output: &Output) -> BTreeSet<String> {
+fn kinds(output: &KeptLines) -> BTreeSet<String> {
     let lines = output.lines();
     let faults = lines.iter().filter(|line| line["event"] == "broker_chaos");
     faults.map(|line| line["fault"].as_str().unwrap().to_owned()).collect()
@@ -64,7 +65,7 @@ fn read_all(servers: &str) -> BTreeMap<usize, Vec<(i32, i64)>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_answered_is_true_while_brokers_crash_and_answers_are_lost() {
-    let output = Output::default();
+    let output = KeptLines::default();
     let reporter = Arc::new(Reporter::new(Format::Json, false, false, Box::new(output.clone())));
     let topics = [format!("{TOPIC}:{PARTITIONS}").parse().unwrap()];
     let brokers = EmbeddedBrokers::start_with_chaos(&topics, BrokerChaos { seed: SEED, reporter }).unwrap();

@@ -1,7 +1,6 @@
 //! Embedded brokers with one topic, a producer, and mappings written as JSON.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use msk_local::brokers::EmbeddedBrokers;
@@ -12,6 +11,7 @@ use msk_local::esm::metrics::{Counts, Metrics};
 use msk_local::esm::running_mapping::{DrainLimits, End, RunningMapping, Shared};
 use msk_local::esm::validate::{Strictness, validate};
 use msk_local::output::{Format, Reporter};
+use msk_test_kit::KeptLines;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
@@ -28,7 +28,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Harness {
     pub(crate) brokers: EmbeddedBrokers,
     producer: FutureProducer,
-    output: Output,
+    output: KeptLines,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -48,7 +48,7 @@ impl Harness {
             .set("message.max.bytes", "20000000")
             .create()
             .unwrap();
-        Self { brokers, producer, output: Output::default(), metrics: Arc::default() }
+        Self { brokers, producer, output: KeptLines::default(), metrics: Arc::default() }
     }
 
     /// Writes `count` small records to a partition, one after the other.
@@ -258,27 +258,5 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(started.elapsed() < TIMEOUT, "{what} has not happened");
         tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// A stream that keeps JSON lines.
-#[derive(Clone, Default)]
-pub(crate) struct Output(Arc<Mutex<Vec<u8>>>);
-
-impl Output {
-    pub(crate) fn lines(&self) -> Vec<Value> {
-        let text = self.0.lock().unwrap().clone();
-        String::from_utf8(text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use msk_local::esm::running_mapping::{RunningMapping, Shared};
 use msk_local::esm::system_log::SystemLog;
 use msk_local::output::{Format, Reporter};
+use msk_test_kit::KeptLines;
 use serde_json::{Value, json};
 
 use super::function::{Function, Reply};
-use super::harness::{Harness, Output, until, within};
+use super::harness::{Harness, until, within};
 use super::program::{config, start};
 
 const CLUSTER: &str = "arn:aws:kafka:eu-central-1:123456789012:cluster/orders/6cc0432b-8618-4f44-bccc-e1fbd8fb7c4d-2";
@@ -75,10 +76,10 @@ async fn events_at(level: &str) -> Vec<Value> {
     let members = json!({
         "UUID": UUID, "EventSourceArn": CLUSTER, "LoggingConfig": {"SystemLogLevel": level}, "MaximumBatchingWindowInSeconds": 0,
     });
-    let log = Output::default();
+    let log = KeptLines::default();
     let interval = Duration::from_millis(100);
     let system_log = SystemLog::new(Box::new(log.clone())).with_status_interval(interval);
-    let reporter = Reporter::new(Format::Json, false, false, Box::new(Output::default()));
+    let reporter = Reporter::new(Format::Json, false, false, Box::new(KeptLines::default()));
     let shared = Shared { system_log: Some(Arc::new(system_log)), ..Shared::new(Arc::new(reporter)) };
     let mut running = RunningMapping::start(harness.mapping(&function, &members), &shared).await.unwrap();
     within(running.joined()).await.unwrap();

@@ -1,15 +1,14 @@
 //! What the HTTP API answers while brokers crash, leaders move, and answers are lost and late.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use msk_local::brokers::{BrokerChaos, EmbeddedBrokers};
 use msk_local::output::{Format, Reporter};
-use serde_json::Value;
+use msk_test_kit::KeptLines;
 
 use crate::second_client;
 use crate::test_bed::{DELIVERY_PATIENCE, TOPIC, TestBed};
@@ -21,44 +20,27 @@ const KINDS: usize = 4;
 /// Far more than it takes.
 const MOST_MESSAGES: usize = 2_000;
 
-/// The lines about faults.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+/// How often each kind of fault was made.
+fn faults(told: &KeptLines) -> BTreeMap<String, usize> {
+    let mut faults = BTreeMap::new();
+    for line in told.lines() {
+        *faults.entry(line["fault"].as_str().unwrap().to_owned()).or_default() += 1;
     }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    /// How often each kind of fault was made.
-    fn faults(&self) -> BTreeMap<String, usize> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let mut faults = BTreeMap::new();
-        for line in text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
-            *faults.entry(line["fault"].as_str().unwrap().to_owned()).or_default() += 1;
-        }
-        faults
-    }
+    faults
 }
 
 #[test]
 #[ignore = "drives packaged functions: run `cargo xtask test e2e`"]
 fn nothing_that_is_answered_as_written_is_lost_and_no_answer_is_untrue() {
-    let lines = Lines::default();
-    let reporter = Arc::new(Reporter::new(Format::Json, false, false, Box::new(lines.clone())));
+    let told = KeptLines::default();
+    let reporter = Arc::new(Reporter::new(Format::Json, false, false, Box::new(told.clone())));
     let topics = [format!("{TOPIC}:6").parse().unwrap()];
     let brokers = EmbeddedBrokers::start_with_chaos(&topics, BrokerChaos { seed: SEED, reporter }).unwrap();
     let bed = TestBed::on(brokers);
     let _producer = bed.producer(&[]);
     let (mut written, mut not_written, mut unknown, mut sent) = (BTreeMap::new(), BTreeSet::new(), 0, 0);
-    while sent < MESSAGES || lines.faults().len() < KINDS {
-        assert!(sent < MOST_MESSAGES, "only {:?}", lines.faults());
+    while sent < MESSAGES || faults(&told).len() < KINDS {
+        assert!(sent < MOST_MESSAGES, "only {:?}", faults(&told));
         let message = format!("message-{sent}");
         sent += 1;
         let (status, answer) = bed.post("/messages", "application/json", format!("\"{message}\""));
@@ -74,13 +56,13 @@ fn nothing_that_is_answered_as_written_is_lost_and_no_answer_is_untrue() {
     }
     bed.brokers.end_chaos();
     let patience = Instant::now() + DELIVERY_PATIENCE;
-    let count = |fault: &str| lines.faults().get(fault).copied().unwrap_or_default();
+    let count = |fault: &str| faults(&told).get(fault).copied().unwrap_or_default();
     while count("crash") != count("restart") {
         assert!(Instant::now() < patience, "a broker does not come back");
         std::thread::sleep(Duration::from_millis(50));
     }
-    let faults = lines.faults();
-    println!("{sent} sent: {} written, {} not, {unknown} unknown; faults {faults:?}", written.len(), not_written.len());
+    let made = faults(&told);
+    println!("{sent} sent: {} written, {} not, {unknown} unknown; faults {made:?}", written.len(), not_written.len());
     let mut places = BTreeMap::<String, Vec<(i64, i64)>>::new();
     for record in second_client::read_all(bed.brokers.bootstrap_servers(), TOPIC) {
         let bytes = STANDARD.decode(record.value.unwrap_or_default()).unwrap();
