@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
+use msk_e2e::kafka::admin::Admin;
 use msk_e2e::kafka::cluster::BROKERS;
 use msk_e2e::kafka::{Cluster, ClusterOptions, KafkaVersion, Listener, iam};
+use msk_e2e::proxy::Faults;
 use msk_e2e::{client, log_reader};
 
 /// Bounds waits for an election, a start or the end of a session: 9 s by Kafka's defaults, the rest for a slow machine.
@@ -22,7 +25,7 @@ async fn kafka_4_serves_every_listener_and_survives_kills() {
 }
 
 async fn exercise(version: KafkaVersion) {
-    let options = ClusterOptions { version, ..ClusterOptions::default() };
+    let options = ClusterOptions { version, proxied: vec![Listener::Plaintext], ..ClusterOptions::default() };
     let cluster = Cluster::start(&options).await.unwrap();
     let folder = cluster.folder().to_owned();
     let processes = cluster.process_ids();
@@ -31,6 +34,7 @@ async fn exercise(version: KafkaVersion) {
     cluster.admin().create_topic("orders", 6, &[]).await.unwrap();
     cluster.iam().set_policy(iam::PRODUCER_ROLE, iam::producer_policy(&["orders"])).unwrap();
     every_listener_takes_a_record(&cluster).await;
+    questions_are_answered_again_after_metadata_without_brokers(&cluster).await;
     a_killed_leader_is_replaced_and_returns(&cluster).await;
     a_stopped_leader_is_replaced_and_returns(&cluster).await;
     an_election_hides_nothing_from_the_final_read(&cluster).await;
@@ -52,6 +56,20 @@ async fn every_listener_takes_a_record(cluster: &Cluster) {
     }
     let log = BROKERS.map(|id| cluster.log(id).unwrap()).concat();
     assert!(log.contains("MSK IAM token accepted: principal=arn:aws:iam::123456789012:role/producer"));
+}
+
+async fn questions_are_answered_again_after_metadata_without_brokers(cluster: &Cluster) {
+    let admin = Admin::new(&cluster.bootstrap(Listener::Plaintext)).unwrap();
+    assert_eq!(admin.brokers().await.unwrap(), BROKERS);
+    cluster.proxies().for_each(|proxy| proxy.set(Faults { hide_brokers: true, ..Faults::default() }));
+    let told = || cluster.proxies().any(|proxy| proxy.stats().metadata_responses_without_brokers > 0);
+    let until = Instant::now() + LIMIT;
+    while !told() && Instant::now() < until {
+        // Which fails once the client has forgotten them all.
+        let _ = admin.partitions("orders").await;
+    }
+    cluster.proxies().for_each(|proxy| proxy.set(Faults::default()));
+    admin.wait_brokers(&BROKERS, LIMIT).await.unwrap();
 }
 
 async fn a_killed_leader_is_replaced_and_returns(cluster: &Cluster) {

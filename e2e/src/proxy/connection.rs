@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::faults::{Cut, Faults};
-use super::frames::{self, PRODUCE, SASL_HANDSHAKE};
+use super::frames::{self, METADATA, PRODUCE, SASL_HANDSHAKE};
 use super::shared::{Shared, Wire};
 
 /// How many chunks may be in flight in one direction. At the limit the sender is no longer read, as with a full TCP window.
@@ -28,8 +28,8 @@ type Chunk = (Instant, Vec<u8>);
 pub(super) struct Connection {
     shared: Arc<Shared>,
     cut: watch::Receiver<Cut>,
-    /// Correlation ids and versions of produce requests that have not been answered.
-    produce: Mutex<BTreeMap<i32, i16>>,
+    /// By correlation id, the API keys and versions of requests whose responses may be changed.
+    awaited: Mutex<BTreeMap<i32, (i16, i16)>>,
     /// Whether an authentication was started.
     authenticated: AtomicBool,
     /// Set when losing a response requires cutting the connection.
@@ -49,7 +49,7 @@ impl Connection {
         Self {
             shared,
             cut,
-            produce: Mutex::default(),
+            awaited: Mutex::default(),
             authenticated: AtomicBool::new(false),
             own_cut: watch::Sender::default(),
         }
@@ -201,13 +201,13 @@ impl Connection {
     }
 
     /// Counts a frame, changes it if requested, and returns whether it is to be delivered.
-    fn passes(&self, frame: &mut [u8], direction: Direction) -> bool {
+    fn passes(&self, frame: &mut Vec<u8>, direction: Direction) -> bool {
         match direction {
             Direction::ToBroker => {
                 if let Some(header) = frames::request_header(frame) {
                     *self.shared.stats().requests.entry(header.api_key).or_default() += 1;
-                    if header.api_key == PRODUCE {
-                        self.awaited().insert(header.correlation, header.version);
+                    if [PRODUCE, METADATA].contains(&header.api_key) {
+                        self.awaited().insert(header.correlation, (header.api_key, header.version));
                     }
                     if header.api_key == SASL_HANDSHAKE && self.authenticated.swap(true, Ordering::Relaxed) {
                         self.shared.stats().reauthentications += 1;
@@ -216,9 +216,24 @@ impl Connection {
                 true
             }
             Direction::ToClient => {
-                let version = frames::response_correlation(frame).and_then(|id| self.awaited().remove(&id));
-                version.is_none_or(|version| self.produce_response_passes(frame, version))
+                match frames::response_correlation(frame).and_then(|id| self.awaited().remove(&id)) {
+                    Some((PRODUCE, version)) => self.produce_response_passes(frame, version),
+                    Some((_, version)) => {
+                        self.change_metadata(frame, version);
+                        true
+                    }
+                    None => true,
+                }
             }
+        }
+    }
+
+    fn change_metadata(&self, frame: &mut Vec<u8>, version: i16) {
+        if self.shared.faults.borrow().hide_brokers
+            && let Some(changed) = frames::without_brokers(frame, version)
+        {
+            *frame = changed;
+            self.shared.stats().metadata_responses_without_brokers += 1;
         }
     }
 
@@ -242,8 +257,8 @@ impl Connection {
         true
     }
 
-    fn awaited(&self) -> std::sync::MutexGuard<'_, BTreeMap<i32, i16>> {
-        self.produce.lock().unwrap_or_else(PoisonError::into_inner)
+    fn awaited(&self) -> std::sync::MutexGuard<'_, BTreeMap<i32, (i16, i16)>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Faults {
     pub lose_produce_responses: Option<Loss>,
     /// Produce responses that report an error to the client although the broker had none.
     pub falsify_produce_responses: Option<Falsehood>,
+    /// Metadata responses list topics and no broker, as while the controller has fenced all of them.
+    pub hide_brokers: bool,
 }
 
 /// Which produce responses are changed, and into what.
@@ -75,4 +77,6 @@ pub struct Stats {
     pub produce_responses_lost: u64,
     /// Produce responses that were changed.
     pub produce_responses_falsified: u64,
+    /// Metadata responses that lost their brokers.
+    pub metadata_responses_without_brokers: u64,
 }

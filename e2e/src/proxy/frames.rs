@@ -7,6 +7,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 /// Kafka's API key of Produce.
 pub(super) const PRODUCE: i16 = 0;
 
+/// Kafka's API key of Metadata.
+pub(super) const METADATA: i16 = 3;
+
 /// Kafka's API key of `SaslHandshake`, with which every authentication begins, the first and later ones (KIP-368).
 pub(super) const SASL_HANDSHAKE: i16 = 17;
 
@@ -75,6 +78,40 @@ pub(super) fn produce_error_position(frame: &[u8], version: i16) -> Option<usize
     frame.get(at + 4..at + 6).map(|_| at + 4)
 }
 
+/// A metadata response of `version` (3 to 13) with its topics and none of its brokers.
+pub(super) fn without_brokers(frame: &[u8], version: i16) -> Option<Vec<u8>> {
+    let flexible = version >= 9;
+    // Length, correlation id, tagged fields of the header: none, throttle time.
+    let start = if flexible { 4 + 4 + 1 + 4 } else { 4 + 4 + 4 };
+    let mut at = start;
+    let brokers = length(frame, &mut at, flexible, 4)?;
+    let none: &[u8] = if flexible { &[1] } else { &[0; 4] };
+    for _ in 0..brokers {
+        at += 4; // Its id.
+        at += length(frame, &mut at, flexible, 2)?; // Host.
+        at += 4; // Port.
+        at += length(frame, &mut at, flexible, 2)?; // Rack.
+        at += usize::from(flexible); // Tagged fields: none.
+    }
+    let mut changed = [frame.get(..start)?, none, frame.get(at..)?].concat();
+    let length = u32::try_from(changed.len() - 4).ok()?;
+    changed.get_mut(..4)?.copy_from_slice(&length.to_be_bytes());
+    Some(changed)
+}
+
+/// The length of a string or an array, which is `bytes` long in layouts that are not flexible; null counts as empty.
+fn length(frame: &[u8], at: &mut usize, flexible: bool, bytes: usize) -> Option<usize> {
+    if flexible {
+        let (length, read) = varint(frame, *at)?;
+        *at += read;
+        return Some(length.saturating_sub(1));
+    }
+    let field = frame.get(*at..*at + bytes)?;
+    *at += bytes;
+    let is_null = field.iter().all(|&byte| byte == 0xff);
+    Some(if is_null { 0 } else { field.iter().fold(0, |length, &byte| length << 8 | usize::from(byte)) })
+}
+
 /// An unsigned varint and its length in bytes.
 fn varint(frame: &[u8], at: usize) -> Option<(usize, usize)> {
     let mut value = 0;
@@ -107,5 +144,35 @@ mod tests {
             assert_eq!(frame.get(at..at + 2), Some(&[0, 3][..]), "version {version}");
         }
         assert_eq!(produce_error_position(&response(true)[..14], 9), None);
+    }
+
+    #[test]
+    fn brokers_are_taken_out_of_both_layouts() {
+        let head = [0, 0, 0, 42];
+        let (id, port) = (7_i32.to_be_bytes(), 9092_i32.to_be_bytes());
+        let after = [5, 6, 7];
+        for (version, throttle, brokers, none) in [
+            // Two brokers: `h` in rack `r`, and `h` without a rack.
+            (
+                8,
+                &[0, 0, 0, 0][..],
+                [&[0, 0, 0, 2][..], &id, &[0, 1, b'h'], &port, &[0, 1, b'r'], &id, &[0, 1, b'h'], &port, &[0xff, 0xff]]
+                    .concat(),
+                &[0, 0, 0, 0][..],
+            ),
+            (
+                12,
+                &[0, 0, 0, 0, 0][..],
+                [&[3][..], &id, &[2, b'h'], &port, &[2, b'r', 0], &id, &[2, b'h'], &port, &[0, 0]].concat(),
+                &[1][..],
+            ),
+        ] {
+            let frame = |brokers: &[u8]| {
+                let body = [&head[..], throttle, brokers, &after].concat();
+                [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], &body].concat()
+            };
+            assert_eq!(without_brokers(&frame(&brokers), version), Some(frame(none)), "version {version}");
+            assert_eq!(without_brokers(&frame(&brokers)[..20], version), None, "version {version}");
+        }
     }
 }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`faults`] | what can be switched on |
 //! | `connection` | the forwarding of one connection, with its faults |
-//! | `frames` | just enough of Kafka's wire format to recognise a produce response |
+//! | `frames` | just enough of Kafka's wire format to change produce and metadata responses |
 //! | `shared` | state shared by the proxy and its connections |
 //! | [`tls`] | terminating the client's TLS and opening a second TLS connection to the broker |
 

@@ -99,6 +99,7 @@ const HEALTHY: Faults = Faults {
     new_connections_per_second: None,
     lose_produce_responses: None,
     falsify_produce_responses: None,
+    hide_brokers: false,
 };
 
 enum BadServer {

@@ -9,6 +9,7 @@ use msk_e2e::lambda::Environment;
 use msk_e2e::load::{Load, Plan};
 use msk_e2e::proxy::{Cut, Falsehood, Faults, Loss};
 use msk_e2e::summary::{RequestResult, Summary};
+use msk_e2e::wait::wait_until;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 
 use crate::availability::{LONGEST_STALL, SETTLING, STEADY, last_requests, recovery};
@@ -265,7 +266,7 @@ pub(crate) async fn fatal_errors(clusters: &SharedClusters) -> anyhow::Result<St
     ensure!(falsified >= times, "only {falsified} responses were falsified");
     ensure!(environment.log().contains("\"fatal"), "librdkafka took none of them for fatal");
     // Old clients are dropped outside the request path, so wait for the last one. Each that remains would have several of both.
-    let wait = msk_e2e::wait::wait_until("as many descriptors and threads as before", LIMIT, || async {
+    let wait = wait_until("as many descriptors and threads as before", LIMIT, || async {
         let [files, tasks] = footprint(environment.id()).unwrap_or([usize::MAX; 2]);
         let seen = format!("descriptors {descriptors} -> {files}, threads {threads} -> {tasks}");
         if files <= descriptors + 4 && tasks <= threads + 4 { Ok(seen) } else { Err(seen) }
@@ -273,6 +274,40 @@ pub(crate) async fn fatal_errors(clusters: &SharedClusters) -> anyhow::Result<St
     let after = wait.await?;
     let figures = verdict(&cluster, &topic, &load).await?;
     Ok(format!("{times} fatal errors; slowest next answer {slowest:.2?}; {after}; {figures}"))
+}
+
+/// While the controller fences all brokers, one that is asked lists topics and no broker: librdkafka forgets them all, and
+/// need not find one again by itself.
+pub(crate) async fn metadata_without_brokers(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
+    let topic = topic(&cluster, "r24").await?;
+    let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
+    let load = Load::new(&topic);
+    let answers = || cluster.proxies().map(|proxy| proxy.stats().metadata_responses_without_brokers).sum::<u64>();
+    let times = clusters.choose(4, 20);
+    let faults = async {
+        for id in BROKERS.into_iter().cycle().take(times) {
+            tokio::time::sleep(SETTLING).await;
+            let before = answers();
+            // Only this broker can be asked, and a client asks when it has lost its connections.
+            set_all(&cluster, &Faults { refuse: true, ..Faults::default() });
+            cluster.proxy(id, Listener::Iam)?.set(Faults { hide_brokers: true, ..Faults::default() });
+            cluster.proxies().for_each(|proxy| proxy.cut(Cut::Reset));
+            let told = wait_until("an answer without brokers for each environment", LIMIT, || async {
+                let answers = answers() - before;
+                if answers >= CLIENTS as u64 { Ok(()) } else { Err(format!("{answers} answers")) }
+            });
+            told.await?;
+            set_all(&cluster, &Faults::default());
+        }
+        tokio::time::sleep(SETTLING).await;
+        anyhow::Ok(())
+    };
+    load.run_until(&environments, STEADY, faults).await?;
+    ensure_all_succeeded(&load)?;
+    let longest = load.summary().longest;
+    ensure!(longest <= RECOVERY, "a request took {longest:.1?}: {}", load.summary());
+    Ok(format!("{times} times, {} such answers; {}", answers(), verdict(&cluster, &topic, &load).await?))
 }
 
 /// The number of open files, including sockets, and of threads of a process.

@@ -87,9 +87,18 @@ impl SharedClusters {
         self.cluster_of(ClusterKind::Kafka3).await
     }
 
-    /// Brings the running cluster back to health, whatever state a scenario, perhaps a failed one, has left it in.
+    /// Brings the running cluster back to health, whatever state a scenario, perhaps a failed one, has left it in. One that
+    /// cannot be healed ends: the next scenario begins with a new one.
     pub(crate) async fn heal(&self) -> anyhow::Result<()> {
         let Some((_, cluster)) = self.current.lock().await.clone() else { return Ok(()) };
+        let healed = Self::heal_cluster(&cluster).await;
+        if healed.is_err() {
+            self.end().await;
+        }
+        healed.context("healing the cluster")
+    }
+
+    async fn heal_cluster(cluster: &Cluster) -> anyhow::Result<()> {
         for proxy in cluster.proxies() {
             proxy.set(Faults::default());
         }
@@ -103,7 +112,7 @@ impl SharedClusters {
         }
         cluster.iam().set_clock_offset_ms(0)?;
         cluster.iam().set_policy(iam::PRODUCER_ROLE, iam::producer_policy(&["*"]))?;
-        cluster.wait_ready(LIMIT).await.context("healing the cluster")
+        Ok(cluster.wait_ready(LIMIT).await?)
     }
 
     /// Ends what runs.

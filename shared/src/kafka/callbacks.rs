@@ -32,6 +32,8 @@ pub(super) struct Callbacks {
     reached: Reached,
     /// A broker answered, and since then not all of them were reported down.
     connected: AtomicBool,
+    /// What became of the client's connections to the cluster after all of them were lost.
+    loss: Mutex<Loss>,
     /// The idempotent producer has its id.
     producer_id: AtomicBool,
     /// The client asked for a token and got none: librdkafka asks again only 10 s later.
@@ -43,6 +45,17 @@ pub(super) struct Callbacks {
     last_connection_error: Mutex<Option<FailureCause>>,
     /// The newest client-wide error.
     newest_error: Mutex<Option<(Code, String, Instant)>>,
+}
+
+/// Whether all brokers were ever reported down, and what came after.
+#[derive(Debug, Clone, Copy, Default)]
+enum Loss {
+    #[default]
+    None,
+    /// Since then no broker has answered; or since they were looked for again.
+    Lost(Instant),
+    /// A broker has answered again.
+    Back(Instant),
 }
 
 /// When something happened first, from the start of the client's creation.
@@ -61,6 +74,7 @@ impl Callbacks {
             started: Instant::now(),
             reached: Reached::default(),
             connected: AtomicBool::new(false),
+            loss: Mutex::default(),
             producer_id: AtomicBool::new(false),
             token_failed: AtomicBool::new(false),
             auth_failures: AtomicU64::new(0),
@@ -88,7 +102,33 @@ impl Callbacks {
     pub(super) fn set_connected(&self) {
         self.reach(&self.reached.first_answer);
         self.connected.store(true, Ordering::Release);
+        let mut loss = self.loss.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*loss, Loss::Lost(_)) {
+            *loss = Loss::Back(Instant::now());
+        }
+        drop(loss);
         *self.last_connection_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether all brokers were ever reported down.
+    pub(super) fn has_lost_brokers(&self) -> bool {
+        !matches!(*self.loss.lock().unwrap_or_else(PoisonError::into_inner), Loss::None)
+    }
+
+    /// Whether no broker has answered for `period` since all were reported down; `true` once in each such period.
+    pub(super) fn is_lost_for(&self, period: Duration) -> bool {
+        let mut loss = self.loss.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = matches!(*loss, Loss::Lost(since) if since.elapsed() >= period);
+        if is_due {
+            *loss = Loss::Lost(Instant::now());
+        }
+        is_due
+    }
+
+    /// Whether all brokers were lost and one has been back for `period`.
+    pub(super) fn is_back_for(&self, period: Duration) -> bool {
+        let loss = *self.loss.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(loss, Loss::Back(since) if since.elapsed() >= period)
     }
 
     pub(super) fn has_producer_id(&self) -> bool {
@@ -202,6 +242,10 @@ impl ClientContext for Callbacks {
         }
         if code == Code::AllBrokersDown {
             self.connected.store(false, Ordering::Release);
+            let mut loss = self.loss.lock().unwrap_or_else(PoisonError::into_inner);
+            if !matches!(*loss, Loss::Lost(_)) {
+                *loss = Loss::Lost(Instant::now());
+            }
         }
         let cause = cause_of(code, reason);
         self.note_connection_error(cause);

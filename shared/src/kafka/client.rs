@@ -1,6 +1,7 @@
 //! One librdkafka producer: created, connected, used, and dropped without blocking.
 
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -28,6 +29,10 @@ const METADATA_TRY: Duration = Duration::from_millis(1500);
 /// First pause between two metadata requests while the producer id is awaited; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// How long librdkafka has to find a broker again by itself; it tries after some 500 ms.
+const LOST: Duration = Duration::from_secs(1);
+/// How long librdkafka has to send what waits, once a broker is back: an election takes a second or two.
+const BACK: Duration = Duration::from_secs(4);
 /// Partitions whose leaders are asked at once; a cluster of three brokers has them all among the first few.
 const LEADERS_ASKED: usize = 6;
 /// Pause between two requests for a topic's metadata that callers cause by naming partitions that are not there: each such
@@ -41,6 +46,7 @@ pub(super) struct Client {
     producer: Option<ThreadedProducer<Callbacks>>,
     retired: AtomicBool,
     created: Instant,
+    bootstrap_servers: CString,
     partitions: RwLock<HashMap<TopicName, (Partitions, Instant)>>,
     /// When each topic was last asked about anew. Held while that is done, so that it is done once for all who wait.
     asked_anew: tokio::sync::Mutex<HashMap<TopicName, Instant>>,
@@ -68,10 +74,13 @@ impl Client {
     pub(super) fn start(config: &ClientConfig, tokens: Option<TokenSource>) -> KafkaResult<Arc<Self>> {
         let producer = ThreadedProducer::from_config_and_context(config, Callbacks::new(tokens))?;
         producer.context().set_created();
+        let bootstrap_servers = config.get("bootstrap.servers").unwrap_or_default();
         Ok(Arc::new(Self {
             producer: Some(producer),
             retired: AtomicBool::new(false),
             created: Instant::now(),
+            // librdkafka took it as a C string, too.
+            bootstrap_servers: CString::new(bootstrap_servers).unwrap_or_default(),
             partitions: RwLock::default(),
             asked_anew: tokio::sync::Mutex::default(),
         }))
@@ -112,6 +121,31 @@ impl Client {
     /// Messages waiting or in flight.
     pub(super) fn queue_depth(&self) -> u64 {
         u64::try_from(self.producer().in_flight_count()).unwrap_or(0)
+    }
+
+    /// Waits for the last report, and for librdkafka's recovery when it loses all brokers meanwhile: one that has no broker
+    /// left is given the bootstrap servers again, and from one that does not go on the records are taken back.
+    pub(super) async fn wait_for(self: &Arc<Self>, reports: &Reports, topic: Option<&TopicName>) {
+        let mut complete = std::pin::pin!(reports.complete());
+        while tokio::time::timeout(LOST, &mut complete).await.is_err() {
+            if self.callbacks().is_lost_for(LOST) && self.fetch_metadata(topic.cloned(), METADATA_TRY).await.is_err() {
+                self.add_bootstrap_servers();
+            }
+            if self.callbacks().is_back_for(BACK) && !self.is_retired() {
+                tracing::warn!("the Kafka client lost all brokers, is connected again and does not go on");
+                self.purge();
+            }
+        }
+    }
+
+    /// Begins again where a new client would. A broker that knows of no other, as while the controller fences all of them,
+    /// makes librdkafka 2.12.1 forget every broker, and its own new start can end with none (its issue 5301).
+    #[expect(unsafe_code, reason = "rdkafka does not wrap rd_kafka_brokers_add")]
+    fn add_bootstrap_servers(&self) {
+        // SAFETY: the client and the text outlive the call, which copies the text.
+        let added =
+            unsafe { rdkafka_sys::bindings::rd_kafka_brokers_add(self.native(), self.bootstrap_servers.as_ptr()) };
+        tracing::warn!(added, "the Kafka client has no broker and begins again at its bootstrap servers");
     }
 
     /// Enqueues all records, those of a broker and partition one behind the other, in order; never blocks.
@@ -158,6 +192,9 @@ impl Client {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let fetched = self.fetch_metadata(topics.first().cloned(), left.min(METADATA_TRY)).await;
+            if fetched.is_err() && self.callbacks().is_lost_for(LOST) {
+                self.add_bootstrap_servers();
+            }
             if fetched.is_ok() && self.callbacks().has_producer_id() {
                 return Ok(());
             }

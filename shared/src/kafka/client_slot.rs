@@ -61,6 +61,8 @@ enum ReplaceReason {
     TokenFailed,
     /// Several requests in a row failed.
     Failures,
+    /// It lost all brokers: librdkafka does not always find every one again.
+    BrokersLost,
     /// It has raised its producer epoch [`MAX_EPOCHS`] times.
     EpochsUsed,
 }
@@ -74,6 +76,7 @@ impl ReplaceReason {
             Self::TokenExpired => "token_expired",
             Self::TokenFailed => "token_failed",
             Self::Failures => "failures",
+            Self::BrokersLost => "brokers_lost",
             Self::EpochsUsed => "epochs_used",
         }
     }
@@ -195,6 +198,8 @@ impl ClientSlot {
             Some(ReplaceReason::TokenFailed)
         } else if self.breaker.is_open() && old_enough {
             Some(ReplaceReason::Failures)
+        } else if client.callbacks().has_lost_brokers() && old_enough {
+            Some(ReplaceReason::BrokersLost)
         } else if client.callbacks().epochs_used() >= MAX_EPOCHS {
             Some(ReplaceReason::EpochsUsed)
         } else {

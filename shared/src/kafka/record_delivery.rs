@@ -13,6 +13,7 @@ use super::record::OutboundRecord;
 use super::reports::{Report, Reports};
 use super::settings::{CONNECT, PURGE_REPORTS, has_time};
 use crate::deadline::Deadline;
+use crate::names::TopicName;
 
 /// A record whose report never came.
 const UNREPORTED: Report = Report {
@@ -57,7 +58,8 @@ impl RecordDelivery<'_> {
     /// Sends, waits, and notes the results at the records' partitions.
     async fn send_once(&self, client: &Arc<Client>, records: &[OutboundRecord]) -> Vec<Report> {
         let sent = client.enqueue(records);
-        let reports = settle(client, sent, self.slot.settings.cutoff(self.deadline)).await;
+        let topic = records.first().map(|record| &record.topic);
+        let reports = settle(client, sent, topic, self.slot.settings.cutoff(self.deadline)).await;
         let by_partition = records.iter().zip(&reports).filter_map(|(record, report)| {
             let partition = report.partition?;
             Some(((record.topic.clone(), partition), report.result))
@@ -79,8 +81,8 @@ pub(super) fn refresh_refused_topics(client: &Arc<Client>, records: &[OutboundRe
 }
 
 /// Waits for every record until `cutoff`; then takes back what is left; each record's own status decides.
-async fn settle(client: &Client, reports: Reports, cutoff: Instant) -> Vec<Report> {
-    if tokio::time::timeout_at(cutoff.into(), reports.complete()).await.is_err() {
+async fn settle(client: &Arc<Client>, reports: Reports, topic: Option<&TopicName>, cutoff: Instant) -> Vec<Report> {
+    if tokio::time::timeout_at(cutoff.into(), client.wait_for(&reports, topic)).await.is_err() {
         tracing::warn!("records were not acknowledged in time; taking them back");
         reports.recall();
         client.purge();
