@@ -210,6 +210,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_state_of_partitions_is_told_each_minute() {
+        assert_eq!(SystemLog::new(Box::new(std::io::sink())).status_interval, Duration::from_secs(60));
+    }
+
+    #[test]
     fn a_mapping_is_where_its_cluster_is() {
         let cluster = "arn:aws-cn:kafka:cn-north-1:123456789012:cluster/orders/1-2";
         let expected = "arn:aws-cn:lambda:cn-north-1:123456789012:event-source-mapping:u";

@@ -41,6 +41,45 @@ async fn a_batch_that_does_not_fill_is_sent_when_its_window_ends() {
 }
 
 #[tokio::test]
+async fn without_a_batch_size_a_batch_has_a_hundred_records() {
+    let harness = Harness::start(1);
+    harness.produce_many(0, 250).await;
+    let function = Function::start(|_, _| Reply::ok()).await;
+    let running = harness.run(harness.mapping(&function, &json!({"MaximumBatchingWindowInSeconds": 300}))).await;
+    until("two full batches", || function.sizes().len() >= 2).await;
+    within(running.stop()).await;
+    // The others wait for more.
+    assert_eq!(function.sizes(), [100, 100]);
+}
+
+#[tokio::test]
+async fn without_a_window_a_batch_waits_half_a_second() {
+    let harness = Harness::start(1);
+    let function = Function::start(|_, _| Reply::ok()).await;
+    let mapping = harness.mapping(&function, &json!({}));
+    assert_eq!(mapping.batching.window, Duration::from_millis(500));
+    let running = harness.run(mapping).await;
+    let sent = Instant::now();
+    harness.produce(0, 1).await;
+    until("the batch", || !function.invocations().is_empty()).await;
+    let waited = function.invocations()[0].at - sent;
+    assert!(waited >= Duration::from_millis(490), "{waited:?}");
+    within(running.stop()).await;
+}
+
+#[tokio::test]
+async fn a_window_of_zero_waits_for_no_other_record() {
+    let harness = Harness::start(1);
+    let function = Function::start(|_, _| Reply::ok()).await;
+    let mapping = harness.mapping(&function, &json!({"MaximumBatchingWindowInSeconds": 0}));
+    assert_eq!(mapping.batching.window, Duration::ZERO);
+    let running = harness.run(mapping).await;
+    harness.produce(0, 1).await;
+    until("the batch", || function.sizes() == [1]).await;
+    within(running.stop()).await;
+}
+
+#[tokio::test]
 async fn an_event_stays_within_six_megabytes() {
     let harness = Harness::start(2);
     // A header byte costs up to five characters, so these records are far larger as an event than in Kafka.

@@ -141,6 +141,12 @@ fn validate_refuses_what_aws_refuses() {
         (json!({"SourceAccessConfigurations": [{"Type": "VPC_SUBNET", "URI": "subnet-1"}]}), "VPC_SUBNET"),
         (json!({"ParallelizationFactor": 2}), "ParallelizationFactor"),
         (json!({"TumblingWindowInSeconds": 30}), "TumblingWindowInSeconds"),
+        (json!({"ScalingConfig": {"MaximumConcurrency": 2}}), "ScalingConfig: not supported for Kafka"),
+        (json!({"MaximumBatchingWindowInSeconds": 0.5}), "must be a whole number, not a fraction"),
+        (
+            json!({"FunctionResponseTypes": ["Report"], "ProvisionedPollerConfig": {}}),
+            "the only allowed value is [\"ReportBatchItemFailures\"]",
+        ),
         (json!({"FunctionName": "fn:not a qualifier"}), "FunctionName (--function-name)"),
         (
             filters(1, r#"{"topic": ["a"]}"#),

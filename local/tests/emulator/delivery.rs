@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use msk_local::esm::running_mapping::End;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::embedded_frames::write_with_append_time;
 use super::function::{Function, Reply};
 use super::harness::{Harness, TOPIC, until, within};
 
@@ -74,6 +75,43 @@ async fn keys_values_and_headers_arrive_as_they_were_written() {
 }
 
 #[tokio::test]
+async fn an_event_names_its_cluster_and_each_record_its_place_and_time() {
+    const CLUSTER: &str =
+        "arn:aws:kafka:eu-central-1:123456789012:cluster/orders/6cc0432b-8618-4f44-bccc-e1fbd8fb7c4d-2";
+    let harness = Harness::start(2);
+    let now_ms = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    let before = now_ms();
+    harness.send(1, Some(b"key"), Some(b"value"), &[("name", Some(b"\xff\x01"))]).await;
+    let function = Function::start(|_, _| Reply::ok()).await;
+    let mapping = harness.mapping(&function, &json!({"EventSourceArn": CLUSTER}));
+    assert_eq!(harness.drain(mapping).await, End::Drained);
+    let event: Value = serde_json::from_slice(&function.invocations()[0].body).unwrap();
+    let timestamp = event["records"]["orders-1"][0]["timestamp"].as_u64().unwrap();
+    assert!((before..=now_ms()).contains(&timestamp), "{timestamp}");
+    let record = json!({
+        "topic": TOPIC, "partition": 1, "offset": 0, "timestamp": timestamp, "timestampType": "CREATE_TIME",
+        "key": "a2V5", "value": "dmFsdWU=", "headers": [{"name": [-1, 1]}],
+    });
+    let expected = json!({
+        "eventSource": "aws:kafka", "eventSourceArn": CLUSTER, "bootstrapServers": harness.brokers.bootstrap_servers(),
+        "records": {"orders-1": [record]},
+    });
+    assert_eq!(event, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_time_that_the_broker_has_set_is_told_as_such() {
+    let harness = Harness::start(1);
+    let function = Function::start(|_, _| Reply::ok()).await;
+    let running = harness.run(harness.mapping(&function, &json!({}))).await;
+    write_with_append_time(&harness.brokers, "value");
+    until("the invocation", || !function.invocations().is_empty()).await;
+    within(running.stop()).await;
+    let event: Value = serde_json::from_slice(&function.invocations()[0].body).unwrap();
+    assert_eq!(event["records"]["orders-0"][0]["timestampType"], "LOG_APPEND_TIME", "{event}");
+}
+
+#[tokio::test]
 async fn a_new_record_reaches_the_function_within_two_seconds() {
     let harness = Harness::start(6);
     let function = Function::start(|_, _| Reply::ok()).await;
@@ -113,6 +151,33 @@ async fn latest_starts_behind_what_is_there_and_skips_nothing_after_that() {
     harness.produce(0, 2).await;
     assert_eq!(harness.drain(latest).await, End::Drained);
     assert_eq!(function.batches().concat(), [(0, 3), (0, 4)]);
+}
+
+#[tokio::test]
+async fn a_partition_without_a_record_of_the_time_begins_at_its_end() {
+    let harness = Harness::start(1);
+    harness.send_at(0, 1_700_000_000_000).await;
+    let function = Function::start(|_, _| Reply::ok()).await;
+    let members = json!({"StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": 1_700_000_001});
+    let mapping = harness.mapping(&function, &members);
+    assert_eq!(harness.drain(mapping.clone()).await, End::Drained);
+    assert_eq!(function.invocations().len(), 0);
+    // Behind the end, whatever its time.
+    harness.send_at(0, 1_700_000_000_500).await;
+    assert_eq!(harness.drain(mapping).await, End::Drained);
+    assert_eq!(function.batches().concat(), [(0, 1)]);
+}
+
+#[tokio::test]
+async fn another_group_begins_at_the_starting_position_again() {
+    let harness = Harness::start(1);
+    harness.produce(0, 2).await;
+    let function = Function::start(|_, _| Reply::ok()).await;
+    let with_group = |group: &str| json!({"AmazonManagedKafkaEventSourceConfig": {"ConsumerGroupId": group}});
+    for group in ["first", "second", "second"] {
+        assert_eq!(harness.drain(harness.mapping(&function, &with_group(group))).await, End::Drained);
+    }
+    assert_eq!(function.batches().concat(), [(0, 0), (0, 1), (0, 0), (0, 1)]);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //!
 //! AWS's rules: <https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure-destination.html>.
 
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use msk_local::esm::running_mapping::End;
@@ -12,6 +13,7 @@ use super::function::{Function, Reply};
 use super::harness::Harness;
 
 const DEAD: &str = "orders.dead";
+const CLUSTER: &str = "arn:aws:kafka:eu-central-1:123456789012:cluster/orders/6cc0432b-8618-4f44-bccc-e1fbd8fb7c4d-2";
 
 fn harness() -> Harness {
     let harness = Harness::start(1);
@@ -23,6 +25,13 @@ fn to_kafka(members: Value) -> Value {
     let mut all = json!({"DestinationConfig": {"OnFailure": {"Destination": format!("kafka://{DEAD}")}}});
     all.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     all
+}
+
+/// The only document in the folder.
+fn only_document(folder: &Path) -> Value {
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "one message for the batch: {files:?}");
+    serde_json::from_slice(&std::fs::read(&files[0]).unwrap()).unwrap()
 }
 
 #[tokio::test]
@@ -112,7 +121,7 @@ async fn a_document_larger_than_its_topic_takes_is_refused_and_the_record_droppe
 
 #[tokio::test]
 async fn queues_and_buckets_are_folders() {
-    for (service, with_payload) in [("sqs", false), ("s3", true)] {
+    for (service, with_payload) in [("sqs", false), ("sns", false), ("s3", true)] {
         let harness = Harness::start(1);
         harness.produce(0, 3).await;
         let folder = tempfile::tempdir().unwrap();
@@ -123,13 +132,112 @@ async fn queues_and_buckets_are_folders() {
             "Local": {"destinationFolder": folder.path()},
         });
         assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
-        let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(files.len(), 1, "one message for the batch");
-        let document: Value = serde_json::from_slice(&std::fs::read(&files[0]).unwrap()).unwrap();
+        let document = only_document(folder.path());
         assert_eq!(document["requestContext"]["condition"], "RetryAttemptsExhausted");
         let info = &document["KafkaBatchInfo"]["recordsInfo"]["orders-0"];
         assert_eq!((&info["firstRecordOffset"], &info["lastRecordOffset"]), (&json!("0"), &json!("2")));
         assert_eq!(document.get("payload").is_some_and(Value::is_string), with_payload, "{service}");
+    }
+}
+
+/// As AWS's samples have them, of two partitions.
+#[tokio::test]
+async fn a_batchs_document_has_the_members_of_awss_sample() {
+    for (service, with_payload) in [("sqs", false), ("sns", false), ("s3", true)] {
+        let harness = Harness::start(2);
+        for (partition, ms) in [(0, 0), (0, 1_000), (1, 2_000)] {
+            harness.send_at(partition, 1_700_000_000_000 + ms).await;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let function = Function::start(|_, _| Reply::error()).await;
+        let members = json!({
+            "EventSourceArn": CLUSTER, "MaximumRetryAttempts": 0, "BatchSize": 3, "MaximumBatchingWindowInSeconds": 300,
+            "DestinationConfig": {"OnFailure": {"Destination": format!("arn:aws:{service}:::given-up")}},
+            "Local": {"destinationFolder": folder.path()},
+        });
+        assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
+        let event = function.invocations()[0].body.clone();
+        let document = only_document(folder.path());
+        let span = |first: (&str, &str), last: (&str, &str)| {
+            json!({
+                "firstRecordOffset": first.0, "firstRecordTimestamp": first.1,
+                "lastRecordOffset": last.0, "lastRecordTimestamp": last.1,
+            })
+        };
+        let [first, second, third] = ["2023-11-14T22:13:20Z", "2023-11-14T22:13:21Z", "2023-11-14T22:13:22Z"];
+        let context = &document["requestContext"];
+        let mut expected = json!({
+            "requestContext": {
+                "requestId": context["requestId"], "functionArn": context["functionArn"],
+                "condition": "RetryAttemptsExhausted", "approximateInvokeCount": 1,
+            },
+            "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+            "version": "1.0",
+            "timestamp": document["timestamp"],
+            "KafkaBatchInfo": {
+                "batchSize": 3, "eventSourceArn": CLUSTER, "bootstrapServers": harness.brokers.bootstrap_servers(),
+                "payloadSize": event.len(),
+                "recordsInfo": {
+                    "orders-0": span(("0", first), ("1", second)),
+                    "orders-1": span(("0", third), ("0", third)),
+                },
+            },
+        });
+        if with_payload {
+            expected["payload"] = json!(String::from_utf8(event.to_vec()).unwrap());
+        }
+        assert_eq!(document, expected, "{service}");
+        let texts = [&context["requestId"], &context["functionArn"], &document["timestamp"]];
+        assert!(texts.iter().all(|text| text.is_string()), "{document}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_batch_becomes_a_message_for_each_record_with_its_key() {
+    let harness = harness();
+    let keys: [Option<&[u8]>; 3] = [Some(b"a"), Some(b"b"), None];
+    for key in keys {
+        harness.send(0, key, Some(b"{}"), &[]).await;
+    }
+    let function = Function::start(|_, _| Reply::error()).await;
+    let members = json!({
+        "EventSourceArn": CLUSTER, "MaximumRetryAttempts": 0, "BatchSize": 3, "MaximumBatchingWindowInSeconds": 300,
+    });
+    assert_eq!(harness.drain(harness.mapping(&function, &to_kafka(members))).await, End::Drained);
+    assert_eq!(function.sizes(), [3], "no retry");
+    let event: Value = serde_json::from_slice(&function.invocations()[0].body).unwrap();
+    for (number, (key, document)) in harness.read(DEAD, 3).await.into_iter().enumerate() {
+        assert_eq!(key.as_deref(), keys[number]);
+        let mut payload = event.clone();
+        payload["records"]["orders-0"] = json!([event["records"]["orders-0"][number]]);
+        assert_eq!(document["payload"], payload, "an event of its own, as an object");
+        let info = &document["KafkaBatchInfo"];
+        let expected = json!({
+            "batchSize": 1, "eventSourceArn": CLUSTER, "bootstrapServers": harness.brokers.bootstrap_servers(),
+            "payloadSize": payload.to_string().len(),
+            "recordInfo": {"offset": number.to_string(), "timestamp": info["recordInfo"]["timestamp"]},
+        });
+        assert_eq!(*info, expected);
+        assert!(info["recordInfo"]["timestamp"].as_str().unwrap().ends_with('Z'), "{info}");
+    }
+}
+
+/// These destinations need no provisioned mode, and end endless retries, too.
+#[tokio::test]
+async fn in_on_demand_mode_an_arn_gets_what_ten_retries_did_not_deliver() {
+    for service in ["sqs", "sns", "s3"] {
+        let harness = Harness::start(1);
+        harness.produce(0, 1).await;
+        let folder = tempfile::tempdir().unwrap();
+        let function = Function::start(|_, _| Reply::error()).await;
+        let members = json!({
+            "ProvisionedPollerConfig": null,
+            "DestinationConfig": {"OnFailure": {"Destination": format!("arn:aws:{service}:::given-up")}},
+            "Local": {"destinationFolder": folder.path()},
+        });
+        assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
+        assert_eq!(function.sizes(), [1; 11], "{service}");
+        assert_eq!(only_document(folder.path())["requestContext"]["approximateInvokeCount"], 11, "{service}");
     }
 }
 
@@ -162,8 +270,7 @@ async fn an_oversize_record_goes_to_the_destination_without_an_invocation() {
     });
     assert_eq!(harness.drain(harness.mapping(&function, &members)).await, End::Drained);
     assert_eq!(function.sizes(), [0; 0]);
-    let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
-    let document: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let document = only_document(folder.path());
     assert_eq!(document["requestContext"]["condition"], "MaximumPayloadSizeExceeded");
     assert_eq!(document["responseContext"], Value::Null);
 }

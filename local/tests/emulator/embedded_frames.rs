@@ -97,6 +97,19 @@ fn unasked(value: &str) -> ProduceRequest {
     ProduceRequest::default().with_acks(0).with_timeout_ms(1_000).with_topic_data(vec![topic])
 }
 
+/// Writes a record to the first partition as a broker keeps it that sets the times itself (`message.timestamp.type=LogAppendTime`).
+pub(crate) fn write_with_append_time(brokers: &EmbeddedBrokers, value: &str) {
+    let mut request = unasked(value);
+    let records = &mut request.topic_data[0].partition_data[0].records;
+    let mut batch = records.take().unwrap().to_vec();
+    // A bit of the batch's attributes. The checksum before them is looked at by nobody here.
+    batch[22] |= 1 << 3;
+    *records = Some(Bytes::from(batch));
+    // The leader.
+    let mut connection = connection(brokers.bootstrap_servers().split(',').next().unwrap());
+    connection.write_all(&frame(PRODUCE, 1, &request)).unwrap();
+}
+
 #[test]
 fn a_producer_that_wants_no_answer_gets_none() {
     let brokers = started(1);

@@ -95,6 +95,28 @@ async fn retries_end_and_the_batch_is_dropped_and_committed() {
 }
 
 #[tokio::test]
+async fn without_a_limit_and_a_destination_retries_do_not_end() {
+    let harness = Harness::start(1);
+    harness.produce(0, 1).await;
+    // With a destination the eleventh would be the last.
+    let function = Function::start(|number, _| if number < 12 { Reply::error() } else { Reply::ok() }).await;
+    assert_eq!(harness.drain(harness.mapping(&function, &json!({}))).await, End::Drained);
+    assert_eq!(function.sizes(), [1; 13]);
+    assert_eq!((harness.counts().dropped_event_count, harness.committed(1).await), (0, vec![1]));
+}
+
+#[tokio::test]
+async fn what_a_mapping_leaves_out_is_without_limit_or_off() {
+    let harness = Harness::start(1);
+    let unset = json!({"MaximumRetryAttempts": -1, "MaximumRecordAgeInSeconds": -1});
+    for members in [json!({}), unset] {
+        let policy = harness.mapping_to("http://127.0.0.1:9/", &members).failures;
+        assert_eq!((policy.max_retries, policy.max_record_age), (None, None), "{members}");
+        assert_eq!((policy.bisect, policy.report_batch_item_failures), (false, None), "{members}");
+    }
+}
+
+#[tokio::test]
 async fn throttles_and_an_unreachable_endpoint_use_up_no_retry() {
     let harness = Harness::start(1);
     harness.produce(0, 1).await;

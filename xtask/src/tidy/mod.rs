@@ -6,6 +6,7 @@ mod costs;
 mod doc_examples;
 mod imports;
 mod links;
+mod mapping_rules;
 mod names;
 mod pages;
 mod sources;
