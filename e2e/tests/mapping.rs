@@ -1,18 +1,23 @@
-//! The event source mapping emulator signs in at the listeners of real brokers as `SourceAccessConfigurations` says.
+//! The event source mapping emulator with real brokers: it signs in at their listeners as `SourceAccessConfigurations` says,
+//! writes its destination's topic, and goes on after all brokers were fenced.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::path::PathBuf;
 use std::process::Output;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::response::{IntoResponse as _, Response};
 use axum::{Router, body::Bytes};
-use msk_e2e::client;
 use msk_e2e::folder::TempFolder;
-use msk_e2e::kafka::cluster::{SCRAM_PASSWORD, SCRAM_USER};
+use msk_e2e::kafka::cluster::{BROKERS, SCRAM_PASSWORD, SCRAM_USER};
 use msk_e2e::kafka::iam::{self, AccessKey, Statement};
 use msk_e2e::kafka::{Cluster, ClusterOptions, Listener};
+use msk_e2e::proxy::{Cut, Faults};
+use msk_e2e::wait::wait_until;
+use msk_e2e::{client, log_reader};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -21,20 +26,38 @@ use tokio::process::Command;
 const LIMIT: Duration = Duration::from_secs(90);
 const RECORDS: usize = 3;
 
-/// The events that a function has received, which answers each with success.
-type Events = Arc<Mutex<Vec<Value>>>;
+/// A function: it keeps the events that it receives, and answers each with success unless it fails.
+#[derive(Clone, Default)]
+struct Function {
+    events: Arc<Mutex<Vec<Value>>>,
+    fails: Arc<AtomicBool>,
+}
 
-async fn function() -> (String, Events) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let events = Events::default();
-    let received = Arc::clone(&events);
-    let handler = move |body: Bytes| async move {
-        received.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
-        "null"
-    };
-    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(handler)).await });
-    (url, events)
+impl Function {
+    /// Starts it; returns its URL.
+    async fn serve(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let this = self.clone();
+        let handler = move |body: Bytes| async move { this.answer(&body) };
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(handler)).await });
+        url
+    }
+
+    fn answer(&self, event: &[u8]) -> Response {
+        self.events.lock().unwrap().push(serde_json::from_slice(event).unwrap());
+        if self.fails.load(Ordering::Relaxed) {
+            let error = json!({"errorType": "Refused", "errorMessage": "on request"}).to_string();
+            return ([("x-amz-function-error", "Unhandled")], error).into_response();
+        }
+        "null".into_response()
+    }
+
+    fn record_count(&self) -> usize {
+        let events = self.events.lock().unwrap();
+        let partitions = events.iter().flat_map(|event| event["records"].as_object().unwrap().values());
+        partitions.map(|records| records.as_array().unwrap().len()).sum()
+    }
 }
 
 /// Cargo builds it for the tests of its own crate, beside this test.
@@ -49,19 +72,21 @@ struct TestBed {
     cluster: Cluster,
     folder: TempFolder,
     url: String,
-    events: Events,
+    function: Function,
 }
 
 impl TestBed {
     async fn start() -> Self {
-        let cluster = Cluster::start(&ClusterOptions::default()).await.unwrap();
+        let options = ClusterOptions { proxied: vec![Listener::Plaintext], ..ClusterOptions::default() };
+        let cluster = Cluster::start(&options).await.unwrap();
         cluster.admin().create_topic("orders", 2, &[]).await.unwrap();
         let producer = client::producer(&cluster, Listener::Plaintext).unwrap();
         for number in 0..RECORDS {
             client::write(&producer, "orders", &number.to_string(), "value").await.unwrap();
         }
-        let (url, events) = function().await;
-        Self { cluster, folder: TempFolder::new().unwrap(), url, events }
+        let function = Function::default();
+        let url = function.serve().await;
+        Self { cluster, folder: TempFolder::new().unwrap(), url, function }
     }
 
     /// The option that makes a client trust the cluster.
@@ -71,32 +96,40 @@ impl TestBed {
 
     /// Drains the topic with a group of this name; `aws` is what the environment says of AWS.
     async fn drain(&self, group: &str, aws: &[(String, String)], flags: &[&str]) -> Output {
-        let mut command = Command::from(msk_test_kit::clean(program().to_str().unwrap()));
-        command.args(["esm", "drain", "--topics", "orders", "--invoke-url", &self.url, "--consumer-group-id", group]);
-        command.args(["--deadline", "60"]).args(flags).current_dir(self.folder.path());
-        command.envs(aws.iter().cloned()).kill_on_drop(true);
+        let mut command = self.command("drain", group);
+        command.args(["--deadline", "60"]).args(flags).envs(aws.iter().cloned());
         tokio::time::timeout(LIMIT, command.output()).await.expect("draining takes far too long").unwrap()
+    }
+
+    /// `msk-local esm`, with a mapping of the topic to the function.
+    fn command(&self, what: &str, group: &str) -> Command {
+        let mut command = Command::from(msk_test_kit::clean(program().to_str().unwrap()));
+        command.args(["esm", what, "--topics", "orders", "--invoke-url", &self.url, "--consumer-group-id", group]);
+        command.current_dir(self.folder.path()).kill_on_drop(true);
+        command
     }
 
     /// Checks that all records came to the function, in events of this source.
     fn assert_received(&self, source: &str, group: &str) {
-        let events = std::mem::take(&mut *self.events.lock().unwrap());
+        assert_eq!(self.function.record_count(), RECORDS, "{group}");
+        let events = std::mem::take(&mut *self.function.events.lock().unwrap());
         assert!(events.iter().all(|event| event["eventSource"] == source), "{group}: {events:?}");
-        let partitions = events.iter().flat_map(|event| event["records"].as_object().unwrap().values());
-        assert_eq!(partitions.map(|records| records.as_array().unwrap().len()).sum::<usize>(), RECORDS, "{group}");
     }
 
     fn assert_nothing_received(&self) {
-        assert!(self.events.lock().unwrap().is_empty());
+        assert!(self.function.events.lock().unwrap().is_empty());
     }
 }
 
-/// One cluster serves both: its start is what takes time.
+/// One cluster serves all: its start is what takes time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mappings_sign_in_with_secrets_and_with_iam() {
     let bed = TestBed::start().await;
     sign_in_with_secrets(&bed).await;
     sign_in_with_iam(&bed).await;
+    give_up_to_a_topic(&bed).await;
+    end_at_a_session_timeout_that_brokers_refuse(&bed).await;
+    go_on_after_metadata_without_brokers(&bed).await;
 }
 
 async fn sign_in_with_secrets(bed: &TestBed) {
@@ -224,4 +257,71 @@ async fn sign_in_with_iam(bed: &TestBed) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains("AWS_REGION is missing"), "{output:?}");
     bed.assert_nothing_received();
+}
+
+/// The role of a mapping writes its destination's topic, too:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure-destination.html>
+async fn give_up_to_a_topic(bed: &TestBed) {
+    let cluster = &bed.cluster;
+    cluster.admin().create_topic("given-up", 1, &[]).await.unwrap();
+    let write = Statement::allow(&["DescribeTopic", "WriteData"], &[iam::topic_arn("given-up")]);
+    let policy = [mapping_policy(&[]), vec![write]].concat();
+    cluster.iam().set_policy(iam::PRODUCER_ROLE, policy).unwrap();
+    bed.function.fails.store(true, Ordering::Relaxed);
+    let (authority, servers) = (bed.authority(), cluster.bootstrap(Listener::Iam));
+    let flags = ["--auth", "iam", "--kafka-option", &authority, "--bootstrap-servers", &servers];
+    let failing = ["--maximum-retry-attempts", "0", "--on-failure-destination", "kafka://given-up"];
+    let failing = [&failing[..], &["--minimum-pollers", "1"]].concat();
+    let output = bed.drain("gives-up", &cluster.key().environment(), &[&flags[..], &failing].concat()).await;
+    bed.function.fails.store(false, Ordering::Relaxed);
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    bed.assert_received("aws:kafka", "gives-up");
+    let records = log_reader::read_topic(cluster, "given-up").await.unwrap();
+    let mut keys: Vec<_> = records.iter().map(|record| record.key.clone().unwrap()).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, [b"0", b"1", b"2"]);
+    for record in records {
+        let document: Value = serde_json::from_slice(&record.value.unwrap()).unwrap();
+        assert_eq!(document["requestContext"]["condition"], "RetriesExhausted", "{document}");
+    }
+}
+
+async fn end_at_a_session_timeout_that_brokers_refuse(bed: &TestBed) {
+    let servers = bed.cluster.bootstrap(Listener::Plaintext);
+    let flags = ["--bootstrap-servers", &servers, "--kafka-option", "session.timeout.ms=1000"];
+    let output = bed.drain("hasty", &[], &flags).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("session.timeout.ms=MS"), "{output:?}");
+    bed.assert_nothing_received();
+}
+
+/// Where only one broker can be asked and tells of none, librdkafka forgets them all, and need not find one again by itself.
+async fn go_on_after_metadata_without_brokers(bed: &TestBed) {
+    let cluster = &bed.cluster;
+    let servers = cluster.bootstrap(Listener::Plaintext);
+    let _mapping = bed.command("run", "fenced").args(["--bootstrap-servers", &servers]).spawn().unwrap();
+    let received = |records: usize| {
+        wait_until("the records at the function", LIMIT, move || async move {
+            let received = bed.function.record_count();
+            if received >= records { Ok(()) } else { Err(format!("{received} of {records}")) }
+        })
+    };
+    received(RECORDS).await.unwrap();
+    let producer = client::producer(cluster, Listener::MutualTls).unwrap();
+    let set = |faults: &Faults| cluster.proxies().for_each(|proxy| proxy.set(faults.clone()));
+    let answers = || cluster.proxies().map(|proxy| proxy.stats().metadata_responses_without_brokers).sum::<u64>();
+    for (late, id) in BROKERS.into_iter().enumerate() {
+        let before = answers();
+        set(&Faults { refuse: true, ..Faults::default() });
+        let asked = cluster.proxy(id, Listener::Plaintext).unwrap();
+        asked.set(Faults { hide_brokers: true, ..Faults::default() });
+        cluster.proxies().for_each(|proxy| proxy.cut(Cut::Reset));
+        let told = wait_until("metadata without brokers", LIMIT, || async {
+            if answers() > before { Ok(()) } else { Err("none yet".to_owned()) }
+        });
+        told.await.unwrap();
+        set(&Faults::default());
+        client::write(&producer, "orders", "late", "value").await.unwrap();
+        received(RECORDS + 1 + late).await.unwrap();
+    }
 }

@@ -146,6 +146,7 @@ pub(super) fn is_fatal(error: &KafkaError) -> bool {
         error.rdkafka_error_code(),
         Some(
             RDKafkaErrorCode::Fatal
+                | RDKafkaErrorCode::InvalidSessionTimeout
                 | RDKafkaErrorCode::GroupAuthorizationFailed
                 | RDKafkaErrorCode::TopicAuthorizationFailed
         )

@@ -86,7 +86,7 @@ impl Destination {
         let target = match target {
             DestinationTarget::Kafka(topic) => {
                 let topic = topic.to_string();
-                let settings = producer_settings(client);
+                let settings = producer_settings(client).with_rights_of_destinations();
                 let producer =
                     settings.create().map_err(|source| DestinationError::Kafka { topic: topic.clone(), source })?;
                 Target::Kafka { topic, producer, limit: TopicLimit::new(settings) }

@@ -1,6 +1,7 @@
 //! Why a mapping cannot run.
 
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 
 use super::destination::DestinationError;
 use super::invoke_client::InvokerError;
@@ -39,7 +40,7 @@ pub enum MappingError {
     #[error("the Kafka client cannot be created: {0}; check --kafka-option (Local.kafkaOptions)")]
     Client(String),
     /// The consumer group cannot be used.
-    #[error("the consumer group `{group}` cannot be read: {source}")]
+    #[error("the consumer group `{group}` cannot be read: {source}{}", what_to_change(source))]
     Group {
         /// The consumer group.
         group: String,
@@ -83,4 +84,15 @@ pub enum MappingError {
     /// A poller's task was cancelled or panicked.
     #[error("a poller ended unexpectedly")]
     Poller,
+}
+
+/// What the client's error leaves open.
+fn what_to_change(source: &KafkaError) -> &'static str {
+    match source.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::InvalidSessionTimeout) => {
+            "; --kafka-option session.timeout.ms=MS (Local.kafkaOptions) must lie between the brokers' \
+             group.min.session.timeout.ms and group.max.session.timeout.ms, by default 6000 and 1800000"
+        }
+        _ => "",
+    }
 }

@@ -49,12 +49,19 @@ impl GroupOffsets {
         asked.unwrap_or(Err(KafkaError::Canceled))
     }
 
-    /// It blocks until the brokers have answered, or do not.
+    /// It blocks until the brokers have answered, or do not: then the next question is that of another client, which knows the
+    /// bootstrap servers again.
     fn ask(&self, client: &mut Option<QueryClient>) -> KafkaResult<Vec<PartitionOffsets>> {
-        let client = match client {
+        let asked = match client.take() {
             Some(client) => client,
-            none => none.insert(query_client(&self.mapping, &self.brokers)?),
+            None => query_client(&self.mapping, &self.brokers)?,
         };
+        let answer = self.ask_with(&asked)?;
+        *client = Some(asked);
+        Ok(answer)
+    }
+
+    fn ask_with(&self, client: &QueryClient) -> KafkaResult<Vec<PartitionOffsets>> {
         // A client that is never polled would keep each error that it has to report.
         let _ = client.poll(Duration::ZERO);
         let topic = self.mapping.topic.as_str();

@@ -35,6 +35,18 @@ impl ClientSettings {
         self
     }
 
+    /// A producer with the rights that AWS asks for of a mapping with a Kafka destination, which with IAM are `WriteData` on the
+    /// topic and not `WriteDataIdempotently` on the cluster:
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure.html>
+    pub(super) fn with_rights_of_destinations(mut self) -> Self {
+        if self.tokens.is_some() {
+            // One at a time: a retry must not change the order.
+            self.properties.set("enable.idempotence", "false").set("acks", "all");
+            self.properties.set("max.in.flight.requests.per.connection", "1");
+        }
+        self
+    }
+
     pub(super) fn properties(&self) -> &ClientConfig {
         &self.properties
     }

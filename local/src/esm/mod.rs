@@ -9,7 +9,7 @@
 //! | [`metrics_page`] | the metrics of a process for Prometheus |
 //! | `group_offsets` | where the consumer group stands, and so the lag |
 //! | `broker_queries` | queries to the brokers from outside the consumer group: partitions, starting offsets |
-//! | `poller`, `consumer` | a member of the consumer group: it reads, starts deliveries and commits |
+//! | `poller`, `consumer`, `silence` | a member of the consumer group: it reads, starts deliveries and commits, and begins again when no broker answers |
 //! | `conversion_queue` | records waiting for their conversion |
 //! | `batcher` | records waiting for their batch, and the rules that close a batch |
 //! | `batch_delivery` | one batch from its first invocation until every record is finished or given up |
@@ -76,6 +76,7 @@ pub mod schema_registry;
 mod serverless_framework;
 mod serverless_variables;
 pub mod setting_flags;
+mod silence;
 pub mod source_access;
 mod stalled;
 pub mod system_log;

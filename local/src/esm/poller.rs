@@ -4,6 +4,7 @@
 mod committing;
 mod converting;
 mod receiving;
+mod rejoining;
 mod status;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,8 @@ use super::kafka_client::ClientSettings;
 use super::msk_event::{MAX_EVENT_BYTES, PolledRecord};
 use super::schema_registry::registry_client::RegistryError;
 use super::schema_registry::schema_store::SchemaStore;
+use super::silence::Silence;
+
 /// Concurrent invocations of one poller on AWS.
 const MAX_IN_FLIGHT: usize = 5;
 /// How long a stopping poller waits for its invocations; records of those that take longer are redelivered by the next run.
@@ -77,7 +80,9 @@ impl Partition {
 /// One member of the consumer group.
 pub(super) struct Poller {
     topic: Arc<str>,
+    settings: ClientSettings,
     consumer: Arc<GroupConsumer>,
+    silence: Silence,
     delivery: Arc<BatchDelivery>,
     group_events: mpsc::UnboundedReceiver<GroupEvent>,
     progress: mpsc::UnboundedReceiver<Finished>,
@@ -115,7 +120,9 @@ impl Poller {
         let (state, observed) = watch::channel(PollerState::default());
         let poller = Self {
             topic: delivery.mapping.topic.as_str().into(),
+            settings: settings.clone(),
             consumer: Arc::new(consumer),
+            silence: Silence::default(),
             batcher: Batcher::new(delivery.mapping.batching, delivery.envelope.clone()),
             converting: ConversionQueue::new(registry),
             delivery: Arc::clone(&delivery),
@@ -156,7 +163,8 @@ impl Poller {
                 Some(at)
             } else {
                 let commit_at = self.commits.retry_at();
-                self.dispatch().into_iter().chain(commit_at).chain(self.status_at).min()
+                self.silence.ask(&self.consumer, &self.topic);
+                self.dispatch().into_iter().chain(commit_at).chain(self.status_at).chain(self.silence.asks_at()).min()
             };
             let consumer = Arc::clone(&self.consumer);
             tokio::select! {
@@ -172,6 +180,11 @@ impl Poller {
                 }
                 fetched = self.converting.fetched() => {
                     if let Err(error) = self.on_fetched(fetched) {
+                        break Err(error.into());
+                    }
+                }
+                Some(answer) = self.silence.answered() => {
+                    if self.silence.is_confirmed(answer) && let Err(error) = self.join_anew() {
                         break Err(error.into());
                     }
                 }
@@ -194,6 +207,9 @@ impl Poller {
     }
 
     fn on_group_event(&mut self, event: GroupEvent) {
+        if !matches!(event, GroupEvent::Committed(Err(_))) {
+            self.silence.broken();
+        }
         match event {
             GroupEvent::Assigned(partitions) => self.on_assigned(&partitions),
             GroupEvent::Revoked(partitions) => self.on_revoked(&partitions),

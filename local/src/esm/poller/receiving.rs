@@ -14,6 +14,7 @@ impl Poller {
             Ok(message) => message,
             Err(error) => return self.on_error(error),
         };
+        self.silence.broken();
         let Some(partition) = self.partitions.get_mut(&message.partition()) else { return Ok(()) };
         partition.at_end = false;
         partition.consumed = Some(message.offset());
@@ -25,6 +26,7 @@ impl Poller {
 
     fn on_error(&mut self, error: KafkaError) -> KafkaResult<()> {
         if let KafkaError::PartitionEOF(number) = error {
+            self.silence.broken();
             if let Some(partition) = self.partitions.get_mut(&number) {
                 partition.at_end = true;
             }
