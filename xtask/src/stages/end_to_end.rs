@@ -4,7 +4,6 @@ use anyhow::{Context, Result};
 
 use super::binaries::{self, Binary};
 use super::{ha, laptop, trial_consumer};
-use crate::process;
 use crate::tools::{self, CargoLambda};
 
 /// Packages both functions for this machine, runs the tests in `local/tests/end_to_end` on the contents of the zips, and tries
@@ -23,7 +22,7 @@ pub(super) fn run() -> Result<()> {
     tests.args(["--ignored", "--nocapture", "--test-threads", "1"]);
     tests.env("E2E_PRODUCER", producer).env("E2E_CONSUMER", consumer).env("E2E_FAILING_CONSUMER", failing);
     tests.env("E2E_CARGO_LAMBDA", cargo_lambda.program()).env("E2E_PYTHON", python);
-    process::run(&mut tests)?;
+    binaries::run_chosen(&mut tests)?;
     laptop::run()?;
     laptop::run_with_chaos()?;
     trial_consumer::run()

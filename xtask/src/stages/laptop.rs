@@ -1,15 +1,14 @@
 //! Part of stages `e2e` and `rig`: `cargo xtask up` as a newcomer uses it.
 
 mod real_brokers;
+mod reloading;
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
@@ -32,28 +31,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a refusal may take: the slowest one creates a virtual environment first, in some 10 s of idle cores.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(240);
 
-/// A function, one of its sources, and what it logs once at its start.
-struct Function {
-    name: &'static str,
-    source: &'static str,
-    starts: &'static str,
-}
-
-const CONSUMER: Function = Function {
-    name: "consumer",
-    source: "functions/consumer/src/handler.rs",
-    starts: "\"message\":\"consumer starts\"",
-};
-const PRODUCER: Function = Function {
-    name: "producer",
-    source: "functions/producer/src/api/routes/version.rs",
-    starts: "\"message\":\"connected to the cluster\"",
-};
 /// For a request, including one that arrives while its function starts.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
-/// From saving a source file to the new process: a build of one crate, on busy cores.
-const RELOAD_PATIENCE: Duration = Duration::from_secs(5 * 60);
-
 /// What `up` prints about the processes that a killed one left behind.
 const LEFTOVERS_ENDED: &str = "was killed and left processes behind; ended them";
 
@@ -71,10 +50,10 @@ pub(super) fn run() -> Result<()> {
     ensure!(process::sweep(&killed.run_id, Duration::ZERO).is_empty(), "processes of the killed `up` were left");
     next.try_it()?;
     watch::run(next.brokers()?, free_port()?)?;
-    let saved = [next.reloads(&CONSUMER)?, next.reloads(&PRODUCER)?];
+    let saved = next.reloads_functions()?;
     next.stop()?;
     // Otherwise the later stages would rebuild these functions.
-    saved.into_iter().try_for_each(Saved::undo)
+    saved.into_iter().try_for_each(|saved| saved.undo())
 }
 
 /// `up` whose brokers make faults, each with a line. What is answered meanwhile is judged by the test of the API.
@@ -107,6 +86,7 @@ pub(super) fn run_with_consumer(name: &str) -> Result<()> {
     let consumed = |line: &str| line.starts_with("consumed  orders") && line.ends_with(&by_it);
     let both = laptop.seen.iter().any(|line| consumed(line)) || laptop.wait_for(CONSUMED_PATIENCE, consumed).is_some();
     ensure!(both, "there was no line for a record that {name} consumed");
+    laptop.tells_of_a_broken_build(name)?;
     laptop.stop()
 }
 
@@ -185,31 +165,6 @@ impl Laptop {
         Ok(in_time)
     }
 
-    /// Saving a source file of a function rebuilds and restarts it.
-    fn reloads(&mut self, function: &Function) -> Result<Saved> {
-        let Function { name, source, starts } = function;
-        let log = up::log_path()?;
-        let binary = workspace::target_dir().join("debug").join(name);
-        let state = || -> Result<_> {
-            let log = std::fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))?;
-            Ok((log.matches(starts).count(), modified(&binary)?))
-        };
-        let (before, at) = (state()?, Instant::now());
-        ensure!(before.0 > 0, "the log does not show that the {name} started");
-        let saved = Saved::again(workspace::root().join(source))?;
-        loop {
-            let now = state()?;
-            if now.0 > before.0 && now.1.is_some() && now.1 > before.1 {
-                break;
-            }
-            ensure!(at.elapsed() < RELOAD_PATIENCE, "saving {source} did not rebuild and restart the {name}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        println!("the {name} was rebuilt and restarted within {:.1?} of saving {source}", at.elapsed());
-        self.try_it()?;
-        Ok(saved)
-    }
-
     /// The addresses of its brokers.
     fn brokers(&self) -> Result<&str> {
         let line = self.seen.iter().find_map(|line| line.trim_start().strip_prefix("brokers "));
@@ -254,49 +209,6 @@ impl Laptop {
     /// Whether any line so far has these words.
     fn said(&self, words: &str) -> bool {
         self.seen.iter().any(|line| line.contains(words))
-    }
-}
-
-/// A file that was saved without changes.
-struct Saved {
-    path: PathBuf,
-    /// When it was saved before.
-    before: SystemTime,
-}
-
-impl Saved {
-    /// Saves a file unchanged, as an editor does: a new file takes the old one's name, so there is no
-    /// moment without a file.
-    fn again(path: PathBuf) -> Result<Self> {
-        let before = Self::write_anew(&path).with_context(|| format!("cannot save {}", path.display()))?;
-        Ok(Self { path, before })
-    }
-
-    /// Saves the file, and returns its previous modification time.
-    fn write_anew(path: &Path) -> Result<SystemTime> {
-        let old = std::fs::metadata(path)?;
-        let mut new = tempfile::NamedTempFile::new_in(path.parent().context("a file is in a folder")?)?;
-        new.write_all(&std::fs::read(path)?)?;
-        new.as_file().set_permissions(old.permissions())?;
-        new.persist(path)?;
-        Ok(old.modified()?)
-    }
-
-    /// Restores the previous modification time, so that cargo sees no change.
-    fn undo(self) -> Result<()> {
-        let file = File::options().write(true).open(&self.path);
-        file.and_then(|file| file.set_modified(self.before))
-            .with_context(|| format!("cannot restore the modification time of {}", self.path.display()))
-    }
-}
-
-/// When a file was last written; `None` while there is none. Cargo removes the old binary before it creates the new
-/// one, and removing a large file takes a moment.
-fn modified(path: &Path) -> Result<Option<SystemTime>> {
-    match std::fs::metadata(path).and_then(|metadata| metadata.modified()) {
-        Ok(time) => Ok(Some(time)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
     }
 }
 
