@@ -4,10 +4,19 @@
 //! these tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../emulator/apicurio.rs"]
+#[allow(dead_code, reason = "`signal` is for stage `schema-registry`")]
+mod apicurio;
+mod interface_emulator;
 mod support;
 
 mod clients;
+mod emulated;
 mod installed;
+mod killed;
+mod missing;
 mod outcomes;
 mod parsers;
+mod partial;
 mod runtimes;
+mod schemas;

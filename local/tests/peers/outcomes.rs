@@ -4,7 +4,7 @@ use msk_local::brokers::EmbeddedBrokers;
 use serde_json::{Value, json};
 
 use super::runtimes::Language;
-use super::support::{Written, finished, invocations, msk_local, write};
+use super::support::{Written, drain, finished, invocations, write};
 
 /// What the records say, the flags of the mapping, and what must come of it.
 struct Case {
@@ -16,8 +16,8 @@ struct Case {
     exit_code: i32,
 }
 
-const ONE_RETRY: &[&str] = &["--maximum-retry-attempts", "1"];
-const NO_RETRY: &[&str] = &["--maximum-retry-attempts", "0"];
+pub(crate) const ONE_RETRY: &[&str] = &["--maximum-retry-attempts", "1"];
+pub(crate) const NO_RETRY: &[&str] = &["--maximum-retry-attempts", "0"];
 const HALVED: &[&str] = &["--maximum-retry-attempts", "0", "--bisect-batch-on-function-error"];
 
 const CASES: &[Case] = &[
@@ -66,17 +66,17 @@ fn whole_failure(language: Language) -> (&'static str, &'static str) {
     }
 }
 
-/// What else a function of the language can do that is an error: Node throws anything, Go panics.
+/// What else a function of the language can do that is an error: Python is killed, Node throws anything, Go panics.
 fn own_errors(language: Language) -> &'static [&'static str] {
     match language {
-        Language::Python => &[],
+        Language::Python => &["kill"],
         Language::Node => &["throw text", "throw null", "throw undefined", "throw object"],
         Language::Go => &["panic"],
     }
 }
 
 /// Writes the records, delivers them, and returns the invocations, everything that was printed, and the exit code.
-fn drained(
+pub(crate) fn drained(
     brokers: &EmbeddedBrokers,
     url: &str,
     topic: &str,
@@ -87,12 +87,7 @@ fn drained(
     let records: Vec<_> =
         values.iter().map(|value| Written { value: Some(value.as_bytes()), ..Written::default() }).collect();
     write(brokers, topic, &records);
-    let mut drain = msk_local(&["esm", "drain", "--topics", topic, "--invoke-url", url]);
-    drain.args(["--bootstrap-servers", brokers.bootstrap_servers(), "--kafka-option", "group.protocol=consumer"]);
-    drain.args(["--minimum-pollers", "1", "--report-batch-item-failures", "--retry-backoff", "0.05"]);
-    // The window keeps the records in one batch.
-    drain.args(["--maximum-batching-window-in-seconds", "1", "--deadline", "50"]).args(flags);
-    let (lines, code) = finished("msk-local", &mut drain);
+    let (lines, code) = finished("msk-local", &mut drain(brokers, url, topic, flags));
     (invocations(&lines), lines.join("\n"), code)
 }
 

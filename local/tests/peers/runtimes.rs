@@ -9,7 +9,7 @@ use msk_test_kit::InvokeEndpoint;
 use super::support::{beside, variable};
 
 /// Lambda's default. Only `hang` takes longer.
-const TIME_LIMIT: Duration = Duration::from_secs(3);
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(3);
 
 /// A language with a runtime client of AWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,18 +20,23 @@ pub(crate) enum Language {
 }
 
 impl Language {
-    /// The function behind an endpoint.
+    /// The function `orders` behind an endpoint.
     pub(crate) fn endpoint(self) -> InvokeEndpoint {
-        InvokeEndpoint::start(TIME_LIMIT, move || self.function())
+        self.endpoint_for("orders.handler")
     }
 
-    /// The command that starts the function under a Runtime API.
-    fn function(self) -> Command {
+    /// A handler behind an endpoint.
+    pub(crate) fn endpoint_for(self, handler: &'static str) -> InvokeEndpoint {
+        InvokeEndpoint::start(TIME_LIMIT, move || self.function(handler))
+    }
+
+    /// The command that starts a handler under a Runtime API; the program in Go is always the same.
+    pub(crate) fn function(self, handler: &str) -> Command {
         let folder = beside("functions");
         let mut command = match self {
             Self::Python => {
                 let mut python = Command::new(variable("PEERS_PYTHON"));
-                python.args(["-m", "awslambdaric", "orders.handler"]);
+                python.args(["-m", "awslambdaric", handler]);
                 // Powertools asks for a name in logs, and nothing else of the environment.
                 python.env("POWERTOOLS_SERVICE_NAME", "orders").env("PYTHONDONTWRITEBYTECODE", "1");
                 python
@@ -39,13 +44,13 @@ impl Language {
             Self::Node => {
                 let modules = variable("PEERS_NODE_MODULES");
                 let mut node = Command::new("node");
-                node.arg(Path::new(&modules).join("aws-lambda-ric/index.mjs")).arg("orders.handler");
+                node.arg(Path::new(&modules).join("aws-lambda-ric/index.mjs")).arg(handler);
                 node.env("NODE_PATH", modules);
                 node
             }
             Self::Go => Command::new(variable("PEERS_GO")),
         };
-        command.env("AWS_REGION", "eu-central-1").env("LAMBDA_TASK_ROOT", &folder).env("_HANDLER", "orders.handler");
+        command.env("AWS_REGION", "eu-central-1").env("LAMBDA_TASK_ROOT", &folder).env("_HANDLER", handler);
         command.current_dir(folder).stderr(Stdio::piped());
         command
     }

@@ -15,6 +15,7 @@ mod laptop;
 mod library;
 mod monitoring;
 mod peers;
+mod saved_source;
 mod schema_registry;
 mod trial_consumer;
 mod watch;
@@ -116,7 +117,7 @@ pub(crate) const STAGES: &[Stage] = &[
         on_demand: false,
         beside: false,
         after: &[],
-        budget: 330,
+        budget: 420,
         run: basic::rig,
     },
     Stage {
@@ -263,7 +264,7 @@ pub(crate) const STAGES: &[Stage] = &[
         name: "peers",
         does: "clients that others have published against `producer --http` and the embedded brokers, functions in Python, Node.js and Go \
                behind `msk-local`, sample events of packages",
-        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::NODE, needs::GO],
+        needs: &[needs::NATIVE_BUILD, needs::PYTHON_VENV, needs::NODE, needs::GO, needs::JAVA, needs::MAVEN],
         on_demand: true,
         beside: false,
         after: &[],

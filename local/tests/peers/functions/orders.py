@@ -1,6 +1,7 @@
 """A function as a team with Powertools has one. Each record says what becomes of it, or of the whole invocation."""
 
 import os
+import signal
 import time
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -21,6 +22,8 @@ def handler(event, context):
             raise RuntimeError("this batch is refused")
         if what == "exit":
             os._exit(3)
+        if what == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
         if what == "hang":
             time.sleep(60)
     return process_partial_response(event=event, record_handler=handle, processor=processor, context=context)
