@@ -123,7 +123,7 @@ impl TestBed {
 
 /// One cluster serves all: its start is what takes time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mappings_sign_in_with_secrets_and_with_iam() {
+async fn mappings_use_real_brokers_as_on_aws() {
     let bed = TestBed::start().await;
     sign_in_with_secrets(&bed).await;
     sign_in_with_iam(&bed).await;

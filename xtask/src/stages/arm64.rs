@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::binaries;
 use crate::package::{self, Architecture};
-use crate::{members, needs, process, workspace};
+use crate::{members, needs, workspace};
 
 /// The tests of `e2e/tests/packaged.rs`.
 const TESTS: &str = "packaged";
@@ -26,7 +26,7 @@ pub(super) fn run() -> Result<()> {
     // One after the other: an emulated processor is slow, and the init phase has a limit.
     let mut tests = binaries::ignored_tests("msk-e2e", TESTS)?;
     tests.env("MSK_E2E_PRODUCER", producer).env("MSK_E2E_CONSUMER", consumer);
-    process::run(&mut tests)
+    binaries::run_chosen(&mut tests)
 }
 
 /// The binary itself on an arm64 machine, elsewhere a script next to it that starts it under qemu.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::process;
@@ -27,6 +27,8 @@ pub(super) struct Binary {
     pub(super) target: String,
     /// Whether it is an example instead of a test.
     pub(super) is_example: bool,
+    /// Whether its tests are those within a program: a folder of `tests/` may have the program's name.
+    is_of_program: bool,
     program: PathBuf,
     /// The package's folder, from which cargo runs tests.
     folder: PathBuf,
@@ -99,13 +101,15 @@ fn parse(line: &str) -> Option<Artifact> {
 /// The program, if it is a test or an example.
 fn binary(artifact: Artifact) -> Option<Binary> {
     let folder = artifact.manifest_path.parent()?.to_path_buf();
-    let is_example = artifact.target.kind.iter().any(|kind| kind == "example");
+    let is_kind = |wanted: &str| artifact.target.kind.iter().any(|kind| kind == wanted);
+    let (is_example, is_of_program) = (is_kind("example"), is_kind("bin"));
     let package = package_name(&folder)?;
     let wanted = is_example || artifact.profile.test;
     wanted.then_some(Binary {
         package,
         target: artifact.target.name,
         is_example,
+        is_of_program,
         program: artifact.executable?,
         folder,
     })
@@ -165,13 +169,28 @@ fn running(output: &str) -> Vec<&str> {
     slow.filter(|name| !has_ended(name)).collect()
 }
 
-/// The tests of a target that are otherwise ignored: for what they need, or because they take long. One at a time.
+/// The tests of a target, of a library or a folder of `tests/`, that are otherwise ignored: for what they need, or because they
+/// take long. One at a time, with [`run_chosen`].
 pub(super) fn ignored_tests(package: &str, target: &str) -> Result<Command> {
     let binaries = build()?;
-    let tests = binaries.iter().find(|binary| binary.package == package && binary.target == target);
+    let wanted = |binary: &&Binary| binary.package == package && binary.target == target && !binary.is_of_program;
+    let tests = binaries.iter().find(wanted);
     let mut tests = tests.with_context(|| format!("{package} has no tests {target}: this stage runs them"))?.command();
     tests.args(["--ignored", "--nocapture", "--test-threads", "1"]);
     Ok(tests)
+}
+
+/// Runs the tests that a command chooses, of which there must be one: to a test binary none is a success.
+pub(super) fn run_chosen(tests: &mut Command) -> Result<()> {
+    let mut list = Command::new(tests.get_program());
+    list.args(tests.get_args()).arg("--list");
+    list.envs(tests.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = tests.get_current_dir() {
+        list.current_dir(folder);
+    }
+    let chosen = process::capture(&mut list)?;
+    ensure!(chosen.lines().any(|line| line.ends_with(": test")), "`{}` chooses no test", process::display(tests));
+    process::run(tests)
 }
 
 /// Runs the binaries, all of them, `at_once` at a time, and names those that failed. What a binary prints is shown when it ends,
@@ -214,6 +233,14 @@ mod tests {
     }
 
     #[test]
+    fn tests_that_are_chosen_run_and_none_is_an_error() {
+        let choose = |name: &str| run_chosen(Command::new(std::env::current_exe().unwrap()).args(["--exact", name]));
+        choose("stages::binaries::tests::tests_that_hang_are_named").unwrap();
+        let error = choose("stages::binaries::tests::there_is_no_such_test").unwrap_err().to_string();
+        assert!(error.ends_with("there_is_no_such_test` chooses no test"), "{error}");
+    }
+
+    #[test]
     fn a_test_binary_is_recognised_in_cargos_messages() {
         let manifest = workspace::root().join("xtask").join("Cargo.toml");
         let line = |kind: &str, test: bool| {
@@ -227,6 +254,7 @@ mod tests {
         let read = |kind, test| binary(parse(&line(kind, test)).unwrap());
         let test = read("bin", true).unwrap();
         assert_eq!((test.package.as_str(), test.target.as_str(), test.is_example), ("xtask", "xtask", false));
+        assert_eq!((test.is_of_program, read("test", true).unwrap().is_of_program), (true, false));
         assert!(read("bin", false).is_none(), "a program is no test");
         assert!(read("example", false).unwrap().is_example);
         assert!(parse(r#"{"reason":"build-finished","success":true}"#).is_none());

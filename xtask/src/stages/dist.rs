@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::binaries::ignored_tests;
+use super::binaries::{ignored_tests, run_chosen};
 use super::peers;
 use crate::dist::{self, Distribution};
 use crate::package::Architecture;
@@ -22,7 +22,7 @@ pub(super) fn run() -> Result<()> {
     println!("installed: {}", version.trim());
     let mut tests = ignored_tests("msk-local", peers::OTHERS)?;
     tests.env("MSK_LOCAL_BIN", bin).env("PEERS_PYTHON", tools::PEERS_PYTHON.bin()?.join("python"));
-    process::run(tests.arg("installed::"))
+    run_chosen(tests.arg("installed::"))
 }
 
 /// auditwheel, which reads the program's own tables, must find no newer glibc than the wheel's name says, and no other library that

@@ -3,10 +3,11 @@
 use anyhow::Result;
 
 use super::binaries;
-use crate::{process, tools};
+use crate::tools;
 
 /// Its tests of a real table.
 pub(super) fn run() -> Result<()> {
     let jars = tools::DYNAMODB_LOCAL.folder()?;
-    process::run(binaries::ignored_tests("msk-consumer-examples", "dynamodb_local")?.env("DYNAMODB_LOCAL", jars))
+    let mut tests = binaries::ignored_tests("msk-consumer-examples", "dynamodb_local")?;
+    binaries::run_chosen(tests.env("DYNAMODB_LOCAL", jars))
 }

@@ -3,9 +3,8 @@
 use anyhow::Result;
 
 use super::binaries;
-use crate::process;
 
 /// Runs `e2e/tests/monitoring.rs`, whose tests are otherwise ignored: they need Prometheus and take five minutes.
 pub(super) fn run() -> Result<()> {
-    process::run(&mut binaries::ignored_tests("msk-e2e", "monitoring")?)
+    binaries::run_chosen(&mut binaries::ignored_tests("msk-e2e", "monitoring")?)
 }

@@ -3,11 +3,11 @@
 use anyhow::Result;
 
 use super::binaries;
-use crate::{process, tools};
+use crate::tools;
 
 /// Its tests of a real registry.
 pub(super) fn run() -> Result<()> {
     let registry = tools::APICURIO_REGISTRY.folder()?;
     let mut tests = binaries::ignored_tests("msk-local", "emulator")?;
-    process::run(tests.env("APICURIO_REGISTRY", registry).arg("real_registry::"))
+    binaries::run_chosen(tests.env("APICURIO_REGISTRY", registry).arg("real_registry::"))
 }
