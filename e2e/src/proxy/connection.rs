@@ -248,6 +248,10 @@ impl Connection {
             self.own_cut.send_replace(Some(loss.cut));
             return false;
         }
+        if faults.withhold_produce_responses {
+            stats.produce_responses_lost += 1;
+            return false;
+        }
         if let Some(falsehood) = faults.falsify_produce_responses.filter(|falsehood| turn(falsehood.every))
             && let Some(at) = frames::produce_error_position(frame, version)
         {

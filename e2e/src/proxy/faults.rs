@@ -18,6 +18,8 @@ pub struct Faults {
     pub new_connections_per_second: Option<usize>,
     /// Produce responses that never reach the client, though the broker has appended the records.
     pub lose_produce_responses: Option<Loss>,
+    /// Produce responses never reach the client, and its connection stays open.
+    pub withhold_produce_responses: bool,
     /// Produce responses that report an error to the client although the broker had none.
     pub falsify_produce_responses: Option<Falsehood>,
     /// Metadata responses list topics and no broker, as while the controller has fenced all of them.

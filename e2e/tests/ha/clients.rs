@@ -100,6 +100,7 @@ const HEALTHY: Faults = Faults {
     lose_produce_responses: None,
     falsify_produce_responses: None,
     hide_brokers: false,
+    withhold_produce_responses: false,
 };
 
 enum BadServer {

@@ -277,37 +277,86 @@ pub(crate) async fn fatal_errors(clusters: &SharedClusters) -> anyhow::Result<St
 }
 
 /// While the controller fences all brokers, one that is asked lists topics and no broker: librdkafka forgets them all, and
-/// need not find one again by itself.
+/// need not find one again by itself. Only what is under way then may fail.
 pub(crate) async fn metadata_without_brokers(clusters: &SharedClusters) -> anyhow::Result<String> {
     let cluster = clusters.cluster().await?;
     let topic = topic(&cluster, "r24").await?;
     let environments = producers(&cluster, &topic, CLIENTS, &[]).await?;
     let load = Load::new(&topic);
-    let answers = || cluster.proxies().map(|proxy| proxy.stats().metadata_responses_without_brokers).sum::<u64>();
     let times = clusters.choose(4, 20);
     let faults = async {
+        let mut spans = Vec::new();
         for id in BROKERS.into_iter().cycle().take(times) {
             tokio::time::sleep(SETTLING).await;
-            let before = answers();
+            let (from, before) = (load.now(), answers_without_brokers(&cluster));
             // Only this broker can be asked, and a client asks when it has lost its connections.
             set_all(&cluster, &Faults { refuse: true, ..Faults::default() });
             cluster.proxy(id, Listener::Iam)?.set(Faults { hide_brokers: true, ..Faults::default() });
             cluster.proxies().for_each(|proxy| proxy.cut(Cut::Reset));
             let told = wait_until("an answer without brokers for each environment", LIMIT, || async {
-                let answers = answers() - before;
+                let answers = answers_without_brokers(&cluster) - before;
                 if answers >= CLIENTS as u64 { Ok(()) } else { Err(format!("{answers} answers")) }
             });
             told.await?;
             set_all(&cluster, &Faults::default());
+            // A request takes a moment.
+            spans.push(from.saturating_sub(Duration::from_secs(1))..load.now() + Duration::from_secs(1));
         }
         tokio::time::sleep(SETTLING).await;
-        anyhow::Ok(())
+        anyhow::Ok(spans)
     };
-    load.run_until(&environments, STEADY, faults).await?;
-    ensure_all_succeeded(&load)?;
-    let longest = load.summary().longest;
-    ensure!(longest <= RECOVERY, "a request took {longest:.1?}: {}", load.summary());
-    Ok(format!("{times} times, {} such answers; {}", answers(), verdict(&cluster, &topic, &load).await?))
+    let spans = load.run_until(&environments, STEADY, faults).await?;
+    last_requests(&load, &environments, load.now() + RECOVERY).await;
+    let answers = load.answers();
+    let later = |answer: &&RequestResult| !spans.iter().any(|span| span.contains(&answer.sent_at));
+    let failed: Vec<_> = answers.iter().filter(|answer| !answer.is_success()).collect();
+    ensure!(failed.len() <= CLIENTS, "more than one request of each client failed: {}", load.summary());
+    let late = failed.iter().copied().find(later);
+    ensure!(late.is_none(), "a request that was not under way then failed: {late:?}");
+    Ok(format!("{times} times, {} under way failed; {}", failed.len(), verdict(&cluster, &topic, &load).await?))
+}
+
+/// What librdkafka has sent to a broker when it forgets that broker may be written, though it counts as not persisted there.
+pub(crate) async fn forgotten_in_flight(clusters: &SharedClusters) -> anyhow::Result<String> {
+    let cluster = clusters.cluster().await?;
+    let topic = topic(&cluster, "r25").await?;
+    let environments = producers(&cluster, &topic, 1, &[("DELIVERY_TIMEOUT_MS", "3000")]).await?;
+    let load = Load::new(&topic);
+    ensure!(load.send(&environments[0], 0, 1).await.is_success(), "{}", load.summary());
+    let times = clusters.choose(3, 20);
+    for id in BROKERS.into_iter().cycle().take(times) {
+        let partitions = cluster.admin().partitions(&topic).await?;
+        let led = partitions.iter().find(|partition| partition.leader == Some(id)).context("it leads nothing")?.id;
+        let before = answers_without_brokers(&cluster);
+        let leader = cluster.proxy(id, Listener::Iam)?;
+        let withheld = leader.stats().produce_responses_lost;
+        let hide = Faults { hide_brokers: true, ..Faults::default() };
+        set_all(&cluster, &hide);
+        leader.set(Faults { withhold_produce_responses: true, ..hide });
+        let forget = async {
+            let written = wait_until("a response that is withheld", LIMIT, || async {
+                if leader.stats().produce_responses_lost > withheld { Ok(()) } else { Err("none yet".to_owned()) }
+            });
+            written.await?;
+            // A client that connects again to another broker asks.
+            for other in BROKERS.into_iter().filter(|other| *other != id) {
+                cluster.proxy(other, Listener::Iam)?.cut(Cut::Reset);
+            }
+            anyhow::Ok(())
+        };
+        let (forgotten, answer) = tokio::join!(forget, load.send_to(&environments[0], 0, led));
+        forgotten?;
+        set_all(&cluster, &Faults::default());
+        ensure!(answers_without_brokers(&cluster) > before, "the client did not ask: {answer:?}");
+        ensure!(answer.persisted.as_deref() == Some("unknown"), "written, and not acknowledged: {answer:?}");
+        last_requests(&load, &environments, load.now() + LIMIT).await;
+    }
+    Ok(format!("{times} times; {}", verdict(&cluster, &topic, &load).await?))
+}
+
+/// How many answers of the cluster's brokers listed no broker.
+fn answers_without_brokers(cluster: &Cluster) -> u64 {
+    cluster.proxies().map(|proxy| proxy.stats().metadata_responses_without_brokers).sum()
 }
 
 /// The number of open files, including sockets, and of threads of a process.

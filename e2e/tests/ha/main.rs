@@ -63,6 +63,7 @@ const SCENARIOS: &[Scenario] = scenarios! {
     "R20" "a bad bootstrap server" clients::bad_bootstrap_server;
     "R23" "refused batches during restarts" refusals::refusals_during_restarts;
     "R24" "metadata without brokers" faults::metadata_without_brokers;
+    "R25" "in flight to forgotten brokers" faults::forgotten_in_flight;
     "C1" "duplicates, overlaps, crash" consuming::redelivery;
     "C2" "poison" consuming::poison;
     "C4" "dead letter down" consuming::dead_letter_down;

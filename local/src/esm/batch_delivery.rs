@@ -190,15 +190,12 @@ impl BatchDelivery {
         })
     }
 
-    /// Invokes, and tells of an endpoint that takes long to answer for the first time.
+    /// Invokes, and tells of an endpoint that takes long to answer.
     async fn invoke(&self, event: Vec<u8>, environment: Environment, records: usize) -> Observation {
-        let invocation = self.invoker.invoke(event, environment);
-        if self.invoker.has_answered() {
-            return invocation.await;
-        }
+        let unanswered = self.stalls.unanswered(records, Instant::now(), self.invoker.has_answered());
         tokio::select! {
-            observation = invocation => observation,
-            never = self.stalls.unanswered(records, Instant::now()) => match never {},
+            observation = self.invoker.invoke(event, environment) => observation,
+            never = unanswered => match never {},
         }
     }
 

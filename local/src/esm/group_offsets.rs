@@ -12,6 +12,9 @@ use tokio::sync::Mutex;
 use super::broker_queries::{ANSWER_TIMEOUT, QueryClient, all_partitions, query_client};
 use super::mapping::Mapping;
 
+/// Questions in a row without an answer after which another client asks: a new one costs the brokers connections.
+const FAILURES: u32 = 3;
+
 /// A partition of the topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PartitionOffsets {
@@ -34,31 +37,38 @@ pub(super) struct GroupOffsets {
     mapping: Arc<Mapping>,
     brokers: String,
     partitions: usize,
-    client: Arc<Mutex<Option<QueryClient>>>,
+    asking: Arc<Mutex<Option<Asking>>>,
+}
+
+struct Asking {
+    client: QueryClient,
+    /// Questions in a row without an answer.
+    failures: u32,
 }
 
 impl GroupOffsets {
     pub(super) fn new(mapping: Arc<Mapping>, brokers: String, partitions: usize) -> Self {
-        Self { mapping, brokers, partitions, client: Arc::default() }
+        Self { mapping, brokers, partitions, asking: Arc::default() }
     }
 
     /// All partitions, asked for by one at a time: who gives up while others ask leaves no thread behind.
     pub(super) async fn read(self: &Arc<Self>) -> KafkaResult<Vec<PartitionOffsets>> {
-        let (mut client, this) = (Arc::clone(&self.client).lock_owned().await, Arc::clone(self));
+        let (mut client, this) = (Arc::clone(&self.asking).lock_owned().await, Arc::clone(self));
         let asked = tokio::task::spawn_blocking(move || this.ask(&mut client)).await;
         asked.unwrap_or(Err(KafkaError::Canceled))
     }
 
-    /// It blocks until the brokers have answered, or do not: then the next question is that of another client, which knows the
-    /// bootstrap servers again.
-    fn ask(&self, client: &mut Option<QueryClient>) -> KafkaResult<Vec<PartitionOffsets>> {
-        let asked = match client.take() {
-            Some(client) => client,
-            None => query_client(&self.mapping, &self.brokers)?,
+    /// It blocks until the brokers have answered, or do not: after a few such questions in a row another client asks, which knows
+    /// the bootstrap servers again.
+    fn ask(&self, client: &mut Option<Asking>) -> KafkaResult<Vec<PartitionOffsets>> {
+        let mut asking = match client.take() {
+            Some(asking) => asking,
+            None => Asking { client: query_client(&self.mapping, &self.brokers)?, failures: 0 },
         };
-        let answer = self.ask_with(&asked)?;
-        *client = Some(asked);
-        Ok(answer)
+        let answer = self.ask_with(&asking.client);
+        asking.failures = if answer.is_ok() { 0 } else { asking.failures + 1 };
+        *client = Some(asking).filter(|asking| asking.failures < FAILURES);
+        answer
     }
 
     fn ask_with(&self, client: &QueryClient) -> KafkaResult<Vec<PartitionOffsets>> {

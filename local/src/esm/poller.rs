@@ -167,6 +167,7 @@ impl Poller {
                 self.dispatch().into_iter().chain(commit_at).chain(self.status_at).chain(self.silence.asks_at()).min()
             };
             let consumer = Arc::clone(&self.consumer);
+            let mut deaf = false;
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop), if !stopping => {}
@@ -183,12 +184,15 @@ impl Poller {
                         break Err(error.into());
                     }
                 }
-                Some(answer) = self.silence.answered() => {
-                    if self.silence.is_confirmed(answer) && let Err(error) = self.join_anew() {
-                        break Err(error.into());
-                    }
+                Some(answer) = self.silence.answered(), if !stopping => {
+                    deaf = self.silence.is_confirmed(answer);
                 }
                 () = sleep_until(wake_at) => {}
+            }
+            // The last of a consumer waits for the brokers when it is dropped: not here.
+            drop(consumer);
+            if deaf && let Err(error) = self.join_anew() {
+                break Err(error.into());
             }
             self.on_group_events();
             self.commit();

@@ -35,12 +35,16 @@ impl StallReporter {
         }
     }
 
-    /// Runs until it is dropped, while a first invocation has no answer.
-    pub(super) async fn unanswered(&self, records: usize, since: Instant) -> Infallible {
+    /// Runs until it is dropped, while an invocation has no answer: the first one, or after others were `answered`. What hosts the
+    /// function may build it again at any time, for it was saved.
+    pub(super) async fn unanswered(&self, records: usize, since: Instant, answered: bool) -> Infallible {
         loop {
             tokio::time::sleep(REPEATED).await;
-            let limit = setting("Local.firstInvocationTimeoutSeconds");
-            let advice = format!("it may still be building; its log says so. {limit} is how long that may take");
+            let (what, limit) = match answered {
+                false => ("it may still be building", "Local.firstInvocationTimeoutSeconds"),
+                true => ("it takes long, is building, or does not build", "Local.functionTimeoutSeconds"),
+            };
+            let advice = format!("{what}; its log says so. {} is how long that may take", setting(limit));
             self.tell("no_answer_yet", None, advice, records, since);
         }
     }

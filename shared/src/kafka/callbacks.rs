@@ -32,8 +32,12 @@ pub(super) struct Callbacks {
     reached: Reached,
     /// A broker answered, and since then not all of them were reported down.
     connected: AtomicBool,
-    /// What became of the client's connections to the cluster after all of them were lost.
-    loss: Mutex<Loss>,
+    /// Since when no broker has answered, if all were reported down; or since when they were looked for again.
+    lost_since: Mutex<Option<Instant>>,
+    /// Whether all brokers were ever reported down.
+    has_lost_brokers: AtomicBool,
+    /// How often a broker was forgotten because metadata did not list it.
+    brokers_forgotten: AtomicU64,
     /// The idempotent producer has its id.
     producer_id: AtomicBool,
     /// The client asked for a token and got none: librdkafka asks again only 10 s later.
@@ -45,17 +49,6 @@ pub(super) struct Callbacks {
     last_connection_error: Mutex<Option<FailureCause>>,
     /// The newest client-wide error.
     newest_error: Mutex<Option<(Code, String, Instant)>>,
-}
-
-/// Whether all brokers were ever reported down, and what came after.
-#[derive(Debug, Clone, Copy, Default)]
-enum Loss {
-    #[default]
-    None,
-    /// Since then no broker has answered; or since they were looked for again.
-    Lost(Instant),
-    /// A broker has answered again.
-    Back(Instant),
 }
 
 /// When something happened first, from the start of the client's creation.
@@ -74,7 +67,9 @@ impl Callbacks {
             started: Instant::now(),
             reached: Reached::default(),
             connected: AtomicBool::new(false),
-            loss: Mutex::default(),
+            lost_since: Mutex::new(None),
+            has_lost_brokers: AtomicBool::new(false),
+            brokers_forgotten: AtomicU64::new(0),
             producer_id: AtomicBool::new(false),
             token_failed: AtomicBool::new(false),
             auth_failures: AtomicU64::new(0),
@@ -102,33 +97,28 @@ impl Callbacks {
     pub(super) fn set_connected(&self) {
         self.reach(&self.reached.first_answer);
         self.connected.store(true, Ordering::Release);
-        let mut loss = self.loss.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*loss, Loss::Lost(_)) {
-            *loss = Loss::Back(Instant::now());
-        }
-        drop(loss);
+        *self.lost_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.last_connection_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Whether all brokers were ever reported down.
     pub(super) fn has_lost_brokers(&self) -> bool {
-        !matches!(*self.loss.lock().unwrap_or_else(PoisonError::into_inner), Loss::None)
+        self.has_lost_brokers.load(Ordering::Acquire)
     }
 
     /// Whether no broker has answered for `period` since all were reported down; `true` once in each such period.
     pub(super) fn is_lost_for(&self, period: Duration) -> bool {
-        let mut loss = self.loss.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = matches!(*loss, Loss::Lost(since) if since.elapsed() >= period);
+        let mut lost_since = self.lost_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = lost_since.is_some_and(|since| since.elapsed() >= period);
         if is_due {
-            *loss = Loss::Lost(Instant::now());
+            *lost_since = Some(Instant::now());
         }
         is_due
     }
 
-    /// Whether all brokers were lost and one has been back for `period`.
-    pub(super) fn is_back_for(&self, period: Duration) -> bool {
-        let loss = *self.loss.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(loss, Loss::Back(since) if since.elapsed() >= period)
+    /// How often a broker was forgotten because metadata did not list it.
+    pub(super) fn brokers_forgotten(&self) -> u64 {
+        self.brokers_forgotten.load(Ordering::Acquire)
     }
 
     pub(super) fn has_producer_id(&self) -> bool {
@@ -219,9 +209,11 @@ impl ClientContext for Callbacks {
             }
             RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", fac, "{message}"),
             RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(target: "librdkafka", fac, "{message}"),
-            // Debug lines of the context `eos`: only the state of the idempotent producer is of use.
+            // Debug lines of the contexts `eos` and `broker`: the state of the idempotent producer, and brokers that are given up.
             RDKafkaLogLevel::Debug => {
-                if fac == "IDEMPSTATE" {
+                if fac == "DESTROY" && message.contains("Sending TERMINATE") {
+                    self.brokers_forgotten.fetch_add(1, Ordering::AcqRel);
+                } else if fac == "IDEMPSTATE" {
                     if message.contains("-> Assigned") {
                         self.set_producer_id();
                     } else if message.contains("-> DrainBump") {
@@ -242,10 +234,8 @@ impl ClientContext for Callbacks {
         }
         if code == Code::AllBrokersDown {
             self.connected.store(false, Ordering::Release);
-            let mut loss = self.loss.lock().unwrap_or_else(PoisonError::into_inner);
-            if !matches!(*loss, Loss::Lost(_)) {
-                *loss = Loss::Lost(Instant::now());
-            }
+            self.has_lost_brokers.store(true, Ordering::Release);
+            self.lost_since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
         }
         let cause = cause_of(code, reason);
         self.note_connection_error(cause);
@@ -310,7 +300,16 @@ impl ProducerContext for Callbacks {
                 let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
                 let mut cause = FailureCause::from(code);
                 taken_back = cause == FailureCause::Fatal || matches!(code, Code::PurgeQueue | Code::PurgeInflight);
-                let persisted = persisted(code, message);
+                let mut persisted = persisted(code, message);
+                // A request that is under way to a broker when librdkafka forgets it counts as not persisted there, though it may
+                // have arrived (2.12.1, `rd_kafka_err_action` of `__DESTROY_BROKER`). What is wrong with a record itself, a broker
+                // would have refused in each attempt.
+                if persisted == Persisted::No
+                    && !is_for_content(code)
+                    && report_to.brokers_forgotten_before() != self.brokers_forgotten()
+                {
+                    persisted = Persisted::Unknown;
+                }
                 refused = Some(code).filter(|code| persisted == Persisted::No && is_for_content(*code));
                 // While some broker is connected, the failure of another one's connection explains nothing: the record may
                 // have been refused for too few replicas again and again, which librdkafka does not report.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -31,8 +31,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// How long librdkafka has to find a broker again by itself; it tries after some 500 ms.
 const LOST: Duration = Duration::from_secs(1);
-/// How long librdkafka has to send what waits, once a broker is back: an election takes a second or two.
-const BACK: Duration = Duration::from_secs(4);
+/// A minute of looking for brokers; the next request has a new client by then.
+const BOOTSTRAPS: u32 = 60;
 /// Partitions whose leaders are asked at once; a cluster of three brokers has them all among the first few.
 const LEADERS_ASKED: usize = 6;
 /// Pause between two requests for a topic's metadata that callers cause by naming partitions that are not there: each such
@@ -47,6 +47,8 @@ pub(super) struct Client {
     retired: AtomicBool,
     created: Instant,
     bootstrap_servers: CString,
+    /// How often they may be given to librdkafka again: it keeps each list.
+    bootstrap_left: AtomicU32,
     partitions: RwLock<HashMap<TopicName, (Partitions, Instant)>>,
     /// When each topic was last asked about anew. Held while that is done, so that it is done once for all who wait.
     asked_anew: tokio::sync::Mutex<HashMap<TopicName, Instant>>,
@@ -81,6 +83,7 @@ impl Client {
             created: Instant::now(),
             // librdkafka took it as a C string, too.
             bootstrap_servers: CString::new(bootstrap_servers).unwrap_or_default(),
+            bootstrap_left: AtomicU32::new(BOOTSTRAPS),
             partitions: RwLock::default(),
             asked_anew: tokio::sync::Mutex::default(),
         }))
@@ -123,17 +126,17 @@ impl Client {
         u64::try_from(self.producer().in_flight_count()).unwrap_or(0)
     }
 
-    /// Waits for the last report, and for librdkafka's recovery when it loses all brokers meanwhile: one that has no broker
-    /// left is given the bootstrap servers again, and from one that does not go on the records are taken back.
+    /// Waits for the last report. If all brokers are lost meanwhile, they are looked for.
     pub(super) async fn wait_for(self: &Arc<Self>, reports: &Reports, topic: Option<&TopicName>) {
         let mut complete = std::pin::pin!(reports.complete());
         while tokio::time::timeout(LOST, &mut complete).await.is_err() {
-            if self.callbacks().is_lost_for(LOST) && self.fetch_metadata(topic.cloned(), METADATA_TRY).await.is_err() {
-                self.add_bootstrap_servers();
-            }
-            if self.callbacks().is_back_for(BACK) && !self.is_retired() {
-                tracing::warn!("the Kafka client lost all brokers, is connected again and does not go on");
-                self.purge();
+            if self.callbacks().is_lost_for(LOST) {
+                tokio::select! {
+                    () = &mut complete => return,
+                    answered = self.fetch_metadata(topic.cloned(), METADATA_TRY) => if answered.is_err() {
+                        self.add_bootstrap_servers();
+                    },
+                }
             }
         }
     }
@@ -142,10 +145,14 @@ impl Client {
     /// makes librdkafka 2.12.1 forget every broker, and its own new start can end with none (its issue 5301).
     #[expect(unsafe_code, reason = "rdkafka does not wrap rd_kafka_brokers_add")]
     fn add_bootstrap_servers(&self) {
+        let take = |left: u32| left.checked_sub(1);
+        if self.bootstrap_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
+            return;
+        }
         // SAFETY: the client and the text outlive the call, which copies the text.
         let added =
             unsafe { rdkafka_sys::bindings::rd_kafka_brokers_add(self.native(), self.bootstrap_servers.as_ptr()) };
-        tracing::warn!(added, "the Kafka client has no broker and begins again at its bootstrap servers");
+        tracing::warn!(added, "no broker answers the Kafka client; it is given its bootstrap servers again");
     }
 
     /// Enqueues all records, those of a broker and partition one behind the other, in order; never blocks.
@@ -154,7 +161,7 @@ impl Client {
     /// more of that partition, but asks again and again (librdkafka 2.12.1, `rd_kafka_toppar_producer_serve`). A request whose
     /// partitions take turns pays for that with many batches and with a thread that never sleeps.
     pub(super) fn enqueue(&self, records: &[OutboundRecord]) -> Reports {
-        let (reports, report_to) = Reports::for_records(records.len());
+        let (reports, report_to) = Reports::for_records(records.len(), self.callbacks().brokers_forgotten());
         let mut records: Vec<_> = records.iter().zip(report_to).collect();
         if let [(first, _), _, ..] = records.as_slice()
             && let Some((partitions, _)) = self.known_partitions(&first.topic)

@@ -56,8 +56,8 @@ const FIXED: &[Fixed] = &[
     fixed("enable.metrics.push", "false", "saves requests at connect that nobody reads (KIP-714)"),
     fixed("log.connection.close", "false", "a broker closing an idle connection is normal"),
     fixed("statistics.interval.ms", "0", "nobody reads them"),
-    // The only documented sign that a producer id was acquired; `callbacks.rs` reads it.
-    fixed("debug", "eos", "reports when the producer id is acquired"),
+    // The only signs that a producer id was acquired, and that a broker was forgotten; `callbacks.rs` reads them.
+    fixed("debug", "eos,broker", "reports when the producer id is acquired and when a broker is forgotten"),
 ];
 
 /// Properties whose value comes from a variable, and that variable.

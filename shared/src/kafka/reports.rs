@@ -46,6 +46,7 @@ struct State {
 pub(super) struct ReportTo {
     shared: Arc<Shared>,
     index: usize,
+    brokers_forgotten_before: u64,
     sent: bool,
 }
 
@@ -56,12 +57,18 @@ impl Shared {
 }
 
 impl Reports {
-    /// Of this many records, and where the report of each goes.
-    pub(super) fn for_records(records: usize) -> (Self, impl Iterator<Item = ReportTo>) {
+    /// Of this many records, and where the report of each goes. So far the client has forgotten so many brokers.
+    pub(super) fn for_records(records: usize, brokers_forgotten: u64) -> (Self, impl Iterator<Item = ReportTo>) {
         let state = State { reports: vec![None; records], missing: records, recalled: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), complete: Notify::new() });
         let reports = Self(Arc::clone(&shared));
-        (reports, (0..records).map(move |index| ReportTo { shared: Arc::clone(&shared), index, sent: false }))
+        let report_to = move |index| ReportTo {
+            shared: Arc::clone(&shared),
+            index,
+            brokers_forgotten_before: brokers_forgotten,
+            sent: false,
+        };
+        (reports, (0..records).map(report_to))
     }
 
     /// Completes when every report is there.
@@ -83,6 +90,11 @@ impl Reports {
 }
 
 impl ReportTo {
+    /// How many brokers the client had forgotten when the record was enqueued.
+    pub(super) fn brokers_forgotten_before(&self) -> u64 {
+        self.brokers_forgotten_before
+    }
+
     pub(super) fn send(mut self, report: Report) {
         self.sent = true;
         self.arrive(Some(report));
@@ -125,7 +137,7 @@ mod tests {
 
     #[test]
     fn complete_with_the_last_report_whatever_the_order_and_with_those_that_never_come() {
-        let (reports, to) = Reports::for_records(3);
+        let (reports, to) = Reports::for_records(3, 0);
         let mut to: Vec<ReportTo> = to.collect();
         to.remove(2).send(Report::not_sent(FailureCause::RecordTooLarge));
         drop(to.remove(0));
@@ -139,7 +151,7 @@ mod tests {
 
     #[test]
     fn only_what_another_request_took_back_may_be_sent_again() {
-        let (reports, mut to) = Reports::for_records(3);
+        let (reports, mut to) = Reports::for_records(3, 0);
         to.next().unwrap().send(taken_back());
         reports.recall();
         to.next().unwrap().send(taken_back());
@@ -152,7 +164,7 @@ mod tests {
 
     #[test]
     fn no_records_are_complete_at_once() {
-        let (reports, _) = Reports::for_records(0);
+        let (reports, _) = Reports::for_records(0, 0);
         assert!(reports.complete().now_or_never().is_some());
     }
 }

@@ -121,7 +121,10 @@ fn stalled(line: &Value) -> String {
     let (topic, function, cause) = (text("topic"), text("function"), text("cause"));
     // The line's own advice is about flags of `msk-local`.
     let advice = match cause {
-        "unreachable" | "no_answer_yet" => "it is being built or does not build: the lines above and the log say why",
+        "unreachable" => "it is being built or does not build: the lines above and the log say why",
+        "no_answer_yet" | "timeout" => {
+            "it takes long, is being built or does not build: the lines above and the log say why"
+        }
         _ => "the lines above and the log say why; these records come again until it succeeds",
     };
     format!("waiting  {records} records of {topic} for {function}  {seconds} s  {cause}\n  {advice}")
@@ -231,6 +234,9 @@ mod tests {
             shown(line).unwrap(),
             "waiting  4 records of orders for consumer  32 s  unreachable\n  it is being built or does not build: the lines above and the log say why"
         );
+        // A function that had answered: its source was saved.
+        let unanswered = shown(&line.replace("unreachable", "no_answer_yet")).unwrap();
+        assert!(unanswered.contains("\n  it takes long, is being built or does not build: "), "{unanswered}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How a poller begins again with another client when no broker answers its own.
 //!
 //! A broker that tells of no broker, as while the controller fences all of them, makes librdkafka 2.12.1 forget every one, for
-//! good (its issue 5301). A client that waits for brokers that are down loses nothing by a new one.
+//! good (its issue 5301). Where brokers are only down for long, what was finished and not committed comes again.
 
 use std::sync::Arc;
 

@@ -75,7 +75,7 @@ impl Laptop {
         let waiting = format!(" of orders for {name}  ");
         let waits = |line: &str| line.starts_with("waiting  ") && line.contains(&waiting);
         ensure!(self.wait_for(WAITING_PATIENCE, waits).is_some(), "no line told that records wait for {name}");
-        let advice = self.wait_for(CONSUMED_PATIENCE, |line| line.contains("it is being built or does not build"));
+        let advice = self.wait_for(CONSUMED_PATIENCE, |line| line.contains("is being built or does not build"));
         ensure!(advice.is_some(), "no line told why records wait for {name}");
         save(&whole)?;
         let place = format!("partition {}  offset {}  by {name}", answer["partition"], answer["offset"]);
