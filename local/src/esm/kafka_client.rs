@@ -137,6 +137,8 @@ pub(super) fn producer_settings(client: &ClientSettings) -> ClientSettings {
     // The same placement of keys as Java clients, all replicas, no duplicates from retries.
     config.set("partitioner", "murmur2_random").set("enable.idempotence", "true");
     config.set("message.max.bytes", MAX_DOCUMENT_BYTES).set("linger.ms", "0");
+    // Records without a key: each has a partition of its own, where librdkafka stays with one for 10 ms.
+    config.set("sticky.partitioning.linger.ms", "0");
     // Its two names; the mapping's own wins.
     if ["message.timeout.ms", "delivery.timeout.ms"].iter().all(|name| config.get(name).is_none()) {
         config.set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());

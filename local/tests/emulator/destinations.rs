@@ -222,6 +222,22 @@ async fn a_failed_batch_becomes_a_message_for_each_record_with_its_key() {
     }
 }
 
+#[tokio::test]
+async fn records_without_a_key_are_spread_over_the_destinations_partitions() {
+    const RECORDS: i64 = 40;
+    let harness = Harness::start(1);
+    harness.brokers.create_topic(&format!("{DEAD}:3").parse().unwrap()).unwrap();
+    for _ in 0..RECORDS {
+        harness.send(0, None, Some(b"{}"), &[]).await;
+    }
+    let function = Function::start(|_, _| Reply::error()).await;
+    let members = json!({"MaximumRetryAttempts": 0, "BatchSize": RECORDS, "MaximumBatchingWindowInSeconds": 300});
+    assert_eq!(harness.drain(harness.mapping(&function, &to_kafka(members))).await, End::Drained);
+    let ends = harness.ends(DEAD, 3).await;
+    assert_eq!(ends.iter().sum::<i64>(), RECORDS, "{ends:?}");
+    assert!(ends.iter().all(|end| *end > 0), "{ends:?}");
+}
+
 /// These destinations need no provisioned mode, and end endless retries, too.
 #[tokio::test]
 async fn in_on_demand_mode_an_arn_gets_what_ten_retries_did_not_deliver() {

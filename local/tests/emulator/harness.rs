@@ -15,7 +15,7 @@ use msk_test_kit::KeptLines;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::{Map, Value, json};
 
@@ -117,6 +117,13 @@ impl Harness {
             read.push((message.key().map(<[u8]>::to_vec), value));
         }
         read
+    }
+
+    /// How many records the partitions of a topic have.
+    pub(crate) async fn ends(&self, topic: &'static str, partitions: i32) -> Vec<i64> {
+        let producer = self.producer.clone();
+        let ask = move |partition| producer.client().fetch_watermarks(topic, partition, TIMEOUT).unwrap().1;
+        tokio::task::spawn_blocking(move || (0..partitions).map(ask).collect()).await.unwrap()
     }
 
     /// A mapping of the topic to the function; `members` override short timeouts.
