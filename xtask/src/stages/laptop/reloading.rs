@@ -1,8 +1,9 @@
 //! What `cargo xtask up` does when a function's source is saved.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{CONSUMED_PATIENCE, Laptop};
 use crate::stages::saved_source::{Saved, modified, replace};
@@ -11,6 +12,8 @@ use crate::workspace;
 
 /// From saving a source file to the new process: a build of one crate, on busy cores.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// From saving a source to the line that comes of it: a build, and a retry of the mapping's, which waits 30 s at most.
+const SAVED_PATIENCE: Duration = Duration::from_secs(45);
 /// From a record to the line that it waits: a bound of 30 s for the function's answer, and 30 s between two such lines.
 const WAITING_PATIENCE: Duration = Duration::from_secs(90);
 
@@ -67,20 +70,28 @@ impl Laptop {
     pub(super) fn tells_of_a_broken_build(&mut self, name: &str) -> Result<()> {
         let source = workspace::root().join("functions").join(name).join("src/handler.rs");
         let whole = std::fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
-        let save = |text: &[u8]| replace(&source, text).with_context(|| format!("cannot save {}", source.display()));
-        save(&[whole.as_slice(), b"\ncompile_error!(\"broken on purpose\");\n"].concat())?;
-        let compiled = self.wait_for(RELOAD_PATIENCE, |line| line.contains("error: broken on purpose"));
-        ensure!(compiled.is_some(), "saving {} did not show the compiler's error", source.display());
+        let broken = [whole.as_slice(), b"\ncompile_error!(\"broken on purpose\");\n"].concat();
+        self.save_until(&source, &broken, |line| line.contains("error: broken on purpose"))?;
         let answer = self.ask()?;
         let waiting = format!(" of orders for {name}  ");
         let waits = |line: &str| line.starts_with("waiting  ") && line.contains(&waiting);
         ensure!(self.wait_for(WAITING_PATIENCE, waits).is_some(), "no line told that records wait for {name}");
         let advice = self.wait_for(CONSUMED_PATIENCE, |line| line.contains("is being built or does not build"));
         ensure!(advice.is_some(), "no line told why records wait for {name}");
-        save(&whole)?;
         let place = format!("partition {}  offset {}  by {name}", answer["partition"], answer["offset"]);
-        let consumed = self.wait_for(RELOAD_PATIENCE, |line| line.ends_with(&place));
-        ensure!(consumed.is_some(), "{name} compiles again and did not consume {answer}");
-        Ok(())
+        self.save_until(&source, &whole, |line| line.ends_with(&place))
+    }
+
+    /// Saves a source until there is a line that is wanted. Once need not be enough: `cargo lambda watch` begins to look at the
+    /// sources a moment after it has started the function.
+    fn save_until(&mut self, source: &Path, text: &[u8], wanted: impl Fn(&str) -> bool) -> Result<()> {
+        let saved_first = Instant::now();
+        while saved_first.elapsed() < RELOAD_PATIENCE {
+            replace(source, text).with_context(|| format!("cannot save {}", source.display()))?;
+            if self.wait_for(SAVED_PATIENCE, &wanted).is_some() {
+                return Ok(());
+            }
+        }
+        bail!("saving {} did not lead to the line that was waited for", source.display())
     }
 }
