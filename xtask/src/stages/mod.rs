@@ -127,7 +127,7 @@ pub(crate) const STAGES: &[Stage] = &[
         on_demand: false,
         beside: false,
         after: &["packages"],
-        budget: 330,
+        budget: 420,
         run: end_to_end::run,
     },
     Stage {
