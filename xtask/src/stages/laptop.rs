@@ -30,9 +30,9 @@ const CONSUMED_PATIENCE: Duration = Duration::from_secs(2);
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a refusal may take: the slowest one creates a virtual environment first, in some 10 s of idle cores.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(240);
-
 /// For a request, including one that arrives while its function starts.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
+
 /// What `up` prints about the processes that a killed one left behind.
 const LEFTOVERS_ENDED: &str = "was killed and left processes behind; ended them";
 
